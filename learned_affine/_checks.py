@@ -1,0 +1,52 @@
+"""Checks of what users hand in. Each error names the argument, the rule and what came."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import Tensor
+
+
+def check_range(name: str, value: Any, low: float, high: float, rule: str | None = None) -> float:
+    """Return ``value`` as a float if it is a finite number in ``[low, high]``.
+
+    Raises:
+        TypeError: if it is no number.
+        ValueError: if it is not finite or outside the range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, got {type(value).__name__}: {value!r}")
+    if not math.isfinite(value) or not low <= value <= high:
+        raise ValueError(f"{name} must be {rule or f'in [{low:g}, {high:g}]'}, got {value!r}")
+    return float(value)
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Return ``value`` if it is one of ``choices``, else raise a ValueError that lists them."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    return str(value)
+
+
+def check_batch(name: str, images: Any) -> Tensor:
+    """Return ``images`` if it is a tensor of shape ``(B, C, H, W)`` with no empty side.
+
+    Raises:
+        TypeError: if it is no tensor.
+        ValueError: if its shape is another one.
+    """
+    if not isinstance(images, Tensor):
+        raise TypeError(f"{name} must be a tensor of shape (B, C, H, W), got {type(images).__name__}")
+    if images.ndim != 4 or 0 in images.shape[1:]:
+        raise ValueError(
+            f"{name} must have the shape (B, C, H, W) with sides of at least 1, got {tuple(images.shape)}"
+        )
+    return images
+
+
+def shown(value: Any) -> str:
+    """What came, for an error message: a tensor's or array's shape, a container's type, else the type."""
+    shape = getattr(value, "shape", None)
+    kind = type(value).__name__
+    return f"{kind} of shape {tuple(shape)}" if shape is not None else kind

@@ -1,0 +1,116 @@
+"""Each term of the objectives as a pure function: tensors in, tensors out, in bits or nats as its name says.
+
+Source: Cho, Kim, Yoon (KAIST), "Automatic data augmentation from an active-learning viewpoint for image
+classification", equations of section 3, unless another is named.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def shannon_entropy_bits(logits: Tensor) -> Tensor:
+    """Entropy of the classifier's output, ``H = -sum_i p_i log2 p_i``.
+
+    Args:
+        logits: ``(B, m)``.
+
+    Returns:
+        ``(B,)`` in bits, within ``[0, log2 m]``.
+    """
+    log_p = F.log_softmax(logits, dim=-1)
+    return -(log_p.exp() * log_p).sum(-1) / math.log(2)
+
+
+def relative_entropy(logits: Tensor) -> Tensor:
+    """Entropy as a share of its maximum, ``H / log2 m``: ``(B,)`` within [0, 1], whatever the number of classes."""
+    return shannon_entropy_bits(logits) / math.log2(logits.shape[-1])
+
+
+def max_entropy_gap_nats(logits: Tensor, sign: str = "printed") -> Tensor:
+    """The paper's maximum-entropy loss on the gap ``log2 m - H``, natural logarithm.
+
+    Args:
+        logits: ``(B, m)``.
+        sign: ``"printed"``: ``-log(gap)``, whose minimum is the *lowest* entropy; ``"corrected"``: ``+log(gap)``,
+            which rewards a high entropy but has no lower bound.
+
+    Returns:
+        ``(B,)``. The gap is kept above 1e-6 so that the loss stays finite at the uniform distribution.
+    """
+    gap = (math.log2(logits.shape[-1]) - shannon_entropy_bits(logits)).clamp_min(1e-6)
+    return gap.log() if sign == "corrected" else -gap.log()
+
+
+def cross_entropy_nats(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy of each image, ``-log p_y``: ``(B, m)`` and ``(B,)`` labels to ``(B,)`` in nats."""
+    return F.cross_entropy(logits.float(), labels, reduction="none")
+
+
+def hardness(logits: Tensor, labels: Tensor, target: float) -> Tensor:
+    """Binary cross entropy between the probability of the true class and a target for it.
+
+    Args:
+        logits: ``(B, m)``.
+        labels: ``(B,)`` class indices.
+        target: the probability ``p*`` to aim at, in (0, 1).
+
+    Returns:
+        ``(B,)`` in nats; smallest where the true class has the probability ``p*``.
+    """
+    log_p = F.log_softmax(logits, dim=-1).gather(-1, labels[:, None]).squeeze(-1)
+    log_not_p = torch.log1p(-log_p.exp().clamp_max(1 - 1e-6))
+    return -(target * log_p + (1 - target) * log_not_p)
+
+
+def gaussian_kl_nats(mean: Tensor, scale_tril: Tensor, prior_width: float) -> Tensor:
+    """Kullback-Leibler divergence ``KL(N(mean, L L^T) || N(0, width^2 I))``.
+
+    The squashing by tanh is the same on both sides, so this is also the divergence of the two policies.
+
+    Args:
+        mean: ``(B, d)``.
+        scale_tril: ``(B, d, d)`` lower triangular with a positive diagonal.
+        prior_width: standard deviation of the prior.
+
+    Returns:
+        ``(B,)`` in nats, 0 only where both agree.
+    """
+    trace = scale_tril.square().sum((-2, -1)) / prior_width**2
+    offset = mean.square().sum(-1) / prior_width**2
+    log_width = scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    count = mean.shape[-1]
+    return 0.5 * (trace + offset - count) - log_width + count * math.log(prior_width)
+
+
+def discriminator_nats(original_scores: Tensor, augmented_scores: Tensor) -> Tensor:
+    """What the discriminator minimises, ``-[log D(I) + log(1 - D(I'))]`` with ``D = sigmoid(score)``.
+
+    Scores of any shape; returns the mean, 2 ln 2 = 1.386 where it is at chance.
+    """
+    return F.softplus(-original_scores).mean() + F.softplus(augmented_scores).mean()
+
+
+def adversarial_nats(augmented_scores: Tensor, saturating: bool = False) -> Tensor:
+    """What the augmenter minimises against the discriminator, one value a score.
+
+    Args:
+        augmented_scores: the discriminator's scores of augmented images.
+        saturating: the paper's ``log(1 - D(I'))``; else ``-log D(I')``, whose gradient does not vanish where the
+            discriminator is sure (Goodfellow et al. 2014, section 3).
+    """
+    return -F.softplus(augmented_scores) if saturating else F.softplus(-augmented_scores)
+
+
+def dual_step(log_dual: float, measured: float, target: float, rate: float) -> float:
+    """One step of the dual variable that holds ``measured`` at ``target``: it grows where the constraint is broken.
+
+    ``log lam += rate * clip((measured - target) / target, -1, 1)``, kept within ``[1e-4, 1e4]`` so that a long spell
+    on one side can be made up for.
+    """
+    change = max(-1.0, min(1.0, (measured - target) / max(target, 1e-8)))
+    return max(math.log(1e-4), min(math.log(1e4), log_dual + rate * change))

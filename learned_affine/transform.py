@@ -1,0 +1,275 @@
+"""``LearnedAffineAugment``: one matrix an image, drawn once a sample and applied to everything in it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+from torchvision.transforms import v2
+
+from learned_affine import _items
+from learned_affine._checks import check_batch, check_choice, check_range, shown
+from learned_affine.geometry import INTERPOLATIONS, PADDING_MODES, Fill, warp_images
+from learned_affine.localization import DIMENSIONS, LocalizationNetwork, RawHead
+from learned_affine.parameters import AffineLimits, AffineParameters
+
+
+class _FitOnClassOrInstance:
+    """Makes ``fit`` work on an instance, which it fits, and on the class, of which it makes one first."""
+
+    def __get__(self, instance: LearnedAffineAugment | None, owner: type[LearnedAffineAugment]) -> Callable[..., Any]:
+        from learned_affine.fitting import fit
+
+        def bound(classifier: Any, loader: Iterable[Any], **options: Any) -> LearnedAffineAugment:
+            return fit(owner if instance is None else instance, classifier, loader, **options)
+
+        bound.__doc__, bound.__name__ = fit.__doc__, "fit"
+        return bound
+
+
+class LearnedAffineAugment(v2.Transform):
+    """Warps each image by an affine map drawn from the range that was learned for that image.
+
+    A drop-in transform for v1 and v2 pipelines. Takes PIL images, tensors ``(..., C, H, W)`` of any dtype, and
+    torchvision's ``Image``, ``Video``, ``Mask``, ``BoundingBoxes`` and ``KeyPoints`` in any nested sample, and returns
+    the same types, dtypes, devices, sizes and modes. A batched tensor gets its own parameters for each image.
+
+    Args:
+        limits: how far it may go.
+        localization: the network that looks at the image; a new, unfitted one if None, which makes small random warps.
+        p: chance, image by image, of being augmented; the other images come back bit-identical.
+        strength: in [0, 1], moves every parameter toward the identity.
+        deterministic: use the mode of each image's distribution instead of a draw.
+        interpolation: ``"bilinear"`` or ``"nearest"``; masks are always ``"nearest"``.
+        padding_mode: ``"reflection"``, ``"border"``, ``"zeros"`` or ``"fill"``; masks are always filled.
+        fill: a value, one a channel, or a dict by type as in torchvision; other than 0 only with ``"fill"``.
+        generator: a CPU generator to draw from instead of torch's global one.
+
+    Raises:
+        TypeError, ValueError: naming the argument, the rule and what came.
+
+    Example:
+        >>> augment = LearnedAffineAugment(AffineLimits(angle=10))
+        >>> augment(torch.rand(8, 3, 32, 32)).shape
+        torch.Size([8, 3, 32, 32])
+
+    Source: Cho, Kim, Yoon (KAIST), "Automatic data augmentation from an active-learning viewpoint for image
+    classification".
+    """
+
+    fit = _FitOnClassOrInstance()
+
+    def __init__(
+        self,
+        limits: AffineLimits | None = None,
+        *,
+        localization: LocalizationNetwork | RawHead | None = None,
+        p: float = 0.5,
+        strength: float = 1.0,
+        deterministic: bool = False,
+        interpolation: str = "bilinear",
+        padding_mode: str = "reflection",
+        fill: Fill | Mapping[Any, Fill] = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if limits is not None and not isinstance(limits, AffineLimits):
+            raise TypeError(f"limits must be AffineLimits, got {type(limits).__name__}")
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise TypeError(f"generator must be a torch.Generator, got {type(generator).__name__}")
+        if generator is not None and generator.device.type != "cpu":
+            raise ValueError(f"generator must be on the CPU, where noise is drawn, got {generator.device}")
+        self.limits = limits or AffineLimits()
+        self.localization = (localization or LocalizationNetwork()).eval()
+        self.p = check_range("p", p, 0.0, 1.0)
+        self.strength = check_range("strength", strength, 0.0, 1.0)
+        self.deterministic = bool(deterministic)
+        self.interpolation = check_choice("interpolation", interpolation, INTERPOLATIONS)
+        self.padding_mode = check_choice("padding_mode", padding_mode, PADDING_MODES)
+        self.fill = _items.check_fill(fill, padding_mode)
+        self.generator = generator
+        self.history: Any = None
+        self.last_parameters: AffineParameters | None = None
+        self._worker_generator: tuple[int, torch.Generator] | None = None
+
+    # -- torchvision's hooks ------------------------------------------------------------------------------------------
+
+    def check_inputs(self, flat_inputs: list[Any]) -> None:
+        """Refuse what would otherwise be augmented wrongly, and warn where there is nothing to augment."""
+        if not _items.has_image(flat_inputs):
+            if _items.has_labels(flat_inputs):
+                raise ValueError("the sample must hold an image for its boxes, masks or key points to follow, got none")
+            warnings.warn(f"no image to augment in the sample, got {_kinds(flat_inputs)}", UserWarning, stacklevel=4)
+
+    @torch.no_grad()
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw one set of parameters an image for the whole sample; none for the images that ``p`` leaves alone."""
+        image = _items.first_image(flat_inputs)
+        if image is None:
+            return {"plan": None}
+        images = _items.as_batch(image)  # (B, C, H, W)
+        count = len(images)
+        chosen = torch.rand(count, generator=self._generator()) < self.p if 0 < self.p < 1 else None
+        noise = None if self._is_deterministic else torch.randn(count, DIMENSIONS, generator=self._generator())
+        if self.p == 0 or (chosen is not None and not bool(chosen.any())):
+            self.last_parameters = AffineParameters.identity(count)
+            return {"plan": None}
+        rows = None if chosen is None or bool(chosen.all()) else chosen.nonzero().squeeze(1)
+        if rows is not None:
+            images, noise = images[rows.to(images.device)], None if noise is None else noise[rows]
+        drawn = self._draw(images, noise)
+        self.last_parameters = _scatter(drawn, rows, count)
+        return {"plan": _items.Plan(drawn, rows, count, flat_inputs)}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Warp one item of the sample."""
+        plan = params["plan"]
+        if plan is None:
+            return inpt
+        return _items.warp_item(inpt, plan, self.interpolation, self.padding_mode, self.fill)
+
+    # -- parameters in hand -------------------------------------------------------------------------------------------
+
+    def sample_parameters(self, images: Tensor) -> AffineParameters:
+        """Draw from the policy of each image, whatever ``p`` is. Differentiable.
+
+        Args:
+            images: ``(B, C, H, W)``.
+
+        Returns:
+            Parameters of ``B`` images, on their device.
+        """
+        check_batch("images", images)
+        noise = None if self._is_deterministic else torch.randn(len(images), DIMENSIONS, generator=self._generator())
+        return self._draw(images, noise)
+
+    def warp(self, images: Tensor, parameters: AffineParameters) -> Tensor:
+        """Warp ``(B, C, H, W)`` floating images by their parameters. Differentiable in both."""
+        check_batch("images", images)
+        if len(parameters) not in (1, len(images)):
+            raise ValueError(f"parameters must be those of 1 or {len(images)} images, got {len(parameters)}")
+        dtype = torch.float64 if images.dtype == torch.float64 else torch.float32
+        matrix = parameters.map(lambda value: value.to(images.device, dtype)).matrix(*images.shape[-2:])
+        fill = _items.fill_of(torch.Tensor, self.fill)
+        return warp_images(images, matrix.expand(len(images), 2, 3), self.interpolation, self.padding_mode, fill)
+
+    @torch.no_grad()
+    def apply(self, *sample: Any, parameters: AffineParameters | None = None) -> Any:  # type: ignore[override]
+        """Replay parameters on any sample: ``apply(sample, parameters)``. Images and labels move together.
+
+        Called by ``nn.Module`` itself with a function (``module.apply(fn)``), it does what it does there.
+        """
+        if parameters is None and len(sample) == 1 and callable(sample[0]) and not isinstance(sample[0], Tensor):
+            return super().apply(sample[0])
+        if parameters is None:
+            *sample, parameters = sample  # type: ignore[assignment]
+        if not isinstance(parameters, AffineParameters):
+            raise TypeError(f"parameters must be AffineParameters, got {shown(parameters)}")
+        flat, spec = pytree.tree_flatten(sample[0] if len(sample) == 1 else tuple(sample))
+        self.check_inputs(flat)
+        wanted = self._needs_transform_list(flat)
+        used = [item for item, want in zip(flat, wanted, strict=True) if want]
+        image = _items.first_image(used)
+        if image is None:
+            return sample[0] if len(sample) == 1 else tuple(sample)
+        count = len(_items.as_batch(image))
+        if len(parameters) not in (1, count):
+            raise ValueError(f"parameters must be those of 1 or {count} images, got {len(parameters)}")
+        parameters = parameters if len(parameters) == count else parameters.map(lambda value: value.expand(count))
+        moved = (parameters.displacement() > 0).cpu()
+        rows = None if bool(moved.all()) else moved.nonzero().squeeze(1)
+        plan = _items.Plan(parameters if rows is None else parameters[rows], rows, count, used)
+        params = {"plan": plan if bool(moved.any()) else None}
+        done = [self.transform(item, params) if want else item for item, want in zip(flat, wanted, strict=True)]
+        return pytree.tree_unflatten(done, spec)
+
+    @staticmethod
+    def invert(parameters: AffineParameters, height: int = 1, width: int = 1) -> AffineParameters:
+        """The parameters that undo ``parameters``; of ``height`` and ``width`` only the ratio matters."""
+        return parameters.inverse(height, width)
+
+    # -- weights ------------------------------------------------------------------------------------------------------
+
+    def save_pretrained(self, path: str | Path) -> Path:
+        """Write everything needed to use it again to one safetensors file, or into a folder; atomically."""
+        from learned_affine.weights import save
+
+        return save(self, path)
+
+    @classmethod
+    def from_pretrained(cls, source: Any, **changes: Any) -> LearnedAffineAugment:
+        """Load a fitted augmenter; see :func:`learned_affine.weights.load`."""
+        from learned_affine.weights import load
+
+        return load(cls, source, **changes)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _is_deterministic(self) -> bool:
+        return self.deterministic or self.localization.deterministic
+
+    def _draw(self, images: Tensor, noise: Tensor | None) -> AffineParameters:
+        """Parameters of ``(B, C, H, W)`` images; the network follows their device."""
+        head = self.localization.head.weight
+        if head.device != images.device:
+            self.localization.to(images.device)
+        noise = None if noise is None else noise.to(images.device)
+        return self.localization.draw(images, noise, self.limits, self.strength)
+
+    def _generator(self) -> torch.Generator | None:
+        """The generator to draw from; a DataLoader worker derives its own from it and the worker's seed."""
+        worker = None if self.generator is None else torch.utils.data.get_worker_info()
+        if self.generator is None or worker is None:
+            return self.generator
+        if self._worker_generator is None or self._worker_generator[0] != worker.seed:
+            mixed = (self.generator.initial_seed() ^ worker.seed) & (2**63 - 1)
+            self._worker_generator = worker.seed, torch.Generator().manual_seed(mixed)
+        return self._worker_generator[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A generator does not pickle; its state does."""
+        state = dict(self.__dict__, _worker_generator=None, last_parameters=None)
+        if self.generator is not None:
+            state["generator"] = (self.generator.initial_seed(), self.generator.get_state())
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Build the generator again from its state."""
+        saved = state.get("generator")
+        if isinstance(saved, tuple):
+            seed, now = saved
+            state = dict(state, generator=torch.Generator().manual_seed(seed).set_state(now))
+        super().__setstate__(state)
+
+    def __repr__(self) -> str:
+        """One line that says what one needs to know."""
+        limits = self.limits
+        extra = f", fill={self.fill}" if self.fill != 0.0 else ""
+        mode = ", deterministic=True" if self._is_deterministic else ""
+        fitted = "fitted" if self.history is not None else "not fitted"
+        return (
+            f"{type(self).__name__}({fitted}, limits=(±{limits.angle:g}°, ×{limits.scale:g}, shear {limits.shear:g}°, "
+            f"shift {limits.translate:.0%}), p={self.p:g}, strength={self.strength:g}, "
+            f"padding_mode={self.padding_mode!r}{extra}{mode})"
+        )
+
+
+def _scatter(drawn: AffineParameters, rows: Tensor | None, count: int) -> AffineParameters:
+    """The parameters of all ``count`` images: those drawn for ``rows``, the identity elsewhere."""
+    if rows is None:
+        return drawn
+    whole = AffineParameters.identity(count, drawn.angle.device)
+    index = rows.to(drawn.angle.device)
+    pairs = zip(whole.tensors(), drawn.tensors(), strict=True)
+    return AffineParameters(*(all_.index_copy(0, index, some.to(all_.dtype)) for all_, some in pairs))
+
+
+def _kinds(items: list[Any]) -> str:
+    """The kinds of what came, for a message."""
+    return ", ".join(sorted({type(item).__name__ for item in items})) or "an empty sample"
