@@ -1,0 +1,136 @@
+"""``FitConfig``: every dial of a fit, with the reason for its default."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from learned_affine._checks import check_choice, check_range
+
+OBJECTIVES = ("calibrated", "entropy_target", "hardness", "paper")
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How an augmenter is fitted. The default has nothing that must be chosen.
+
+    Args:
+        objective: ``"calibrated"`` (see :mod:`learned_affine.objectives`), ``"entropy_target"``, ``"hardness"`` or
+            ``"paper"``.
+        steps: gradient steps, as many passes over the loader as that takes.
+        epochs: passes over the loader instead of ``steps``.
+        learning_rate, discriminator_rate: of the two players.
+        discriminator_optimizer: ``"adam"`` or ``"sgd"``.
+        target: what the objective holds the classifier to: mean cross entropy in nats (calibrated), share of the
+            largest entropy (entropy_target), or probability of the true class (hardness). None: measured on unseen
+            images.
+        labels: ``"given"``, or ``"predicted"``: the classifier's own prediction on the untouched image.
+        kl_weight: weight of the divergence from the prior.
+        entropy_weight: weight of the max-entropy term on the classifier's output.
+        adversarial_weight: weight of the adversarial term; 0 leaves the discriminator out.
+        dual_rate: step of the logarithm of the dual variable.
+        dual_start: the dual variable at the first step.
+        prior_width: standard deviation of the prior before the tanh.
+        discriminator_sees: what stands for an original: ``"originals"``, or ``"prior"``: originals warped by the prior.
+        sign: of the paper's max-entropy loss, ``"printed"`` or ``"corrected"``.
+        head: ``"bounded"``, or the paper's ``"raw"`` one.
+        deterministic: fit the mode alone, without noise, as the paper does.
+        clip: largest norm of the augmenter's gradient; 0 for none.
+
+    Raises:
+        TypeError, ValueError: naming the argument, the rule and what came.
+    """
+
+    objective: str = "calibrated"
+    steps: int = 400  # the policy stands still well before that on 1,000 to 50,000 images
+    epochs: int | None = None
+    learning_rate: float = 3e-3  # with LayerNorm and a cosine to 0; plain ReLU nets were seen to die at 5e-3
+    discriminator_rate: float = 1e-3  # as Adam's own default; the paper's SGD at 1e-4 hardly moves it
+    discriminator_optimizer: str = "adam"
+    target: float | None = None  # measured: the right strength depends on the data
+    labels: str = "given"  # without the true label, wide limits lead to warps that are sure and wrong
+    kl_weight: float = 1.0  # sets the unit in which the dual variable counts
+    entropy_weight: float = 1.0
+    adversarial_weight: float = 0.1  # at 1 it pushes faster than the dual variable brakes
+    dual_rate: float = 0.1
+    dual_start: float = 1.0
+    prior_width: float = 0.9  # tanh of it is nearest to uniform within the limits
+    discriminator_sees: str = "originals"
+    sign: str = "printed"
+    head: str = "bounded"
+    deterministic: bool = False
+    clip: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Check every dial."""
+        check_choice("objective", self.objective, OBJECTIVES)
+        check_choice("discriminator_optimizer", self.discriminator_optimizer, ("adam", "sgd"))
+        check_choice("labels", self.labels, ("given", "predicted"))
+        check_choice("discriminator_sees", self.discriminator_sees, ("originals", "prior"))
+        check_choice("sign", self.sign, ("printed", "corrected"))
+        check_choice("head", self.head, ("bounded", "raw"))
+        for name in ("steps", "epochs"):
+            count = getattr(self, name)
+            if count is None and name == "epochs":
+                continue
+            if not isinstance(count, int) or isinstance(count, bool):
+                raise TypeError(f"{name} must be an int, got {type(count).__name__}: {count!r}")
+            if count < 1:
+                raise ValueError(f"{name} must be at least 1, got {count}")
+        for name in ("learning_rate", "discriminator_rate", "dual_start", "prior_width"):
+            check_range(name, getattr(self, name), 1e-12, 1e6, "positive")
+        for name in ("kl_weight", "entropy_weight", "adversarial_weight", "dual_rate", "clip"):
+            check_range(name, getattr(self, name), 0.0, 1e6, "at least 0")
+        if self.target is not None:
+            high = 1.0 if self.objective in ("entropy_target", "hardness") else 1e6
+            check_range("target", self.target, 1e-9, high, f"above 0 and at most {high:g} for {self.objective}")
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the loader must give labels."""
+        return self.objective in ("calibrated", "hardness") and self.labels == "given"
+
+    @classmethod
+    def paper(cls, sign: str = "printed", **changes: Any) -> FitConfig:
+        """The paper as printed (or with the sign of its max-entropy loss corrected): raw head, no bounds, no noise.
+
+        Section 4: the augmenter by Adam at 1e-4, the discriminator by SGD at 1e-4, lambda = 2, 50 epochs.
+        """
+        return cls(
+            **{
+                "objective": "paper",
+                "sign": sign,
+                "epochs": 50,
+                "learning_rate": 1e-4,
+                "discriminator_rate": 1e-4,
+                "discriminator_optimizer": "sgd",
+                "kl_weight": 0.0,
+                "entropy_weight": 2.0,
+                "adversarial_weight": 1.0,
+                "head": "raw",
+                "deterministic": True,
+                "clip": 0.0,
+                **changes,
+            }
+        )
+
+    @classmethod
+    def entropy_target(cls, **changes: Any) -> FitConfig:
+        """Hold the output's entropy where it is on unseen images. Needs no labels; safe within modest limits only."""
+        defaults = {"objective": "entropy_target", "kl_weight": 0.03, "adversarial_weight": 0.3}
+        return cls(**{**defaults, **changes})
+
+    @classmethod
+    def hardness(cls, target: float | None = 0.8, **changes: Any) -> FitConfig:
+        """Hold the probability of the true class at ``target``; None: where it is on unseen images."""
+        defaults = {"objective": "hardness", "kl_weight": 0.03, "adversarial_weight": 0.0, "target": target}
+        return cls(**{**defaults, **changes})
+
+    def replace(self, **changes: Any) -> FitConfig:
+        """The same with some dials changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return dataclasses.asdict(self)

@@ -1,0 +1,193 @@
+"""Measures of a policy, and the alarms that say what went wrong with a fit and which dial to turn."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from learned_affine.geometry import visible_area
+from learned_affine.localization import DIMENSIONS, Policy
+from learned_affine.losses import shannon_entropy_bits
+from learned_affine.parameters import NAMES, AffineParameters
+
+
+class FitWarning(UserWarning):
+    """A fit that did not lead to a useful policy; its subclasses say how."""
+
+
+class IdentityCollapseWarning(FitWarning):
+    """The policy hardly moves the images."""
+
+
+class DestroyedImagesWarning(FitWarning):
+    """The policy leaves little of the images, or nothing that the classifier recognises."""
+
+
+class IgnoresImageWarning(FitWarning):
+    """Every image gets the same range."""
+
+
+class DiscriminatorWarning(FitWarning):
+    """The discriminator is at chance, or always right."""
+
+
+class TargetWarning(FitWarning):
+    """The target cannot be reached within the limits, or had to be guessed."""
+
+
+class PixelRangeWarning(FitWarning):
+    """The images' range does not fit what ``preprocess`` expects."""
+
+
+class StoppedFitWarning(FitWarning):
+    """The fit stopped early since a number was not finite; the last good weights are kept."""
+
+
+@torch.no_grad()
+def policy_measures(parameters: AffineParameters, height: int, width: int) -> dict[str, float]:
+    """Mean displacement and visible area of a batch's parameters."""
+    matrix = parameters.matrix(height, width)
+    area = visible_area(matrix, height, width)
+    return {
+        "displacement": float(parameters.displacement(height, width).mean()),
+        "visible_area": float(area.mean()),
+    }
+
+
+@torch.no_grad()
+def output_measures(augmented: Tensor, clean: Tensor) -> dict[str, float]:
+    """Entropy (bits) of the classifier's output and its agreement with its own clean prediction: ``(B, m)`` logits."""
+    agrees = (augmented.argmax(-1) == clean.argmax(-1)).float().mean()
+    return {"entropy": float(shannon_entropy_bits(augmented).mean()), "agreement": float(agrees)}
+
+
+@torch.no_grad()
+def variance_between_images(policy: Policy, noise: Tensor) -> float:
+    """Share of the parameters' variance that lies between the images rather than within each.
+
+    Args:
+        policy: of ``B`` images.
+        noise: ``(K, B, 6)`` standard normal, K >= 2 draws an image.
+
+    Returns:
+        Mean over the six parameters, in [0, 1]; the share that the finite number of draws fakes is taken off.
+    """
+    draws = torch.stack([policy.sample(one) for one in noise])  # (K, B, 6)
+    within = draws.var(0).mean(0)
+    between = (draws.mean(0).var(0) - within / len(noise)).clamp_min(0) if draws.shape[1] > 1 else within * 0
+    return float((between / (between + within).clamp_min(1e-20)).mean())
+
+
+def check_fit(history: Any, classes: int, deterministic: bool) -> list[FitWarning]:
+    """The alarms that the last epoch of a fit sets off, none if all is well."""
+    last, info = history.last(), history.info
+    found: list[FitWarning] = []
+    if last["displacement"] < 0.005:
+        found.append(IdentityCollapseWarning(_identity_text(last, info)))
+    chance = 1 / classes
+    lost = last["agreement"] < min(0.9, 2.0 * chance)
+    if last["displacement"] == last["displacement"] and (last["visible_area"] < 0.3 or lost):
+        found.append(
+            DestroyedImagesWarning(
+                f"the policy destroys the images: mean displacement {last['displacement']:.0%} of the side, "
+                f"{last['visible_area']:.0%} of the image visible, the classifier agrees with its clean prediction on "
+                f"{last['agreement']:.0%}. Use the calibrated objective, narrower limits, or a smaller target."
+            )
+        )
+    between = last["between_image_variance"]
+    if not deterministic and not found and between < 0.005:
+        how = "its output no longer varies at all" if between < 1e-6 else f"{between:.1%} of the variance"
+        found.append(
+            IgnoresImageWarning(
+                f"the policy ignores the image: {how} lies between images. Fit longer (steps), or at a lower "
+                "learning_rate; where one range suits every image, nothing is lost."
+            )
+        )
+    found += _discriminator_alarms(last, info)
+    found += _target_alarms(last, info)
+    return found
+
+
+def _identity_text(last: dict[str, float], info: dict[str, Any]) -> str:
+    text = f"the policy collapsed to the identity: mean displacement {last['displacement']:.2%} of the image side. "
+    config = info.get("config", {})
+    if config.get("objective") == "paper" and config.get("sign") == "printed":
+        return text + "The paper's printed loss has this optimum; use FitConfig() instead."
+    return text + (
+        "Give a larger target, or images that the classifier was not trained on as val_loader; "
+        "a classifier that is as good on those as on its training images leaves no room."
+    )
+
+
+def _discriminator_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWarning]:
+    score = last["discriminator_loss"]
+    if score != score or info.get("steps", 0) < 100 or info.get("config", {}).get("objective") == "paper":
+        return []
+    if score < 0.02:
+        return [
+            DiscriminatorWarning(
+                f"the discriminator is always right (its loss is {score:.3f}): its term has no useful gradient. "
+                "Lower discriminator_rate, or set adversarial_weight=0."
+            )
+        ]
+    if abs(score - 2 * math.log(2)) < 1e-4:
+        return [
+            DiscriminatorWarning(
+                f"the discriminator is at chance (its loss is {score:.4f} = 2 ln 2): its term does nothing. "
+                "Raise discriminator_rate, or set adversarial_weight=0."
+            )
+        ]
+    return []
+
+
+def _target_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWarning]:
+    config, target = info.get("config", {}), info.get("target")
+    if not target or info.get("steps", 0) < 100:
+        return []
+    share = last["entropy"] / math.log2(info["classes"])
+    if config.get("objective") == "entropy_target" and share < 0.75 * target:
+        return [
+            TargetWarning(
+                f"the entropy target {target:.2f} (of log2 m) is not reached within the limits, got {share:.2f}. "
+                "Widen limits, lower target, or fit longer (steps)."
+            )
+        ]
+    if config.get("objective") == "calibrated" and last["cross_entropy"] > 1.5 * target + 0.05:
+        return [
+            TargetWarning(
+                f"augmented images stay harder than the target: cross entropy {last['cross_entropy']:.2f} against "
+                f"{target:.2f}. Fit longer (steps), raise dual_rate, or lower adversarial_weight."
+            )
+        ]
+    return []
+
+
+def warn_all(found: list[FitWarning]) -> None:
+    """Give each alarm as a warning at the place where ``fit`` was called."""
+    for alarm in found:
+        warnings.warn(alarm, stacklevel=4)
+
+
+class Evaluation(dict[str, float]):
+    """What a policy does to a classifier's images: a dict that prints as a table."""
+
+    def __str__(self) -> str:
+        """One measure a row."""
+        return "\n".join(f"{key:<28}{value:10.4f}" for key, value in self.items())
+
+
+def spread_measures(parameters: list[AffineParameters]) -> dict[str, float]:
+    """Spread of each parameter within an image (over draws) and between images (of their means).
+
+    Args:
+        parameters: K >= 2 draws for the same ``B`` images.
+    """
+    draws = torch.stack([one.stacked() for one in parameters])  # (K, B, 6)
+    within, between = draws.std(0).mean(0), draws.mean(0).std(0)
+    assert draws.shape[-1] == DIMENSIONS
+    spread = {f"within_{name}": float(value) for name, value in zip(NAMES, within, strict=True)}
+    return spread | {f"between_{name}": float(value) for name, value in zip(NAMES, between, strict=True)}

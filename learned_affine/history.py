@@ -1,0 +1,114 @@
+"""``FitHistory``: what was measured during a fit, one number an epoch and key."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+KEYS = (
+    "loss",
+    "discriminator_loss",
+    "val_loss",
+    "val_discriminator_loss",
+    "entropy",
+    "cross_entropy",
+    "dual",
+    "agreement",
+    "displacement",
+    "kl",
+    "between_image_variance",
+    "visible_area",
+    "seconds",
+    "images_per_second",
+)
+
+
+class FitHistory(Mapping[str, list[float]]):
+    """Lists of one number an epoch, by the names in ``KEYS``; a dict in all but writing.
+
+    Entropy is in bits, cross entropy and KL in nats, displacement a fraction of the image side.
+
+    Args:
+        records: what to start from, as ``to_dict()["epochs"]`` gives it.
+        info: what holds for the whole fit: configuration, target and where it comes from, steps, versions.
+    """
+
+    def __init__(self, records: Mapping[str, list[float]] | None = None, info: Mapping[str, Any] | None = None) -> None:
+        self._records: dict[str, list[float]] = {key: list((records or {}).get(key, [])) for key in KEYS}
+        self.info: dict[str, Any] = dict(info or {})
+
+    def add(self, **values: float) -> None:
+        """Append an epoch; a key that was not measured becomes NaN."""
+        unknown = sorted(set(values) - set(KEYS))
+        if unknown:
+            raise ValueError(f"history keys must be among {', '.join(KEYS)}, got {', '.join(unknown)}")
+        for key in KEYS:
+            self._records[key].append(float(values.get(key, float("nan"))))
+
+    def __getitem__(self, key: str) -> list[float]:
+        """The numbers of one key."""
+        return self._records[key]
+
+    def __iter__(self) -> Iterator[str]:
+        """The keys."""
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        """The number of keys."""
+        return len(self._records)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were measured."""
+        return len(self._records["loss"])
+
+    def last(self) -> dict[str, float]:
+        """The numbers of the last epoch."""
+        return {key: values[-1] for key, values in self._records.items() if values}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON; what was not measured is None."""
+        clean = {key: [value if value == value else None for value in values] for key, values in self.items()}
+        return {"info": self.info, "epochs": clean}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> FitHistory:
+        """The inverse of ``to_dict``."""
+        number = {key: [float("nan") if v is None else v for v in values] for key, values in data["epochs"].items()}
+        return cls(number, data["info"])
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as JSON, atomically."""
+        return write_atomically(path, json.dumps(self.to_dict(), indent=1).encode())
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """The loss curves of both players (the paper's Figure 2); see :func:`learned_affine.plots.plot_history`."""
+        from learned_affine.plots import plot_history
+
+        return plot_history(self, path)
+
+    def __repr__(self) -> str:
+        """The last epoch in a line."""
+        shown = ", ".join(f"{k}={self._records[k][-1]:.3g}" for k in ("entropy", "displacement") if self._records[k])
+        return f"FitHistory({self.epochs} epochs{', ' + shown if shown else ''})"
+
+
+def write_atomically(path: str | Path, content: bytes) -> Path:
+    """Write a file so that a reader sees the old content or the new, never a part, and a full disk leaves the old."""
+    path = Path(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return path
