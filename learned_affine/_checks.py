@@ -39,9 +39,7 @@ def check_batch(name: str, images: Any) -> Tensor:
     if not isinstance(images, Tensor):
         raise TypeError(f"{name} must be a tensor of shape (B, C, H, W), got {type(images).__name__}")
     if images.ndim != 4 or 0 in images.shape[1:]:
-        raise ValueError(
-            f"{name} must have the shape (B, C, H, W) with sides of at least 1, got {tuple(images.shape)}"
-        )
+        raise ValueError(f"{name} must have the shape (B, C, H, W) with sides of at least 1, got {tuple(images.shape)}")
     return images
 
 

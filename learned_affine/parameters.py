@@ -247,4 +247,3 @@ class AffineParameters:
         if len(self) > 8:
             rows.append(f"  ... {len(self) - 8} more")
         return "\n".join(rows)
-

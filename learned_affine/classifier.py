@@ -1,0 +1,180 @@
+"""Stages 1 and 3 of the paper: train a classifier, and train it further on augmented images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+
+from learned_affine.frozen import check_labels, frozen, logits_of, unpack
+from learned_affine.processes import classifier_device
+
+
+class SmallConvNet(nn.Sequential):
+    """Three convolutions with BatchNorm, for images of 28 to 64 pixels. Fast on a CPU in channels_last.
+
+    Args:
+        classes: number of classes.
+        channels: channels of the images.
+        width: channels of the first convolution.
+    """
+
+    def __init__(self, classes: int = 10, channels: int = 1, width: int = 32) -> None:
+        blocks: list[nn.Module] = []
+        sizes = (channels, width, 2 * width, 4 * width)
+        for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+            blocks += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+            blocks.append(nn.MaxPool2d(2))
+        super().__init__(*blocks[:-1], nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16 * width, classes))
+
+
+def train_classifier(
+    classifier: nn.Module,
+    loader: Iterable[Any],
+    *,
+    augment: Callable[[Tensor], Tensor] | None = None,
+    epochs: int = 10,
+    learning_rate: float = 1e-3,
+    weight_decay: float = 5e-4,
+    preprocess: Callable[[Tensor], Tensor] | None = None,
+    device: torch.device | str | None = None,
+    seed: int | None = None,
+    progress: bool | None = None,
+    title: str = "train",
+    on_epoch: Callable[[int], Any] | None = None,
+) -> dict[str, list[float]]:
+    """Train a classifier with cross entropy, AdamW and a rate that falls to 0 along a cosine.
+
+    Args:
+        classifier: a module from images ``(B, C, H, W)`` to logits ``(B, m)``; trained in place.
+        loader: as for ``LearnedAffineAugment.fit``, with labels.
+        augment: applied to each batch of images, for instance a fitted ``LearnedAffineAugment``.
+        epochs: passes over the loader.
+        learning_rate, weight_decay: of AdamW.
+        preprocess: applied after ``augment``, for instance ``v2.Normalize(...)``.
+        device: where to train; where the classifier is if None.
+        seed: of the data order and the augmenter's draws; None leaves torch's generator as it is.
+        progress: a progress bar; if None, where the output is a terminal.
+        title: of the bar.
+        on_epoch: called with the number of each epoch before it starts.
+
+    Returns:
+        ``{"loss": [...], "accuracy": [...], "seconds": [...]}``, a number an epoch, on the (augmented) training images.
+
+    Raises:
+        TypeError, ValueError: naming the argument, the rule and what came.
+    """
+    if not isinstance(classifier, nn.Module):
+        raise TypeError(f"classifier must be a torch.nn.Module, got {type(classifier).__name__}")
+    if epochs < 1:
+        raise ValueError(f"epochs must be at least 1, got {epochs}")
+    where = torch.device(device) if device is not None else classifier_device(classifier)
+    classifier.to(where).train()
+    optimizer = torch.optim.AdamW(classifier.parameters(), learning_rate, weight_decay=weight_decay)
+    history: dict[str, list[float]] = {"loss": [], "accuracy": [], "seconds": []}
+    if seed is not None:
+        torch.manual_seed(seed)
+    hidden = None if progress is None else not progress
+    bar = tqdm(total=epochs, desc=title, unit="epoch", disable=hidden)
+    scheduler: torch.optim.lr_scheduler.CosineAnnealingLR | None = None
+    try:
+        for epoch in range(epochs):
+            if on_epoch is not None:
+                on_epoch(epoch)
+            classifier.train()
+            record = _train_epoch(classifier, loader, optimizer, augment, preprocess, where)
+            for key, value in record.items():
+                history[key].append(value)
+            scheduler = scheduler or torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+            scheduler.step()
+            bar.set_postfix(loss=f"{record['loss']:.3f}", accuracy=f"{record['accuracy']:.3f}", refresh=False)
+            bar.update()
+    finally:
+        bar.close()
+        classifier.eval()
+    return history
+
+
+def _train_epoch(
+    classifier: nn.Module,
+    loader: Iterable[Any],
+    optimizer: torch.optim.Optimizer,
+    augment: Callable[[Tensor], Tensor] | None,
+    preprocess: Callable[[Tensor], Tensor] | None,
+    device: torch.device,
+) -> dict[str, float]:
+    """One pass over the loader: mean loss and accuracy, and seconds."""
+    start, total, correct, seen = time.perf_counter(), 0.0, 0, 0
+    for batch in loader:
+        images, labels = unpack(batch)
+        images = images.to(device)
+        images = images if augment is None else augment(images)
+        images = images if preprocess is None else preprocess(images)
+        logits = logits_of(classifier, images)
+        labels = check_labels(labels, logits.shape[1], "cross entropy").to(device)
+        loss = F.cross_entropy(logits, labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        total += float(loss.detach()) * len(images)
+        correct += int((logits.argmax(-1) == labels).sum())
+        seen += len(images)
+    if seen == 0:
+        raise ValueError(f"loader must give at least one batch, got an empty {type(loader).__name__}")
+    return {"loss": total / seen, "accuracy": correct / seen, "seconds": time.perf_counter() - start}
+
+
+@torch.no_grad()
+def evaluate_classifier(
+    classifier: Any,
+    loader: Iterable[Any],
+    *,
+    warp: Callable[[Tensor], Tensor] | None = None,
+    preprocess: Callable[[Tensor], Tensor] | None = None,
+    device: torch.device | str | None = None,
+) -> dict[str, float]:
+    """How good a classifier is on a loader, which it leaves as it was.
+
+    Args:
+        classifier: a module or callable to logits.
+        loader: with labels.
+        warp: applied to the images first.
+        preprocess: applied after ``warp``.
+        device: where to compute; where the classifier is if None.
+
+    Returns:
+        ``accuracy``, ``cross_entropy`` (nats) and ``calibration_error`` (expected, 15 bins of equal width; Guo et al.
+        2017).
+    """
+    where = torch.device(device) if device is not None else classifier_device(classifier)
+    all_logits, all_labels = [], []
+    with frozen(classifier, where):
+        for batch in loader:
+            images, labels = unpack(batch)
+            images = images.to(where)
+            images = images if warp is None else warp(images)
+            logits = logits_of(classifier, images if preprocess is None else preprocess(images)).cpu()
+            all_logits.append(logits)
+            all_labels.append(check_labels(labels, logits.shape[1], "accuracy").cpu())
+    if not all_logits:
+        raise ValueError(f"loader must give at least one batch, got an empty {type(loader).__name__}")
+    logits, labels = torch.cat(all_logits), torch.cat(all_labels)
+    return {
+        "accuracy": float((logits.argmax(-1) == labels).float().mean()),
+        "cross_entropy": float(F.cross_entropy(logits, labels)),
+        "calibration_error": calibration_error(logits, labels),
+    }
+
+
+def calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
+    """Expected calibration error: mean gap between confidence and accuracy over bins of confidence."""
+    confidence, predicted = logits.softmax(-1).max(-1)
+    right = (predicted == labels).float()
+    place = (confidence * bins).long().clamp_max(bins - 1)
+    gaps = torch.zeros(bins).index_add_(0, place, right - confidence)
+    return float(gaps.abs().sum() / len(labels))

@@ -1,0 +1,235 @@
+"""The two players of a fit and one step of each: the augmenter, and the discriminator against it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from learned_affine import losses
+from learned_affine.config import FitConfig
+from learned_affine.diagnostics import output_measures, policy_measures, variance_between_images
+from learned_affine.discriminator import Discriminator
+from learned_affine.frozen import check_labels, logits_of
+from learned_affine.localization import DIMENSIONS, Policy, RawHead
+from learned_affine.objectives import Outcome, augmenter_loss
+from learned_affine.parameters import AffineParameters
+from learned_affine.processes import Processes
+
+if TYPE_CHECKING:
+    from learned_affine.transform import LearnedAffineAugment
+
+Step = dict[str, float]
+
+
+class Fitter:
+    """The state of a fit: two players, their optimizers, the dual variable, and where the data stand."""
+
+    def __init__(
+        self,
+        augment: LearnedAffineAugment,
+        classify: Callable[[Tensor], Tensor],
+        config: FitConfig,
+        processes: Processes,
+        device: torch.device,
+        seed: int,
+    ) -> None:
+        self.augment, self.classify, self.config = augment, classify, config
+        self.processes, self.device, self.seed = processes, device, seed
+        self.network = augment.localization.to(device)
+        self.discriminator: Discriminator | None = None
+        if config.adversarial_weight > 0:
+            self.discriminator = Discriminator(augment.localization.channels).to(device)
+        processes.equalise(self.network)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate)
+        self.discriminator_optimizer = self._discriminator_optimizer()
+        self.log_dual = math.log(config.dual_start)
+        self.target = 0.0
+        self.noise = torch.Generator().manual_seed(seed + processes.rank)
+        self.step = self.epoch = self.step_in_epoch = 0
+        self.steps = config.steps
+
+    def _discriminator_optimizer(self) -> torch.optim.Optimizer | None:
+        if self.discriminator is None:
+            return None
+        self.processes.equalise(self.discriminator)
+        kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[self.config.discriminator_optimizer]
+        return kind(self.discriminator.parameters(), lr=self.config.discriminator_rate)
+
+    # -- one step -----------------------------------------------------------------------------------------------------
+
+    def train_step(self, images: Tensor, labels: Tensor | None) -> Step | None:
+        """One step of both players; None, with nothing changed, where a number was not finite."""
+        images = images.to(self.device)
+        warped, parameters, kl = self.draw(images)
+        if not bool(torch.isfinite(warped.detach().sum())):
+            return None
+        with self.processes.autocast(self.device):
+            logits = logits_of(self.classify, warped)
+            labels = self._labels(images, labels, logits.shape[1])
+            scores = None if self.discriminator is None else self.discriminator(warped)
+        outcome = Outcome(logits, labels, kl, None if scores is None else scores.float())
+        loss = augmenter_loss(self.config, outcome, self.target, math.exp(self.log_dual)).mean()
+        if not loss.requires_grad or not warped.requires_grad or not logits.requires_grad:
+            raise ValueError(
+                "classifier must pass a gradient to its input, got logits without one: do not run it under "
+                "torch.no_grad or inference mode, and let preprocess be differentiable"
+            )
+        self._set_rate()
+        if not self._step_augmenter(loss):
+            return None
+        values = self._values(loss, outcome, labels, parameters, images)
+        if self.discriminator is not None:
+            values["discriminator_loss"] = self._step_discriminator(images, warped.detach())
+        self._step_dual(values)
+        self.step += 1
+        self.step_in_epoch += 1
+        return values
+
+    def draw(self, images: Tensor) -> tuple[Tensor, AffineParameters, Tensor]:
+        """Warped images, their parameters, and each image's divergence from the prior."""
+        network, limits, strength = self.network, self.augment.limits, self.augment.strength
+        if isinstance(network, RawHead):
+            parameters = network.draw(images, None, limits, strength)
+            return self.augment.warp(images, parameters), parameters, images.new_zeros(len(images))
+        policy: Policy = network(images)
+        unit = policy.mode() if self.config.deterministic else policy.sample(self._noise(len(images)))
+        parameters = limits.parameters(unit * strength)
+        kl = losses.gaussian_kl_nats(policy.mean, policy.scale_tril, self.config.prior_width)
+        return self.augment.warp(images, parameters), parameters, kl
+
+    def _noise(self, count: int) -> Tensor:
+        return torch.randn(count, DIMENSIONS, generator=self.noise).to(self.device)
+
+    @torch.no_grad()
+    def _labels(self, images: Tensor, labels: Tensor | None, classes: int) -> Tensor | None:
+        """The labels that the objective asks for."""
+        if self.config.objective not in ("calibrated", "hardness"):
+            return None if labels is None else labels.to(self.device)
+        if self.config.labels == "predicted":
+            return logits_of(self.classify, images).argmax(-1)
+        return check_labels(labels, classes, self.config.objective).to(self.device)
+
+    def _set_rate(self) -> None:
+        """The augmenter's rate falls to 0 along a cosine; the paper's stays."""
+        if self.config.objective == "paper":
+            return
+        done = min(1.0, self.step / max(1, self.steps))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+    def _step_augmenter(self, loss: Tensor) -> bool:
+        """Go down the augmenter's loss; False, with nothing changed, where the gradient is not finite."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.processes.average_gradients(self.network)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip or math.inf)
+        if not bool(torch.isfinite(norm)):
+            return False
+        self.optimizer.step()
+        return True
+
+    def _step_discriminator(self, originals: Tensor, warped: Tensor) -> float:
+        """Teach the discriminator to tell these apart; its loss before that, in nats."""
+        assert self.discriminator is not None and self.discriminator_optimizer is not None
+        with self.processes.autocast(self.device):
+            loss = self._discriminator_loss(self._shown_as_original(originals), warped)
+        self.discriminator_optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.processes.average_gradients(self.discriminator)
+        self.discriminator_optimizer.step()
+        return float(loss)
+
+    def _discriminator_loss(self, originals: Tensor, warped: Tensor) -> Tensor:
+        assert self.discriminator is not None
+        both = self.discriminator(torch.cat([originals, warped])).float()  # one pass: half the overhead
+        return losses.discriminator_nats(both[: len(originals)], both[len(originals) :])
+
+    def _shown_as_original(self, images: Tensor) -> Tensor:
+        if self.config.discriminator_sees == "originals":
+            return images
+        unit = torch.tanh(self.config.prior_width * self._noise(len(images)))
+        return self.augment.warp(images, self.augment.limits.parameters(unit))
+
+    def _step_dual(self, values: Step) -> None:
+        if self.config.objective == "calibrated":
+            measured = self.processes.average(values["cross_entropy"])
+            self.log_dual = losses.dual_step(self.log_dual, measured, self.target, self.config.dual_rate)
+        values["dual"] = math.exp(self.log_dual)
+
+    @torch.no_grad()
+    def _values(
+        self, loss: Tensor, outcome: Outcome, labels: Tensor | None, parameters: AffineParameters, images: Tensor
+    ) -> Step:
+        """What a step shows: loss, entropy (bits), cross entropy (nats), KL (nats), displacement."""
+        surprise = torch.tensor(math.nan)
+        if labels is not None:
+            surprise = losses.cross_entropy_nats(outcome.logits, labels).mean()
+        measures = (
+            loss,
+            losses.shannon_entropy_bits(outcome.logits).mean(),
+            surprise.to(loss.device),
+            outcome.kl.mean(),
+            parameters.displacement(*images.shape[-2:]).mean(),
+        )
+        keys = ("loss", "entropy", "cross_entropy", "kl", "displacement")
+        return dict(zip(keys, torch.stack([value.float() for value in measures]).tolist(), strict=True))
+
+    # -- measures -----------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def measure(self, images: Tensor, labels: Tensor | None, noise: torch.Generator) -> Step:
+        """The measures of one batch, without a step."""
+        before, self.noise = self.noise, noise
+        try:
+            images = images.to(self.device)
+            warped, parameters, kl = self.draw(images)
+            if not bool(torch.isfinite(warped.sum())):
+                return {}
+            logits, clean = logits_of(self.classify, warped), logits_of(self.classify, images)
+            labels = self._labels(images, labels, logits.shape[1])
+            scores = None if self.discriminator is None else self.discriminator(warped)
+            outcome = Outcome(logits, labels, kl, scores)
+            loss = augmenter_loss(self.config, outcome, self.target, math.exp(self.log_dual)).mean()
+            values = self._values(loss, outcome, labels, parameters, images)
+            values |= policy_measures(parameters, *images.shape[-2:]) | output_measures(logits, clean)
+            values["between_image_variance"] = self._between(images)
+            if self.discriminator is not None:
+                values["discriminator_loss"] = float(self._discriminator_loss(self._shown_as_original(images), warped))
+            return values
+        finally:
+            self.noise = before
+
+    def _between(self, images: Tensor) -> float:
+        if isinstance(self.network, RawHead):
+            return 1.0
+        noise = torch.randn(8, len(images), DIMENSIONS, generator=self.noise).to(self.device)
+        return variance_between_images(self.network(images), noise)
+
+    # -- where it stands ----------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as tensors and plain values."""
+        pairs = {"network": self.network, "optimizer": self.optimizer}
+        if self.discriminator is not None and self.discriminator_optimizer is not None:
+            pairs |= {"discriminator": self.discriminator, "discriminator_optimizer": self.discriminator_optimizer}
+        return {
+            **{name: part.state_dict() for name, part in pairs.items()},
+            "noise": self.noise.get_state(),
+            **{name: getattr(self, name) for name in ("log_dual", "target", "step", "epoch", "step_in_epoch", "seed")},
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go back to where :meth:`state` was taken."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.discriminator is not None and self.discriminator_optimizer is not None:
+            self.discriminator.load_state_dict(state["discriminator"])
+            self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+        if self.processes.rank == 0:
+            self.noise.set_state(state["noise"])
+        for name in ("log_dual", "target", "step", "epoch", "step_in_epoch", "seed"):
+            setattr(self, name, state[name])

@@ -1,0 +1,366 @@
+"""Stage 2 of the paper: ``fit`` an augmenter to a frozen classifier, pass by pass over a loader."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from learned_affine.checkpoint import find_checkpoint, read_checkpoint, write_checkpoint
+from learned_affine.config import FitConfig
+from learned_affine.diagnostics import PixelRangeWarning, StoppedFitWarning, TargetWarning, check_fit, warn_all
+from learned_affine.fitter import Fitter, Step
+from learned_affine.frozen import check_labels, frozen, logits_of, unpack
+from learned_affine.history import FitHistory
+from learned_affine.localization import HEADS, RawHead
+from learned_affine.logs import FitLog
+from learned_affine.objectives import fallback_target, measured_target
+from learned_affine.processes import Processes, classifier_device
+
+if TYPE_CHECKING:
+    from learned_affine.transform import LearnedAffineAugment
+
+TARGET_IMAGES = 4000  # unseen images that the target is measured on: its standard error is then under 2 %
+MEASURED_BATCHES = 2  # batches that an epoch's measures are taken on, so that their cost does not grow with the data
+CHECKPOINT_STEPS = 200  # a checkpoint at least this often, within a long epoch too
+Read = Callable[[Any], tuple[Tensor, Tensor | None]]
+
+
+def fit(
+    augment: LearnedAffineAugment | type[LearnedAffineAugment],
+    classifier: Any,
+    loader: Iterable[Any],
+    *,
+    config: FitConfig | None = None,
+    preprocess: Callable[[Tensor], Tensor] | None = None,
+    val_loader: Iterable[Any] | None = None,
+    device: torch.device | str | None = None,
+    seed: int | None = 0,
+    max_steps: int | None = None,
+    callbacks: Callable[[Step], Any] | Iterable[Callable[[Step], Any]] = (),
+    log_dir: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool | str | Path = False,
+    progress: bool | None = None,
+    accelerator: Any = None,
+    image_key: str | None = None,
+    label_key: str | None = None,
+    **arguments: Any,
+) -> LearnedAffineAugment:
+    """Learn, for each image, the range of warps that teaches ``classifier`` most. The classifier comes back untouched.
+
+    Args:
+        augment: an augmenter, which is fitted, or its class, of which one is made first.
+        classifier: a module or callable from ``(B, C, H, W)`` to logits ``(B, m)``, or to something with ``.logits``.
+        loader: an iterable of ``(images, labels)``, ``images``, dicts, or tuples with more fields; the images that
+            the classifier was trained on.
+        config: the dials, see :class:`FitConfig`; the default needs no choice.
+        preprocess: differentiable, between augmenter and classifier, for instance ``v2.Normalize(...)``.
+        val_loader: images that the classifier was *not* trained on; the target is measured on them.
+        device: where to compute; the classifier's device if None.
+        seed: of weights, noise and data order; None for a random one.
+        max_steps: stop after so many steps, earlier ones included.
+        callbacks: called after each step with a dict of its number and measures.
+        log_dir: folder for TensorBoard.
+        checkpoint: folder to write a checkpoint to, at least every epoch.
+        resume: True to go on from ``checkpoint`` if there is one, or the path of one.
+        progress: a progress bar; if None, where the output is a terminal.
+        accelerator: your own ``accelerate.Accelerator``; under torchrun one is made.
+        image_key, label_key: of dict batches with unusual keys.
+        **arguments: of the constructor, where ``fit`` is called on the class.
+
+    Returns:
+        The augmenter, with ``.history``.
+
+    Raises:
+        TypeError, ValueError: naming the argument, the rule and what came.
+        FileNotFoundError: if ``resume`` is a path where there is no checkpoint.
+
+    Warns:
+        FitWarning: one of its kinds, where the fit did not lead to a useful policy.
+
+    Example:
+        >>> images, labels = torch.rand(64, 1, 8, 8), torch.arange(64) % 2
+        >>> classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+        >>> augment = LearnedAffineAugment.fit(classifier, [(images, labels)], max_steps=3, val_loader=[(images, labels)])
+        >>> augment.history.epochs
+        3
+
+    Source: the paper, section 3.2; the objective is that of :mod:`learned_affine.objectives`.
+    """
+    config = _checked_config(config, classifier, max_steps)
+    callbacks = [callbacks] if callable(callbacks) else list(callbacks)
+    seed = int(torch.randint(2**31, ())) if seed is None else seed
+    processes = Processes(accelerator, device)
+    where = processes.device or classifier_device(classifier)
+    read = partial(unpack, image_key=image_key, label_key=label_key)
+    with torch.random.fork_rng(devices=[]), frozen(classifier, where):
+        torch.manual_seed(seed)
+        loader, first = _peek(loader, read)
+        augment = _augmenter(augment, first[0], config, arguments)
+        home = augment.localization.head.weight.device
+        fitter = Fitter(augment, partial(_classify, classifier, preprocess), config, processes, where, seed)
+        if preprocess is not None:
+            _check_pixel_range(first[0])
+        log = FitLog(log_dir, progress, processes.is_main)
+        run = _Run(fitter, read, loader, val_loader, callbacks, checkpoint, log)
+        try:
+            run.start(find_checkpoint(resume, checkpoint), first)
+            run.to_end(max_steps)
+        finally:
+            log.close()
+            augment.localization.to(home).eval()
+    if processes.is_main:
+        warn_all(check_fit(augment.history, augment.history.info["classes"], isinstance(augment.localization, RawHead)))
+    return augment
+
+
+class _Run:
+    """A fit under way: where the batches come from and where measures, logs and checkpoints go."""
+
+    def __init__(
+        self,
+        fitter: Fitter,
+        read: Read,
+        loader: Iterable[Any],
+        val_loader: Iterable[Any] | None,
+        callbacks: list[Callable[[Step], Any]],
+        checkpoint: str | Path | None,
+        log: FitLog,
+    ) -> None:
+        self.fitter, self.read, self.callbacks, self.checkpoint, self.log = fitter, read, callbacks, checkpoint, log
+        self.loader, self.val_loader = fitter.processes.share(loader), val_loader
+        self.history = FitHistory()
+        self.sums: Step = {}  # of the epoch's steps so far
+        self.epochs = fitter.config.epochs
+        if self.epochs is not None:
+            fitter.steps = self.epochs * len(self.loader) if hasattr(self.loader, "__len__") else sys.maxsize  # type: ignore[arg-type]
+
+    def start(self, resume: Path | None, first: tuple[Tensor, Tensor | None]) -> None:
+        """Measure the target, or go back to where a checkpoint was written."""
+        fitter = self.fitter
+        if resume is not None:
+            state = read_checkpoint(resume, fitter.config.to_dict())
+            fitter.load_state(state["fitter"])
+            self.history, self.sums = FitHistory.from_dict(state["history"]), dict(state["sums"])
+        else:
+            classes = _classify_some(fitter, [first])[0].shape[1]
+            fitter.target, source = _find_target(fitter, self.loader, self.val_loader, self.read)
+            self.history.info |= {
+                "config": fitter.config.to_dict(),
+                "seed": fitter.seed,
+                "classes": classes,
+                "target": fitter.target,
+                "target_source": source,
+                "steps": 0,
+            }
+            self.log.say(f"target {fitter.target:.4g} from {source}")
+        fitter.augment.history = self.history
+
+    def to_end(self, max_steps: int | None) -> None:
+        """Pass over the loader until the steps are done, or a number is not finite."""
+        fitter = self.fitter
+        end = fitter.steps if max_steps is None else min(fitter.steps, max_steps)
+        self.log.start(end if end < sys.maxsize else None, fitter.step)
+        going = True
+        while going and fitter.step < end and (self.epochs is None or fitter.epoch < self.epochs):
+            going = self._epoch(end)
+        self._write()
+
+    def _epoch(self, end: int) -> bool:
+        """One pass over the loader, or what is left of it; False if that was the end."""
+        fitter, start, seen = self.fitter, time.perf_counter(), 0
+        torch.manual_seed(fitter.seed * 100_003 + fitter.epoch)  # the order of the data follows from the epoch alone
+        skip, finite, batch = fitter.step_in_epoch, True, None
+        for number, batch in enumerate(self.loader):
+            if number < skip:
+                continue
+            images, labels = self.read(batch)
+            values = fitter.train_step(images, labels)
+            if values is None:
+                finite = False
+                break
+            seen += len(images)
+            self._note(values)
+            if fitter.step >= end:
+                break
+            if fitter.step % CHECKPOINT_STEPS == 0:
+                self._write()
+        if batch is None or (seen == 0 and finite and fitter.step_in_epoch == 0):
+            return False  # an iterator that gives its batches once is used up
+        if not finite:
+            warnings.warn(StoppedFitWarning(_stopped_text(fitter.step)), stacklevel=5)
+        complete = fitter.step < end or self._at_epoch_end()
+        self._record(batch, time.perf_counter() - start, seen, complete)
+        return finite
+
+    def _at_epoch_end(self) -> bool:
+        length = len(self.loader) if hasattr(self.loader, "__len__") else None  # type: ignore[arg-type]
+        return length is not None and self.fitter.step_in_epoch >= length
+
+    def _note(self, values: Step) -> None:
+        """Take down a step: sums for the epoch, the bar, the log, the callbacks."""
+        for key, value in {**values, "steps": 1.0}.items():
+            self.sums[key] = self.sums.get(key, 0.0) + value
+        self.history.info["steps"] = self.fitter.step
+        self.log.step(self.fitter.step, values)
+        for callback in self.callbacks:
+            callback({"step": self.fitter.step, **values})
+
+    def _record(self, batch: Any, seconds: float, seen: int, complete: bool) -> None:
+        """Measure the policy, and add an epoch to the history; one that was cut short is kept for resuming, too."""
+        means = {key: value / self.sums["steps"] for key, value in self.sums.items()} if self.sums else {}
+        measured = self._measure(batch)
+        entry = {key: means[key] for key in ("loss", "discriminator_loss", "dual", "kl") if key in means}
+        entry |= {"seconds": seconds, "images_per_second": seen / max(seconds, 1e-9)}
+        for key in ("entropy", "cross_entropy", "agreement", "displacement", "between_image_variance", "visible_area"):
+            entry[key] = measured.get(key, means.get(key, float("nan")))
+        if self.val_loader is not None:
+            entry["val_loss"] = measured.get("loss", float("nan"))
+            entry["val_discriminator_loss"] = measured.get("discriminator_loss", float("nan"))
+        snapshot = self.history.to_dict() if not complete else None
+        self.history.add(**entry)
+        self.log.epoch(self.fitter, entry, batch, self.read)
+        if complete:
+            self.fitter.epoch, self.fitter.step_in_epoch, self.sums = self.fitter.epoch + 1, 0, {}
+        self._write(snapshot)
+
+    def _measure(self, batch: Any) -> Step:
+        """Mean measures over some unseen batches, or over the last batch where there are none."""
+        fitter, noise = self.fitter, torch.Generator().manual_seed(self.fitter.seed + 1)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(fitter.seed)
+            source = [batch] if self.val_loader is None else itertools.islice(self.val_loader, MEASURED_BATCHES)
+            found = [fitter.measure(*self.read(one), noise) for one in source]
+        keys = set.intersection(*(set(one) for one in found)) if found else set()
+        return {key: sum(one[key] for one in found) / len(found) for key in keys}
+
+    def _write(self, history: dict[str, Any] | None = None) -> None:
+        """Write a checkpoint; ``history`` if the current one holds an epoch that was cut short."""
+        if self.checkpoint is None or not self.fitter.processes.is_main:
+            return
+        if history is None and self.fitter.step_in_epoch and self._cut_short():
+            return  # written a moment ago, with the history that resuming needs
+        state = {"fitter": self.fitter.state(), "config": self.fitter.config.to_dict(), "sums": self.sums}
+        write_checkpoint(self.checkpoint, {**state, "history": history or self.history.to_dict()})
+
+    def _cut_short(self) -> bool:
+        return self.history.epochs > self.fitter.epoch
+
+
+def _checked_config(config: FitConfig | None, classifier: Any, max_steps: int | None) -> FitConfig:
+    config = FitConfig() if config is None else config
+    if not isinstance(config, FitConfig):
+        raise TypeError(f"config must be a FitConfig, got {type(config).__name__}")
+    if not callable(classifier):
+        raise TypeError(f"classifier must be callable, got {type(classifier).__name__}")
+    if max_steps is not None and max_steps < 1:
+        raise ValueError(f"max_steps must be at least 1, got {max_steps}")
+    return config
+
+
+def _classify(classifier: Any, preprocess: Callable[[Tensor], Tensor] | None, images: Tensor) -> Tensor:
+    """The classifier's logits of images that ``preprocess`` has not seen yet."""
+    return logits_of(classifier, images if preprocess is None else preprocess(images))
+
+
+def _peek(loader: Iterable[Any], read: Read) -> tuple[Iterable[Any], tuple[Tensor, Tensor | None]]:
+    """The loader with nothing lost, and its first batch.
+
+    Raises:
+        TypeError: if it is not iterable.
+        ValueError: if it is empty.
+    """
+    try:
+        batches = iter(loader)
+    except TypeError as error:
+        raise TypeError(f"loader must be iterable, got {type(loader).__name__}") from error
+    first = next(batches, None)
+    if first is None:
+        raise ValueError(f"loader must give at least one batch, got an empty {type(loader).__name__}")
+    return (itertools.chain([first], batches) if batches is loader else loader), read(first)
+
+
+def _augmenter(augment: Any, images: Tensor, config: FitConfig, arguments: dict[str, Any]) -> LearnedAffineAugment:
+    """The augmenter to fit: the given one, or a new one whose network looks at the channels of ``images``."""
+    head = HEADS[config.head]
+    if isinstance(augment, type):
+        given = arguments.get("localization")
+        made: LearnedAffineAugment = augment(**{**arguments, "localization": given or head(images.shape[1])})
+        return made
+    if arguments:
+        raise TypeError(f"fit on an instance takes no constructor arguments, got {', '.join(arguments)}")
+    fitted: LearnedAffineAugment = augment
+    if not isinstance(fitted.localization, head):
+        fitted.localization = head(fitted.localization.channels).eval()
+    return fitted
+
+
+def _classify_some(fitter: Fitter, batches: Iterable[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
+    """Logits and labels of the first ``TARGET_IMAGES`` images; labels are None unless all images have one."""
+    logits: list[Tensor] = []
+    labels: list[Tensor] = []
+    with torch.no_grad():
+        for images, given in batches:
+            logits.append(fitter.classify(images.to(fitter.device)).cpu())
+            labels += [] if given is None else [given.cpu()]
+            if sum(map(len, logits)) >= TARGET_IMAGES:
+                break
+    if not logits:
+        raise ValueError("val_loader must give at least one batch, got an empty one")
+    return torch.cat(logits), torch.cat(labels) if len(labels) == len(logits) else None
+
+
+def _find_target(
+    fitter: Fitter, loader: Iterable[Any], val_loader: Iterable[Any] | None, read: Read
+) -> tuple[float, str]:
+    """The target, and where it comes from."""
+    config = fitter.config
+    if config.objective == "paper":
+        return 0.0, "none: the paper has no target"
+    if config.target is not None:
+        return config.target, "FitConfig.target"
+    one_shot = isinstance(loader, Iterator)
+    if val_loader is None and one_shot:
+        raise ValueError("loader must be one that can be passed over again, or come with val_loader=, got an iterator")
+    logits, labels = _classify_some(fitter, map(read, loader if val_loader is None else val_loader))
+    if config.needs_labels:
+        labels = check_labels(labels, logits.shape[1], config.objective)
+    measured = fitter.processes.average(measured_target(config, logits, labels))
+    if val_loader is not None:
+        return measured, "unseen images (val_loader)"
+    guess = fallback_target(config, measured, logits.shape[1])
+    warnings.warn(
+        TargetWarning(
+            f"without val_loader the target is a guess ({guess:.3g}: a quarter of the way from the training images' "
+            "value to that of chance). Give images that the classifier was not trained on as val_loader."
+        ),
+        stacklevel=5,
+    )
+    return guess, "guess: no val_loader"
+
+
+def _check_pixel_range(images: Tensor) -> None:
+    low, high = float(images.min()), float(images.max())
+    if low < -0.01 or high > 1.01:
+        text = f"preprocess expects pixels within [0, 1], got [{low:.3g}, {high:.3g}]: are they normalised already?"
+        warnings.warn(PixelRangeWarning(text), stacklevel=4)
+
+
+def _stopped_text(step: int) -> str:
+    return (
+        f"the fit stopped after step {step} since a loss, gradient or warp was not finite; the last good weights are "
+        "kept. Lower learning_rate, or use a bounded head."
+    )
+
+
+__all__ = ["FitConfig", "FitHistory", "fit"]

@@ -1,0 +1,172 @@
+"""One safetensors file that holds a fitted augmenter: tensors, constructor arguments, and how it was fitted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torchvision import tv_tensors
+
+from learned_affine.history import FitHistory, write_atomically
+from learned_affine.localization import HEADS
+from learned_affine.parameters import AffineLimits
+
+if TYPE_CHECKING:
+    from learned_affine.transform import LearnedAffineAugment
+
+FORMAT = 1
+FILE = "model.safetensors"
+ARGUMENTS = ("p", "strength", "deterministic", "interpolation", "padding_mode", "fill")
+MAX_BYTES = 64 * 1024 * 1024  # a file of ours is under 1 MB; what is far larger is not one
+MAX_CHANNELS, MAX_SIZE, MAX_WIDTH = 1024, 256, 1024
+
+
+def save(augment: LearnedAffineAugment, path: str | Path) -> Path:
+    """Write an augmenter to a ``.safetensors`` file, or as ``model.safetensors`` and ``config.json`` into a folder.
+
+    Returns:
+        The path of the weights file.
+
+    Raises:
+        ValueError: if a weight is not finite.
+    """
+    network = augment.localization
+    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    _check_finite(tensors)
+    fill = augment.fill
+    if isinstance(fill, dict):
+        fill = {key if isinstance(key, str) else key.__name__: value for key, value in fill.items()}
+    arguments = {name: getattr(augment, name) for name in ARGUMENTS} | {"fill": fill}
+    kind = next(name for name, head in HEADS.items() if type(network) is head)
+    config = {
+        "format": FORMAT,
+        "limits": asdict(augment.limits),
+        "arguments": arguments,
+        "localization": {"head": kind, **network.arguments()},
+        "history": None if augment.history is None else augment.history.to_dict(),
+        "torch": torch.__version__,
+    }
+    content = to_bytes(tensors, {"learned_affine": json.dumps(config)})
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        return write_atomically(path, content)
+    path.mkdir(parents=True, exist_ok=True)
+    write_atomically(path / "config.json", json.dumps(config, indent=1).encode())
+    return write_atomically(path / FILE, content)
+
+
+def load(kind: type[LearnedAffineAugment], source: Any, **changes: Any) -> LearnedAffineAugment:
+    """Load a fitted augmenter. Strict: no code of the file's is run and nothing is left out.
+
+    Args:
+        kind: the class to make.
+        source: a file, or a folder that :func:`save` wrote.
+        **changes: constructor arguments to change, such as ``p`` or ``padding_mode``.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is damaged, foreign, of a newer format, or holds a weight that is not finite.
+        TypeError: if a change is no argument of the constructor.
+    """
+    path = _find(source)
+    config, tensors = _read(path)
+    try:
+        limits = changes.pop("limits", None) or AffineLimits(**config["limits"])
+        network = _network(config["localization"])
+        arguments = {**config["arguments"], **changes}
+        unknown = sorted(set(arguments) - {*ARGUMENTS, "generator"})
+        if unknown:
+            raise TypeError(f"from_pretrained can change {', '.join(ARGUMENTS)} and limits, got {', '.join(unknown)}")
+        _load_strictly(network, tensors)
+        augment = kind(limits, localization=network, **{**arguments, "fill": _fill(arguments["fill"])})
+        if config["history"] is not None:
+            augment.history = FitHistory.from_dict(config["history"])
+    except (KeyError, AttributeError) as error:
+        raise ValueError(f"weights file {str(path)!r} lacks {error} in its description") from error
+    return augment
+
+
+def _find(source: Any) -> Path:
+    """The weights file that ``source`` means."""
+    if not isinstance(source, str | Path):
+        raise TypeError(f"source must be the path of a weights file or folder, got {type(source).__name__}")
+    path = Path(source)
+    path = path / FILE if path.is_dir() else path
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"source must be a weights file or a folder with {FILE}, got {str(source)!r}, not there"
+        )
+    return path
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The description and the tensors of a file."""
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(
+            f"weights file must be smaller than {MAX_BYTES} bytes, got {path.stat().st_size}: {str(path)!r}"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = (file.metadata() or {}).get("learned_affine")
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"weights file {str(path)!r} is damaged or no safetensors file ({error})") from error
+    if described is None:
+        raise ValueError(f"weights file {str(path)!r} is not one of learned_affine: it has no description of ours")
+    try:
+        config = json.loads(described)
+        found = int(config["format"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"weights file {str(path)!r} has a damaged description ({type(error).__name__})") from error
+    if found > FORMAT:
+        raise ValueError(
+            f"weights file {str(path)!r} has the format {found}; this version reads up to {FORMAT}: update"
+        )
+    _check_finite(tensors)
+    return config, tensors
+
+
+def _network(described: dict[str, Any]) -> torch.nn.Module:
+    """The network of a description, with sizes that a file of ours can have."""
+    arguments = dict(described)
+    head = arguments.pop("head")
+    for name, most in (("channels", MAX_CHANNELS), ("size", MAX_SIZE), ("width", MAX_WIDTH)):
+        value = arguments.get(name)
+        if not isinstance(value, int) or not 1 <= value <= most:
+            raise ValueError(f"weights file: localization.{name} must be an int in [1, {most}], got {value!r}")
+    if head not in HEADS:
+        raise ValueError(f"weights file: localization.head must be one of {', '.join(HEADS)}, got {head!r}")
+    return HEADS[head](**arguments)
+
+
+def _load_strictly(network: torch.nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """Fill the network, or name what is missing, unexpected or of another shape."""
+    own = network.state_dict()
+    missing, extra = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
+    if missing or extra:
+        raise ValueError(f"weights file: missing tensors {missing or 'none'}, unexpected ones {extra or 'none'}")
+    for key, tensor in tensors.items():
+        if tensor.shape != own[key].shape or tensor.dtype != own[key].dtype:
+            raise ValueError(
+                f"weights file: {key} must be {own[key].dtype} of shape {tuple(own[key].shape)}, "
+                f"got {tensor.dtype} of shape {tuple(tensor.shape)}"
+            )
+    network.load_state_dict(tensors)
+
+
+def _check_finite(tensors: dict[str, torch.Tensor]) -> None:
+    for key, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"weights must be finite, got NaN or infinity in {key}")
+
+
+def _fill(fill: Any) -> Any:
+    """A dict by type names back to one by types."""
+    if not isinstance(fill, dict):
+        return fill
+    return {getattr(tv_tensors, key, key): value for key, value in fill.items()}
