@@ -81,7 +81,7 @@ def train_classifier(
         torch.manual_seed(seed)
     hidden = None if progress is None else not progress
     bar = tqdm(total=epochs, desc=title, unit="epoch", disable=hidden)
-    scheduler: torch.optim.lr_scheduler.CosineAnnealingLR | None = None
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     try:
         for epoch in range(epochs):
             if on_epoch is not None:
@@ -90,7 +90,6 @@ def train_classifier(
             record = _train_epoch(classifier, loader, optimizer, augment, preprocess, where)
             for key, value in record.items():
                 history[key].append(value)
-            scheduler = scheduler or torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
             scheduler.step()
             bar.set_postfix(loss=f"{record['loss']:.3f}", accuracy=f"{record['accuracy']:.3f}", refresh=False)
             bar.update()

@@ -141,7 +141,7 @@ class Fitter:
         loss.backward()  # type: ignore[no-untyped-call]
         self.processes.average_gradients(self.discriminator)
         self.discriminator_optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     def _discriminator_loss(self, originals: Tensor, warped: Tensor) -> Tensor:
         assert self.discriminator is not None

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from learned_affine.checkpoint import find_checkpoint, read_checkpoint, write_checkpoint
 from learned_affine.config import FitConfig
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 TARGET_IMAGES = 4000  # unseen images that the target is measured on: its standard error is then under 2 %
 MEASURED_BATCHES = 2  # batches that an epoch's measures are taken on, so that their cost does not grow with the data
 CHECKPOINT_STEPS = 200  # a checkpoint at least this often, within a long epoch too
+STEP_KEYS = ("loss", "discriminator_loss", "dual", "kl", "entropy", "cross_entropy", "displacement")
 Read = Callable[[Any], tuple[Tensor, Tensor | None]]
 
 
@@ -91,7 +91,8 @@ def fit(
     Example:
         >>> images, labels = torch.rand(64, 1, 8, 8), torch.arange(64) % 2
         >>> classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
-        >>> augment = LearnedAffineAugment.fit(classifier, [(images, labels)], max_steps=3, val_loader=[(images, labels)])
+        >>> loader = [(images, labels)]
+        >>> augment = LearnedAffineAugment.fit(classifier, loader, max_steps=3, val_loader=loader)
         >>> augment.history.epochs
         3
 
@@ -220,10 +221,9 @@ class _Run:
         """Measure the policy, and add an epoch to the history; one that was cut short is kept for resuming, too."""
         means = {key: value / self.sums["steps"] for key, value in self.sums.items()} if self.sums else {}
         measured = self._measure(batch)
-        entry = {key: means[key] for key in ("loss", "discriminator_loss", "dual", "kl") if key in means}
+        entry = {key: means[key] for key in STEP_KEYS if key in means}
         entry |= {"seconds": seconds, "images_per_second": seen / max(seconds, 1e-9)}
-        for key in ("entropy", "cross_entropy", "agreement", "displacement", "between_image_variance", "visible_area"):
-            entry[key] = measured.get(key, means.get(key, float("nan")))
+        entry |= {key: measured[key] for key in ("agreement", "between_image_variance", "visible_area") if key in measured}
         if self.val_loader is not None:
             entry["val_loss"] = measured.get("loss", float("nan"))
             entry["val_discriminator_loss"] = measured.get("discriminator_loss", float("nan"))

@@ -1,0 +1,54 @@
+"""Small classifiers and images that tests use, each with a truth that can be worked out by hand."""
+
+import torch
+from torch import nn
+
+from learned_affine import AffineLimits, LearnedAffineAugment
+
+
+def blobs(count: int = 64, size: int = 16, channels: int = 1, classes: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images with one soft blob each, whose place tells the class: left for 0, right for the last."""
+    generator = torch.Generator().manual_seed(1)
+    labels = torch.arange(count) % classes
+    x = (labels + 0.5) / classes * size + torch.randn(count, generator=generator)
+    y = size / 2 + torch.randn(count, generator=generator)
+    steps = torch.arange(size) + 0.5
+    squared = (steps[None, None, :] - x[:, None, None]) ** 2 + (steps[None, :, None] - y[:, None, None]) ** 2
+    return torch.exp(-squared / 8)[:, None].expand(-1, channels, -1, -1).contiguous(), labels
+
+
+class Halves(nn.Module):
+    """A classifier that compares the left and right halves of an image: exact, differentiable, nothing to train."""
+
+    def __init__(self, sharpness: float = 20.0) -> None:
+        super().__init__()
+        self.sharpness = nn.Parameter(torch.tensor(sharpness))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        half = images.shape[-1] // 2
+        left, right = images[..., :half].mean((1, 2, 3)), images[..., half:].mean((1, 2, 3))
+        return self.sharpness * torch.stack([left, right], dim=1) / (left + right + 1e-6)[:, None]
+
+
+def small_net(channels: int = 1, classes: int = 2) -> nn.Sequential:
+    """A net with BatchNorm and dropout, whose state a careless fit would change."""
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Conv2d(channels, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(4),
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Linear(128, classes),
+    )
+
+
+def vivid(limits: AffineLimits | None = None, **options: object) -> LearnedAffineAugment:
+    """An augmenter whose policy differs from image to image and fills its limits."""
+    torch.manual_seed(5)
+    augment = LearnedAffineAugment(limits, **{"p": 1.0, **options})
+    nn.init.normal_(augment.localization.head.weight, std=0.3)
+    with torch.no_grad():
+        augment.localization.head.bias[6:].fill_(1.0)
+    return augment
