@@ -30,6 +30,7 @@ class FitConfig:
         entropy_weight: weight of the max-entropy term on the classifier's output.
         adversarial_weight: weight of the adversarial term; 0 leaves the discriminator out.
         dual_rate: step of the logarithm of the dual variable.
+        dual_damping: how much a batch's own excess adds to that logarithm, for this batch only.
         dual_start: the dual variable at the first step.
         prior_width: standard deviation of the prior before the tanh.
         discriminator_sees: what stands for an original: ``"originals"``, or ``"prior"``: originals warped by the prior.
@@ -53,7 +54,8 @@ class FitConfig:
     kl_weight: float = 1.0  # sets the unit in which the dual variable counts
     entropy_weight: float = 1.0
     adversarial_weight: float = 0.1  # at 1 it pushes faster than the dual variable brakes
-    dual_rate: float = 0.1
+    dual_rate: float = 0.03
+    dual_damping: float = 4.0  # without it the dual variable swings, and where it is at the last step is chance
     dual_start: float = 1.0
     prior_width: float = 0.9  # tanh of it is nearest to uniform within the limits
     discriminator_sees: str = "originals"
@@ -80,7 +82,7 @@ class FitConfig:
                 raise ValueError(f"{name} must be at least 1, got {count}")
         for name in ("learning_rate", "discriminator_rate", "dual_start", "prior_width"):
             check_range(name, getattr(self, name), 1e-12, 1e6, "positive")
-        for name in ("kl_weight", "entropy_weight", "adversarial_weight", "dual_rate", "clip"):
+        for name in ("kl_weight", "entropy_weight", "adversarial_weight", "dual_rate", "dual_damping", "clip"):
             check_range(name, getattr(self, name), 0.0, 1e6, "at least 0")
         if self.target is not None:
             high = 1.0 if self.objective in ("entropy_target", "hardness") else 1e6

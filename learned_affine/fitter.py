@@ -72,7 +72,7 @@ class Fitter:
             labels = self._labels(images, labels, logits.shape[1])
             scores = None if self.discriminator is None else self.discriminator(warped)
         outcome = Outcome(logits, labels, kl, None if scores is None else scores.float())
-        loss = augmenter_loss(self.config, outcome, self.target, math.exp(self.log_dual)).mean()
+        loss = augmenter_loss(self.config, outcome, self.target, self._dual(outcome)).mean()
         if not loss.requires_grad or not warped.requires_grad or not logits.requires_grad:
             raise ValueError(
                 "classifier must pass a gradient to its input, got logits without one: do not run it under "
@@ -113,13 +113,22 @@ class Fitter:
             return logits_of(self.classify, images).argmax(-1)
         return check_labels(labels, classes, self.config.objective).to(self.device)
 
+    def _dual(self, outcome: Outcome) -> float:
+        """The dual variable, damped by the batch's own excess."""
+        if self.config.objective != "calibrated" or outcome.labels is None:
+            return math.exp(self.log_dual)
+        measured = self.processes.average(
+            float(losses.cross_entropy_nats(outcome.logits.detach(), outcome.labels).mean())
+        )
+        return math.exp(self.log_dual + self.config.dual_damping * losses.dual_error(measured, self.target))
+
     def _set_rate(self) -> None:
-        """The augmenter's rate falls to 0 along a cosine; the paper's stays."""
+        """The augmenter's rate falls along a cosine to a twentieth, so that it can follow the dual; the paper's stays."""
         if self.config.objective == "paper":
             return
         done = min(1.0, self.step / max(1, self.steps))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+            group["lr"] = self.config.learning_rate * max(0.05, 0.5 * (1 + math.cos(math.pi * done)))
 
     def _step_augmenter(self, loss: Tensor) -> bool:
         """Go down the augmenter's loss; False, with nothing changed, where the gradient is not finite."""
@@ -193,7 +202,7 @@ class Fitter:
             labels = self._labels(images, labels, logits.shape[1])
             scores = None if self.discriminator is None else self.discriminator(warped)
             outcome = Outcome(logits, labels, kl, scores)
-            loss = augmenter_loss(self.config, outcome, self.target, math.exp(self.log_dual)).mean()
+            loss = augmenter_loss(self.config, outcome, self.target, self._dual(outcome)).mean()
             values = self._values(loss, outcome, labels, parameters, images)
             values |= policy_measures(parameters, *images.shape[-2:]) | output_measures(logits, clean)
             values["between_image_variance"] = self._between(images)

@@ -106,11 +106,15 @@ def adversarial_nats(augmented_scores: Tensor, saturating: bool = False) -> Tens
     return -F.softplus(augmented_scores) if saturating else F.softplus(-augmented_scores)
 
 
+def dual_error(measured: float, target: float) -> float:
+    """How far ``measured`` is above ``target``, as a share of it, clipped to [-1, 1]."""
+    return max(-1.0, min(1.0, (measured - target) / max(target, 1e-8)))
+
+
 def dual_step(log_dual: float, measured: float, target: float, rate: float) -> float:
     """One step of the dual variable that holds ``measured`` at ``target``: it grows where the constraint is broken.
 
     ``log lam += rate * clip((measured - target) / target, -1, 1)``, kept within ``[1e-4, 1e4]`` so that a long spell
     on one side can be made up for.
     """
-    change = max(-1.0, min(1.0, (measured - target) / max(target, 1e-8)))
-    return max(math.log(1e-4), min(math.log(1e4), log_dual + rate * change))
+    return max(math.log(1e-4), min(math.log(1e4), log_dual + rate * dual_error(measured, target)))
