@@ -1,0 +1,81 @@
+"""Write the tables of README.md from the committed result rows.
+
+    python benchmarks/tables.py                        # fill README.md between its markers
+    python benchmarks/tables.py --add runs/three_stages/results.json   # commit a run as a row first
+
+A row is one run of ``examples/three_stages.py``; a later run of the same options takes its place.
+"""
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROWS = HERE / "results" / "three_stages.jsonl"
+README = HERE.parent / "README.md"
+ARMS = ("no augmentation", "uniform affine", "learned affine")
+
+
+def key(row: dict) -> str:
+    """What tells one run from another."""
+    options = {name: value for name, value in row["options"].items() if name not in ("out", "root", "download")}
+    return json.dumps(options, sort_keys=True)
+
+
+def read() -> list[dict]:
+    """All rows, oldest first."""
+    return [json.loads(line) for line in ROWS.read_text().splitlines()] if ROWS.exists() else []
+
+
+def add(path: Path) -> None:
+    """Add a run, or put it in the place of an earlier one with the same options."""
+    row = json.loads(path.read_text())
+    row["options"].pop("out")
+    rows = {key(old): old for old in read()} | {key(row): row}
+    ROWS.write_text("".join(json.dumps(one) + "\n" for one in rows.values()))
+
+
+def spread(values: list[float]) -> str:
+    """Mean and standard deviation, in percent."""
+    deviation = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):.1f}{deviation}"
+
+
+def table(rows: list[dict], preset: str = "default") -> str:
+    """Accuracy of the three arms for each of the limits, over all seeds."""
+    lines = ["| limits | stage 3 with | clean % | affine % | clean, minus none |", "|---|---|---|---|---|"]
+    for limits in ("modest", "wide"):
+        runs = [row for row in rows if row["options"]["limits"] == limits and row["options"]["preset"] == preset]
+        if not runs:
+            continue
+        for arm in ARMS:
+            clean = [run["accuracy"][arm]["clean"] for run in runs]
+            base = [run["accuracy"][ARMS[0]]["clean"] for run in runs]
+            affine = spread([run["accuracy"][arm]["affine"] for run in runs])
+            gain = "" if arm == ARMS[0] else spread([a - b for a, b in zip(clean, base, strict=True)])
+            lines.append(f"| {limits} | {arm} | {spread(clean)} | {affine} | {gain} |")
+    seeds = sorted({row["options"]["seed"] for row in rows if row["options"]["preset"] == preset})
+    told = f"Seeds {', '.join(map(str, seeds))}; mean ± standard deviation; differences are paired; last epoch."
+    return "\n".join([*lines, "", told])
+
+
+def fill(path: Path, name: str, text: str) -> None:
+    """Put ``text`` between the markers ``<!-- name -->`` and ``<!-- /name -->`` of a file."""
+    content = path.read_text()
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, rest = content.split(start)
+    path.write_text(f"{before}{start}\n{text}\n{end}{rest.split(end)[1]}")
+
+
+def main() -> None:
+    """Add rows, then fill the README."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--add", type=Path, nargs="*", default=[])
+    for path in parser.parse_args().add:
+        add(path)
+    fill(README, "three-stages", table(read()))
+
+
+if __name__ == "__main__":
+    main()
