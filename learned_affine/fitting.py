@@ -223,7 +223,9 @@ class _Run:
         measured = self._measure(batch)
         entry = {key: means[key] for key in STEP_KEYS if key in means}
         entry |= {"seconds": seconds, "images_per_second": seen / max(seconds, 1e-9)}
-        entry |= {key: measured[key] for key in ("agreement", "between_image_variance", "visible_area") if key in measured}
+        entry |= {
+            key: measured[key] for key in ("agreement", "between_image_variance", "visible_area") if key in measured
+        }
         if self.val_loader is not None:
             entry["val_loss"] = measured.get("loss", float("nan"))
             entry["val_discriminator_loss"] = measured.get("discriminator_loss", float("nan"))
