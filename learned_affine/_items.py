@@ -114,7 +114,7 @@ def pil_to_tensor(image: PIL.Image.Image) -> Tensor:
             f"a PIL image must have one of the modes {', '.join(PIL_MODES)}, got {image.mode!r}: "
             "convert it first, for instance by v2.RGB() or image.convert('RGB')"
         )
-    return F.pil_to_tensor(image)  # type: ignore[no-any-return]
+    return F.pil_to_tensor(image)
 
 
 def check_fill(fill: Any, padding_mode: str) -> Any:
@@ -144,7 +144,7 @@ def fill_of(kind: type, fill: Any) -> Fill:
     if isinstance(fill, Mapping):
         for key in (kind, kind.__name__, "others"):
             if key in fill:
-                return fill[key]  # type: ignore[no-any-return]
+                return fill[key]
         return 0.0
     return 0.0 if kind is tv_tensors.Mask else fill
 
@@ -180,9 +180,9 @@ def _warp_tensor(item: Tensor, plan: Plan, interpolation: str, padding_mode: str
     # frames (and whatever else shares a matrix) stand side by side as channels of one image
     frames = pixels.shape[lead:-3].numel()
     folded = pixels.reshape(plan.count, -1, *pixels.shape[-2:])
-    several = not isinstance(fill, int | float) and frames > 1 and len(fill) > 1
-    warped = _warp_rows(folded, plan, interpolation, padding_mode, list(fill) * frames if several else fill)  # type: ignore[arg-type,call-overload]
-    return warped.reshape(pixels.shape)
+    if not isinstance(fill, int | float) and len(fill) > 1:
+        fill = list(fill) * frames
+    return _warp_rows(folded, plan, interpolation, padding_mode, fill).reshape(pixels.shape)
 
 
 def _warp_rows(images: Tensor, plan: Plan, interpolation: str, padding_mode: str, fill: Fill) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -27,7 +28,7 @@ class SmallConvNet(nn.Sequential):
     def __init__(self, classes: int = 10, channels: int = 1, width: int = 32) -> None:
         blocks: list[nn.Module] = []
         sizes = (channels, width, 2 * width, 4 * width)
-        for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+        for before, after in itertools.pairwise(sizes):
             blocks += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
             blocks.append(nn.MaxPool2d(2))
         super().__init__(*blocks[:-1], nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16 * width, classes))
@@ -118,7 +119,7 @@ def _train_epoch(
         labels = check_labels(labels, logits.shape[1], "cross entropy").to(device)
         loss = F.cross_entropy(logits, labels)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         total += float(loss.detach()) * len(images)
         correct += int((logits.argmax(-1) == labels).sum())

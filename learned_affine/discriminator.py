@@ -37,4 +37,4 @@ class Discriminator(nn.Module):
         """Scores ``(B,)`` of ``(B, C, H, W)`` images; ``D = sigmoid(score)``."""
         if max(images.shape[-2:]) > self.size:
             images = F.adaptive_avg_pool2d(images, (min(images.shape[-2], self.size), min(images.shape[-1], self.size)))
-        return self.layers(images).squeeze(-1)  # type: ignore[no-any-return]
+        return self.layers(images).squeeze(-1)

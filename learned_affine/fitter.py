@@ -56,8 +56,10 @@ class Fitter:
         if self.discriminator is None:
             return None
         self.processes.equalise(self.discriminator)
-        kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[self.config.discriminator_optimizer]
-        return kind(self.discriminator.parameters(), lr=self.config.discriminator_rate)
+        kinds: dict[str, Any] = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+        return kinds[self.config.discriminator_optimizer](
+            self.discriminator.parameters(), lr=self.config.discriminator_rate
+        )
 
     # -- one step -----------------------------------------------------------------------------------------------------
 
@@ -123,7 +125,7 @@ class Fitter:
         return math.exp(self.log_dual + self.config.dual_damping * losses.dual_error(measured, self.target))
 
     def _set_rate(self) -> None:
-        """The augmenter's rate falls along a cosine to a twentieth, so that it can follow the dual; the paper's stays."""
+        """The augmenter's rate falls along a cosine, to a twentieth so that it can follow the dual; not the paper's."""
         if self.config.objective == "paper":
             return
         done = min(1.0, self.step / max(1, self.steps))
@@ -133,7 +135,7 @@ class Fitter:
     def _step_augmenter(self, loss: Tensor) -> bool:
         """Go down the augmenter's loss; False, with nothing changed, where the gradient is not finite."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.processes.average_gradients(self.network)
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip or math.inf)
         if not bool(torch.isfinite(norm)):
@@ -147,7 +149,7 @@ class Fitter:
         with self.processes.autocast(self.device):
             loss = self._discriminator_loss(self._shown_as_original(originals), warped)
         self.discriminator_optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.processes.average_gradients(self.discriminator)
         self.discriminator_optimizer.step()
         return float(loss.detach())
@@ -222,7 +224,7 @@ class Fitter:
 
     def state(self) -> dict[str, Any]:
         """All of it, as tensors and plain values."""
-        pairs = {"network": self.network, "optimizer": self.optimizer}
+        pairs: dict[str, Any] = {"network": self.network, "optimizer": self.optimizer}
         if self.discriminator is not None and self.discriminator_optimizer is not None:
             pairs |= {"discriminator": self.discriminator, "discriminator_optimizer": self.discriminator_optimizer}
         return {

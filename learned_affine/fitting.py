@@ -107,9 +107,9 @@ def fit(
     with torch.random.fork_rng(devices=[]), frozen(classifier, where):
         torch.manual_seed(seed)
         loader, first = _peek(loader, read)
-        augment = _augmenter(augment, first[0], config, arguments)
-        home = augment.localization.head.weight.device
-        fitter = Fitter(augment, partial(_classify, classifier, preprocess), config, processes, where, seed)
+        fitted = _augmenter(augment, first[0], config, arguments)
+        home = fitted.localization.head.weight.device
+        fitter = Fitter(fitted, partial(_classify, classifier, preprocess), config, processes, where, seed)
         if preprocess is not None:
             _check_pixel_range(first[0])
         log = FitLog(log_dir, progress, processes.is_main)
@@ -119,10 +119,10 @@ def fit(
             run.to_end(max_steps)
         finally:
             log.close()
-            augment.localization.to(home).eval()
+            fitted.localization.to(home).eval()
     if processes.is_main:
-        warn_all(check_fit(augment.history, augment.history.info["classes"], isinstance(augment.localization, RawHead)))
-    return augment
+        warn_all(check_fit(fitted.history, fitted.history.info["classes"], isinstance(fitted.localization, RawHead)))
+    return fitted
 
 
 class _Run:

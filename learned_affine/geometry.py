@@ -97,7 +97,7 @@ def warp_points(points: Tensor, matrix: Tensor) -> Tensor:
 def warp_key_points(points: tv_tensors.KeyPoints, matrix: Tensor) -> tv_tensors.KeyPoints:
     """Move ``(..., 2)`` key points by one ``(2, 3)`` matrix, then clamp as torchvision does for them."""
     moved = keep_dtype(warp_points(points.as_subclass(Tensor), matrix), points.dtype)
-    return F.clamp_keypoints(tv_tensors.wrap(moved, like=points))  # type: ignore[no-any-return]
+    return F.clamp_keypoints(tv_tensors.wrap(moved, like=points))
 
 
 def warp_boxes(boxes: tv_tensors.BoundingBoxes, matrix: Tensor) -> tv_tensors.BoundingBoxes:
@@ -107,11 +107,11 @@ def warp_boxes(boxes: tv_tensors.BoundingBoxes, matrix: Tensor) -> tv_tensors.Bo
     rotated formats, clamping and integer boxes behave as in torchvision's transforms.
     """
     if boxes.numel() == 0:
-        return tv_tensors.wrap(boxes.as_subclass(Tensor).clone(), like=boxes)  # type: ignore[no-any-return]
+        return tv_tensors.wrap(boxes.as_subclass(Tensor).clone(), like=boxes)
     moved = continuous(matrix.detach().cpu().double())
     back = torch.linalg.inv(torch.cat([moved, moved.new_tensor([[0.0, 0.0, 1.0]])]))
     coefficients = [*back[:2].flatten().tolist(), 0.0, 0.0]
-    return F.perspective(boxes, None, None, coefficients=coefficients)  # type: ignore[no-any-return]
+    return F.perspective(boxes, None, None, coefficients=coefficients)
 
 
 def keep_dtype(values: Tensor, dtype: torch.dtype) -> Tensor:

@@ -122,6 +122,8 @@ class LocalizationNetwork(nn.Module):
         self.head = nn.Linear(64, DIMENSIONS + len(rows))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        self._rows: Tensor
+        self._columns: Tensor
         self.register_buffer("_rows", rows, persistent=False)
         self.register_buffer("_columns", columns, persistent=False)
         self._start = math.log(START_WIDTH * PRIOR_WIDTH)
@@ -141,7 +143,7 @@ class LocalizationNetwork(nn.Module):
             raw = self.head(seen).float()
         mean, entries = raw.split((DIMENSIONS, raw.shape[1] - DIMENSIONS), dim=1)
         log_width = entries.clamp(-6, 3) + self._start
-        entries = torch.where(self._rows == self._columns, log_width.exp(), entries * PRIOR_WIDTH)
+        entries = torch.where(torch.eq(self._rows, self._columns), log_width.exp(), entries * PRIOR_WIDTH)
         lower = entries.new_zeros(len(entries), DIMENSIONS, DIMENSIONS)
         lower = lower.index_put((slice_all(lower), self._rows, self._columns), entries)
         return Policy(mean, lower)
@@ -191,7 +193,7 @@ class RawHead(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 2, 3)`` output-to-input matrices in normalised coordinates."""
         small = thumbnail(images, self.size, self.channels).to(self.head.weight.dtype)
-        return self.head(self.features(small)).float().unflatten(-1, (2, 3))  # type: ignore[no-any-return]
+        return self.head(self.features(small)).float().unflatten(-1, (2, 3))
 
     def draw(self, images: Tensor, noise: Tensor | None, limits: AffineLimits, strength: float) -> AffineParameters:
         """The parameters of the matrix; ``noise`` and ``limits`` play no part."""

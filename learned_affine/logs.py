@@ -35,7 +35,7 @@ class FitLog:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError as error:
                 raise ImportError("log_dir needs TensorBoard: pip install learned_affine[train]") from error
-            self.writer = SummaryWriter(str(log_dir))  # type: ignore[no-untyped-call]
+            self.writer = SummaryWriter(str(log_dir))
 
     def start(self, total: int | None, done: int) -> None:
         """Show a bar of ``total`` steps, ``done`` of which are."""

@@ -31,9 +31,8 @@ class Processes:
             accelerator = Accelerator(cpu=device is not None and torch.device(device).type == "cpu")
         self.accelerator = accelerator
         self.device = torch.device(device) if accelerator is None and device is not None else None
-        self.rank, self.count = (
-            (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
-        )
+        self.rank: int = 0 if accelerator is None else accelerator.process_index
+        self.count: int = 1 if accelerator is None else accelerator.num_processes
         if accelerator is not None:
             self.device = accelerator.device
 
@@ -46,7 +45,7 @@ class Processes:
         """This process's part of a loader: a DataLoader is split, any other iterable is taken as split already."""
         if self.count == 1 or not isinstance(loader, torch.utils.data.DataLoader):
             return loader
-        return self.accelerator.prepare_data_loader(loader)  # type: ignore[no-any-return]
+        return self.accelerator.prepare_data_loader(loader)
 
     def autocast(self, device: torch.device) -> Any:
         """The accelerator's mixed precision; without one, none."""

@@ -159,7 +159,7 @@ class LearnedAffineAugment(v2.Transform):
         return warp_images(images, matrix.expand(len(images), 2, 3), self.interpolation, self.padding_mode, fill)
 
     @torch.no_grad()
-    def apply(self, *sample: Any, parameters: AffineParameters | None = None) -> Any:  # type: ignore[override]
+    def apply(self, *sample: Any, parameters: AffineParameters | None = None) -> Any:
         """Replay parameters on any sample: ``apply(sample, parameters)``. Images and labels move together.
 
         Called by ``nn.Module`` itself with a function (``module.apply(fn)``), it does what it does there.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,9 @@ from safetensors.torch import save as to_bytes
 from torchvision import tv_tensors
 
 from learned_affine.history import FitHistory, write_atomically
-from learned_affine.localization import HEADS
+from learned_affine.localization import HEADS, LocalizationNetwork, RawHead
 from learned_affine.parameters import AffineLimits
+from learned_affine.pretrained import LearnedAffineAugment_Weights, list_weights, package_file
 
 if TYPE_CHECKING:
     from learned_affine.transform import LearnedAffineAugment
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 FILE = "model.safetensors"
 ARGUMENTS = ("p", "strength", "deterministic", "interpolation", "padding_mode", "fill")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 MAX_BYTES = 64 * 1024 * 1024  # a file of ours is under 1 MB; what is far larger is not one
 MAX_CHANNELS, MAX_SIZE, MAX_WIDTH = 1024, 256, 1024
 
@@ -65,7 +68,8 @@ def load(kind: type[LearnedAffineAugment], source: Any, **changes: Any) -> Learn
 
     Args:
         kind: the class to make.
-        source: a file, or a folder that :func:`save` wrote.
+        source: a member of ``LearnedAffineAugment_Weights`` or its name, a file, a folder that :func:`save` wrote, or
+            a hub id ``"org/repo"``.
         **changes: constructor arguments to change, such as ``p`` or ``padding_mode``.
 
     Raises:
@@ -92,7 +96,13 @@ def load(kind: type[LearnedAffineAugment], source: Any, **changes: Any) -> Learn
 
 
 def _find(source: Any) -> Path:
-    """The weights file that ``source`` means."""
+    """The weights file that ``source`` means: of a member or name of the package's own, of a path, or of the hub's."""
+    if isinstance(source, LearnedAffineAugment_Weights):
+        return Path(str(package_file(source.url)))
+    if isinstance(source, str) and source.upper() == "DEFAULT":
+        return _find(LearnedAffineAugment_Weights.DEFAULT)
+    if isinstance(source, str) and source in list_weights():
+        return _find(LearnedAffineAugment_Weights.verify(source))
     if not isinstance(source, str | Path):
         raise TypeError(f"source must be the path of a weights file or folder, got {type(source).__name__}")
     path = Path(source)
@@ -102,6 +112,17 @@ def _find(source: Any) -> Path:
             f"source must be a weights file or a folder with {FILE}, got {str(source)!r}, not there"
         )
     return path
+
+
+def _from_hub(repository: str) -> Path:
+    """Fetch the weights file of a hub repository; the only place that uses the network, and only when asked to."""
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError as error:
+        raise ImportError(
+            f"{repository!r} is no path here; to load it from the hub: pip install learned_affine[hub]"
+        ) from error
+    return Path(hf_hub_download(repository, FILE))
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -131,7 +152,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     return config, tensors
 
 
-def _network(described: dict[str, Any]) -> torch.nn.Module:
+def _network(described: dict[str, Any]) -> LocalizationNetwork | RawHead:
     """The network of a description, with sizes that a file of ours can have."""
     arguments = dict(described)
     head = arguments.pop("head")

@@ -1,0 +1,374 @@
+"""``LearnedAffineAugment`` as a citizen of torchvision: inputs, labels, containers, randomness."""
+
+import copy
+import pickle
+from collections import namedtuple
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import datasets, tv_tensors
+from torchvision import transforms as v1
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
+from learned_affine.geometry import warp_points
+from tests.subjects import blobs, vivid
+
+Pair = namedtuple("Pair", ["image", "label"])
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "F", "I"])
+def test_pil_keeps_its_mode_and_size(mode):
+    image = PIL.Image.fromarray((np.random.default_rng(0).random((20, 30, 3)) * 255).astype(np.uint8)).convert(mode)
+    out = vivid()(image)
+    assert isinstance(out, PIL.Image.Image) and (out.mode, out.size) == (mode, (30, 20))
+    assert np.asarray(out).tolist() != np.asarray(image).tolist()
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "I;16"])
+def test_pil_of_other_modes_is_refused(mode):
+    with pytest.raises(TypeError, match=rf"one of the modes L, LA.*got '{mode}'"):
+        vivid()(PIL.Image.new(mode, (8, 8)))
+
+
+def test_pil_and_tensor_give_the_same_pixels():
+    pixels = torch.randint(0, 256, (3, 20, 24), dtype=torch.uint8)
+    augment = vivid()
+    torch.manual_seed(1)
+    expected = augment(pixels)
+    torch.manual_seed(1)
+    assert torch.equal(F.pil_to_tensor(augment(F.to_pil_image(pixels))), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.float32, torch.float64, torch.float16, torch.bool])
+@pytest.mark.parametrize("shape", [(3, 12, 10), (4, 1, 12, 10), (2, 2, 3, 9, 9)])
+def test_tensors_keep_dtype_and_shape_and_are_not_changed(dtype, shape):
+    images = (torch.rand(shape) * 2).to(dtype)
+    before = images.clone()
+    out = vivid()(images)
+    assert out.dtype == dtype and out.shape == images.shape
+    assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("kind", [tv_tensors.Image, tv_tensors.Video])
+def test_tv_tensors_keep_their_type(kind):
+    out = vivid()(kind(torch.rand(2, 4, 3, 9, 9)))
+    assert type(out) is kind and out.shape == (2, 4, 3, 9, 9)
+
+
+def test_every_image_of_a_batch_gets_its_own_parameters():
+    augment = vivid()
+    augment(torch.rand(1, 1, 8, 8).expand(6, -1, -1, -1))
+    assert len(augment.last_parameters) == 6
+    assert len(set(augment.last_parameters.angle.tolist())) == 6
+
+
+def test_a_clip_gets_one_matrix():
+    frame = torch.rand(3, 10, 10)
+    augment = vivid()
+    out = augment(tv_tensors.Video(frame.expand(2, 5, -1, -1, -1)))
+    assert len(augment.last_parameters) == 2
+    assert torch.equal(out[0], out[0, :1].expand_as(out[0])) and not torch.equal(out[0], out[1])
+
+
+def test_labels_and_strings_are_the_same_objects():
+    label, text, array = torch.tensor(3), "cat", np.zeros(3)
+    sample = {"image": tv_tensors.Image(torch.rand(3, 8, 8)), "more": (label, text, [array, None])}
+    out = vivid()(sample)
+    assert out["more"][0] is label and out["more"][1] is text and out["more"][2][0] is array
+    pair = vivid()(Pair(torch.rand(3, 8, 8), 7))
+    assert isinstance(pair, Pair) and pair.label == 7
+
+
+def test_labels_follow_pixels():
+    augment = vivid(AffineLimits(20, 1.1, 5, 0.05), padding_mode="zeros")
+    mask = torch.zeros(2, 60, 60, dtype=torch.bool)
+    mask[0, 20:40, 25:35] = True
+    box = tv_tensors.BoundingBoxes([[25.0, 20, 35, 40]], format="XYXY", canvas_size=(60, 60))
+    point = tv_tensors.KeyPoints([[30.0, 30.0]], canvas_size=(60, 60))
+    image = tv_tensors.Image(mask[:1].float().expand(3, -1, -1))
+    out_image, out_mask, out_box, out_point = augment(image, tv_tensors.Mask(mask), box, point)
+    matrix = augment.last_parameters.double().matrix(60, 60)[0]
+    corners = torch.tensor([[25.0, 20], [35, 20], [35, 40], [25, 40]])
+    moved = warp_points(corners, matrix)
+    expected = torch.cat([moved.amin(0), moved.amax(0)]).float()
+    torch.testing.assert_close(out_box.as_subclass(torch.Tensor)[0], expected, atol=0.01, rtol=0)
+    expected = warp_points(torch.tensor([[30.0, 30.0]]), matrix).float()
+    torch.testing.assert_close(out_point.as_subclass(torch.Tensor), expected, atol=0.01, rtol=0)
+    assert ((out_image[0] > 0.5) != out_mask[0]).sum() <= 2  # bilinear at half against nearest
+    assert out_mask.dtype == torch.bool and not out_mask[1].any()
+
+
+def test_a_batch_with_a_list_of_targets_moves_each_with_its_image():
+    augment = vivid()
+    boxes = [tv_tensors.BoundingBoxes([[4.0, 4, 8, 8]], format="XYXY", canvas_size=(16, 16)) for _ in range(3)]
+    images = tv_tensors.Image(torch.rand(3, 1, 16, 16))
+    _, out = augment(images, boxes)
+    for row in range(3):
+        alone = augment.apply((images[row], boxes[row]), augment.last_parameters[row])[1]
+        assert torch.equal(out[row], alone)
+
+
+def test_a_batch_with_too_few_targets_is_refused():
+    boxes = tv_tensors.BoundingBoxes([[4.0, 4, 8, 8]], format="XYXY", canvas_size=(16, 16))
+    with pytest.raises(ValueError, match="one BoundingBoxes an image"):
+        vivid()(tv_tensors.Image(torch.rand(3, 1, 16, 16)), boxes)
+
+
+def test_several_images_share_one_matrix():
+    image = torch.rand(3, 12, 12)
+    first, second = vivid()(tv_tensors.Image(image), tv_tensors.Image(image.clone()))
+    assert torch.equal(first, second)
+
+
+def test_p_leaves_the_others_bit_identical_and_says_so():
+    images = torch.rand(64, 1, 13, 13)
+    augment = vivid(p=0.5)
+    out = augment(images)
+    same = (out == images).flatten(1).all(1)
+    assert 15 < same.sum() < 50
+    assert torch.equal(augment.last_parameters.displacement() == 0, same)
+    assert augment(images[:0]).shape == (0, 1, 13, 13)
+
+
+def test_p_zero_returns_the_input_itself():
+    images = torch.rand(2, 3, 8, 8)
+    augment = vivid(p=0)
+    assert augment(images) is images
+    assert torch.equal(augment.last_parameters.stacked(), AffineParameters.identity(2).stacked())
+
+
+@pytest.mark.parametrize("p", [0.5, 1.0])
+def test_memory_format_is_kept(p):
+    images = torch.rand(8, 3, 12, 12).to(memory_format=torch.channels_last)
+    assert vivid(p=p)(images).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_same_seed_same_draw_and_the_generator_is_its_own():
+    images = torch.rand(4, 1, 8, 8)
+    augment = vivid()
+    torch.manual_seed(3)
+    first = augment(images)
+    torch.manual_seed(3)
+    assert torch.equal(augment(images), first) and not torch.equal(augment(images), first)
+    own = vivid(generator=torch.Generator().manual_seed(9))
+    state = torch.get_rng_state()
+    drawn = own(images)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(vivid(generator=torch.Generator().manual_seed(9))(images), drawn)
+
+
+def test_deterministic_draws_the_mode():
+    images = blobs(4)[0]
+    augment = vivid(deterministic=True)
+    assert torch.equal(augment(images), augment(images))
+
+
+def test_apply_replays_bitwise_and_invert_undoes():
+    augment = vivid(AffineLimits(20, 1.2, 5, 0.05), p=0.5)
+    images = torch.rand(8, 3, 20, 20)
+    out = augment(images)
+    assert torch.equal(augment.apply(images, augment.last_parameters), out)
+    parameters = augment.sample_parameters(images)
+    point = tv_tensors.KeyPoints([[10.0, 9.0]], canvas_size=(20, 20))
+    image = tv_tensors.Image(images[0])
+    there = augment.apply((image, point), parameters[0])
+    back = augment.apply(there, augment.invert(parameters[0], 20, 20))
+    torch.testing.assert_close(back[1].as_subclass(torch.Tensor), torch.tensor([[10.0, 9.0]]), atol=1e-3, rtol=0)
+
+
+def test_warp_is_differentiable_in_image_and_parameters_and_calls_are_not():
+    augment = vivid()
+    images = torch.rand(2, 1, 8, 8, requires_grad=True)
+    out = augment.warp(images, augment.sample_parameters(images))
+    out.square().sum().backward()
+    assert images.grad.abs().sum() > 0 and augment.localization.head.weight.grad.abs().sum() > 0
+    assert not augment(torch.rand(2, 1, 8, 8)).requires_grad
+
+
+@pytest.mark.parametrize("generator", [None, torch.Generator().manual_seed(4)])
+def test_pickle_and_deepcopy_draw_the_same(generator):
+    augment, images = vivid(generator=generator), torch.rand(4, 1, 8, 8)
+    copies = [pickle.loads(pickle.dumps(augment)), copy.deepcopy(augment)]
+    torch.manual_seed(0)
+    expected = augment(images)
+    for one in copies:
+        torch.manual_seed(0)
+        assert torch.equal(one(images), expected)
+
+
+def test_state_dict_round_trip():
+    augment, other = vivid(), LearnedAffineAugment(p=1)
+    other.load_state_dict(augment.state_dict())
+    images = torch.rand(4, 1, 8, 8)
+    torch.manual_seed(0)
+    expected = augment(images)
+    torch.manual_seed(0)
+    assert torch.equal(other(images), expected)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda t: v1.Compose([v1.ToTensor(), t]),
+        lambda t: v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), t, v2.Normalize([0.5], [0.5])]),
+        lambda t: v2.RandomApply([v2.Compose([v2.ToImage(), t])], p=1.0),
+        lambda t: v2.RandomChoice([v2.Compose([v2.ToImage(), t])]),
+        lambda t: nn.Sequential(v2.ToImage(), t),
+    ],
+)
+def test_containers(wrap):
+    out = wrap(vivid())(PIL.Image.new("L", (11, 9), 100))
+    assert out.shape == (1, 9, 11)
+
+
+def test_torchvision_dataset_with_wrapped_targets():
+    data = datasets.FakeData(4, (3, 16, 16), 10, transform=v2.Compose([v2.ToImage(), vivid()]))
+    image, label = data[0]
+    assert image.shape == (3, 16, 16) and 0 <= int(label) < 10
+
+
+class Still(Dataset):
+    """The same image again and again, augmented."""
+
+    def __init__(self, augment, count=8):
+        self.augment, self.count = augment, count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        return self.augment(torch.linspace(0, 1, 64).reshape(1, 8, 8))
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_workers_draw_distinct_and_repeatable(context, own):
+    generator = torch.Generator().manual_seed(7) if own else None
+    loader = DataLoader(Still(vivid(generator=generator)), 1, num_workers=2, multiprocessing_context=context)
+    runs = []
+    for _ in range(2 if context == "fork" else 1):
+        torch.manual_seed(2)
+        runs.append(torch.cat(list(loader)))
+    assert len(torch.unique(runs[0], dim=0)) == 8
+    assert all(torch.equal(run, runs[0]) for run in runs)
+    if context == "fork":
+        assert not torch.equal(torch.cat(list(loader)), runs[0])  # the next epoch draws anew
+
+
+def test_inference_mode_and_autocast():
+    images, augment = torch.rand(2, 3, 16, 16), vivid()
+    torch.manual_seed(0)
+    expected = augment(images)
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        assert torch.equal(augment(images), expected)
+    torch.manual_seed(0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(augment(images), expected)
+
+
+def test_compile_has_no_graph_break_for_plain_tensors():
+    torch._dynamo.reset()
+    compiled = torch.compile(vivid(), backend="eager", fullgraph=True)
+    assert compiled(torch.rand(2, 3, 16, 16)).shape == (2, 3, 16, 16)
+
+
+def test_networks_range_and_place_do_not_matter():
+    augment, images = vivid(), torch.rand(2, 3, 16, 16)
+    normalise = v2.Normalize([0.5, 0.4, 0.3], [0.2, 0.3, 0.25])
+    torch.manual_seed(0)
+    before = normalise(augment(images))
+    torch.manual_seed(0)
+    torch.testing.assert_close(augment(normalise(images)), before, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("fill", "expected"), [(7, (7, 7, 7)), ((1, 2, 3), (1, 2, 3)), ({tv_tensors.Image: 5, "others": 1}, (5, 5, 5))]
+)
+def test_fill_shows_where_the_image_is_gone(fill, expected):
+    augment = vivid(padding_mode="fill", fill=fill)
+    gone = AffineLimits(0, 1, 0, 1).parameters(torch.tensor([[0.0, 0, 0, 0, 1, 1]]))
+    out = augment.apply(tv_tensors.Image(torch.full((3, 8, 8), 200, dtype=torch.uint8)), gone)
+    assert out[:, 1, 1].tolist() == list(expected)
+
+
+def test_masks_are_filled_with_zero_unless_a_dict_says_otherwise():
+    gone = AffineLimits(0, 1, 0, 1).parameters(torch.tensor([[0.0, 0, 0, 0, 1, 1]]))
+    sample = (tv_tensors.Image(torch.rand(3, 8, 8)), tv_tensors.Mask(torch.ones(8, 8, dtype=torch.long)))
+    assert vivid().apply(sample, gone)[1][1, 1] == 0
+    assert vivid(fill={tv_tensors.Mask: 255}).apply(sample, gone)[1][1, 1] == 255
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "named"),
+    [
+        ({"p": 1.5}, ValueError, r"p must be in \[0, 1\], got 1.5"),
+        ({"p": "often"}, TypeError, "p must be a number"),
+        ({"strength": -0.1}, ValueError, "strength"),
+        ({"padding_mode": "wrap"}, ValueError, "padding_mode must be one of"),
+        ({"interpolation": "cubic"}, ValueError, "interpolation must be one of"),
+        ({"fill": 1.0}, ValueError, "fill must be 0 unless"),
+        ({"fill": "black", "padding_mode": "fill"}, TypeError, "fill must be a number"),
+        ({"limits": 30}, TypeError, "limits must be AffineLimits"),
+        ({"generator": 3}, TypeError, "generator must be a torch.Generator"),
+    ],
+)
+def test_arguments_are_checked(options, error, named):
+    with pytest.raises(error, match=named):
+        LearnedAffineAugment(**options)
+
+
+@pytest.mark.parametrize(
+    ("image", "error"),
+    [
+        (torch.rand(8), ValueError),
+        (torch.rand(8, 8), ValueError),
+        (torch.rand(3, 0, 8), ValueError),
+        (torch.rand(5, 8, 8), ValueError),
+        (torch.zeros(3, 8, 8, dtype=torch.complex64), TypeError),
+    ],
+)
+def test_what_is_no_image_is_refused(image, error):
+    with pytest.raises(error, match="image"):
+        vivid()(image)
+
+
+def test_fill_of_a_wrong_length_is_refused():
+    with pytest.raises(ValueError, match="one for each of 3 channels, got 2"):
+        vivid(padding_mode="fill", fill=(1, 2))(torch.rand(3, 8, 8))
+
+
+def test_boxes_without_an_image_are_refused():
+    box = tv_tensors.BoundingBoxes([[0, 0, 4, 4]], format="XYXY", canvas_size=(8, 8))
+    with pytest.raises(ValueError, match="must hold an image"):
+        vivid()({"boxes": box})
+
+
+def test_a_sample_with_nothing_to_augment_warns():
+    array = np.zeros((8, 8, 3))
+    with pytest.warns(UserWarning, match="no image to augment"):
+        assert vivid()(array) is array
+
+
+def test_nan_pixels_stay_in_their_image():
+    images = torch.rand(3, 3, 12, 12)
+    clean = images.clone()
+    images[1, :, 5, 5] = float("nan")
+    augment = vivid()
+    torch.manual_seed(0)
+    out = augment(images)
+    torch.manual_seed(0)
+    expected = augment(clean)
+    assert torch.equal(out[[0, 2]], expected[[0, 2]])
+
+
+def test_repr_is_one_line_that_tells_the_limits():
+    text = repr(vivid(AffineLimits(10, 1.2, 5, 0.1)))
+    assert "\n" not in text and "±10°" in text and "not fitted" in text and "p=1" in text
