@@ -193,7 +193,9 @@ def _warp_rows(images: Tensor, plan: Plan, interpolation: str, padding_mode: str
     warp = geometry.warp_images if images.is_floating_point() else geometry.warp_integers
     warped = warp(chosen, matrix, interpolation, padding_mode, fill)
     if rows is not None:
-        return images.index_copy(0, rows, warped)
+        whole = images.clone(memory_format=torch.preserve_format)
+        whole[rows] = warped
+        return whole
     channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
     return warped.contiguous(memory_format=torch.channels_last) if channels_last else warped
 

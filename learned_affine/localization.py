@@ -31,7 +31,7 @@ class Policy:
 
     def sample(self, noise: Tensor) -> Tensor:
         """The points that ``(B, 6)`` standard normal noise leads to, ``(B, 6)`` within [-1, 1]."""
-        return torch.tanh(self.mean + (self.scale_tril @ noise[..., None]).squeeze(-1))
+        return torch.tanh(self.mean + (self.scale_tril * noise[..., None, :]).sum(-1))
 
     def mode(self) -> Tensor:
         """The points that no noise leads to."""

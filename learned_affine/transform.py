@@ -220,7 +220,8 @@ class LearnedAffineAugment(v2.Transform):
         if head.device != images.device:
             self.localization.to(images.device)
         noise = None if noise is None else noise.to(images.device)
-        return self.localization.draw(images, noise, self.limits, self.strength)
+        with torch.autocast(images.device.type, enabled=False):
+            return self.localization.draw(images, noise, self.limits, self.strength)
 
     def _generator(self) -> torch.Generator | None:
         """The generator to draw from; a DataLoader worker derives its own from it and the worker's seed."""
@@ -236,7 +237,8 @@ class LearnedAffineAugment(v2.Transform):
         """A generator does not pickle; its state does."""
         state = dict(self.__dict__, _worker_generator=None, last_parameters=None)
         if self.generator is not None:
-            state["generator"] = (self.generator.initial_seed(), self.generator.get_state())
+            # as bytes: a tensor would go to a spawned worker through shared memory
+            state["generator"] = self.generator.initial_seed(), self.generator.get_state().numpy().tobytes()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -244,7 +246,8 @@ class LearnedAffineAugment(v2.Transform):
         saved = state.get("generator")
         if isinstance(saved, tuple):
             seed, now = saved
-            state = dict(state, generator=torch.Generator().manual_seed(seed).set_state(now))
+            generator = torch.Generator().manual_seed(seed)
+            state = dict(state, generator=generator.set_state(torch.frombuffer(bytearray(now), dtype=torch.uint8)))
         super().__setstate__(state)
 
     def __repr__(self) -> str:

@@ -117,7 +117,7 @@ def test_limits_out_of_range_are_named(options, named):
 
 
 def test_limits_of_the_wrong_kind_are_named():
-    with pytest.raises(TypeError, match="limits.angle must be a number"):
+    with pytest.raises(TypeError, match=r"limits\.angle must be a number"):
         AffineLimits(angle="30")
 
 
