@@ -86,10 +86,12 @@ def check_fit(history: Any, classes: int, deterministic: bool) -> list[FitWarnin
     """The alarms that the last epoch of a fit sets off, none if all is well."""
     last, info = history.last(), history.info
     found: list[FitWarning] = []
-    if last["displacement"] < 0.005:
+    if last["displacement"] < 0.02:  # half a pixel of a 28 pixel image
         found.append(IdentityCollapseWarning(_identity_text(last, info)))
     chance = 1 / classes
     lost = last["agreement"] < min(0.9, 2.0 * chance)
+    # only the raw head can run away, and nothing brings it back
+    lost = lost or (deterministic and last["displacement"] > 0.25)
     if last["displacement"] == last["displacement"] and (last["visible_area"] < 0.3 or lost):
         found.append(
             DestroyedImagesWarning(

@@ -14,7 +14,7 @@ from learned_affine.config import FitConfig
 from learned_affine.diagnostics import output_measures, policy_measures, variance_between_images
 from learned_affine.discriminator import Discriminator
 from learned_affine.frozen import check_labels, logits_of
-from learned_affine.localization import DIMENSIONS, Policy, RawHead
+from learned_affine.localization import DIMENSIONS, Policy, RawHead, match_channels
 from learned_affine.objectives import Outcome, augmenter_loss
 from learned_affine.parameters import AffineParameters
 from learned_affine.processes import Processes
@@ -72,7 +72,7 @@ class Fitter:
         with self.processes.autocast(self.device):
             logits = logits_of(self.classify, warped)
             labels = self._labels(images, labels, logits.shape[1])
-            scores = None if self.discriminator is None else self.discriminator(warped)
+            scores = None if self.discriminator is None else self._score(warped)
         outcome = Outcome(logits, labels, kl, None if scores is None else scores.float())
         loss = augmenter_loss(self.config, outcome, self.target, self._dual(outcome)).mean()
         if not loss.requires_grad or not warped.requires_grad or not logits.requires_grad:
@@ -155,9 +155,14 @@ class Fitter:
         return float(loss.detach())
 
     def _discriminator_loss(self, originals: Tensor, warped: Tensor) -> Tensor:
-        assert self.discriminator is not None
-        both = self.discriminator(torch.cat([originals, warped])).float()  # one pass: half the overhead
+        both = self._score(torch.cat([originals, warped])).float()  # one pass: half the overhead
         return losses.discriminator_nats(both[: len(originals)], both[len(originals) :])
+
+    def _score(self, images: Tensor) -> Tensor:
+        """The discriminator's scores, of images with the channels that the network looks at."""
+        assert self.discriminator is not None
+        scores: Tensor = self.discriminator(match_channels(images, self.network.channels))
+        return scores
 
     def _shown_as_original(self, images: Tensor) -> Tensor:
         if self.config.discriminator_sees == "originals":
@@ -202,7 +207,7 @@ class Fitter:
                 return {}
             logits, clean = logits_of(self.classify, warped), logits_of(self.classify, images)
             labels = self._labels(images, labels, logits.shape[1])
-            scores = None if self.discriminator is None else self.discriminator(warped)
+            scores = None if self.discriminator is None else self._score(warped)
             outcome = Outcome(logits, labels, kl, scores)
             loss = augmenter_loss(self.config, outcome, self.target, self._dual(outcome)).mean()
             values = self._values(loss, outcome, labels, parameters, images)

@@ -144,7 +144,8 @@ class _Run:
         self.sums: Step = {}  # of the epoch's steps so far
         self.epochs = fitter.config.epochs
         if self.epochs is not None:
-            fitter.steps = self.epochs * len(self.loader) if hasattr(self.loader, "__len__") else sys.maxsize  # type: ignore[arg-type]
+            length = _length(self.loader)
+            fitter.steps = sys.maxsize if length is None else self.epochs * length
 
     def start(self, resume: Path | None, first: tuple[Tensor, Tensor | None]) -> None:
         """Measure the target, or go back to where a checkpoint was written."""
@@ -205,7 +206,7 @@ class _Run:
         return finite
 
     def _at_epoch_end(self) -> bool:
-        length = len(self.loader) if hasattr(self.loader, "__len__") else None  # type: ignore[arg-type]
+        length = _length(self.loader)
         return length is not None and self.fitter.step_in_epoch >= length
 
     def _note(self, values: Step) -> None:
@@ -290,6 +291,14 @@ def _peek(loader: Iterable[Any], read: Read) -> tuple[Iterable[Any], tuple[Tenso
     if first is None:
         raise ValueError(f"loader must give at least one batch, got an empty {type(loader).__name__}")
     return (itertools.chain([first], batches) if batches is loader else loader), read(first)
+
+
+def _length(loader: Iterable[Any]) -> int | None:
+    """Batches of a pass, None if the loader does not know."""
+    try:
+        return len(loader)  # type: ignore[arg-type]
+    except TypeError:  # an iterable, or a DataLoader of an iterable dataset
+        return None
 
 
 def _augmenter(augment: Any, images: Tensor, config: FitConfig, arguments: dict[str, Any]) -> LearnedAffineAugment:

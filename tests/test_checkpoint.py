@@ -1,0 +1,122 @@
+"""A fit that is cut off goes on as if nothing had happened."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import warnings
+
+import pytest
+import torch
+
+from learned_affine import FitConfig, LearnedAffineAugment
+from learned_affine.checkpoint import NAME, read_checkpoint
+from learned_affine.diagnostics import FitWarning
+from learned_affine.history import KEYS
+from tests.subjects import Halves
+from tests.test_fitting import loader
+
+CONFIG = FitConfig(target=0.3, steps=40)
+
+
+def run(steps, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        data = loader(16, shuffle=True)  # 4 batches a pass
+        options = {"config": CONFIG, "val_loader": loader(), "progress": False, **options}
+        return LearnedAffineAugment.fit(Halves(), data, max_steps=steps, **options)
+
+
+@pytest.mark.parametrize("steps", [8, 6, 1], ids=["after an epoch", "within an epoch", "at the first step"])
+def test_n_and_n_steps_are_two_n_bit_by_bit(tmp_path, steps):
+    whole = run(steps + 7)
+    run(steps, checkpoint=tmp_path)
+    parts = run(steps + 7, checkpoint=tmp_path, resume=True)
+    for one, two in zip(whole.parameters(), parts.parameters(), strict=True):
+        assert torch.equal(one, two)
+    for key in set(KEYS) - {"seconds", "images_per_second"}:
+        assert whole.history[key] == pytest.approx(parts.history[key], nan_ok=True, abs=1e-12), key
+
+
+def test_first_run_may_ask_to_resume(tmp_path):
+    assert run(3, checkpoint=tmp_path, resume=True).history.info["steps"] == 3
+
+
+def test_resume_by_path_is_the_same(tmp_path):
+    run(5, checkpoint=tmp_path)
+    one = run(9, resume=tmp_path)
+    two = run(9, resume=tmp_path / NAME)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"not a checkpoint"])
+def test_damaged_checkpoint_says_so(tmp_path, damage):
+    run(3, checkpoint=tmp_path)
+    (tmp_path / NAME).write_bytes(damage((tmp_path / NAME).read_bytes()))
+    with pytest.raises(ValueError, match="cannot be read"):
+        run(5, checkpoint=tmp_path, resume=True)
+
+
+def test_checkpoint_of_another_configuration_says_which_dial(tmp_path):
+    run(3, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match="dual_rate: 0.03 there, 0.5 now"):
+        run(5, checkpoint=tmp_path, resume=True, config=CONFIG.replace(dual_rate=0.5))
+
+
+def test_full_disk_leaves_the_previous_checkpoint(tmp_path, monkeypatch):
+    run(3, checkpoint=tmp_path)
+    before = (tmp_path / NAME).read_bytes()
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(8, checkpoint=tmp_path, resume=True)
+    assert (tmp_path / NAME).read_bytes() == before and [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+SCRIPT = """
+    import sys, warnings
+    import torch
+    from learned_affine import FitConfig, LearnedAffineAugment
+    from tests.subjects import Halves, blobs
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    images, labels = blobs(64)
+    data = [(images[i : i + 16], labels[i : i + 16]) for i in range(0, 64, 16)]
+    print("ready", flush=True)
+    LearnedAffineAugment.fit(Halves(), data, val_loader=data, config=FitConfig(target=0.3, steps=100_000),
+                             checkpoint=sys.argv[1], resume=True, progress=False)
+"""
+
+
+def kill_at_random(folder, times):
+    """Kill a fit ``times`` times at random instants; the number of steps that each left behind."""
+    instants, steps = random.Random(0), []
+    for _ in range(times):
+        command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(folder)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=os.path.dirname(os.path.dirname(__file__)))
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        while not (folder / NAME).exists():
+            assert process.poll() is None
+        time.sleep(instants.uniform(0.1, 0.8))  # the instant is what is tested
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        steps.append(read_checkpoint(folder / NAME, {})["fitter"]["step"])
+    return steps
+
+
+def test_kill_corrupts_nothing(tmp_path):
+    steps = kill_at_random(tmp_path, 3)
+    assert steps == sorted(steps) and steps[-1] > steps[0]
+
+
+@pytest.mark.long
+def test_twenty_kills_corrupt_nothing(tmp_path):
+    steps = kill_at_random(tmp_path, 20)
+    assert steps == sorted(steps) and steps[-1] > steps[0]
