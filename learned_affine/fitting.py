@@ -89,6 +89,7 @@ def fit(
         FitWarning: one of its kinds, where the fit did not lead to a useful policy.
 
     Example:
+        >>> from learned_affine import LearnedAffineAugment
         >>> images, labels = torch.rand(64, 1, 8, 8), torch.arange(64) % 2
         >>> classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
         >>> loader = [(images, labels)]

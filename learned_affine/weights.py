@@ -77,21 +77,23 @@ def load(kind: type[LearnedAffineAugment], source: Any, **changes: Any) -> Learn
         ValueError: if the file is damaged, foreign, of a newer format, or holds a weight that is not finite.
         TypeError: if a change is no argument of the constructor.
     """
+    unknown = sorted(set(changes) - {*ARGUMENTS, "limits", "generator"})
+    if unknown:
+        raise TypeError(f"from_pretrained can change {', '.join(ARGUMENTS)} and limits, got {', '.join(unknown)}")
     path = _find(source)
     config, tensors = _read(path)
     try:
-        limits = changes.pop("limits", None) or AffineLimits(**config["limits"])
         network = _network(config["localization"])
-        arguments = {**config["arguments"], **changes}
-        unknown = sorted(set(arguments) - {*ARGUMENTS, "generator"})
-        if unknown:
-            raise TypeError(f"from_pretrained can change {', '.join(ARGUMENTS)} and limits, got {', '.join(unknown)}")
-        _load_strictly(network, tensors)
-        augment = kind(limits, localization=network, **{**arguments, "fill": _fill(arguments["fill"])})
-        if config["history"] is not None:
-            augment.history = FitHistory.from_dict(config["history"])
-    except (KeyError, AttributeError) as error:
-        raise ValueError(f"weights file {str(path)!r} lacks {error} in its description") from error
+        arguments = {name: config["arguments"][name] for name in ARGUMENTS}
+        arguments["fill"] = _fill(arguments["fill"])
+        limits = AffineLimits(**config["limits"])
+        kind(limits, **arguments)  # what the file says must be valid, whatever is changed
+        history = None if config["history"] is None else FitHistory.from_dict(config["history"])
+    except (KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f"weights file {str(path)!r} has a damaged description: {error}") from error
+    _load_strictly(network, tensors)
+    augment = kind(changes.pop("limits", limits), localization=network, **{**arguments, **changes})
+    augment.history = history
     return augment
 
 
@@ -108,8 +110,11 @@ def _find(source: Any) -> Path:
     path = Path(source)
     path = path / FILE if path.is_dir() else path
     if not path.is_file():
+        if isinstance(source, str) and _HUB_ID.fullmatch(source) and not Path(source).parent.exists():
+            return _from_hub(source)
         raise FileNotFoundError(
-            f"source must be a weights file or a folder with {FILE}, got {str(source)!r}, not there"
+            f"source must be one of {', '.join(list_weights())}, a weights file, a folder with {FILE}, or a hub id "
+            f"'org/repo'; got {str(source)!r}, taken for a path, where there is none"
         )
     return path
 

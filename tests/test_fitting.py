@@ -184,11 +184,11 @@ def test_preprocess_stands_before_the_classifier():
 
 
 def test_calibrated_fit_holds_the_target_and_widens_the_policy():
-    config = FitConfig(target=0.25, steps=300)
-    augment = fit(Halves(), loader(32), config=config, limits=AffineLimits.wide(), progress=False)
+    config = FitConfig(target=0.4, steps=300)
+    augment = fit(Halves(4.0), [(IMAGES, LABELS)], config=config, limits=AffineLimits.wide(), progress=False)
     history = augment.history
-    assert history["cross_entropy"][-1] == pytest.approx(0.25, rel=0.35)
-    assert history["kl"][-1] < history["kl"][0]
+    assert sum(history["cross_entropy"][-50:]) / 50 == pytest.approx(0.4, rel=0.25)
+    assert history["kl"][-1] < 0.5 * history["kl"][0]
 
 
 def test_a_larger_target_gives_a_wider_policy():
@@ -205,13 +205,11 @@ def test_other_objectives_lower_their_loss(config):
     assert augment.history["loss"][-1] < augment.history["loss"][0]
 
 
-def test_paper_as_printed_ends_at_the_identity_and_says_so():
-    classifier = small_net()
-    train_classifier(classifier, loader(), epochs=15, progress=False)
-    config = FitConfig.paper(epochs=20, learning_rate=1e-3)
+def test_paper_as_printed_stays_at_the_identity_of_a_sure_classifier_and_says_so():
+    config = FitConfig.paper(epochs=20)
     with pytest.warns(IdentityCollapseWarning, match="collapsed to the identity"):
-        augment = fit(classifier, loader(), config=config, progress=False)
-    assert augment.history["displacement"][-1] < 0.02
+        augment = fit(Halves(200.0), loader(), config=config, progress=False)
+    assert augment.history["displacement"][-1] < 0.002
 
 
 def test_paper_corrected_runs_away_and_says_so():

@@ -59,7 +59,7 @@ def test_arguments_come_back_and_can_be_changed(tmp_path):
     again = load(path)
     assert (again.p, again.strength, again.padding_mode, again.fill) == (0.25, 0.5, "fill", fill)
     assert load(path, p=1.0, padding_mode="zeros", fill=0.0).p == 1.0
-    with pytest.raises(TypeError, match="can change .* got angle"):
+    with pytest.raises(TypeError, match=r"can change .* got angle"):
         load(path, angle=3)
 
 
@@ -127,7 +127,7 @@ def retype(tensors, config):
         (poison, "NaN or infinity in head.bias"),
         (age, "format 99"),
         (grow, "localization.width"),
-        (lack, "lacks 'limits'"),
+        (lack, "damaged description: 'limits'"),
     ],
 )
 def test_changed_files_are_refused(path, change, named):
