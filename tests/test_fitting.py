@@ -205,11 +205,14 @@ def test_other_objectives_lower_their_loss(config):
     assert augment.history["loss"][-1] < augment.history["loss"][0]
 
 
-def test_paper_as_printed_stays_at_the_identity_of_a_sure_classifier_and_says_so():
-    config = FitConfig.paper(epochs=20)
-    with pytest.warns(IdentityCollapseWarning, match="collapsed to the identity"):
-        augment = fit(Halves(200.0), loader(), config=config, progress=False)
-    assert augment.history["displacement"][-1] < 0.002
+@pytest.mark.parametrize(("sign", "direction"), [("printed", -1), ("corrected", 1)])
+def test_papers_sign_decides_where_the_entropy_goes(sign, direction):
+    classifier = small_net()
+    train_classifier(classifier, loader(), epochs=5, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        entropy = fit(classifier, loader(), config=FitConfig.paper(sign, epochs=15), progress=False).history["entropy"]
+    assert direction * (entropy[-1] - entropy[0]) > 0.02
 
 
 def test_paper_corrected_runs_away_and_says_so():
