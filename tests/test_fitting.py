@@ -208,10 +208,11 @@ def test_other_objectives_lower_their_loss(config):
 @pytest.mark.parametrize(("sign", "direction"), [("printed", -1), ("corrected", 1)])
 def test_papers_sign_decides_where_the_entropy_goes(sign, direction):
     classifier = small_net()
-    train_classifier(classifier, loader(), epochs=5, progress=False)
+    train_classifier(classifier, loader(), epochs=15, progress=False)
+    config = FitConfig.paper(sign, epochs=15, learning_rate=5e-4)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
-        entropy = fit(classifier, loader(), config=FitConfig.paper(sign, epochs=15), progress=False).history["entropy"]
+        entropy = fit(classifier, loader(), config=config, progress=False).history["entropy"]
     assert direction * (entropy[-1] - entropy[0]) > 0.02
 
 
