@@ -14,6 +14,8 @@ from torchvision.transforms import v2
 
 from learned_affine import _items
 from learned_affine._checks import check_batch, check_choice, check_range, shown
+from learned_affine.diagnostics import Evaluation
+from learned_affine.evaluation import evaluate
 from learned_affine.geometry import INTERPOLATIONS, PADDING_MODES, Fill, warp_images
 from learned_affine.localization import DIMENSIONS, LocalizationNetwork, RawHead
 from learned_affine.parameters import AffineLimits, AffineParameters
@@ -122,7 +124,7 @@ class LearnedAffineAugment(v2.Transform):
         rows = None if chosen is None or bool(chosen.all()) else chosen.nonzero().squeeze(1)
         if rows is not None:
             images, noise = images[rows.to(images.device)], None if noise is None else noise[rows]
-        drawn = self._draw(images, noise)
+        drawn = self.draw_parameters(images, noise)
         self.last_parameters = _scatter(drawn, rows, count)
         return {"plan": _items.Plan(drawn, rows, count, flat_inputs)}
 
@@ -146,7 +148,7 @@ class LearnedAffineAugment(v2.Transform):
         """
         check_batch("images", images)
         noise = None if self._is_deterministic else torch.randn(len(images), DIMENSIONS, generator=self._generator())
-        return self._draw(images, noise)
+        return self.draw_parameters(images, noise)
 
     def warp(self, images: Tensor, parameters: AffineParameters) -> Tensor:
         """Warp ``(B, C, H, W)`` floating images by their parameters. Differentiable in both."""
@@ -193,6 +195,10 @@ class LearnedAffineAugment(v2.Transform):
         """The parameters that undo ``parameters``; of ``height`` and ``width`` only the ratio matters."""
         return parameters.inverse(height, width)
 
+    def evaluate(self, classifier: Any, loader: Iterable[Any], **options: Any) -> Evaluation:
+        """Judge the policy before training with it; see :func:`learned_affine.evaluation.evaluate`."""
+        return evaluate(self, classifier, loader, **options)
+
     # -- weights ------------------------------------------------------------------------------------------------------
 
     def save_pretrained(self, path: str | Path) -> Path:
@@ -214,8 +220,8 @@ class LearnedAffineAugment(v2.Transform):
     def _is_deterministic(self) -> bool:
         return self.deterministic or self.localization.deterministic
 
-    def _draw(self, images: Tensor, noise: Tensor | None) -> AffineParameters:
-        """Parameters of ``(B, C, H, W)`` images; the network follows their device."""
+    def draw_parameters(self, images: Tensor, noise: Tensor | None) -> AffineParameters:
+        """Parameters of ``(B, C, H, W)`` images from ``(B, 6)`` noise, or the mode; the network follows the device."""
         head = self.localization.head.weight
         if head.device != images.device:
             self.localization.to(images.device)

@@ -1,0 +1,78 @@
+"""The same policy inside ``kornia.augmentation.AugmentationSequential``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from kornia.augmentation import GeometricAugmentationBase2D
+from torch import Tensor
+
+from learned_affine.geometry import warp_images
+from learned_affine.localization import DIMENSIONS
+from learned_affine.transform import LearnedAffineAugment
+
+
+class LearnedAffine(GeometricAugmentationBase2D):
+    """A thin shell round a ``LearnedAffineAugment``: kornia draws the noise, the augmenter's network sees the pixels.
+
+    Images, masks, boxes and key points follow as for kornia's own geometric augmentations, with replay
+    (``params=``) and inverse. Note that kornia's boxes and key points are in pixel indices.
+
+    Args:
+        augment: the fitted augmenter; its limits, strength, interpolation, padding and network are used.
+        p: chance of each image; the augmenter's own if None.
+        keepdim: give ``(C, H, W)`` back for ``(C, H, W)``, as for kornia's own.
+
+    Example:
+        >>> from kornia.augmentation import AugmentationSequential
+        >>> pipeline = AugmentationSequential(LearnedAffine(LearnedAffineAugment()), data_keys=["input", "mask"])
+        >>> image, mask = pipeline(torch.rand(2, 3, 16, 16), torch.ones(2, 1, 16, 16))
+        >>> image.shape, mask.shape
+        (torch.Size([2, 3, 16, 16]), torch.Size([2, 1, 16, 16]))
+    """
+
+    def __init__(self, augment: LearnedAffineAugment, p: float | None = None, keepdim: bool = False) -> None:
+        if not isinstance(augment, LearnedAffineAugment):
+            raise TypeError(f"augment must be a LearnedAffineAugment, got {type(augment).__name__}")
+        if isinstance(augment.fill, dict):
+            raise ValueError("augment.fill must be a number or one a channel for kornia, got a dict by type")
+        super().__init__(p=augment.p if p is None else p, keepdim=keepdim)
+        self.augment = augment
+
+    def generate_parameters(self, batch_shape: tuple[int, ...]) -> dict[str, Tensor]:
+        """The noise of each image that is augmented: ``(B, 6)`` standard normal, drawn on the CPU."""
+        return {"noise": torch.randn(batch_shape[0], DIMENSIONS)}
+
+    def compute_transformation(self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any]) -> Tensor:
+        """Source-to-destination matrices ``(B, 3, 3)`` in pixel indices, of ``(B, C, H, W)`` images."""
+        fixed = self.augment.deterministic or self.augment.localization.deterministic
+        parameters = self.augment.draw_parameters(input, None if fixed else params["noise"])
+        matrix = parameters.map(lambda value: value.to(input.dtype)).matrix(*input.shape[-2:])
+        bottom = matrix.new_tensor([0.0, 0.0, 1.0]).expand(len(matrix), 1, 3)
+        return torch.cat([matrix, bottom], dim=1)
+
+    def apply_transform(
+        self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any], transform: Tensor | None = None
+    ) -> Tensor:
+        """Warp ``(B, C, H, W)`` images by their matrices."""
+        assert transform is not None
+        return self._warp(input, transform)
+
+    def apply_transform_mask(
+        self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any], transform: Tensor | None = None
+    ) -> Tensor:
+        """Warp masks by the nearest pixel, filled with 0."""
+        assert transform is not None
+        return warp_images(input, transform[:, :2], "nearest", "zeros")
+
+    def inverse_transform(
+        self, input: Tensor, flags: dict[str, Any], transform: Tensor | None = None, size: tuple[int, int] | None = None
+    ) -> Tensor:
+        """Warp by ``transform``, which kornia has inverted."""
+        assert transform is not None
+        return self._warp(input, transform)
+
+    def _warp(self, images: Tensor, transform: Tensor) -> Tensor:
+        augment = self.augment
+        return warp_images(images, transform[:, :2], augment.interpolation, augment.padding_mode, augment.fill)
