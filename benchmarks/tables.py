@@ -14,6 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROWS = HERE / "results" / "three_stages.jsonl"
 README = HERE.parent / "README.md"
+METHOD = HERE.parent / "docs" / "method.md"
 ARMS = ("no augmentation", "uniform affine", "learned affine")
 
 
@@ -60,6 +61,22 @@ def table(rows: list[dict], preset: str = "default") -> str:
     return "\n".join([*lines, "", told])
 
 
+def collapse(rows: list[dict]) -> str:
+    """Where the paper's loss led, run by run."""
+    lines = [
+        "| loss | data | images | mean displacement | clean % after stage 3 | of none |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        options = row["options"]
+        if options["preset"].startswith("paper"):
+            count = (options["train_size"] or 2000) - options["val_size"]
+            clean = [f"{100 * row['accuracy'][arm]['clean']:.1f}" for arm in ("learned affine", "no augmentation")]
+            moved = f"{row['displacement']:.2%}"
+            lines.append(f"| {options['preset']} | {options['data']} | {count} | {moved} | {clean[0]} | {clean[1]} |")
+    return "\n".join([*lines, "", "Seed 0, one run a row, 50 epochs of stage 2 as in the paper."])
+
+
 def fill(path: Path, name: str, text: str) -> None:
     """Put ``text`` between the markers ``<!-- name -->`` and ``<!-- /name -->`` of a file."""
     content = path.read_text()
@@ -75,6 +92,7 @@ def main() -> None:
     for path in parser.parse_args().add:
         add(path)
     fill(README, "three-stages", table(read()))
+    fill(METHOD, "collapse", collapse(read()))
 
 
 if __name__ == "__main__":
