@@ -233,6 +233,35 @@ def test_torchvision_dataset_with_wrapped_targets():
     assert image.shape == (3, 16, 16) and 0 <= int(label) < 10
 
 
+def voc_folder(root):
+    """One image with one object, as Pascal VOC lays it out."""
+    base = root / "VOCdevkit" / "VOC2012"
+    for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (base / name).mkdir(parents=True)
+    PIL.Image.new("RGB", (40, 30), (90, 30, 60)).save(base / "JPEGImages" / "a.jpg")
+    (base / "ImageSets" / "Main" / "train.txt").write_text("a\n")
+    box = "<bndbox><xmin>10</xmin><ymin>8</ymin><xmax>20</xmax><ymax>18</ymax></bndbox>"
+    size = "<size><width>40</width><height>30</height><depth>3</depth></size>"
+    (base / "Annotations" / "a.xml").write_text(
+        f"<annotation>{size}<object><name>cat</name>{box}</object></annotation>"
+    )
+    return root
+
+
+def test_torchvision_detection_dataset_wrapped_for_v2(tmp_path):
+    augment = vivid(AffineLimits(10, 1.1, 5, 0.05))
+    data = datasets.VOCDetection(
+        str(voc_folder(tmp_path)), "2012", "train", transforms=v2.Compose([v2.ToImage(), augment])
+    )
+    image, target = datasets.wrap_dataset_for_transforms_v2(data)[0]
+    assert image.shape == (3, 30, 40) and isinstance(target["boxes"], tv_tensors.BoundingBoxes)
+    start = tv_tensors.BoundingBoxes(
+        [[10, 8, 20, 18]], format="XYXY", canvas_size=(30, 40), dtype=target["boxes"].dtype
+    )
+    expected = augment.apply((tv_tensors.Image(torch.zeros(3, 30, 40)), start), augment.last_parameters)[1]
+    assert torch.equal(target["boxes"], expected) and not torch.equal(target["boxes"], start)
+
+
 class Still(Dataset):
     """The same image again and again, augmented."""
 
@@ -246,7 +275,7 @@ class Still(Dataset):
         return self.augment(torch.linspace(0, 1, 64).reshape(1, 8, 8))
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
 @pytest.mark.parametrize("own", [False, True])
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_workers_draw_distinct_and_repeatable(context, own):
