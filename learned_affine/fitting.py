@@ -6,7 +6,7 @@ import itertools
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,23 +16,21 @@ from torch import Tensor
 
 from learned_affine.checkpoint import find_checkpoint, read_checkpoint, write_checkpoint
 from learned_affine.config import FitConfig
-from learned_affine.diagnostics import PixelRangeWarning, StoppedFitWarning, TargetWarning, check_fit, warn_all
+from learned_affine.diagnostics import PixelRangeWarning, StoppedFitWarning, check_fit, warn_all
 from learned_affine.fitter import Fitter, Step
-from learned_affine.frozen import check_labels, frozen, logits_of, unpack
+from learned_affine.frozen import frozen, logits_of, unpack
 from learned_affine.history import FitHistory
 from learned_affine.localization import HEADS, RawHead
 from learned_affine.logs import FitLog
-from learned_affine.objectives import fallback_target, measured_target
 from learned_affine.processes import Processes, classifier_device
+from learned_affine.targets import Read, classify_some, find_target
 
 if TYPE_CHECKING:
     from learned_affine.transform import LearnedAffineAugment
 
-TARGET_IMAGES = 4000  # unseen images that the target is measured on: its standard error is then under 2 %
 MEASURED_BATCHES = 2  # batches that an epoch's measures are taken on, so that their cost does not grow with the data
 CHECKPOINT_STEPS = 200  # a checkpoint at least this often, within a long epoch too
 STEP_KEYS = ("loss", "discriminator_loss", "dual", "kl", "entropy", "cross_entropy", "displacement")
-Read = Callable[[Any], tuple[Tensor, Tensor | None]]
 
 
 def fit(
@@ -156,8 +154,8 @@ class _Run:
             fitter.load_state(state["fitter"])
             self.history, self.sums = FitHistory.from_dict(state["history"]), dict(state["sums"])
         else:
-            classes = _classify_some(fitter, [first])[0].shape[1]
-            fitter.target, source = _find_target(fitter, self.loader, self.val_loader, self.read)
+            classes = classify_some(fitter, [first])[0].shape[1]
+            fitter.target, source = find_target(fitter, self.loader, self.val_loader, self.read)
             self.history.info |= {
                 "config": fitter.config.to_dict(),
                 "seed": fitter.seed,
@@ -315,50 +313,6 @@ def _augmenter(augment: Any, images: Tensor, config: FitConfig, arguments: dict[
     if not isinstance(fitted.localization, head):
         fitted.localization = head(fitted.localization.channels).eval()
     return fitted
-
-
-def _classify_some(fitter: Fitter, batches: Iterable[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
-    """Logits and labels of the first ``TARGET_IMAGES`` images; labels are None unless all images have one."""
-    logits: list[Tensor] = []
-    labels: list[Tensor] = []
-    with torch.no_grad():
-        for images, given in batches:
-            logits.append(fitter.classify(images.to(fitter.device)).cpu())
-            labels += [] if given is None else [given.cpu()]
-            if sum(map(len, logits)) >= TARGET_IMAGES:
-                break
-    if not logits:
-        raise ValueError("val_loader must give at least one batch, got an empty one")
-    return torch.cat(logits), torch.cat(labels) if len(labels) == len(logits) else None
-
-
-def _find_target(
-    fitter: Fitter, loader: Iterable[Any], val_loader: Iterable[Any] | None, read: Read
-) -> tuple[float, str]:
-    """The target, and where it comes from."""
-    config = fitter.config
-    if config.objective == "paper":
-        return 0.0, "none: the paper has no target"
-    if config.target is not None:
-        return config.target, "FitConfig.target"
-    one_shot = isinstance(loader, Iterator)
-    if val_loader is None and one_shot:
-        raise ValueError("loader must be one that can be passed over again, or come with val_loader=, got an iterator")
-    logits, labels = _classify_some(fitter, map(read, loader if val_loader is None else val_loader))
-    if config.needs_labels:
-        labels = check_labels(labels, logits.shape[1], config.objective)
-    measured = fitter.processes.average(measured_target(config, logits, labels))
-    if val_loader is not None:
-        return measured, "unseen images (val_loader)"
-    guess = fallback_target(config, measured, logits.shape[1])
-    warnings.warn(
-        TargetWarning(
-            f"without val_loader the target is a guess ({guess:.3g}: a quarter of the way from the training images' "
-            "value to that of chance). Give images that the classifier was not trained on as val_loader."
-        ),
-        stacklevel=5,
-    )
-    return guess, "guess: no val_loader"
 
 
 def _check_pixel_range(images: Tensor) -> None:

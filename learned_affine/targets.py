@@ -1,0 +1,62 @@
+"""The target of a fit: what the objective holds the classifier to, measured on images that it has not seen."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from learned_affine.diagnostics import TargetWarning
+from learned_affine.fitter import Fitter
+from learned_affine.frozen import check_labels
+from learned_affine.objectives import fallback_target, measured_target
+
+TARGET_IMAGES = 4000  # unseen images that the target is measured on: its standard error is then under 2 %
+Read = Callable[[Any], tuple[Tensor, Tensor | None]]
+
+
+def classify_some(fitter: Fitter, batches: Iterable[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
+    """Logits and labels of the first ``TARGET_IMAGES`` images; labels are None unless all images have one."""
+    logits: list[Tensor] = []
+    labels: list[Tensor] = []
+    with torch.no_grad():
+        for images, given in batches:
+            logits.append(fitter.classify(images.to(fitter.device)).cpu())
+            labels += [] if given is None else [given.cpu()]
+            if sum(map(len, logits)) >= TARGET_IMAGES:
+                break
+    if not logits:
+        raise ValueError("val_loader must give at least one batch, got an empty one")
+    return torch.cat(logits), torch.cat(labels) if len(labels) == len(logits) else None
+
+
+def find_target(
+    fitter: Fitter, loader: Iterable[Any], val_loader: Iterable[Any] | None, read: Read
+) -> tuple[float, str]:
+    """The target, and where it comes from."""
+    config = fitter.config
+    if config.objective == "paper":
+        return 0.0, "none: the paper has no target"
+    if config.target is not None:
+        return config.target, "FitConfig.target"
+    one_shot = isinstance(loader, Iterator)
+    if val_loader is None and one_shot:
+        raise ValueError("loader must be one that can be passed over again, or come with val_loader=, got an iterator")
+    logits, labels = classify_some(fitter, map(read, loader if val_loader is None else val_loader))
+    if config.needs_labels:
+        labels = check_labels(labels, logits.shape[1], config.objective)
+    measured = fitter.processes.average(measured_target(config, logits, labels))
+    if val_loader is not None:
+        return measured, "unseen images (val_loader)"
+    guess = fallback_target(config, measured, logits.shape[1])
+    warnings.warn(
+        TargetWarning(
+            f"without val_loader the target is a guess ({guess:.3g}: a quarter of the way from the training images' "
+            "value to that of chance). Give images that the classifier was not trained on as val_loader."
+        ),
+        stacklevel=5,
+    )
+    return guess, "guess: no val_loader"
