@@ -95,9 +95,9 @@ def warp_points(points: Tensor, matrix: Tensor) -> Tensor:
 
 
 def warp_key_points(points: tv_tensors.KeyPoints, matrix: Tensor) -> tv_tensors.KeyPoints:
-    """Move ``(..., 2)`` key points by one ``(2, 3)`` matrix, then clamp as torchvision does for them."""
-    moved = keep_dtype(warp_points(points.as_subclass(Tensor), matrix), points.dtype)
-    return F.clamp_keypoints(tv_tensors.wrap(moved, like=points))
+    """Move ``(..., 2)`` key points by one ``(2, 3)`` matrix. As in torchvision, they may leave the canvas unclamped."""
+    moved = warp_points(points.as_subclass(Tensor), matrix).to(points.dtype)
+    return tv_tensors.wrap(moved, like=points)
 
 
 def warp_boxes(boxes: tv_tensors.BoundingBoxes, matrix: Tensor) -> tv_tensors.BoundingBoxes:
@@ -112,11 +112,6 @@ def warp_boxes(boxes: tv_tensors.BoundingBoxes, matrix: Tensor) -> tv_tensors.Bo
     back = torch.linalg.inv(torch.cat([moved, moved.new_tensor([[0.0, 0.0, 1.0]])]))
     coefficients = [*back[:2].flatten().tolist(), 0.0, 0.0]
     return F.perspective(boxes, None, None, coefficients=coefficients)
-
-
-def keep_dtype(values: Tensor, dtype: torch.dtype) -> Tensor:
-    """Back to the labels' dtype; integers are cut off, as torchvision does."""
-    return values.to(dtype)
 
 
 def visible_area(matrix: Tensor, height: int, width: int, grid: int = 16) -> Tensor:

@@ -124,8 +124,8 @@ def test_no_boxes_stay_no_boxes():
 
 
 def test_key_points_agree_with_perspective():
-    points = tv_tensors.KeyPoints([[10.0, 12], [20, 5]], canvas_size=(30, 40))
-    matrix = matrices(1, 30, 40, AffineLimits(10, 1.1, 5, 0.05))[0]
+    points = tv_tensors.KeyPoints([[10.0, 12], [20, 5], [39, 29]], canvas_size=(30, 40))  # the last one leaves
+    matrix = matrices(1, 30, 40)[0]
     expected = F.perspective(points, None, None, coefficients=coefficients(matrix))
     torch.testing.assert_close(warp_key_points(points, matrix), expected, atol=0.01, rtol=0)
 
