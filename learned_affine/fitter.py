@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -48,9 +49,10 @@ class Fitter:
         self.discriminator_optimizer = self._discriminator_optimizer()
         self.log_dual = math.log(config.dual_start)
         self.target = 0.0
-        self.noise = torch.Generator().manual_seed(seed + processes.rank)
+        self.noise = torch.Generator().manual_seed((seed + processes.rank) % 2**63)
         self.step = self.epoch = self.step_in_epoch = 0
         self.steps = config.steps
+        self._good: list[Tensor] | None = None  # the network's weights before the last step
 
     def _discriminator_optimizer(self) -> torch.optim.Optimizer | None:
         if self.discriminator is None:
@@ -66,9 +68,11 @@ class Fitter:
     def train_step(self, images: Tensor, labels: Tensor | None) -> Step | None:
         """One step of both players; None, with nothing changed, where a number was not finite."""
         images = images.to(self.device)
-        warped, parameters, kl = self.draw(images)
-        if not bool(torch.isfinite(warped.detach().sum())):
+        parameters, kl = self._propose(images)
+        if self.processes.average(float(_finite(parameters))) < 1:  # all stop, or the others would wait for ever
+            self._go_back()
             return None
+        warped = self.augment.warp(images, parameters)
         with self.processes.autocast(self.device):
             logits = logits_of(self.classify, warped)
             labels = self._labels(images, labels, logits.shape[1])
@@ -93,15 +97,20 @@ class Fitter:
 
     def draw(self, images: Tensor) -> tuple[Tensor, AffineParameters, Tensor]:
         """Warped images, their parameters, and each image's divergence from the prior."""
+        parameters, kl = self._propose(images)
+        return self.augment.warp(images, parameters), parameters, kl
+
+    def _propose(self, images: Tensor) -> tuple[AffineParameters, Tensor]:
+        """Parameters, and each image's divergence from the prior."""
         network, limits, strength = self.network, self.augment.limits, self.augment.strength
         if isinstance(network, RawHead):
             parameters = network.draw(images, None, limits, strength)
-            return self.augment.warp(images, parameters), parameters, images.new_zeros(len(images))
+            return parameters, images.new_zeros(len(images))
         policy: Policy = network(images)
         unit = policy.mode() if self.config.deterministic else policy.sample(self._noise(len(images)))
         parameters = limits.parameters(unit * strength)
         kl = losses.gaussian_kl_nats(policy.mean, policy.scale_tril, self.config.prior_width)
-        return self.augment.warp(images, parameters), parameters, kl
+        return parameters, kl
 
     def _noise(self, count: int) -> Tensor:
         return torch.randn(count, DIMENSIONS, generator=self.noise).to(self.device)
@@ -110,7 +119,9 @@ class Fitter:
     def _labels(self, images: Tensor, labels: Tensor | None, classes: int) -> Tensor | None:
         """The labels that the objective asks for."""
         if self.config.objective not in ("calibrated", "hardness"):
-            return None if labels is None else labels.to(self.device)
+            # only shown, so labels that are none of the classifier's classes do no harm
+            fits = labels is not None and int(labels.min()) >= 0 and int(labels.max()) < classes
+            return labels.to(self.device) if labels is not None and fits else None
         if self.config.labels == "predicted":
             return logits_of(self.classify, images).argmax(-1)
         return check_labels(labels, classes, self.config.objective).to(self.device)
@@ -135,13 +146,21 @@ class Fitter:
     def _step_augmenter(self, loss: Tensor) -> bool:
         """Go down the augmenter's loss; False, with nothing changed, where the gradient is not finite."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        # the network alone: a classifier that is no module is not frozen, and must not gather gradients either
+        loss.backward(inputs=list(self.network.parameters()))
         self.processes.average_gradients(self.network)
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip or math.inf)
         if not bool(torch.isfinite(norm)):
             return False
+        self._good = [parameter.detach().clone() for parameter in self.network.parameters()]
         self.optimizer.step()
         return True
+
+    @torch.no_grad()
+    def _go_back(self) -> None:
+        """Undo the last step of the augmenter, whose weights lead to warps that are not finite."""
+        for parameter, good in zip(self.network.parameters(), self._good or (), strict=False):
+            parameter.copy_(good)
 
     def _step_discriminator(self, originals: Tensor, warped: Tensor) -> float:
         """Teach the discriminator to tell these apart; its loss before that, in nats."""
@@ -202,9 +221,10 @@ class Fitter:
         before, self.noise = self.noise, noise
         try:
             images = images.to(self.device)
-            warped, parameters, kl = self.draw(images)
-            if not bool(torch.isfinite(warped.sum())):
+            parameters, kl = self._propose(images)
+            if not _finite(parameters):
                 return {}
+            warped = self.augment.warp(images, parameters)
             logits, clean = logits_of(self.classify, warped), logits_of(self.classify, images)
             labels = self._labels(images, labels, logits.shape[1])
             scores = None if self.discriminator is None else self._score(warped)
@@ -227,6 +247,16 @@ class Fitter:
 
     # -- where it stands ----------------------------------------------------------------------------------------------
 
+    def description(self) -> dict[str, Any]:
+        """What a checkpoint must have been made with to go on from it."""
+        used = ("strength", "interpolation", "padding_mode")
+        return {
+            **self.config.to_dict(),
+            "limits": asdict(self.augment.limits),
+            "localization": self.network.arguments(),
+            **{name: getattr(self.augment, name) for name in used},
+        }
+
     def state(self) -> dict[str, Any]:
         """All of it, as tensors and plain values."""
         pairs: dict[str, Any] = {"network": self.network, "optimizer": self.optimizer}
@@ -245,7 +275,14 @@ class Fitter:
         if self.discriminator is not None and self.discriminator_optimizer is not None:
             self.discriminator.load_state_dict(state["discriminator"])
             self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
-        if self.processes.rank == 0:
-            self.noise.set_state(state["noise"])
         for name in ("log_dual", "target", "step", "epoch", "step_in_epoch", "seed"):
             setattr(self, name, state[name])
+        self.noise.set_state(state["noise"])
+        if self.processes.rank > 0:  # the file holds the main process's noise; the others take up streams of their own
+            own = (self.seed + 1) * 1_000_003 + self.step * self.processes.count + self.processes.rank
+            self.noise.manual_seed(own % 2**63)
+
+
+def _finite(parameters: AffineParameters) -> bool:
+    """Whether a warp by them is safe: the gradient of one at NaN positions reads outside the image's memory."""
+    return bool(torch.isfinite(parameters.stacked().detach().sum()))

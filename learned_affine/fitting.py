@@ -16,10 +16,19 @@ from torch import Tensor
 
 from learned_affine.checkpoint import find_checkpoint, read_checkpoint, write_checkpoint
 from learned_affine.config import FitConfig
-from learned_affine.diagnostics import PixelRangeWarning, StoppedFitWarning, check_fit, warn_all
+from learned_affine.diagnostics import StoppedFitWarning, check_fit, warn_all
 from learned_affine.fitter import Fitter, Step
 from learned_affine.frozen import frozen, logits_of, unpack
 from learned_affine.history import FitHistory
+from learned_affine.inputs import (
+    callback_list,
+    check_arguments,
+    check_pixel_range,
+    length_of,
+    order_of,
+    peek,
+    seed_cpu,
+)
 from learned_affine.localization import HEADS, RawHead
 from learned_affine.logs import FitLog
 from learned_affine.processes import Processes, classifier_device
@@ -97,20 +106,21 @@ def fit(
 
     Source: the paper, section 3.2; the objective is that of :mod:`learned_affine.objectives`.
     """
-    config = _checked_config(config, classifier, max_steps)
-    callbacks = [callbacks] if callable(callbacks) else list(callbacks)
+    config = FitConfig() if config is None else config
+    check_arguments(config, classifier, preprocess, val_loader, seed, max_steps)
+    callbacks = callback_list(callbacks)
     seed = int(torch.randint(2**31, ())) if seed is None else seed
     processes = Processes(accelerator, device)
     where = processes.device or classifier_device(classifier)
     read = partial(unpack, image_key=image_key, label_key=label_key)
     with torch.random.fork_rng(devices=[]), frozen(classifier, where):
-        torch.manual_seed(seed)
-        loader, first = _peek(loader, read)
+        seed_cpu(seed)
+        loader, first = peek(loader, read)
         fitted = _augmenter(augment, first[0], config, arguments)
         home = fitted.localization.head.weight.device
         fitter = Fitter(fitted, partial(_classify, classifier, preprocess), config, processes, where, seed)
         if preprocess is not None:
-            _check_pixel_range(first[0])
+            check_pixel_range(first[0])
         log = FitLog(log_dir, progress, processes.is_main)
         run = _Run(fitter, read, loader, val_loader, callbacks, checkpoint, log)
         try:
@@ -141,18 +151,22 @@ class _Run:
         self.loader, self.val_loader = fitter.processes.share(loader), val_loader
         self.history = FitHistory()
         self.sums: Step = {}  # of the epoch's steps so far
+        self.order: Tensor | None = None  # the state of the loader's own generator at the start of the epoch
         self.epochs = fitter.config.epochs
         if self.epochs is not None:
-            length = _length(self.loader)
+            length = length_of(self.loader)
             fitter.steps = sys.maxsize if length is None else self.epochs * length
 
     def start(self, resume: Path | None, first: tuple[Tensor, Tensor | None]) -> None:
         """Measure the target, or go back to where a checkpoint was written."""
         fitter = self.fitter
         if resume is not None:
-            state = read_checkpoint(resume, fitter.config.to_dict())
+            state = read_checkpoint(resume, fitter.description())
             fitter.load_state(state["fitter"])
             self.history, self.sums = FitHistory.from_dict(state["history"]), dict(state["sums"])
+            self.order = state["order"]
+            if self.order is not None and order_of(self.loader) is not None:
+                self.loader.generator.set_state(self.order)  # type: ignore[attr-defined]
         else:
             classes = classify_some(fitter, [first])[0].shape[1]
             fitter.target, source = find_target(fitter, self.loader, self.val_loader, self.read)
@@ -180,9 +194,12 @@ class _Run:
     def _epoch(self, end: int) -> bool:
         """One pass over the loader, or what is left of it; False if that was the end."""
         fitter, start, seen = self.fitter, time.perf_counter(), 0
-        torch.manual_seed(fitter.seed * 100_003 + fitter.epoch)  # the order of the data follows from the epoch alone
+        seed_cpu(fitter.seed * 100_003 + fitter.epoch)  # the order of the data follows from the epoch alone
+        if fitter.step_in_epoch == 0:
+            self.order = order_of(self.loader)
         skip, finite, batch = fitter.step_in_epoch, True, None
-        for number, batch in enumerate(self.loader):
+        batches = iter(self.loader)
+        for number, batch in enumerate(batches):
             if number < skip:
                 continue
             images, labels = self.read(batch)
@@ -193,6 +210,8 @@ class _Run:
             seen += len(images)
             self._note(values)
             if fitter.step >= end:
+                if self._at_epoch_end():
+                    next(batches, None)  # a sampler draws once more as its pass ends
                 break
             if fitter.step % CHECKPOINT_STEPS == 0:
                 self._write()
@@ -205,7 +224,7 @@ class _Run:
         return finite
 
     def _at_epoch_end(self) -> bool:
-        length = _length(self.loader)
+        length = length_of(self.loader)
         return length is not None and self.fitter.step_in_epoch >= length
 
     def _note(self, values: Step) -> None:
@@ -238,9 +257,9 @@ class _Run:
 
     def _measure(self, batch: Any) -> Step:
         """Mean measures over some unseen batches, or over the last batch where there are none."""
-        fitter, noise = self.fitter, torch.Generator().manual_seed(self.fitter.seed + 1)
+        fitter, noise = self.fitter, torch.Generator().manual_seed((self.fitter.seed + 1) % 2**63)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(fitter.seed)
+            seed_cpu(fitter.seed)
             source = [batch] if self.val_loader is None else itertools.islice(self.val_loader, MEASURED_BATCHES)
             found = [fitter.measure(*self.read(one), noise) for one in source]
         keys = set.intersection(*(set(one) for one in found)) if found else set()
@@ -252,52 +271,17 @@ class _Run:
             return
         if history is None and self.fitter.step_in_epoch and self._cut_short():
             return  # written a moment ago, with the history that resuming needs
-        state = {"fitter": self.fitter.state(), "config": self.fitter.config.to_dict(), "sums": self.sums}
+        order = self.order if self.fitter.step_in_epoch else order_of(self.loader)
+        state = {"fitter": self.fitter.state(), "config": self.fitter.description(), "sums": self.sums, "order": order}
         write_checkpoint(self.checkpoint, {**state, "history": history or self.history.to_dict()})
 
     def _cut_short(self) -> bool:
         return self.history.epochs > self.fitter.epoch
 
 
-def _checked_config(config: FitConfig | None, classifier: Any, max_steps: int | None) -> FitConfig:
-    config = FitConfig() if config is None else config
-    if not isinstance(config, FitConfig):
-        raise TypeError(f"config must be a FitConfig, got {type(config).__name__}")
-    if not callable(classifier):
-        raise TypeError(f"classifier must be callable, got {type(classifier).__name__}")
-    if max_steps is not None and max_steps < 1:
-        raise ValueError(f"max_steps must be at least 1, got {max_steps}")
-    return config
-
-
 def _classify(classifier: Any, preprocess: Callable[[Tensor], Tensor] | None, images: Tensor) -> Tensor:
     """The classifier's logits of images that ``preprocess`` has not seen yet."""
     return logits_of(classifier, images if preprocess is None else preprocess(images))
-
-
-def _peek(loader: Iterable[Any], read: Read) -> tuple[Iterable[Any], tuple[Tensor, Tensor | None]]:
-    """The loader with nothing lost, and its first batch.
-
-    Raises:
-        TypeError: if it is not iterable.
-        ValueError: if it is empty.
-    """
-    try:
-        batches = iter(loader)
-    except TypeError as error:
-        raise TypeError(f"loader must be iterable, got {type(loader).__name__}") from error
-    first = next(batches, None)
-    if first is None:
-        raise ValueError(f"loader must give at least one batch, got an empty {type(loader).__name__}")
-    return (itertools.chain([first], batches) if batches is loader else loader), read(first)
-
-
-def _length(loader: Iterable[Any]) -> int | None:
-    """Batches of a pass, None if the loader does not know."""
-    try:
-        return len(loader)  # type: ignore[arg-type]
-    except TypeError:  # an iterable, or a DataLoader of an iterable dataset
-        return None
 
 
 def _augmenter(augment: Any, images: Tensor, config: FitConfig, arguments: dict[str, Any]) -> LearnedAffineAugment:
@@ -313,13 +297,6 @@ def _augmenter(augment: Any, images: Tensor, config: FitConfig, arguments: dict[
     if not isinstance(fitted.localization, head):
         fitted.localization = head(fitted.localization.channels).eval()
     return fitted
-
-
-def _check_pixel_range(images: Tensor) -> None:
-    low, high = float(images.min()), float(images.max())
-    if low < -0.01 or high > 1.01:
-        text = f"preprocess expects pixels within [0, 1], got [{low:.3g}, {high:.3g}]: are they normalised already?"
-        warnings.warn(PixelRangeWarning(text), stacklevel=4)
 
 
 def _stopped_text(step: int) -> str:
