@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ def write_checkpoint(folder: str | Path, state: dict[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **state}, buffer)
+    for left in folder.glob(f".{NAME}.*"):  # of a run that was killed while it wrote
+        left.unlink(missing_ok=True)
     return write_atomically(folder / NAME, buffer.getvalue())
 
 
@@ -54,9 +56,16 @@ def read_checkpoint(path: Path, config: dict[str, Any]) -> dict[str, Any]:
         ValueError: if the file is damaged, of a newer format, or of another configuration.
     """
     try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()  # torch itself does not look at the checksums
+        if damaged is not None:
+            raise ValueError(f"the checksum of {damaged} is wrong")
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        written, format_ = state["config"], state["format"]
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, OSError) as error:
+        format_, written = int(state["format"]), dict(state["config"])
+        missing = sorted({"fitter", "sums", "order", "history"} - set(state))
+        if missing and format_ <= FORMAT:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+    except Exception as error:  # a damaged or foreign file can raise anything
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no text'}"
         raise ValueError(f"checkpoint {str(path)!r} cannot be read ({reason})") from error
     if format_ > FORMAT:
