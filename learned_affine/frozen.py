@@ -29,6 +29,7 @@ def frozen(classifier: Any, device: torch.device) -> Iterator[None]:
     grads = [(parameter, parameter.requires_grad) for parameter in classifier.parameters()]
     devices = {tensor.device for tensor in (*classifier.parameters(), *classifier.buffers())}
     buffers = [(buffer, buffer.detach().clone()) for buffer in classifier.buffers()]
+    owned = [(module, dict(module._buffers)) for module in classifier.modules()]
     moves = len(devices) == 1 and devices != {device}
     try:
         if moves:
@@ -38,9 +39,10 @@ def frozen(classifier: Any, device: torch.device) -> Iterator[None]:
             parameter.requires_grad_(False)
         yield
     finally:
+        for module, own in owned:  # buffers that were replaced rather than written to, by .to() or the classifier
+            module._buffers.update(own)
         if moves:
             classifier.to(devices.pop())
-            buffers = list(zip(classifier.buffers(), (saved for _, saved in buffers), strict=True))
         for module, training in modes:
             module.training = training
         for parameter, needed in grads:
