@@ -86,6 +86,8 @@ def check_fit(history: Any, classes: int, deterministic: bool) -> list[FitWarnin
     """The alarms that the last epoch of a fit sets off, none if all is well."""
     last, info = history.last(), history.info
     found: list[FitWarning] = []
+    if not last:
+        return found  # nothing was measured yet
     if last["displacement"] < 0.02:  # half a pixel of a 28 pixel image
         found.append(IdentityCollapseWarning(_identity_text(last, info)))
     chance = 1 / classes

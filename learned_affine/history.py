@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -71,8 +72,8 @@ class FitHistory(Mapping[str, list[float]]):
         return {key: values[-1] for key, values in self._records.items() if values}
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON; what was not measured is None."""
-        clean = {key: [value if value == value else None for value in values] for key, values in self.items()}
+        """Everything, ready for JSON; what was not measured, or not finite, is None."""
+        clean = {key: [value if math.isfinite(value) else None for value in values] for key, values in self.items()}
         return {"info": self.info, "epochs": clean}
 
     @classmethod

@@ -69,6 +69,8 @@ class FitLog:
         with torch.no_grad():
             warped, parameters, _ = fitter.draw(images)
         fitter.noise.set_state(noise)
+        if not bool(torch.isfinite(warped.sum())):
+            return  # a histogram of what is not finite is an error in TensorBoard
         low, high = images.amin(), images.amax()
         pair = (torch.cat([images, warped]) - low) / (high - low).clamp_min(1e-12)
         self.writer.add_images(
