@@ -8,6 +8,7 @@ from hypothesis import settings
 
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.register_profile("long", deadline=None, max_examples=2000)
+torch.set_num_threads(1)  # small nets: several threads on busy cores are up to fifty times slower
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
