@@ -37,15 +37,20 @@ def save(augment: LearnedAffineAugment, path: str | Path) -> Path:
 
     Raises:
         ValueError: if a weight is not finite.
+        TypeError: if the network is one of your own, which no file of ours could describe.
     """
     network = augment.localization
+    kind = next((name for name, head in HEADS.items() if type(network) is head), None)
+    if kind is None:
+        raise TypeError(
+            f"localization must be one of this package's networks to be saved, got {type(network).__name__}"
+        )
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     _check_finite(tensors)
     fill = augment.fill
     if isinstance(fill, dict):
         fill = {key if isinstance(key, str) else key.__name__: value for key, value in fill.items()}
     arguments = {name: getattr(augment, name) for name in ARGUMENTS} | {"fill": fill}
-    kind = next(name for name, head in HEADS.items() if type(network) is head)
     config = {
         "format": FORMAT,
         "limits": asdict(augment.limits),
@@ -83,7 +88,7 @@ def load(kind: type[LearnedAffineAugment], source: Any, **changes: Any) -> Learn
     path = _find(source)
     config, tensors = _read(path)
     try:
-        network = _network(config["localization"])
+        network = _network(config["localization"], tensors)
         arguments = {name: config["arguments"][name] for name in ARGUMENTS}
         arguments["fill"] = _fill(arguments["fill"])
         limits = AffineLimits(**config["limits"])
@@ -91,7 +96,7 @@ def load(kind: type[LearnedAffineAugment], source: Any, **changes: Any) -> Learn
         history = None if config["history"] is None else FitHistory.from_dict(config["history"])
     except (KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"weights file {str(path)!r} has a damaged description: {error}") from error
-    _load_strictly(network, tensors)
+    network.load_state_dict(tensors)
     augment = kind(changes.pop("limits", limits), localization=network, **{**arguments, **changes})
     augment.history = history
     return augment
@@ -140,25 +145,24 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         with safe_open(path, framework="pt") as file:
             described = (file.metadata() or {}).get("learned_affine")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"weights file {str(path)!r} is damaged or no safetensors file ({error})") from error
     if described is None:
         raise ValueError(f"weights file {str(path)!r} is not one of learned_affine: it has no description of ours")
     try:
         config = json.loads(described)
         found = int(config["format"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"weights file {str(path)!r} has a damaged description ({type(error).__name__})") from error
     if found > FORMAT:
         raise ValueError(
             f"weights file {str(path)!r} has the format {found}; this version reads up to {FORMAT}: update"
         )
-    _check_finite(tensors)
     return config, tensors
 
 
-def _network(described: dict[str, Any]) -> LocalizationNetwork | RawHead:
-    """The network of a description, with sizes that a file of ours can have."""
+def _network(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> LocalizationNetwork | RawHead:
+    """The network of a description, if the tensors are its own."""
     arguments = dict(described)
     head = arguments.pop("head")
     for name, most in (("channels", MAX_CHANNELS), ("size", MAX_SIZE), ("width", MAX_WIDTH)):
@@ -167,11 +171,13 @@ def _network(described: dict[str, Any]) -> LocalizationNetwork | RawHead:
             raise ValueError(f"weights file: localization.{name} must be an int in [1, {most}], got {value!r}")
     if head not in HEADS:
         raise ValueError(f"weights file: localization.head must be one of {', '.join(HEADS)}, got {head!r}")
+    with torch.device("meta"):  # a description can ask for gigabytes, so nothing is made before the shapes agree
+        _check_tensors(HEADS[head](**arguments), tensors)
     return HEADS[head](**arguments)
 
 
-def _load_strictly(network: torch.nn.Module, tensors: dict[str, torch.Tensor]) -> None:
-    """Fill the network, or name what is missing, unexpected or of another shape."""
+def _check_tensors(network: torch.nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """Name what is missing, unexpected, of another shape, or not finite."""
     own = network.state_dict()
     missing, extra = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
     if missing or extra:
@@ -182,7 +188,7 @@ def _load_strictly(network: torch.nn.Module, tensors: dict[str, torch.Tensor]) -
                 f"weights file: {key} must be {own[key].dtype} of shape {tuple(own[key].shape)}, "
                 f"got {tensor.dtype} of shape {tuple(tensor.shape)}"
             )
-    network.load_state_dict(tensors)
+    _check_finite(tensors)
 
 
 def _check_finite(tensors: dict[str, torch.Tensor]) -> None:

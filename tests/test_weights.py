@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torchvision import tv_tensors
 
 from learned_affine import AffineLimits, LearnedAffineAugment, LearnedAffineAugment_Weights, list_weights
+from learned_affine.localization import LocalizationNetwork
 from tests.subjects import vivid
 from tests.test_fitting import quick
 
@@ -109,6 +110,18 @@ def grow(tensors, config):
     config["localization"]["width"] = 10**9
 
 
+def swell(tensors, config):
+    config["localization"].update(width=1024, size=256)  # gigabytes, if it were built
+
+
+def misname(tensors, config):
+    config["localization"]["depth"] = 3
+
+
+def overflow(tensors, config):
+    config["format"] = float("inf")
+
+
 def lack(tensors, config):
     del config["limits"]
 
@@ -127,6 +140,9 @@ def retype(tensors, config):
         (poison, "NaN or infinity in head.bias"),
         (age, "format 99"),
         (grow, "localization.width"),
+        (swell, r"features\.0\.(weight|bias) must be"),
+        (misname, "damaged description.*depth"),
+        (overflow, "damaged description"),
         (lack, "damaged description: 'limits'"),
     ],
 )
@@ -151,6 +167,15 @@ def test_weights_that_are_not_finite_are_not_written(tmp_path):
         augment.localization.head.bias[0] = float("inf")
     with pytest.raises(ValueError, match="finite"):
         augment.save_pretrained(tmp_path / "a.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_of_ones_own_is_not_written(tmp_path):
+    class Own(LocalizationNetwork):
+        pass
+
+    with pytest.raises(TypeError, match=r"localization must be .* got Own"):
+        LearnedAffineAugment(localization=Own()).save_pretrained(tmp_path / "a.safetensors")
     assert not list(tmp_path.iterdir())
 
 
