@@ -54,7 +54,10 @@ class Plan:
         """``(R, 2, 3)`` matrices for items of that size, on the device and in the precision that they need."""
         wide = like.dtype in (torch.float64, torch.int32, torch.int64)
         dtype = torch.float64 if wide else torch.float32
-        return self.parameters.map(lambda value: value.to(like.device, dtype)).matrix(height, width)
+        parameters, first = self.parameters, self.parameters.angle
+        if first.dtype != dtype or first.device != like.device:
+            parameters = parameters.map(lambda value: value.to(like.device, dtype))
+        return parameters.matrix(height, width)
 
 
 def is_image(item: Any) -> bool:

@@ -65,10 +65,10 @@ class AffineLimits:
         """Limits that no fixed strength survives: any turn, factor 2, 30 degrees of shear, 40 % shift."""
         return cls(angle=180.0, scale=2.0, shear=30.0, translate=0.4)
 
-    def extent(self) -> Tensor:
-        """The limits as a ``(6,)`` tensor in the order of ``NAMES``; of the two factors, their logarithm."""
+    def extent(self) -> list[float]:
+        """The limits in the order of ``NAMES``; of the two factors, their logarithm."""
         log_scale = math.log(self.scale)
-        return torch.tensor([self.angle, log_scale, log_scale, self.shear, self.translate, self.translate])
+        return [self.angle, log_scale, log_scale, self.shear, self.translate, self.translate]
 
     def parameters(self, unit: Tensor) -> AffineParameters:
         """The parameters at a point of the unit cube.
@@ -77,7 +77,7 @@ class AffineLimits:
             unit: ``(B, 6)`` within [-1, 1]; 0 is the identity, +-1 are the limits. Factors are spread evenly in
                 their logarithm. Differentiable.
         """
-        angle, log_x, log_y, shear, shift_x, shift_y = (unit * self.extent().to(unit)).unbind(-1)
+        angle, log_x, log_y, shear, shift_x, shift_y = (unit * unit.new_tensor(self.extent())).unbind(-1)
         return AffineParameters(angle, log_x.exp(), log_y.exp(), shear, shift_x, shift_y)
 
 

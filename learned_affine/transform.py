@@ -16,7 +16,7 @@ from learned_affine import _items
 from learned_affine._checks import check_batch, check_choice, check_range, shown
 from learned_affine.diagnostics import Evaluation
 from learned_affine.evaluation import evaluate
-from learned_affine.geometry import INTERPOLATIONS, PADDING_MODES, Fill, warp_images
+from learned_affine.geometry import INTERPOLATIONS, PADDING_MODES, Fill, in_full_precision, warp_images
 from learned_affine.localization import DIMENSIONS, LocalizationNetwork, RawHead
 from learned_affine.parameters import AffineLimits, AffineParameters
 
@@ -226,7 +226,7 @@ class LearnedAffineAugment(v2.Transform):
         if head.device != images.device:
             self.localization.to(images.device)
         noise = None if noise is None else noise.to(images.device)
-        with torch.autocast(images.device.type, enabled=False):
+        with in_full_precision(images):
             return self.localization.draw(images, noise, self.limits, self.strength)
 
     def _generator(self) -> torch.Generator | None:

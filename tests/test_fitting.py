@@ -232,7 +232,7 @@ def test_same_seed_same_policy_and_global_randomness_is_left_alone():
     for one, two in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, two)
     other = quick(data=loader(shuffle=True), seed=1)
-    assert not torch.equal(first.localization.features[0].weight, other.localization.features[0].weight)
+    assert not torch.equal(first.localization.features[1].weight, other.localization.features[1].weight)
 
 
 def test_fit_on_an_instance_keeps_its_arguments():

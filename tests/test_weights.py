@@ -140,7 +140,7 @@ def retype(tensors, config):
         (poison, "NaN or infinity in head.bias"),
         (age, "format 99"),
         (grow, "localization.width"),
-        (swell, r"features\.0\.(weight|bias) must be"),
+        (swell, r"features\.1\.(weight|bias) must be"),
         (misname, "damaged description.*depth"),
         (overflow, "damaged description"),
         (lack, "damaged description: 'limits'"),

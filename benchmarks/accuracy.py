@@ -1,0 +1,194 @@
+"""Does it help? Stage 3 with each arm of ``arms.py``, from the same classifier, for as many steps, over seeds.
+
+    python benchmarks/accuracy.py --arms none learned "uniform p .5" --data fashion-mnist --root data
+    python benchmarks/accuracy.py --data folder:DIR --sizes 1000 4000 --seeds 0 1 2 3 4
+    python benchmarks/accuracy.py --report                     # docs/results.md from the rows alone
+    python benchmarks/accuracy.py --full --data cifar10 --root data --device cuda     # ResNet-18; not yet run
+
+One row of ``results/accuracy.jsonl`` a run: a run that has one is not run again, so an interrupted benchmark goes on
+where it stopped. A row carries a digest of the code that decides its numbers; rows of another digest are run anew.
+The target of a fit and the choice of a grid point come from 400 images kept out of training. Accuracy is that of the
+last epoch on the whole test set.
+"""
+
+import argparse
+import copy
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "examples"))
+
+import torch  # noqa: E402
+from arms import ARMS, Affine, Setting, uniform_points  # noqa: E402
+from datasets import Images, load  # noqa: E402
+from results import DOCS, ROWS, write_results  # noqa: E402
+from three_stages import build  # noqa: E402
+from torch import nn  # noqa: E402
+from torchvision.transforms.v2 import functional as V  # noqa: E402
+from tqdm.auto import tqdm  # noqa: E402
+
+from learned_affine import AffineLimits  # noqa: E402
+from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier  # noqa: E402
+
+DECIDING = ("localization", "parameters", "losses", "objectives", "fitter", "targets", "config", "classifier")
+UNSEEN = 400  # images kept out of stage 1: targets and choices come from them
+
+
+def digest() -> str:
+    """Of the code that decides the numbers."""
+    files = [HERE.parent / "learned_affine" / f"{name}.py" for name in DECIDING] + [HERE / "arms.py"]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+def main() -> None:
+    """Run what has no row yet."""
+    options = parse()
+    if options.report:
+        write_results(digest())
+        print(f"written: {DOCS}")
+        return
+    torch.set_num_threads(options.threads)
+    code, names = digest(), options.arms
+    train, test = load(options.data, options.root, download=False)
+    if options.turned:
+        train, test = turned(train), turned(test)
+    if options.test_size is not None:
+        test = test.take(torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[: options.test_size])
+    label = "cifar10" if options.data.startswith("folder:") else options.data
+    base = {"data": label + (" turned" if options.turned else ""), "model": options.model, "epochs": options.epochs}
+    todo = [(seed, size) for seed in options.seeds for size in options.sizes]
+    bar = tqdm(total=len(todo) * len(names), unit="run", disable=None)
+    for seed, size in todo:
+        key = {**base, "size": size, "seed": seed, "code": code}
+        missing = [name for name in names if not has_row(options.out, {**key, "arm": name})]
+        bar.update(len(names) - len(missing))
+        if missing:
+            run_seed(options, key, missing, train, test, bar)
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="fashion-mini", help="fashion-mini, fashion-mnist, cifar10 or folder:DIR")
+    parser.add_argument("--root", default="data")
+    parser.add_argument("--turned", action="store_true", help="turn every image by an angle of its own, for good")
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS), metavar="ARM")
+    parser.add_argument("--sizes", nargs="+", type=int, default=[1000])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--model", default="small", help="small, or a name in torchvision.models")
+    parser.add_argument("--epochs", type=int, default=40, help="of stage 1, and of stage 3")
+    parser.add_argument("--test-size", type=int, help="test images, all by default")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=ROWS)
+    parser.add_argument("--report", action="store_true", help="only write docs/results.md")
+    parser.add_argument("--full", action="store_true", help="ResNet-18 on all training images, 100 epochs")
+    options = parser.parse_args()
+    if options.full:
+        options.model, options.sizes, options.epochs = "resnet18", [49_600], 100
+    return options
+
+
+def has_row(path: Path, key: dict) -> bool:
+    """Whether a run of that key is there."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return any(key.items() <= json.loads(line).items() for line in lines)
+
+
+def turned(images: Images) -> Images:
+    """Each image turned by its own angle, once and for good: here wide rotation is right."""
+    draw = torch.Generator().manual_seed(0)
+    angles = (360 * torch.rand(len(images), generator=draw)).tolist()
+    bilinear = V.InterpolationMode.BILINEAR
+    rows = [V.rotate(image, angle, bilinear) for image, angle in zip(images.images, angles, strict=True)]
+    return Images(torch.stack(rows), images.labels)
+
+
+def run_seed(options: argparse.Namespace, key: dict, names: list[str], train: Images, test: Images, bar: tqdm) -> None:
+    """Stage 1 once, then the missing arms from its classifier; a row as each ends."""
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(1000 + key["seed"]))
+    if key["size"] + UNSEEN > len(order):
+        raise SystemExit(f"--sizes must leave {UNSEEN} of {len(order)} images unseen, got {key['size']}")
+    unseen, mine = train.take(order[:UNSEEN]), train.take(order[UNSEEN : UNSEEN + key["size"]])
+    loader = mine.loader(64, shuffle=True)
+    torch.manual_seed(key["seed"])
+    classifier = make(options.model, mine).to(options.device, memory_format=torch.channels_last)
+    stage_1 = sum(
+        train_classifier(classifier, loader, epochs=options.epochs, seed=key["seed"], progress=False)["seconds"]
+    )
+    padding = "zeros" if mine.images.shape[1] == 1 else "reflection"
+    for name in names:
+        bar.set_description(f"{key['data']} {key['size']} seed {key['seed']}: {name}")
+        setting = Setting(
+            copy.deepcopy(classifier),
+            loader,
+            unseen.loader(64),
+            mine.images.shape[1],
+            padding,
+            key["seed"],
+            options.epochs,
+        )
+        row = {**key, "arm": name, "stage_1_seconds": stage_1, **run_arm(setting, name, test)}
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        with options.out.open("a") as file:
+            file.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}) + "\n")
+        bar.update()
+
+
+def make(name: str, images: Images) -> nn.Module:
+    """The classifier of a run."""
+    classes = int(images.labels.max()) + 1
+    return SmallConvNet(classes, images.images.shape[1]) if name == "small" else build(name, images)
+
+
+def run_arm(setting: Setting, name: str, test: Images) -> dict:
+    """Stages 2 and 3 of one arm, and its measures."""
+    torch.manual_seed(setting.seed)
+    start = time.perf_counter()
+    augment = ARMS[name](setting)
+    fit_seconds = time.perf_counter() - start
+    tuned, follow = copy.deepcopy(setting.classifier), setting.on_epoch
+    on_epoch = None if follow is None else lambda epoch: follow(tuned, epoch)
+    start = time.perf_counter()
+    train_classifier(
+        tuned,
+        setting.loader,
+        augment=augment,
+        epochs=setting.epochs,
+        seed=setting.seed,
+        progress=False,
+        on_epoch=on_epoch,
+    )
+    seconds = time.perf_counter() - start
+    return {**measure(tuned, setting, test), "fit_seconds": fit_seconds, "seconds": seconds, **setting.notes}
+
+
+@torch.no_grad()
+def measure(classifier: nn.Module, setting: Setting, test: Images) -> dict[str, float]:
+    """Clean, affine and worst-of-10 accuracy, negative log likelihood (nats), expected calibration error."""
+    clean = evaluate_classifier(classifier, test.loader(500))
+    torch.manual_seed(10_000 + setting.seed)
+    warp = Affine(setting, AffineLimits.modest(), 1.0, uniform_points)
+    right = torch.stack([correct(classifier, test, warp) for _ in range(10)])
+    return {
+        "clean": clean["accuracy"],
+        "affine": float(right.float().mean()),
+        "worst_of_10": float(right.all(0).float().mean()),
+        "nll": clean["cross_entropy"],
+        "calibration_error": clean["calibration_error"],
+    }
+
+
+def correct(classifier: nn.Module, test: Images, warp: Affine) -> torch.Tensor:
+    """Whether each test image is still recognised after a random warp, ``(N,)``."""
+    device = next(classifier.parameters()).device
+    batches = [(warp(images), labels) for images, labels in test.loader(500)]
+    return torch.cat([classifier(images.to(device)).argmax(-1).cpu() == labels for images, labels in batches])
+
+
+if __name__ == "__main__":
+    main()
