@@ -108,7 +108,7 @@ def best_of_grid(setting: Setting) -> Augment:
         train_classifier(
             tuned, setting.loader, augment=augment, epochs=setting.epochs, seed=setting.seed, progress=False
         )
-        found[strength, p] = evaluate_classifier(tuned, setting.unseen)["accuracy"]
+        found[strength, p] = evaluate_classifier(tuned, setting.unseen, progress=False)["accuracy"]
     strength, p = max(found, key=lambda point: found[point])
     setting.notes["grid_point"] = [strength, p]
     return uniform(setting, p, scaled(AffineLimits.modest(), strength))
@@ -117,7 +117,7 @@ def best_of_grid(setting: Setting) -> Augment:
 def nearest_of_ten(setting: Setting) -> Augment:
     """Of 10 draws from the prior the one whose cross entropy is nearest to that of unseen images; no network."""
     classifier = copy.deepcopy(setting.classifier).eval()
-    target = evaluate_classifier(classifier, setting.unseen)["cross_entropy"]
+    target = evaluate_classifier(classifier, setting.unseen, progress=False)["cross_entropy"]
     limits = AffineLimits.modest()
     augment = setting.augmenter(limits)
 
