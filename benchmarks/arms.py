@@ -155,9 +155,13 @@ def fitted(
     config: FitConfig | None = None,
     limits: AffineLimits | None = None,
     per_image: bool = True,
+    harder: float | None = None,
 ) -> LearnedAffineAugment:
-    """Stage 2: an augmenter fitted to the setting's classifier."""
+    """Stage 2: an augmenter fitted to the setting's classifier, or to ``harder`` times its own target."""
     config = config or FitConfig()
+    if harder is not None:
+        unseen = evaluate_classifier(setting.classifier, setting.unseen, progress=False)["cross_entropy"]
+        config = config.replace(target=harder * unseen)
     arguments: dict[str, Any] = {"limits": limits or AffineLimits.modest(), "padding_mode": setting.padding, "p": p}
     if config.head == "bounded":
         arguments["localization"] = LocalizationNetwork(setting.channels, per_image=per_image)
@@ -229,6 +233,8 @@ ARMS: dict[str, Callable[[Setting], Augment | None]] = {
     "learned, shuffled": shuffled,
     "learned, one for all": partial(fitted, per_image=False),
     "learned, predicted labels": partial(fitted, config=FitConfig(labels="predicted")),
+    "learned, target x 1.5": partial(fitted, harder=1.5),
+    "learned, target x 2": partial(fitted, harder=2.0),
     "learned, refitted": refitted,
     "entropy target": partial(fitted, config=FitConfig.entropy_target()),
     "entropy target wide": partial(fitted, config=FitConfig.entropy_target(), limits=WIDE),
