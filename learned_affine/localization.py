@@ -151,13 +151,13 @@ class LocalizationNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Policy:
         """The policy of each of ``(B, C, H, W)`` images."""
-        weight = self.head.weight
+        head = self.head
         with in_full_precision(images):
             if self.per_image:
-                seen = self.features(thumbnail(images, self.size, self.channels).to(weight.dtype))
+                seen = self.features(thumbnail(images, self.size, self.channels).to(head.weight.dtype))
             else:
-                seen = weight.new_ones(len(images), weight.shape[1])
-            raw = self.head(seen).float()
+                seen = head.weight.new_ones(len(images), head.in_features)
+            raw = head(seen).float()
         entries = raw.index_select(1, self._source).view(-1, DIMENSIONS, DIMENSIONS)
         width = (entries.clamp(-6, 3) + self._start).exp()
         return Policy(raw[:, :DIMENSIONS], torch.where(self._diagonal, width, entries * self._scale))
@@ -165,7 +165,8 @@ class LocalizationNetwork(nn.Module):
     def draw(self, images: Tensor, noise: Tensor | None, limits: AffineLimits, strength: float) -> AffineParameters:
         """Parameters within ``limits``: from ``(B, 6)`` noise, or the mode without."""
         policy: Policy = self(images)
-        return limits.parameters(strength * (policy.mode() if noise is None else policy.sample(noise)))
+        unit = policy.mode() if noise is None else policy.sample(noise)
+        return limits.parameters(unit if strength == 1 else strength * unit)
 
 
 class RawHead(nn.Module):

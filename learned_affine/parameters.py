@@ -77,8 +77,7 @@ class AffineLimits:
             unit: ``(B, 6)`` within [-1, 1]; 0 is the identity, +-1 are the limits. Factors are spread evenly in
                 their logarithm. Differentiable.
         """
-        # by numbers, not by a tensor of limits, which a GPU would have to wait for
-        angle, log_x, log_y, shear, shift_x, shift_y = map(torch.mul, unit.unbind(-1), self.extent())
+        angle, log_x, log_y, shear, shift_x, shift_y = (unit * unit.new_tensor(self.extent())).unbind(-1)
         return AffineParameters(angle, log_x.exp(), log_y.exp(), shear, shift_x, shift_y)
 
 
