@@ -17,6 +17,7 @@ from learned_affine.geometry import Fill
 from learned_affine.parameters import AffineParameters
 
 PIL_MODES = ("L", "LA", "RGB", "RGBA", "F", "I")
+PIECE = 2**17  # pixels that one thread warps at a time
 LABELS = (tv_tensors.BoundingBoxes, tv_tensors.KeyPoints, tv_tensors.Mask)
 
 
@@ -220,15 +221,32 @@ def _warp_rows(
     """Warp the rows of ``(B, C, H, W)`` that are augmented, ``taken`` if known; the others are copied bit by bit."""
     taken = take(images, plan.rows) if taken is None else taken
     matrix = plan.matrix(images.shape[-2], images.shape[-1], taken)
-    warped = geometry.warp_images(taken, matrix, interpolation, padding_mode, fill)
-    warped = geometry.as_dtype(warped, images.dtype, padding_mode)
-    if images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous():
-        warped = warped.contiguous(memory_format=torch.channels_last)
-    if plan.rows is None:
-        return warped
-    whole = images.clone(memory_format=torch.preserve_format)
-    whole[plan.rows.to(images.device)] = warped
+
+    def warped(piece: slice) -> Tensor:
+        found = geometry.warp_images(taken[piece], matrix[piece], interpolation, padding_mode, fill)
+        found = geometry.as_dtype(found, images.dtype, padding_mode)
+        return found.contiguous(memory_format=torch.channels_last) if channels_last else found
+
+    channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
+    pieces = _pieces(taken)
+    if plan.rows is None and len(pieces) == 1:
+        return warped(pieces[0])
+    whole = torch.empty_like(images) if plan.rows is None else images.clone(memory_format=torch.preserve_format)
+    for piece in pieces:
+        whole[piece if plan.rows is None else plan.rows[piece].to(images.device)] = warped(piece)
     return whole
+
+
+def _pieces(images: Tensor) -> list[slice]:
+    """Where to cut a batch, so that the sampling grids of a piece stay in the cache and in memory that is at hand.
+
+    Fresh memory has to be mapped page by page: of a large batch, that takes as long as sampling itself.
+    """
+    count, pixels = len(images), images.shape[-2] * images.shape[-1]
+    if images.device.type != "cpu" or images.requires_grad:
+        return [slice(0, count)]
+    step = max(1, PIECE * torch.get_num_threads() // pixels)
+    return [slice(start, start + step) for start in range(0, count, step)]
 
 
 def _warp_mask(mask: Tensor, plan: Plan, fill: Fill) -> Tensor:
