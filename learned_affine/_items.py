@@ -243,7 +243,7 @@ def _pieces(images: Tensor) -> list[slice]:
     Fresh memory has to be mapped page by page: of a large batch, that takes as long as sampling itself.
     """
     count, pixels = len(images), images.shape[-2] * images.shape[-1]
-    if images.device.type != "cpu" or images.requires_grad:
+    if images.device.type != "cpu" or images.requires_grad or torch.compiler.is_compiling():
         return [slice(0, count)]
     step = max(1, PIECE * torch.get_num_threads() // pixels)
     return [slice(start, start + step) for start in range(0, count, step)]
