@@ -116,7 +116,7 @@ def batch_cases(size: int, kind: str) -> Cases:
     images = torch.rand(BATCHES[size], 3, size, size)
     pixels = images if kind == "float" else (images * 255).byte()
     full, half, affine = ours(), ours(p=0.5), random_affine()
-    trivial, rand = v2.TrivialAugmentWide(BILINEAR), v2.RandAugment(interpolation=BILINEAR)
+    trivial, rand = v2.TrivialAugmentWide(interpolation=BILINEAR), v2.RandAugment(interpolation=BILINEAR)
     last = pixels.contiguous(memory_format=torch.channels_last)
     cases: Cases = {
         "ours": lambda: full(pixels),
@@ -147,7 +147,7 @@ def single_cases(size: int, kind: str) -> Cases:
         "ours, zeros": ours(padding_mode="zeros"),
         "ours, p=0.5": ours(p=0.5),
         "v2.RandomAffine": random_affine(),
-        "v2.TrivialAugmentWide": v2.TrivialAugmentWide(BILINEAR),
+        "v2.TrivialAugmentWide": v2.TrivialAugmentWide(interpolation=BILINEAR),
         "v2.RandAugment": v2.RandAugment(interpolation=BILINEAR),
     }
     cases: Cases = {name: lambda call=call: call(item) for name, call in names.items()}
@@ -229,7 +229,7 @@ def loader_cases(size: int, workers: int) -> Cases:
         "ours": ours(),
         "ours, p=0.5": ours(p=0.5),
         "v2.RandomAffine": random_affine(),
-        "v2.TrivialAugmentWide": v2.TrivialAugmentWide(BILINEAR),
+        "v2.TrivialAugmentWide": v2.TrivialAugmentWide(interpolation=BILINEAR),
     }
     count = 1024 if size == 32 else 256
 
