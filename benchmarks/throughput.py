@@ -169,7 +169,12 @@ def part_cases(size: int, kind: str) -> Cases:
     network, noise, drawn = augment.localization, torch.randn(len(images), 6), parameters(images)
     small = thumbnail(images, network.size, network.channels)
     item, identity = images[0] if kind == "one" else images, v2.Identity()
-    return {
+    pixels = (item * 255).byte()
+    others: Cases = {"ours, uint8": lambda: augment(pixels)}
+    if kind == "one":
+        picture, affine = v2.functional.to_pil_image(pixels), random_affine()
+        others |= {"ours, PIL": lambda: augment(picture), "v2.RandomAffine": lambda: affine(item)}
+    return others | {
         "ours": lambda: augment(item),
         "kornia warp_affine": kornia_alone(images),
         "grid_sample": grid_sample_alone(images),
@@ -181,7 +186,7 @@ def part_cases(size: int, kind: str) -> Cases:
     }
 
 
-def interleaved(cases: Cases, rounds: int = 11, slice_: float = 0.03) -> dict[str, dict[str, float]]:
+def interleaved(cases: Cases, rounds: int = 9, slice_: float = 0.02) -> dict[str, dict[str, float]]:
     """Median and quartiles of the seconds a call, all cases in turn, ``rounds`` times, ``slice_`` seconds each."""
     calls = {}
     for name, case in cases.items():
@@ -290,7 +295,7 @@ def measure(section: str) -> list[dict]:
     for size, kind in itertools.product(sizes, among):
         cases = make(size, kind)
         with torch.no_grad():
-            found = interleaved(cases, 5 if section == "loader" else 11)
+            found = interleaved(cases, 5 if section == "loader" else 9)
         batch = 1 if section == "single" or kind == "one" else BATCHES[size]
         rows += [{"method": name, "size": size, "kind": kind, "batch": batch, **row} for name, row in found.items()]
         print(section, size, kind, {name: round(1e3 * row["seconds"], 3) for name, row in found.items()}, flush=True)
