@@ -21,6 +21,7 @@ from learned_affine.fitter import Fitter, Step
 from learned_affine.frozen import frozen, logits_of, unpack
 from learned_affine.history import FitHistory
 from learned_affine.inputs import (
+    about_run,
     callback_list,
     check_arguments,
     check_pixel_range,
@@ -124,7 +125,7 @@ def fit(
         log = FitLog(log_dir, progress, processes.is_main)
         run = _Run(fitter, read, loader, val_loader, callbacks, checkpoint, log)
         try:
-            run.start(find_checkpoint(resume, checkpoint), first)
+            run.start(find_checkpoint(resume, checkpoint), first, about_run(classifier, loader))
             run.to_end(max_steps)
         finally:
             log.close()
@@ -157,7 +158,7 @@ class _Run:
             length = length_of(self.loader)
             fitter.steps = sys.maxsize if length is None else self.epochs * length
 
-    def start(self, resume: Path | None, first: tuple[Tensor, Tensor | None]) -> None:
+    def start(self, resume: Path | None, first: tuple[Tensor, Tensor | None], about: dict[str, Any]) -> None:
         """Measure the target, or go back to where a checkpoint was written."""
         fitter = self.fitter
         if resume is not None:
@@ -177,6 +178,7 @@ class _Run:
                 "target": fitter.target,
                 "target_source": source,
                 "steps": 0,
+                **about,
             }
             self.log.say(f"target {fitter.target:.4g} from {source}")
         fitter.augment.history = self.history
