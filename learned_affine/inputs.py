@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
@@ -81,10 +81,17 @@ def check_pixel_range(images: Tensor) -> None:
 
 def about_run(classifier: Any, loader: Any) -> dict[str, Any]:
     """What a policy was fitted to and by what, for its weights file: kinds, counts and versions."""
-    images = getattr(loader, "dataset", None)
-    counted = {"images": len(images)} if hasattr(images, "__len__") else {}
-    versions = {name: version(name) for name in ("torch", "torchvision", "kornia")}
-    return {"classifier": type(classifier).__name__, **counted, "versions": {"learned_affine": __version__, **versions}}
+    count = length_of(getattr(loader, "dataset", ()))
+    counted = {"images": count} if count else {}
+    versions = {"learned_affine": __version__} | {name: _version(name) for name in ("torch", "torchvision", "kornia")}
+    return {"classifier": type(classifier).__name__, **counted, "versions": versions}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # built from source, and not installed
+        return "unknown"
 
 
 def seed_cpu(seed: int) -> None:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from learned_affine.transform import LearnedAffineAugment
 
 
+CHANGES = (*ARGUMENTS, "limits", "generator")
+OTHER_FILES = (".bin", ".ckpt", ".json", ".npz", ".onnx", ".pickle", ".pkl", ".pt", ".pth", ".zip")
+
+
 def save(augment: LearnedAffineAugment, path: str | Path) -> Path:
     """Write an augmenter to a ``.safetensors`` file, or into a folder that is ready to be shared on the hub.
 
@@ -29,9 +33,13 @@ def save(augment: LearnedAffineAugment, path: str | Path) -> Path:
 
     Raises:
         WeightsError: if a weight is not finite, or the file would be one that is not loaded again.
+        ValueError: if ``path`` has the ending of another kind of file.
         TypeError: if the network is one of your own, which no file of ours could describe, or ``fill`` or
             ``history.info`` hold something that is not plain.
     """
+    path = Path(path)
+    if path.suffix.lower() in OTHER_FILES and not path.is_dir():
+        raise ValueError(f"path must end in .safetensors, or be a folder, got {str(path)!r}")
     description = describe_augment(augment)
     tensors = {
         key: value.detach().cpu().float().contiguous() for key, value in augment.localization.state_dict().items()
@@ -41,8 +49,8 @@ def save(augment: LearnedAffineAugment, path: str | Path) -> Path:
     except TypeError as error:
         raise TypeError(f"history.info must hold plain values, as JSON knows them: {error}") from error
     build(from_bytes(content))  # what is written can be loaded
-    path = Path(path)
     if path.suffix == ".safetensors":
+        path.parent.mkdir(parents=True, exist_ok=True)
         return write_atomically(path, content)
     path.mkdir(parents=True, exist_ok=True)
     write_atomically(path / "config.json", json.dumps(description, indent=1).encode())
@@ -70,9 +78,9 @@ def load(
         ImportError: if the source is a hub id and ``huggingface_hub`` is not installed.
         TypeError, ValueError: if a change is no argument of the constructor, or not a valid one.
     """
-    unknown = sorted(set(changes) - {*ARGUMENTS, "limits", "generator"})
+    unknown = sorted(set(changes) - {*CHANGES})
     if unknown:
-        raise TypeError(f"from_pretrained can change {', '.join(ARGUMENTS)} and limits, got {', '.join(unknown)}")
+        raise TypeError(f"from_pretrained can change {', '.join(CHANGES)}, got {', '.join(unknown)}")
     path = find_file(source, revision)
     try:
         arguments, history = build(read_file(path))

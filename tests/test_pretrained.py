@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from pathlib import Path
 
 import PIL.Image
 import pytest
@@ -87,6 +88,17 @@ def test_meta_tells_what_one_must_know(member):
         assert meta[key] is not None, key
     meta.clear()
     assert member.meta["channels"] in (1, 3), "a caller cannot change it for others"
+
+
+@every_policy
+def test_every_policy_has_its_card(member):
+    """Written from this very file."""
+    docs = Path(__file__).parent.parent / "docs"
+    card = (docs / "pretrained.md").read_text().split(f"<!-- {member.name} -->")[1].split(f"<!-- /{member.name} -->")[0]
+    for told in (member.url, member.meta["data"], member.meta["recipe"], f"{member.meta['num_params']:,} parameters"):
+        assert told in card, told
+    assert f"below |\n|---|---|---|---|---|\n| `angle` | ±{load(member).limits.angle:g}° | " in card
+    assert (docs / "images" / f"policy_{member.name.lower()}.png").exists()
 
 
 def test_the_policies_stay_under_one_megabyte():
