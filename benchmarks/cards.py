@@ -115,15 +115,15 @@ def accuracy(policy: str) -> str:
     """With, without, and with uniform warps within the same limits."""
     arms = {arm: runs_of(policy, "home", arm) for arm in ("none", "uniform", "policy")}
     titles = {"none": "no augmentation", "uniform": "uniform within its limits", "policy": "this policy"}
-    lines = ["| trained with | seeds | test accuracy % | minus none |", "|---|---|---|---|"]
+    lines = ["| trained with | seeds | test accuracy % | minus none | cross entropy |", "|---|---|---|---|---|"]
     for arm, runs in arms.items():
         if runs:
             gain = paired(runs, arms["none"]) if arm != "none" else ""
-            lines.append(f"| {titles[arm]} | {len(runs)} | {spread(runs, 'clean')} | {gain} |")
+            lines.append(f"| {titles[arm]} | {len(runs)} | {spread(runs, 'clean')} | {gain} | {nats(runs)} |")
     told = (
-        f"SmallConvNet from scratch on {TRAIN} images of the same data, {EPOCHS} epochs, accuracy of the last on "
-        f"{TEST:,} test images; ± is the standard deviation, and the half-width of the 95 % interval of the paired "
-        "difference.\n"
+        f"SmallConvNet from scratch on {TRAIN} images of the same data, {EPOCHS} epochs, accuracy and cross entropy "
+        f"(nats) of the last on {TEST:,} test images; ± is the standard deviation, and the half-width of the 95 % "
+        "interval of the paired difference.\n"
     )
     return "\n".join([*lines, "", told])
 
@@ -133,12 +133,24 @@ def runs_of(policy: str, setting: str, arm: str) -> dict[int, dict]:
     abroad = [data for data in HOMES.values() if data != HOMES[policy]]
     wanted = {"setting": setting, "arm": arm, "data": HOMES[policy] if setting != "abroad" else abroad[0]}
     wanted |= {"policy": policy} if arm == "policy" else {}
-    return {row["seed"]: {"clean": row["accuracy"]} for row in rows() if wanted.items() <= row.items()}
+    return {
+        row["seed"]: {"clean": row["accuracy"], "nats": row["cross_entropy"]}
+        for row in rows()
+        if wanted.items() <= row.items()
+    }
+
+
+def nats(runs: dict[int, dict]) -> str:
+    """Mean cross entropy on the test images, in nats."""
+    return f"{statistics.mean(run['nats'] for run in runs.values()):.3f}" if runs else ""
 
 
 def transfer(members: list[LearnedAffineAugment_Weights]) -> str:
     """One line a policy and setting."""
-    lines = ["| policy | used | seeds | without % | with % | difference |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| policy | used | seeds | without % | with % | difference | cross entropy |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for member in members:
         for name, setting in SETTINGS.items():
             runs = runs_of(member.name, name, "policy")
@@ -149,6 +161,7 @@ def transfer(members: list[LearnedAffineAugment_Weights]) -> str:
             base = {seed: run for seed, run in base.items() if seed in runs}
             if runs:
                 numbers = f"{spread(base, 'clean')} | {spread(runs, 'clean')} | {paired(runs, base)}"
+                numbers += f" | {nats(base)} → {nats(runs)}"
                 lines.append(f"| {member.name} | {setting.title} | {len(runs)} | {numbers} |")
     seconds = [row["seconds"] for row in rows()]
     told = (
