@@ -125,7 +125,8 @@ def fit(
         log = FitLog(log_dir, progress, processes.is_main)
         run = _Run(fitter, read, loader, val_loader, callbacks, checkpoint, log)
         try:
-            run.start(find_checkpoint(resume, checkpoint), first, about_run(classifier, loader))
+            run.start(find_checkpoint(resume, checkpoint), first)
+            run.history.info = about_run(classifier, loader) | run.history.info
             run.to_end(max_steps)
         finally:
             log.close()
@@ -158,7 +159,7 @@ class _Run:
             length = length_of(self.loader)
             fitter.steps = sys.maxsize if length is None else self.epochs * length
 
-    def start(self, resume: Path | None, first: tuple[Tensor, Tensor | None], about: dict[str, Any]) -> None:
+    def start(self, resume: Path | None, first: tuple[Tensor, Tensor | None]) -> None:
         """Measure the target, or go back to where a checkpoint was written."""
         fitter = self.fitter
         if resume is not None:
@@ -178,7 +179,6 @@ class _Run:
                 "target": fitter.target,
                 "target_source": source,
                 "steps": 0,
-                **about,
             }
             self.log.say(f"target {fitter.target:.4g} from {source}")
         fitter.augment.history = self.history
