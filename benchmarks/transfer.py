@@ -10,7 +10,6 @@ fitted to: "home" has that architecture, trained on other images from other weig
 """
 
 import argparse
-import hashlib
 import json
 import sys
 import time
@@ -30,6 +29,7 @@ from tqdm.auto import tqdm  # noqa: E402
 
 from learned_affine import LearnedAffineAugment, LearnedAffineAugment_Weights  # noqa: E402
 from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier  # noqa: E402
+from learned_affine.weights_file import read_file  # noqa: E402
 
 ROWS = HERE / "results" / "transfer.jsonl"
 TRAIN, TEST, EPOCHS = 300, 2000, 60
@@ -145,8 +145,8 @@ def runs(seeds: list[int], home_seeds: list[int]) -> list[dict]:
 
 
 def digest(policy: str) -> str:
-    """Of the policy's file."""
-    return hashlib.sha256(LearnedAffineAugment_Weights[policy].path.read_bytes()).hexdigest()[:12]
+    """Of the policy: its tensors and all that its file says."""
+    return str(read_file(LearnedAffineAugment_Weights[policy].path).digest)[:12]
 
 
 def rows() -> list[dict]:

@@ -126,7 +126,7 @@ def fit(
         run = _Run(fitter, read, loader, val_loader, callbacks, checkpoint, log)
         try:
             run.start(find_checkpoint(resume, checkpoint), first)
-            run.history.info = about_run(classifier, loader) | run.history.info
+            run.history.info |= about_run(classifier, loader)
             run.to_end(max_steps)
         finally:
             log.close()

@@ -69,7 +69,13 @@ class WeightsFile:
 def to_bytes(description: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
     """The content of a file; the same arguments give the same bytes."""
     text = json.dumps(description, allow_nan=False)
-    return save(tensors, {KEY: text, DIGEST: digest_of(text, tensors)})
+    content = save(tensors, {KEY: text, DIGEST: digest_of(text, tensors)})
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = {key: header["__metadata__"][key] for key in (KEY, DIGEST)}  # came in any order
+    ordered = json.dumps(header, separators=(",", ":")).encode()
+    ordered += b" " * (-len(ordered) % 8)  # the tensors begin at a multiple of 8, as in the container's own files
+    return len(ordered).to_bytes(8, "little") + ordered + content[end:]
 
 
 def digest_of(text: str, tensors: dict[str, Tensor]) -> str:

@@ -157,8 +157,8 @@ def test_the_file_says_what_it_was_fitted_to_and_with(tmp_path):
 
 
 def test_the_same_fit_gives_the_same_bytes(tmp_path):
-    one, two = (quick().save_pretrained(tmp_path / name).read_bytes() for name in ("1.safetensors", "2.safetensors"))
-    assert one == two
+    files = [quick().save_pretrained(tmp_path / f"{number}.safetensors") for number in range(6)]
+    assert len({path.read_bytes() for path in files}) == 1
 
 
 def test_a_long_history_stays_small(tmp_path):
