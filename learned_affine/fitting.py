@@ -21,6 +21,7 @@ from learned_affine.fitter import Fitter, Step
 from learned_affine.frozen import frozen, logits_of, unpack
 from learned_affine.history import FitHistory
 from learned_affine.inputs import (
+    about_run,
     callback_list,
     check_arguments,
     check_pixel_range,
@@ -125,6 +126,7 @@ def fit(
         run = _Run(fitter, read, loader, val_loader, callbacks, checkpoint, log)
         try:
             run.start(find_checkpoint(resume, checkpoint), first)
+            run.history.info |= about_run(classifier, loader)
             run.to_end(max_steps)
         finally:
             log.close()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from learned_affine._version import __version__
 from learned_affine.config import FitConfig
 from learned_affine.diagnostics import PixelRangeWarning
 
@@ -75,6 +77,21 @@ def check_pixel_range(images: Tensor) -> None:
     if low < -0.01 or high > 1.01:
         text = f"preprocess expects pixels within [0, 1], got [{low:.3g}, {high:.3g}]: are they normalised already?"
         warnings.warn(PixelRangeWarning(text), stacklevel=4)
+
+
+def about_run(classifier: Any, loader: Any) -> dict[str, Any]:
+    """What a policy was fitted to and by what, for its weights file: kinds, counts and versions."""
+    count = length_of(getattr(loader, "dataset", ()))
+    counted = {"images": count} if count else {}
+    versions = {"learned_affine": __version__} | {name: _version(name) for name in ("torch", "torchvision", "kornia")}
+    return {"classifier": type(classifier).__name__, **counted, "versions": versions}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # built from source, and not installed
+        return "unknown"
 
 
 def seed_cpu(seed: int) -> None:

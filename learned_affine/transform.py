@@ -202,17 +202,17 @@ class LearnedAffineAugment(v2.Transform):
     # -- weights ------------------------------------------------------------------------------------------------------
 
     def save_pretrained(self, path: str | Path) -> Path:
-        """Write everything needed to use it again to one safetensors file, or into a folder; atomically."""
+        """Write everything needed to use it again to one file, or a folder; see :func:`learned_affine.weights.save`."""
         from learned_affine.weights import save
 
         return save(self, path)
 
     @classmethod
-    def from_pretrained(cls, source: Any, **changes: Any) -> LearnedAffineAugment:
-        """Load a fitted augmenter; see :func:`learned_affine.weights.load`."""
+    def from_pretrained(cls, source: Any, *, revision: str | None = None, **changes: Any) -> LearnedAffineAugment:
+        """Load a fitted augmenter by its name, path or hub id; see :func:`learned_affine.weights.load`."""
         from learned_affine.weights import load
 
-        return load(cls, source, **changes)
+        return load(cls, source, revision=revision, **changes)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
