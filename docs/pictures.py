@@ -1,7 +1,7 @@
 """Make the pictures of README and docs again, from the embedded images: ``python docs/pictures.py`` (minutes).
 
-Writes before_after, fan, quiver, parameters, entropy, curves and strengths to docs/images. Everything is seeded; another
-machine may differ in the last digits.
+Writes before_after, fan, quiver, parameters, entropy, curves and strengths to docs/images. Everything is seeded;
+another machine may differ in the last digits.
 """
 
 import sys

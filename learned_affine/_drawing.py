@@ -146,7 +146,7 @@ def set_margin(axis: Any, points: Tensor, height: int, width: int) -> None:
     """Show enough round an image for moved corners ``(..., 2)``, within reason, the same round each image of a row."""
     size = torch.tensor([width, height])
     beyond = torch.maximum(-points, points - size) / size
-    margin = min(max(float(beyond.max()) + 0.04, 0.08), MOST_MARGIN)
+    margin = min(max(float(beyond.flatten().quantile(0.99)) + 0.04, 0.08), MOST_MARGIN)  # but for outliers
     axis.set_xlim(-margin * width, (1 + margin) * width)
     axis.set_ylim((1 + margin) * height, -margin * height)
     for side in axis.spines.values():

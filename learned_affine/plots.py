@@ -174,7 +174,7 @@ def plot_quiver(
         show_image(axis, source[column], pixel_range(source))
         dots, shift = moved[:, column].flatten(0, 1), moved[:, column].mean(0) - start
         axis.plot(dots[:, 0], dots[:, 1], ".", color=BLUE, markersize=2.5, alpha=0.5)
-        axis.quiver(*start.T, *shift.T, color=ORANGE, zorder=3, **arrows)
+        axis.quiver(*start.T, *shift.T, color=ORANGE, zorder=5, **arrows)
         axis.plot(*start.T, "o", markerfacecolor="white", markeredgecolor="black", markersize=3.5, zorder=4)
         set_margin(axis, moved, height, width)
     return finish(figure, path)

@@ -17,13 +17,11 @@ from fashion import images
 
 from learned_affine import LearnedAffineAugment, plots
 
-script = (
-    Path("two_processes.py") if Path("two_processes.py").exists() else Path(sys.argv[0]).with_name("two_processes.py")
-)
+script = Path("torchrun_fit.py") if Path("torchrun_fit.py").exists() else Path(sys.argv[0]).with_name("torchrun_fit.py")
 print(script.read_text())
 
 # %%
-# ``torchrun --nproc_per_node 2 two_processes.py augmenter.safetensors``, started from here.
+# ``torchrun --nproc_per_node 2 torchrun_fit.py augmenter.safetensors``, started from here.
 with tempfile.TemporaryDirectory() as folder:
     file = Path(folder) / "augmenter.safetensors"
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]

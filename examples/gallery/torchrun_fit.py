@@ -1,4 +1,4 @@
-"""Fit an augmenter in several processes: ``torchrun --nproc_per_node 2 two_processes.py FILE``.
+"""Fit an augmenter in several processes: ``torchrun --nproc_per_node 2 torchrun_fit.py FILE``.
 
 The same call as in one process. Each process gets its part of the loader, gradients are averaged, and every process
 ends up with the same weights.
