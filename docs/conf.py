@@ -14,6 +14,7 @@ from learned_affine import __version__  # noqa: E402
 
 project = "learned_affine"
 author = "the learned_affine contributors"
+copyright = f"{author}; Apache-2.0"
 release = version = __version__
 language = "en"
 
@@ -32,7 +33,8 @@ myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the signature has them
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
 autodoc_default_options = {"show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False

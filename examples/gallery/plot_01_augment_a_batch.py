@@ -5,6 +5,8 @@ Augment a batch and see it
 A policy that ships with the package, a batch of images, and what was done to each of them.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # ``from_pretrained`` loads a policy: one file inside the package, nothing is fetched. ``p`` is the chance of each image
 # to be augmented; 1 so that there is something to see in every one.
@@ -29,7 +31,7 @@ figure = plots.plot_before_after(augment, batch)
 # %%
 # A policy is a range for each image, not one warp. Its outlines over the image show how wide the range is, and where
 # it leans.
-fan = plots.plot_fan(augment, batch[:6])
+fan = plots.plot_fan(augment, batch[:4])
 
 # %%
 # What was done can be done again, to anything that belongs to the image, and undone.

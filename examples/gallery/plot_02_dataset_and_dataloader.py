@@ -65,4 +65,4 @@ batch, labels = next(iter(DataLoader(Clothes(plain), batch_size=64)))
 augmented = augment(batch)
 moved = augment.last_parameters.displacement() > 0
 print(f"{int(moved.sum())} of {len(batch)} images were augmented")
-figure = plots.plot_before_after(augment, batch[:8])
+figure = plots.plot_before_after(augment, batch[:6])

@@ -34,7 +34,7 @@ curves = augment.history.plot()
 
 # %%
 # What it learned, image by image: dots are where its draws take the corners, arrows where they lead on average.
-quiver = plots.plot_quiver(augment, train[0][:6])
+quiver = plots.plot_quiver(augment, train[0][:4])
 
 # %%
 # And class by class.
