@@ -100,12 +100,20 @@ class Site:
             self.check(False, page, f"picture {picture} does not load")
         self.check(not (bare := self.chrome.execute_script(BARE)), page, f"{bare} code blocks without a copy button")
         self.shoot(page, "desktop")
+        self.scheme("dark")
+        self.shoot(page, "dark")
+        self.scheme("light")
         self.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
         self.check(not (wide := self.chrome.execute_script(TOO_WIDE)), page, f"too wide for a phone, {wide}")
         self.shoot(page, "phone")
         self.resize(1280, 900)
         for entry in self.chrome.get_log("browser"):
             self.check(entry["level"] not in ("SEVERE", "WARNING"), page, f"console: {entry['message']}")
+
+    def scheme(self, name: str) -> None:
+        """What a reader's system prefers: light or dark."""
+        features = [{"name": "prefers-color-scheme", "value": name}]
+        self.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def exists(self, link: str) -> bool:
         """Whether an internal link has a file, and its anchor an element."""

@@ -6,6 +6,8 @@ Stage 2 of the paper: the classifier is frozen, and the augmenter learns how far
 classifier finds it harder than an image that it has never seen.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # What you bring: a classifier, the images that it was trained on, and some that it was not.
 from fashion import NAMES, batches, images, trained_classifier

@@ -23,7 +23,7 @@ strong = LearnedAffineAugment.fit(classifier, batches(*train), config=FitConfig(
 # %%
 # Side by side, by the same noise. The limits are wide for both (any turn, factor 2): what holds the first one back is
 # the classifier.
-figure = plots.plot_policies({"as fitted": right, "too strong": strong}, train[0][:9], draws=2)
+figure = plots.plot_policies({"as fitted": right, "too strong": strong}, train[0][:6], draws=2)
 
 # %%
 # In numbers, on images that neither the classifier nor the fits were given. ``agreement`` is the share of images whose
@@ -46,4 +46,4 @@ strong_cost = plots.plot_entropy(strong, classifier, train[0][:200])
 milder = copy.deepcopy(strong)
 milder.strength = 0.3
 print(milder)
-mild = plots.plot_policies({"too strong": strong, "at strength 0.3": milder}, train[0][:9])
+mild = plots.plot_policies({"too strong": strong, "at strength 0.3": milder}, train[0][:6])

@@ -1,9 +1,9 @@
 """
-Inside kornia's AugmentationSequential
-======================================
+Inside kornia
+=============
 
-The same policy as one of kornia's own geometric augmentations: batches of floats, masks, boxes and key points, replay
-and inverse.
+The same policy in ``AugmentationSequential``, as one of kornia's own geometric augmentations: batches of floats, masks,
+boxes and key points, replay and inverse.
 """
 
 # %%
@@ -48,4 +48,4 @@ print(f"largest error of the points taken back: {float((back - points).abs().max
 # %%
 # A picture of the policy itself. (A plain v2 transform put into kornia's container would move the images only, and
 # leave the masks behind: use the adapter.)
-figure = plots.plot_before_after(augment, batch)
+figure = plots.plot_before_after(augment, batch[:5])

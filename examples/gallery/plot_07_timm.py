@@ -67,4 +67,4 @@ picture = v2.functional.to_pil_image(train[0][0])
 print(pipeline(picture).shape)
 
 # %%
-figure = plots.plot_before_after(augment, train[0][:8])
+figure = plots.plot_before_after(augment, train[0][8:13])

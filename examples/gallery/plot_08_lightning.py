@@ -67,4 +67,4 @@ print({key: round(float(value), 3) for key, value in trainer.callback_metrics.it
 fitted = LearnedAffineAugment.fit(module.network, batches(*images("train", 0, 1000)), max_steps=30,
                                   val_loader=batches(*images("train", 1000, 1400)))  # fmt: skip
 module.augment = fitted.requires_grad_(False)
-figure = plots.plot_before_after(fitted, images("train", 0, 8)[0])
+figure = plots.plot_before_after(fitted, images("train", 13, 18)[0])

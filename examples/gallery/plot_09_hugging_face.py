@@ -71,4 +71,4 @@ loaders = [torch.utils.data.DataLoader(part, batch_size=64) for part in
            (plain, unseen.with_transform(prepared(tensor)))]  # fmt: skip
 fitted = LearnedAffineAugment.fit(model, loaders[0], val_loader=loaders[1], max_steps=30, padding_mode="border")
 print(fitted)
-figure = plots.plot_before_after(fitted, images("train", 0, 8)[0])
+figure = plots.plot_before_after(fitted, images("train", 18, 23)[0])

@@ -32,4 +32,4 @@ with tempfile.TemporaryDirectory() as folder:
 # %%
 # What came out is one file, as always.
 print(augment.history)
-figure = plots.plot_before_after(augment, images("train", 0, 8)[0])
+figure = plots.plot_before_after(augment, images("train", 23, 28)[0])
