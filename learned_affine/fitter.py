@@ -45,7 +45,7 @@ class Fitter:
         if config.adversarial_weight > 0:
             self.discriminator = Discriminator(augment.localization.channels).to(device)
         processes.equalise(self.network)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate)
+        self.optimizer = torch.optim.Adam(self._groups(), config.learning_rate)
         self.discriminator_optimizer = self._discriminator_optimizer()
         self.log_dual = math.log(config.dual_start)
         self.target = 0.0
@@ -53,6 +53,12 @@ class Fitter:
         self.step = self.epoch = self.step_in_epoch = 0
         self.steps = config.steps
         self._good: list[Tensor] | None = None  # the network's weights before the last step
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """The bias of the head, which all images share, apart from the weights, which tell one image from another."""
+        shared = self.network.head.bias
+        own = [parameter for parameter in self.network.parameters() if parameter is not shared]
+        return [{"params": own, "factor": 1.0}, {"params": [shared], "factor": self.config.shared_rate}]
 
     def _discriminator_optimizer(self) -> torch.optim.Optimizer | None:
         if self.discriminator is None:
@@ -140,8 +146,9 @@ class Fitter:
         if self.config.objective == "paper":
             return
         done = min(1.0, self.step / max(1, self.steps))
+        rate = self.config.learning_rate * max(0.05, 0.5 * (1 + math.cos(math.pi * done)))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * max(0.05, 0.5 * (1 + math.cos(math.pi * done)))
+            group["lr"] = rate * group["factor"]
 
     def _step_augmenter(self, loss: Tensor) -> bool:
         """Go down the augmenter's loss; False, with nothing changed, where the gradient is not finite."""

@@ -62,7 +62,7 @@ def test_damaged_checkpoint_says_so(tmp_path, damage):
 
 def test_checkpoint_of_another_configuration_says_which_dial(tmp_path):
     run(3, checkpoint=tmp_path)
-    with pytest.raises(ValueError, match=r"dual_rate: 0\.03 there, 0.5 now"):
+    with pytest.raises(ValueError, match=r"dual_rate: 0\.1 there, 0.5 now"):
         run(5, checkpoint=tmp_path, resume=True, config=CONFIG.replace(dual_rate=0.5))
 
 
