@@ -77,6 +77,12 @@ def drop_missing(app: Sphinx, page: str, source: list[str]) -> None:
             source[0] = source[0].replace(f"\n{name}\n", "\n")
 
 
+def read_again(app: Sphinx, *changes: object) -> list[str]:
+    """Read the table of contents in every build: what is there may have changed."""
+    return ["index"]
+
+
 def setup(app: Sphinx) -> None:
     """What Sphinx calls."""
     app.connect("source-read", drop_missing)
+    app.connect("env-get-outdated", read_again)

@@ -5,8 +5,6 @@ Augment a batch and see it
 A policy that ships with the package, a batch of images, and what was done to each of them.
 """
 
-# sphinx_gallery_thumbnail_number = 2
-
 # %%
 # ``from_pretrained`` loads a policy: one file inside the package, nothing is fetched. ``p`` is the chance of each image
 # to be augmented; 1 so that there is something to see in every one.
@@ -31,6 +29,7 @@ figure = plots.plot_before_after(augment, batch)
 # %%
 # A policy is a range for each image, not one warp. Its outlines over the image show how wide the range is, and where
 # it leans.
+# sphinx_gallery_thumbnail_number = 2
 fan = plots.plot_fan(augment, batch[:4])
 
 # %%

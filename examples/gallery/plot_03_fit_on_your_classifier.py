@@ -6,8 +6,6 @@ Stage 2 of the paper: the classifier is frozen, and the augmenter learns how far
 classifier finds it harder than an image that it has never seen.
 """
 
-# sphinx_gallery_thumbnail_number = 2
-
 # %%
 # What you bring: a classifier, the images that it was trained on, and some that it was not.
 from fashion import NAMES, batches, images, trained_classifier
@@ -36,6 +34,7 @@ curves = augment.history.plot()
 
 # %%
 # What it learned, image by image: dots are where its draws take the corners, arrows where they lead on average.
+# sphinx_gallery_thumbnail_number = 2
 quiver = plots.plot_quiver(augment, train[0][:4])
 
 # %%
