@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from learned_affine.transform import LearnedAffineAugment
 
 Step = dict[str, float]
+BETWEEN_DRAWS = 64  # an image, for the share of variance between images: 8 alone fake a share of 1 % where there is none
 
 
 class Fitter:
@@ -43,10 +44,8 @@ class Fitter:
         self.network = augment.localization.to(device)
         self.discriminator: Discriminator | None = None
         if config.adversarial_weight > 0:
-            discriminator = Discriminator(augment.localization.channels)
-            self.discriminator = discriminator.to(
-                device, memory_format=torch.channels_last
-            )  # its convolutions' fastest
+            self.discriminator = Discriminator(augment.localization.channels).to(device)
+            self.discriminator.to(memory_format=torch.channels_last)  # in which its convolutions are fastest
         processes.equalise(self.network)
         self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate)
         self.discriminator_optimizer = self._discriminator_optimizer()
@@ -152,7 +151,7 @@ class Fitter:
         """Give the network the gradients of the augmenter's loss, clipped; their norm before that."""
         self.optimizer.zero_grad(set_to_none=True)
         # the network alone: a classifier that is no module is not frozen, and must not gather gradients either
-        loss.backward(inputs=list(self.network.parameters()))
+        loss.backward(inputs=[parameter for parameter in self.network.parameters() if parameter.requires_grad])
         self.processes.average_gradients(self.network)
         return torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip or math.inf)
 
@@ -186,7 +185,7 @@ class Fitter:
     def _score(self, images: Tensor) -> Tensor:
         """The discriminator's scores, of images with the channels that the network looks at."""
         assert self.discriminator is not None
-        scores: Tensor = self.discriminator(match_channels(images, self.network.channels))
+        scores: Tensor = self.discriminator(match_channels(images, self.network.channels).float())
         return scores
 
     def _shown_as_original(self, images: Tensor) -> Tensor:
@@ -233,21 +232,25 @@ class Fitter:
             loss = augmenter_loss(self.config, outcome, self.target, self._dual(outcome)).mean()
             values = _numbers(self._shown(loss, outcome, parameters, images))
             values |= policy_measures(parameters, *images.shape[-2:]) | output_measures(logits, clean)
-            values["between_image_variance"] = self._between(images)
+            values |= self._between(images)
             if self.discriminator is not None:
                 values["discriminator_loss"] = float(self._discriminator_loss(self._shown_as_original(images), warped))
             return self.processes.averages(values)
         finally:
             self.noise = before
 
-    def _between(self, images: Tensor) -> float:
-        """Share of the variance that lies between images; NaN where that cannot be told from one image."""
+    def _between(self, images: Tensor) -> Step:
+        """How much the network's output differs between images; NaN where that cannot be told from one image."""
         if len(images) < 2:
-            return math.nan
-        if isinstance(self.network, RawHead):  # no noise: all of it, unless the network is dead
-            return float(self.network(images).flatten(1).var(0).sum() > 1e-12)
-        noise = torch.randn(8, len(images), DIMENSIONS, generator=self.noise).to(self.device)
-        return variance_between_images(self.network(images), noise)
+            return {"between_image_variance": math.nan, "output_spread": math.nan}
+        output = self.network(images)
+        if isinstance(output, Policy):
+            noise = torch.randn(BETWEEN_DRAWS, len(images), DIMENSIONS, generator=self.noise).to(self.device)
+            share = variance_between_images(output, noise)
+            output = torch.cat([output.mean, output.scale_tril.flatten(1)], dim=1)
+        else:
+            share = 1.0  # of the paper's head, which knows no noise
+        return {"between_image_variance": share, "output_spread": float(output.flatten(1).std(0).max())}
 
     # -- where it stands ----------------------------------------------------------------------------------------------
 

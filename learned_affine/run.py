@@ -198,6 +198,7 @@ class Run:
             found = [fitter.measure(*self.read(one), noise) for one in source]
         keys = set.intersection(*(set(one) for one in found)) if found else set()
         means = {key: sum(one[key] for one in found) / len(found) for key in keys}
+        self.history.info["output_spread"] = means.get("output_spread", float("nan"))
         if self.val_loader is not None:
             means |= {f"val_{key}": means.get(key, float("nan")) for key in ("loss", "discriminator_loss")}
         return {key: value for key, value in means.items() if key in MEASURED_KEYS}
