@@ -136,7 +136,9 @@ def _image_alarms(last: dict[str, float], info: dict[str, Any], quiet: bool) -> 
                 "are they all the same?"
             )
         ]
-    if between < 0.005 and last["kl"] > 0.05 and not quiet:  # without KL it fills its limits, which nothing is wrong with
+    if (
+        between < 0.005 and last["kl"] > 0.05 and not quiet
+    ):  # without KL it fills its limits, which nothing is wrong with
         return [
             IgnoresImageWarning(
                 f"the policy ignores the image: {between:.1%} of the variance lies between images. Fit longer (steps), "
@@ -160,7 +162,7 @@ def _discriminator_alarms(last: dict[str, float], info: dict[str, Any]) -> list[
     if score > 2 * math.log(2) - 0.005:
         return [
             DiscriminatorWarning(
-                f"the discriminator is at chance (its loss is {score:.3f}, that of a guess is 2 ln 2 = 1.386): its term does nothing. "
+                f"the discriminator is at chance (its loss is {score:.3f}, that of a guess 1.386): its term does nothing. "
                 "Raise discriminator_rate, or set adversarial_weight=0."
             )
         ]

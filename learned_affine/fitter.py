@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from learned_affine.transform import LearnedAffineAugment
 
 Step = dict[str, float]
-BETWEEN_DRAWS = 64  # an image, for the share of variance between images: 8 alone fake a share of 1 % where there is none
+BETWEEN_DRAWS = (
+    64  # an image, for the share of variance between images: 8 alone fake a share of 1 % where there is none
+)
 
 
 class Fitter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-KEYS = ("entropy", "cross_entropy", "kl", "displacement", "dual")
+KEYS = ("kl", "displacement", "dual")  # of the policy; what the classifier makes of a batch is mostly noise
 TOLERANCE = 0.03  # of the larger mean: above the noise of 50 batches' means, below what a policy that widens moves
 
 
@@ -21,11 +21,11 @@ class Stillness:
         self.before: dict[str, float] = {}
 
     def note(self, values: dict[str, float]) -> bool:
-        """Take down a step; whether the fit is at rest. What is not a number, such as an unknown loss, counts not."""
+        """Take down a step; whether the fit is at rest."""
         if self.patience is None or self.reached:
             return self.reached
         for key in KEYS:
-            self.sums[key] = self.sums.get(key, 0.0) + values.get(key, float("nan"))
+            self.sums[key] = self.sums.get(key, 0.0) + values[key]
         self.count += 1
         if self.count == self.patience:
             means = {key: total / self.count for key, total in self.sums.items()}

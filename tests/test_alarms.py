@@ -57,7 +57,7 @@ def test_a_healthy_fit_is_silent():
 
 def test_one_policy_for_all_that_was_asked_for_is_silent():
     network = LocalizationNetwork(1, per_image=False)
-    assert alarms(localization=network, limits=AffineLimits.wide()) == {}
+    assert alarms(localization=network) == {}
 
 
 def test_collapse_to_the_identity():
