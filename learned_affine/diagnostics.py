@@ -162,8 +162,8 @@ def _discriminator_alarms(last: dict[str, float], info: dict[str, Any]) -> list[
     if score > 2 * math.log(2) - 0.005:
         return [
             DiscriminatorWarning(
-                f"the discriminator is at chance (its loss is {score:.3f}, that of a guess 1.386): its term does nothing. "
-                "Raise discriminator_rate, or set adversarial_weight=0."
+                f"the discriminator is at chance (its loss is {score:.3f}, that of a guess 1.386): its term does "
+                "nothing. Raise discriminator_rate, or set adversarial_weight=0."
             )
         ]
     return []
