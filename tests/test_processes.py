@@ -35,7 +35,7 @@ def test_two_processes_stay_equal_and_agree_with_one(tmp_path):
         for key, value in weights.items():
             assert torch.equal(value, other["weights"][name][key]), (name, key)
         assert torch.equal(main["loss"][name], other["loss"][name])
-    # sums in another order differ in the last digits, which Adam's first steps, whose size is not the gradient's, spread
+    # sums in another order differ in the last digits, which spread by Adam: its first steps are all of one size
     for key, value in main["weights"]["whole"].items():
         torch.testing.assert_close(value, alone["weights"]["whole"][key], atol=2e-3, rtol=2e-2)
     torch.testing.assert_close(main["loss"]["whole"], alone["loss"]["whole"], atol=2e-3, rtol=2e-3)
