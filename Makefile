@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DOCS_READY := $(VENV)/.docs-ready
 
-.PHONY: demo test test-long format docs clean
+.PHONY: demo test test-long format docs docs-check new-user clean
 
 demo: $(READY)  ## the three stages on the embedded images, under 4 minutes
 	$(BIN)/python examples/three_stages.py
@@ -18,6 +19,17 @@ test: $(READY)  ## all checks
 test-long: $(READY)  ## the checks that take minutes
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m long
 
+docs: $(DOCS_READY)  ## the site, with the gallery run and every page's code run; warnings are errors
+	$(BIN)/python docs/run_blocks.py docs/using.md docs/reading.md docs/dials.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+docs-check: docs  ## every page of it in a browser without a window (Debian's chromium and chromium-driver)
+	$(BIN)/python docs/check_site.py
+
+new-user: $(READY)  ## the wheel in a fresh environment, then README and quick start as they stand
+	$(BIN)/python docs/new_user.py
+
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -27,5 +39,9 @@ $(READY): setup.cfg setup.py pyproject.toml
 	$(BIN)/pip install --quiet --editable ".[test]"
 	touch $(READY)
 
+$(DOCS_READY): $(READY)
+	$(BIN)/pip install --quiet --editable ".[docs]"
+	touch $(DOCS_READY)
+
 clean:
-	rm -rf $(VENV) build dist runs *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) docs/_build docs/auto_examples build dist runs *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

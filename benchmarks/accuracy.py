@@ -195,7 +195,7 @@ def run_arm(setting: Setting, name: str, test: Images) -> dict:
 @torch.no_grad()
 def measure(classifier: nn.Module, setting: Setting, test: Images) -> dict[str, float]:
     """Clean, affine and worst-of-10 accuracy, negative log likelihood (nats), expected calibration error."""
-    clean = evaluate_classifier(classifier, test.loader(500))
+    clean = evaluate_classifier(classifier, test.loader(500), progress=False)
     torch.manual_seed(10_000 + setting.seed)
     warp = Affine(setting, AffineLimits.modest(), 1.0, uniform_points)
     some = test.take(torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:WARPED])

@@ -108,7 +108,7 @@ def best_of_grid(setting: Setting) -> Augment:
         train_classifier(
             tuned, setting.loader, augment=augment, epochs=setting.epochs, seed=setting.seed, progress=False
         )
-        found[strength, p] = evaluate_classifier(tuned, setting.unseen)["accuracy"]
+        found[strength, p] = evaluate_classifier(tuned, setting.unseen, progress=False)["accuracy"]
     strength, p = max(found, key=lambda point: found[point])
     setting.notes["grid_point"] = [strength, p]
     return uniform(setting, p, scaled(AffineLimits.modest(), strength))
@@ -117,7 +117,7 @@ def best_of_grid(setting: Setting) -> Augment:
 def nearest_of_ten(setting: Setting) -> Augment:
     """Of 10 draws from the prior the one whose cross entropy is nearest to that of unseen images; no network."""
     classifier = copy.deepcopy(setting.classifier).eval()
-    target = evaluate_classifier(classifier, setting.unseen)["cross_entropy"]
+    target = evaluate_classifier(classifier, setting.unseen, progress=False)["cross_entropy"]
     limits = AffineLimits.modest()
     augment = setting.augmenter(limits)
 
@@ -155,9 +155,13 @@ def fitted(
     config: FitConfig | None = None,
     limits: AffineLimits | None = None,
     per_image: bool = True,
+    harder: float | None = None,
 ) -> LearnedAffineAugment:
-    """Stage 2: an augmenter fitted to the setting's classifier."""
+    """Stage 2: an augmenter fitted to the setting's classifier, or to ``harder`` times its own target."""
     config = config or FitConfig()
+    if harder is not None:
+        unseen = evaluate_classifier(setting.classifier, setting.unseen, progress=False)["cross_entropy"]
+        config = config.replace(target=harder * unseen)
     arguments: dict[str, Any] = {"limits": limits or AffineLimits.modest(), "padding_mode": setting.padding, "p": p}
     if config.head == "bounded":
         arguments["localization"] = LocalizationNetwork(setting.channels, per_image=per_image)
@@ -229,6 +233,8 @@ ARMS: dict[str, Callable[[Setting], Augment | None]] = {
     "learned, shuffled": shuffled,
     "learned, one for all": partial(fitted, per_image=False),
     "learned, predicted labels": partial(fitted, config=FitConfig(labels="predicted")),
+    "learned, target x 1.5": partial(fitted, harder=1.5),
+    "learned, target x 2": partial(fitted, harder=2.0),
     "learned, refitted": refitted,
     "entropy target": partial(fitted, config=FitConfig.entropy_target()),
     "entropy target wide": partial(fitted, config=FitConfig.entropy_target(), limits=WIDE),

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision import datasets
 from torchvision.transforms import v2
+from tqdm.auto import tqdm
 
 MINI = Path(__file__).parent / "data" / "fashion_mini.npz"
 SPLITS = {"cifar10": datasets.CIFAR10, "fashion-mnist": datasets.FashionMNIST}
@@ -66,7 +67,7 @@ def _from_folder(folder: Path, size: int) -> tuple[Images, Images]:
         if not (folder / part).is_dir():
             raise SystemExit(f"--data folder:DIR must hold DIR/{part}/<class>/<images>, got {str(folder)!r} without it")
         found = datasets.ImageFolder(str(folder / part), v2.Compose(steps))
-        pixels = torch.stack([image for image, _ in found])
+        pixels = torch.stack([image for image, _ in tqdm(found, desc=f"read {part}", unit="image", disable=None)])
         parts.append(Images(pixels, torch.tensor(found.targets)))
     if int(parts[1].labels.max()) > int(parts[0].labels.max()):
         raise SystemExit(f"--data folder:DIR must have the same classes in train and test, got {str(folder)!r}")

@@ -137,6 +137,7 @@ def evaluate_classifier(
     warp: Callable[[Tensor], Tensor] | None = None,
     preprocess: Callable[[Tensor], Tensor] | None = None,
     device: torch.device | str | None = None,
+    progress: bool | None = None,
 ) -> dict[str, float]:
     """How good a classifier is on a loader, which it leaves as it was.
 
@@ -146,6 +147,7 @@ def evaluate_classifier(
         warp: applied to the images first.
         preprocess: applied after ``warp``.
         device: where to compute; where the classifier is if None.
+        progress: a progress bar; if None, where the output is a terminal.
 
     Returns:
         ``accuracy``, ``cross_entropy`` (nats) and ``calibration_error`` (expected, 15 bins of equal width; Guo et al.
@@ -153,8 +155,9 @@ def evaluate_classifier(
     """
     where = torch.device(device) if device is not None else classifier_device(classifier)
     all_logits, all_labels = [], []
+    hidden = None if progress is None else not progress
     with frozen(classifier, where):
-        for batch in loader:
+        for batch in tqdm(loader, desc="evaluate", unit="batch", leave=False, disable=hidden):
             images, labels = unpack(batch)
             images = images.to(where)
             images = images if warp is None else warp(images)

@@ -1,0 +1,88 @@
+"""How Sphinx builds the site: ``make docs`` writes it to docs/_build/html, warnings are errors."""
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+os.environ.setdefault("MPLBACKEND", "agg")
+
+from sphinx.application import Sphinx  # noqa: E402
+
+from learned_affine import __version__  # noqa: E402
+
+project = "learned_affine"
+author = "the learned_affine contributors"
+copyright = f"{author}; Apache-2.0"
+release = version = __version__
+language = "en"
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "myst_parser",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+    "mathml",
+]
+exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.py"]
+html_math_renderer = "mathml"  # in the page itself: no script, and nothing fetched
+
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_default_options = {"show-inheritance": True}
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_custom_sections = [("Warns", "returns_style")]
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": "/plot_",
+    "ignore_pattern": r"(fashion|torchrun_fit)\.py$",  # what the examples share, and what one of them starts
+    "within_subsection_order": "FileNameSortKey",
+    "image_scrapers": ("figures",),
+    "reset_modules": (),
+    "download_all_examples": False,
+    "show_signature": False,
+    "show_memory": False,
+    "write_computation_times": False,
+    "abort_on_example_error": True,
+    "remove_config_comments": True,
+}
+
+html_theme = "furo"
+html_title = f"learned_affine {version}"
+html_favicon = "images/icon.svg"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {"navigation_with_keys": True}
+copybutton_selector = "div:not(.sphx-glr-script-out) > div.highlight pre"  # code, not what it prints
+copybutton_prompt_text = "$ "
+
+MADE_BY_SCRIPTS = ("pretrained", "fitting", "collapse", "invariances", "performance")  # a checkout may lack one
+
+
+def drop_missing(app: Sphinx, page: str, source: list[str]) -> None:
+    """Take out of the table of contents what is not there."""
+    for name in MADE_BY_SCRIPTS if page == "index" else ():
+        if not (HERE / f"{name}.md").exists():
+            source[0] = source[0].replace(f"\n{name}\n", "\n")
+
+
+def read_again(app: Sphinx, *changes: object) -> list[str]:
+    """Read the table of contents in every build: what is there may have changed."""
+    return ["index"]
+
+
+def setup(app: Sphinx) -> None:
+    """What Sphinx calls."""
+    app.connect("source-read", drop_missing)
+    app.connect("env-get-outdated", read_again)

@@ -1,0 +1,43 @@
+"""What the site's own build does not see: the README's links, and whether the API page names everything public."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import learned_affine
+from learned_affine import plots
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+EXAMPLES = sorted((ROOT / "examples" / "gallery").glob("plot_*.py"))
+
+
+def test_links_of_the_readme_lead_somewhere():
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert len(links) > 8
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_readme_fits_a_screen_and_keeps_its_markers():
+    assert README.count("<!-- three-stages -->") == README.count("<!-- /three-stages -->") == 1
+    assert len(README.splitlines()) < 80
+
+
+@pytest.mark.parametrize("name", [name for name in learned_affine.__all__ if not name.startswith("__")])
+def test_the_api_page_names_what_is_public(name):
+    assert f"learned_affine.{name}\n" in (ROOT / "docs" / "api.md").read_text()
+
+
+def test_the_api_page_names_every_picture():
+    page = (ROOT / "docs" / "api.md").read_text()
+    assert [name for name in plots.__all__ if f"learned_affine.plots.{name}\n" not in page] == []
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_have_a_title_and_need_no_network(path):
+    text = path.read_text()
+    title, underline = (ast.get_docstring(ast.parse(text)) or "").splitlines()[:2]
+    assert title and set(underline) == {"="} and len(underline) == len(title)
+    assert "pretrained=True," not in text and "download" not in text
