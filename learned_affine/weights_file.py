@@ -68,7 +68,7 @@ class WeightsFile:
 
 def to_bytes(description: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
     """The content of a file; the same arguments give the same bytes."""
-    text = json.dumps(description, allow_nan=False)
+    text = json.dumps(description, allow_nan=False, sort_keys=True)
     content = save(tensors, {KEY: text, DIGEST: digest_of(text, tensors)})
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:end])
