@@ -62,7 +62,7 @@ def read_checkpoint(path: Path, config: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"the checksum of {damaged} is wrong")
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         format_, written = int(state["format"]), dict(state["config"])
-        missing = sorted({"fitter", "sums", "order", "history"} - set(state))
+        missing = sorted({"fitter", "sums", "order", "stillness", "history"} - set(state))
         if missing and format_ <= FORMAT:
             raise ValueError(f"it lacks {', '.join(missing)}")
     except Exception as error:  # a damaged or foreign file can raise anything

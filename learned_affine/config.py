@@ -41,6 +41,8 @@ class FitConfig:
         head: ``"bounded"``, or the paper's ``"raw"`` one.
         deterministic: fit the mode alone, without noise, as the paper does.
         clip: largest norm of the augmenter's gradient; 0 for none.
+        patience: stop once no measure has moved by more than 3 % between one stretch of so many steps and the next;
+            None: take all steps.
 
     Raises:
         TypeError, ValueError: naming the argument, the rule and what came.
@@ -67,6 +69,8 @@ class FitConfig:
     head: str = "bounded"
     deterministic: bool = False
     clip: float = 5.0
+    # a fit is short, and its rate falls to the last step: to stop before would leave the rate high and save seconds
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         """Check every dial."""
@@ -76,9 +80,9 @@ class FitConfig:
         check_choice("discriminator_sees", self.discriminator_sees, ("originals", "prior"))
         check_choice("sign", self.sign, ("printed", "corrected"))
         check_choice("head", self.head, ("bounded", "raw"))
-        for name in ("steps", "epochs"):
+        for name in ("steps", "epochs", "patience"):
             count = getattr(self, name)
-            if count is None and name == "epochs":
+            if count is None and name != "steps":
                 continue
             if not isinstance(count, int) or isinstance(count, bool):
                 raise TypeError(f"{name} must be an int, got {type(count).__name__}: {count!r}")

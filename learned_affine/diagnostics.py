@@ -31,6 +31,10 @@ class IgnoresImageWarning(FitWarning):
     """Every image gets the same range."""
 
 
+class DeadNetworkWarning(FitWarning):
+    """The localization network gives every image the very same output."""
+
+
 class DiscriminatorWarning(FitWarning):
     """The discriminator is at chance, or always right."""
 
@@ -102,15 +106,7 @@ def check_fit(history: Any, classes: int, deterministic: bool) -> list[FitWarnin
                 f"{last['agreement']:.0%}. Use the calibrated objective, narrower limits, or a smaller target."
             )
         )
-    between = last["between_image_variance"]
-    if not deterministic and not found and between < 0.005:
-        how = "its output no longer varies at all" if between < 1e-6 else f"{between:.1%} of the variance"
-        found.append(
-            IgnoresImageWarning(
-                f"the policy ignores the image: {how} lies between images. Fit longer (steps), or at a lower "
-                "learning_rate; where one range suits every image, nothing is lost."
-            )
-        )
+    found += _image_alarms(last, info, quiet=deterministic or bool(found))
     found += _discriminator_alarms(last, info)
     found += _target_alarms(last, info)
     return found
@@ -127,6 +123,31 @@ def _identity_text(last: dict[str, float], info: dict[str, Any]) -> str:
     )
 
 
+def _image_alarms(last: dict[str, float], info: dict[str, Any], quiet: bool) -> list[FitWarning]:
+    """Whether the policy looks at the image, where it is meant to; ``quiet``: it may well not."""
+    if not info.get("localization", {}).get("per_image", True):
+        return []  # one policy for all was asked for
+    spread, between = info.get("output_spread", math.nan), last["between_image_variance"]
+    if spread < 1e-5:
+        return [
+            DeadNetworkWarning(
+                f"the localization network is dead: its output no longer varies (by {spread:.1e} between images). "
+                "Fit anew at a lower learning_rate, or with a smaller clip of the gradient, and look at the images: "
+                "are they all the same?"
+            )
+        ]
+    if (
+        between < 0.005 and last["kl"] > 0.05 and not quiet
+    ):  # without KL it fills its limits, which nothing is wrong with
+        return [
+            IgnoresImageWarning(
+                f"the policy ignores the image: {between:.1%} of the variance lies between images. Fit longer (steps), "
+                "or at a lower learning_rate; where one range suits every image, nothing is lost."
+            )
+        ]
+    return []
+
+
 def _discriminator_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWarning]:
     score = last["discriminator_loss"]
     if score != score or info.get("steps", 0) < 100 or info.get("config", {}).get("objective") == "paper":
@@ -138,10 +159,10 @@ def _discriminator_alarms(last: dict[str, float], info: dict[str, Any]) -> list[
                 "Lower discriminator_rate, or set adversarial_weight=0."
             )
         ]
-    if abs(score - 2 * math.log(2)) < 1e-4:
+    if score > 2 * math.log(2) - 0.005:
         return [
             DiscriminatorWarning(
-                f"the discriminator is at chance (its loss is {score:.4f} = 2 ln 2): its term does nothing. "
+                f"the discriminator is at chance (its loss is {score:.3f}, that of a guess 1.386): its term does nothing. "
                 "Raise discriminator_rate, or set adversarial_weight=0."
             )
         ]

@@ -14,7 +14,7 @@ from learned_affine import losses
 from learned_affine.config import FitConfig
 from learned_affine.diagnostics import output_measures, policy_measures, variance_between_images
 from learned_affine.discriminator import Discriminator
-from learned_affine.frozen import check_labels, logits_of
+from learned_affine.frozen import NO_GRADIENT, check_labels, logits_of
 from learned_affine.localization import DIMENSIONS, Policy, RawHead, match_channels
 from learned_affine.objectives import Outcome, augmenter_loss
 from learned_affine.parameters import AffineParameters
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from learned_affine.transform import LearnedAffineAugment
 
 Step = dict[str, float]
+BETWEEN_DRAWS = (
+    64  # an image, for the share of variance between images: 8 alone fake a share of 1 % where there is none
+)
 
 
 class Fitter:
@@ -44,12 +47,13 @@ class Fitter:
         self.discriminator: Discriminator | None = None
         if config.adversarial_weight > 0:
             self.discriminator = Discriminator(augment.localization.channels).to(device)
+            self.discriminator.to(memory_format=torch.channels_last)  # in which its convolutions are fastest
         processes.equalise(self.network)
         self.optimizer = torch.optim.Adam(self._groups(), config.learning_rate)
         self.discriminator_optimizer = self._discriminator_optimizer()
         self.log_dual = math.log(config.dual_start)
         self.target = 0.0
-        self.noise = torch.Generator().manual_seed((seed + processes.rank) % 2**63)
+        self.noise = torch.Generator().manual_seed(seed % 2**63)
         self.step = self.epoch = self.step_in_epoch = 0
         self.steps = config.steps
         self._good: list[Tensor] | None = None  # the network's weights before the last step
@@ -73,29 +77,28 @@ class Fitter:
 
     def train_step(self, images: Tensor, labels: Tensor | None) -> Step | None:
         """One step of both players; None, with nothing changed, where a number was not finite."""
-        images = images.to(self.device)
+        images = images.to(self.device, non_blocking=True)
         parameters, kl = self._propose(images)
-        if self.processes.average(float(_finite(parameters))) < 1:  # all stop, or the others would wait for ever
+        if not self.processes.all_agree(_finite(parameters)):
             self._go_back()
             return None
         warped = self.augment.warp(images, parameters)
         with self.processes.autocast(self.device):
             logits = logits_of(self.classify, warped)
             labels = self._labels(images, labels, logits.shape[1])
-            scores = None if self.discriminator is None else self._score(warped)
-        outcome = Outcome(logits, labels, kl, None if scores is None else scores.float())
+            scores = None if self.discriminator is None else self._score(warped).float()
+        outcome = Outcome(logits, labels, kl, scores)
         loss = augmenter_loss(self.config, outcome, self.target, self._dual(outcome)).mean()
         if not loss.requires_grad or not warped.requires_grad or not logits.requires_grad:
-            raise ValueError(
-                "classifier must pass a gradient to its input, got logits without one: do not run it under "
-                "torch.no_grad or inference mode, and let preprocess be differentiable"
-            )
-        self._set_rate()
-        if not self._step_augmenter(loss):
-            return None
-        values = self._values(loss, outcome, labels, parameters, images)
+            raise ValueError(NO_GRADIENT)
+        found = self._shown(loss, outcome, parameters, images) | {"gradient": self._gradients(loss)}
         if self.discriminator is not None:
-            values["discriminator_loss"] = self._step_discriminator(images, warped.detach())
+            found["discriminator_loss"] = self._discriminator_gradients(images, warped.detach())
+        values = self.processes.averages(_numbers(found))
+        gradient, limited = values.pop("gradient"), values["loss"] + values.get("discriminator_loss", 0.0)
+        if not math.isfinite(gradient) or not math.isfinite(limited):
+            return None
+        self._step_both()
         self._step_dual(values)
         self.step += 1
         self.step_in_epoch += 1
@@ -119,7 +122,10 @@ class Fitter:
         return parameters, kl
 
     def _noise(self, count: int) -> Tensor:
-        return torch.randn(count, DIMENSIONS, generator=self.noise).to(self.device)
+        """Noise for ``count`` images: of the global batch's, which all processes draw alike, this one's rows."""
+        rank = self.processes.rank
+        everywhere = torch.randn(count * self.processes.count, DIMENSIONS, generator=self.noise)
+        return everywhere[rank * count : (rank + 1) * count].to(self.device, non_blocking=True)
 
     @torch.no_grad()
     def _labels(self, images: Tensor, labels: Tensor | None, classes: int) -> Tensor | None:
@@ -150,18 +156,31 @@ class Fitter:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
 
-    def _step_augmenter(self, loss: Tensor) -> bool:
-        """Go down the augmenter's loss; False, with nothing changed, where the gradient is not finite."""
+    def _gradients(self, loss: Tensor) -> Tensor:
+        """Give the network the gradients of the augmenter's loss, clipped; their norm before that."""
         self.optimizer.zero_grad(set_to_none=True)
         # the network alone: a classifier that is no module is not frozen, and must not gather gradients either
-        loss.backward(inputs=list(self.network.parameters()))
+        loss.backward(inputs=[parameter for parameter in self.network.parameters() if parameter.requires_grad])
         self.processes.average_gradients(self.network)
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip or math.inf)
-        if not bool(torch.isfinite(norm)):
-            return False
+        return torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip or math.inf)
+
+    def _discriminator_gradients(self, originals: Tensor, warped: Tensor) -> Tensor:
+        """Give the discriminator the gradients of its own loss, which is returned, in nats."""
+        assert self.discriminator is not None and self.discriminator_optimizer is not None
+        with self.processes.autocast(self.device):
+            loss = self._discriminator_loss(self._shown_as_original(originals), warped)
+        self.discriminator_optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.processes.average_gradients(self.discriminator)
+        return loss.detach()
+
+    def _step_both(self) -> None:
+        """Take both players' steps along the gradients that they have."""
+        self._set_rate()
         self._good = [parameter.detach().clone() for parameter in self.network.parameters()]
         self.optimizer.step()
-        return True
+        if self.discriminator_optimizer is not None:
+            self.discriminator_optimizer.step()
 
     @torch.no_grad()
     def _go_back(self) -> None:
@@ -169,25 +188,13 @@ class Fitter:
         for parameter, good in zip(self.network.parameters(), self._good or (), strict=False):
             parameter.copy_(good)
 
-    def _step_discriminator(self, originals: Tensor, warped: Tensor) -> float:
-        """Teach the discriminator to tell these apart; its loss before that, in nats."""
-        assert self.discriminator is not None and self.discriminator_optimizer is not None
-        with self.processes.autocast(self.device):
-            loss = self._discriminator_loss(self._shown_as_original(originals), warped)
-        self.discriminator_optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.processes.average_gradients(self.discriminator)
-        self.discriminator_optimizer.step()
-        return float(loss.detach())
-
     def _discriminator_loss(self, originals: Tensor, warped: Tensor) -> Tensor:
-        both = self._score(torch.cat([originals, warped])).float()  # one pass: half the overhead
-        return losses.discriminator_nats(both[: len(originals)], both[len(originals) :])
+        return losses.discriminator_nats(self._score(originals).float(), self._score(warped).float())
 
     def _score(self, images: Tensor) -> Tensor:
         """The discriminator's scores, of images with the channels that the network looks at."""
         assert self.discriminator is not None
-        scores: Tensor = self.discriminator(match_channels(images, self.network.channels))
+        scores: Tensor = self.discriminator(match_channels(images, self.network.channels).float())
         return scores
 
     def _shown_as_original(self, images: Tensor) -> Tensor:
@@ -198,27 +205,22 @@ class Fitter:
 
     def _step_dual(self, values: Step) -> None:
         if self.config.objective == "calibrated":
-            measured = self.processes.average(values["cross_entropy"])
-            self.log_dual = losses.dual_step(self.log_dual, measured, self.target, self.config.dual_rate)
+            self.log_dual = losses.dual_step(self.log_dual, values["cross_entropy"], self.target, self.config.dual_rate)
         values["dual"] = math.exp(self.log_dual)
 
     @torch.no_grad()
-    def _values(
-        self, loss: Tensor, outcome: Outcome, labels: Tensor | None, parameters: AffineParameters, images: Tensor
-    ) -> Step:
+    def _shown(self, loss: Tensor, outcome: Outcome, parameters: AffineParameters, images: Tensor) -> dict[str, Tensor]:
         """What a step shows: loss, entropy (bits), cross entropy (nats), KL (nats), displacement."""
-        surprise = torch.tensor(math.nan)
-        if labels is not None:
-            surprise = losses.cross_entropy_nats(outcome.logits, labels).mean()
-        measures = (
-            loss,
-            losses.shannon_entropy_bits(outcome.logits).mean(),
-            surprise.to(loss.device),
-            outcome.kl.mean(),
-            parameters.displacement(*images.shape[-2:]).mean(),
-        )
-        keys = ("loss", "entropy", "cross_entropy", "kl", "displacement")
-        return dict(zip(keys, torch.stack([value.float() for value in measures]).tolist(), strict=True))
+        surprise = loss.new_tensor(math.nan)
+        if outcome.labels is not None:
+            surprise = losses.cross_entropy_nats(outcome.logits, outcome.labels).mean()
+        return {
+            "loss": loss,
+            "entropy": losses.shannon_entropy_bits(outcome.logits).mean(),
+            "cross_entropy": surprise,
+            "kl": outcome.kl.mean(),
+            "displacement": parameters.displacement(*images.shape[-2:]).mean(),
+        }
 
     # -- measures -----------------------------------------------------------------------------------------------------
 
@@ -229,7 +231,7 @@ class Fitter:
         try:
             images = images.to(self.device)
             parameters, kl = self._propose(images)
-            if not _finite(parameters):
+            if not self.processes.all_agree(_finite(parameters)):
                 return {}
             warped = self.augment.warp(images, parameters)
             logits, clean = logits_of(self.classify, warped), logits_of(self.classify, images)
@@ -237,20 +239,27 @@ class Fitter:
             scores = None if self.discriminator is None else self._score(warped)
             outcome = Outcome(logits, labels, kl, scores)
             loss = augmenter_loss(self.config, outcome, self.target, self._dual(outcome)).mean()
-            values = self._values(loss, outcome, labels, parameters, images)
+            values = _numbers(self._shown(loss, outcome, parameters, images))
             values |= policy_measures(parameters, *images.shape[-2:]) | output_measures(logits, clean)
-            values["between_image_variance"] = self._between(images)
+            values |= self._between(images)
             if self.discriminator is not None:
                 values["discriminator_loss"] = float(self._discriminator_loss(self._shown_as_original(images), warped))
-            return values
+            return self.processes.averages(values)
         finally:
             self.noise = before
 
-    def _between(self, images: Tensor) -> float:
-        if isinstance(self.network, RawHead):
-            return 1.0
-        noise = torch.randn(8, len(images), DIMENSIONS, generator=self.noise).to(self.device)
-        return variance_between_images(self.network(images), noise)
+    def _between(self, images: Tensor) -> Step:
+        """How much the network's output differs between images; NaN where that cannot be told from one image."""
+        if len(images) < 2:
+            return {"between_image_variance": math.nan, "output_spread": math.nan}
+        output = self.network(images)
+        if isinstance(output, Policy):
+            noise = torch.randn(BETWEEN_DRAWS, len(images), DIMENSIONS, generator=self.noise).to(self.device)
+            share = variance_between_images(output, noise)
+            output = torch.cat([output.mean, output.scale_tril.flatten(1)], dim=1)
+        else:
+            share = 1.0  # of the paper's head, which knows no noise
+        return {"between_image_variance": share, "output_spread": float(output.flatten(1).std(0).max())}
 
     # -- where it stands ----------------------------------------------------------------------------------------------
 
@@ -285,9 +294,11 @@ class Fitter:
         for name in ("log_dual", "target", "step", "epoch", "step_in_epoch", "seed"):
             setattr(self, name, state[name])
         self.noise.set_state(state["noise"])
-        if self.processes.rank > 0:  # the file holds the main process's noise; the others take up streams of their own
-            own = (self.seed + 1) * 1_000_003 + self.step * self.processes.count + self.processes.rank
-            self.noise.manual_seed(own % 2**63)
+
+
+def _numbers(found: dict[str, Tensor]) -> Step:
+    """Zero-dimensional tensors as numbers, by one transfer from the device."""
+    return dict(zip(found, torch.stack([value.detach().float() for value in found.values()]).tolist(), strict=True))
 
 
 def _finite(parameters: AffineParameters) -> bool:

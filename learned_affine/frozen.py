@@ -13,6 +13,11 @@ from learned_affine._checks import shown
 
 IMAGE_KEYS = ("image", "images", "pixel_values", "img", "x", "input", "inputs")
 LABEL_KEYS = ("label", "labels", "target", "targets", "y", "class", "fine_label")
+NO_GRADIENT = (
+    "classifier must pass a gradient to its input, got logits without one: do not run it under torch.no_grad or "
+    "inference mode, and let preprocess be differentiable"
+)
+PROBED = 16  # images that tell whether the logits depend on them
 
 
 @contextmanager
@@ -39,7 +44,8 @@ def frozen(classifier: Any, device: torch.device) -> Iterator[None]:
             parameter.requires_grad_(False)
         yield
     finally:
-        for module, own in owned:  # buffers that were replaced rather than written to, by .to() or the classifier
+        for module, own in owned:  # buffers that were replaced or added, by .to() or the classifier
+            module._buffers.clear()
             module._buffers.update(own)
         if moves:
             classifier.to(devices.pop())
@@ -71,6 +77,30 @@ def logits_of(classifier: Callable[..., Any], images: Tensor) -> Tensor:
     if not bool(torch.isfinite(logits.detach().sum())):
         raise ValueError("classifier must return finite logits, got NaN or infinity: look at its weights and its input")
     return logits.float()
+
+
+def count_classes(classify: Callable[[Tensor], Tensor], images: Tensor) -> int:
+    """How many classes a classifier has, once it is clear that a fit can learn from it.
+
+    Args:
+        classify: from images ``(B, C, H, W)`` to logits ``(B, m)``, ``preprocess`` included.
+        images: some, on the classifier's device.
+
+    Raises:
+        ValueError: if no gradient comes from the logits to the images, or none but zero.
+    """
+    probe = images[:PROBED].detach().clone().requires_grad_()
+    logits = classify(probe)
+    if not logits.requires_grad:
+        raise ValueError(NO_GRADIENT)
+    weighted = (logits * torch.linspace(-1, 1, logits.shape[1], device=logits.device)).sum()
+    (gradient,) = torch.autograd.grad(weighted, probe, allow_unused=True)
+    if gradient is None or not bool(gradient.any()):
+        raise ValueError(
+            f"classifier must give logits that depend on its input, got a gradient of 0 at every pixel of {len(probe)} "
+            "images: look for weights that are 0, a detach(), an argmax or a rounding, and at preprocess"
+        )
+    return logits.shape[1]
 
 
 def unpack(batch: Any, image_key: str | None = None, label_key: str | None = None) -> tuple[Tensor, Tensor | None]:
@@ -130,18 +160,18 @@ def _find_key(batch: Any, name: str, given: str | None, usual: tuple[str, ...], 
     raise ValueError(f"{name} must be {wanted}, got a batch with the keys {', '.join(map(str, keys))}")
 
 
-def check_labels(labels: Tensor | None, classes: int, objective: str) -> Tensor:
-    """Return labels that the objective can use.
+def check_labels(labels: Tensor | None, classes: int, objective: str, name: str = "loader") -> Tensor:
+    """Return labels that the objective can use; ``name`` is the argument that they come from.
 
     Raises:
         ValueError: if there are none, or one is outside ``[0, classes)``.
     """
     if labels is None:
         raise ValueError(
-            f"loader must give labels (class indices) for the objective {objective!r}, got none; "
+            f"{name} must give labels (class indices) for the objective {objective!r}, got none or no integers; "
             "use FitConfig(labels='predicted') to go without"
         )
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
-        raise ValueError(f"labels must be within [0, {classes}), the classifier's classes, got {low} to {high}")
+        raise ValueError(f"{name}'s labels must be within [0, {classes}), the classifier's, got {low} to {high}")
     return labels

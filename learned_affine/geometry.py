@@ -19,6 +19,7 @@ from torchvision.transforms.v2 import functional as F
 INTERPOLATIONS = ("bilinear", "nearest")
 PADDING_MODES = ("reflection", "border", "zeros", "fill")
 Fill = float | Sequence[float]
+WIDE = (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)
 
 
 def warp_images(
@@ -70,22 +71,32 @@ def fill_tensor(fill: Fill, images: Tensor) -> Tensor | None:
     return images.new_tensor(values).view(-1, 1, 1) if any(values) else None
 
 
-def warp_integers(images: Tensor, matrix: Tensor, interpolation: str, padding_mode: str, fill: Fill) -> Tensor:
-    """``warp_images`` for integer and bool dtypes: values are rounded, and clamped to what the dtype can hold.
+def working(images: Tensor) -> Tensor:
+    """Images of any dtype in the one they are warped in: float32, or float64 for what float32 would not hold exactly.
 
     8 and 16 bit and bool are exact in float32; wider integers go through float64.
     """
-    narrow = images.dtype in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.uint16)
-    source = images.to(torch.float32 if narrow else torch.float64)
-    warped = warp_images(source, matrix, interpolation, padding_mode, fill)
-    if images.dtype == torch.bool:
+    return images.to(torch.float64 if images.dtype in WIDE else torch.float32)
+
+
+def as_dtype(warped: Tensor, dtype: torch.dtype, padding_mode: str) -> Tensor:
+    """Warped images back in the dtype they came in: for integers rounded, and clamped to what the dtype can hold."""
+    if dtype.is_floating_point:
+        return warped.to(dtype)
+    if dtype == torch.bool:
         return warped >= 0.5
-    if images.dtype == torch.int64:  # float64 cannot hold the largest int64, which would wrap round
-        return warped.round_().clamp_(-(2.0**63), 2.0**63 - 1025).to(images.dtype)
-    if interpolation == "bilinear":
-        limits = torch.iinfo(images.dtype)
-        warped = warped.round_().clamp_(limits.min, limits.max)
-    return warped.to(images.dtype)
+    if dtype == torch.int64:  # float64 cannot hold the largest int64, which would wrap round
+        return warped.round_().clamp_(-(2.0**63), 2.0**63 - 1025).to(dtype)
+    warped = warped.round_()
+    if padding_mode == "fill":  # no mean of pixels leaves the range, but a fill may lie outside
+        limits = torch.iinfo(dtype)
+        warped = warped.clamp_(limits.min, limits.max)
+    return warped.to(dtype)
+
+
+def warp_integers(images: Tensor, matrix: Tensor, interpolation: str, padding_mode: str, fill: Fill) -> Tensor:
+    """``warp_images`` for integer and bool dtypes."""
+    return as_dtype(warp_images(working(images), matrix, interpolation, padding_mode, fill), images.dtype, padding_mode)
 
 
 def continuous(matrix: Tensor) -> Tensor:

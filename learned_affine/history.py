@@ -31,7 +31,9 @@ KEYS = (
 class FitHistory(Mapping[str, list[float]]):
     """Lists of one number an epoch, by the names in ``KEYS``; a dict in all but writing.
 
-    Entropy is in bits, cross entropy and KL in nats, displacement a fraction of the image side.
+    Entropy is in bits, cross entropy and KL in nats, displacement a fraction of the image side. Losses, entropy, cross
+    entropy, KL, dual and displacement are means over the epoch's steps; agreement, variance, visible area and what is
+    named ``val_`` are measured at the end of an epoch, at most every 50 steps: between, the newest value stands.
 
     Args:
         records: what to start from, as ``to_dict()["epochs"]`` gives it.
@@ -42,13 +44,14 @@ class FitHistory(Mapping[str, list[float]]):
         self._records: dict[str, list[float]] = {key: list((records or {}).get(key, [])) for key in KEYS}
         self.info: dict[str, Any] = dict(info or {})
 
-    def add(self, **values: float) -> None:
-        """Append an epoch; a key that was not measured becomes NaN."""
+    def add(self, **values: float) -> FitHistory:
+        """Append an epoch; a key that was not measured becomes NaN. Returns itself."""
         unknown = sorted(set(values) - set(KEYS))
         if unknown:
             raise ValueError(f"history keys must be among {', '.join(KEYS)}, got {', '.join(unknown)}")
         for key in KEYS:
             self._records[key].append(float(values.get(key, float("nan"))))
+        return self
 
     def __getitem__(self, key: str) -> list[float]:
         """The numbers of one key."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from learned_affine._version import __version__
 from learned_affine.config import FitConfig
 from learned_affine.diagnostics import PixelRangeWarning
 
@@ -22,6 +24,13 @@ def check_arguments(config: Any, classifier: Any, preprocess: Any, val_loader: A
         raise TypeError(f"config must be a FitConfig, got {type(config).__name__}")
     if not callable(classifier):
         raise TypeError(f"classifier must be callable, got {type(classifier).__name__}")
+    if isinstance(classifier, nn.Module):
+        for tensor in itertools.chain(classifier.parameters(), classifier.buffers()):
+            if tensor.is_inference():
+                raise ValueError(
+                    "classifier must not be made under torch.inference_mode, whose tensors pass no gradient; got one "
+                    "whose weights are: make or load it outside, or copy its state_dict into one that was"
+                )
     if preprocess is not None and not callable(preprocess):
         raise TypeError(f"preprocess must be callable, got {type(preprocess).__name__}")
     for name, value in (("seed", seed), ("max_steps", max_steps)):
@@ -70,11 +79,31 @@ def length_of(loader: Iterable[Any]) -> int | None:
 
 
 def check_pixel_range(images: Tensor) -> None:
-    """Warn where the pixels are not within [0, 1], as ``preprocess`` expects them."""
+    """Warn where the pixels are not spread over [0, 1], as ``preprocess`` expects them."""
     low, high = float(images.min()), float(images.max())
     if low < -0.01 or high > 1.01:
-        text = f"preprocess expects pixels within [0, 1], got [{low:.3g}, {high:.3g}]: are they normalised already?"
-        warnings.warn(PixelRangeWarning(text), stacklevel=4)
+        why = "are they normalised already, or 0 to 255 as floats?"
+    elif low >= 0 and high <= 1.01 / 255:
+        why = "are they divided by 255 twice?"
+    else:
+        return
+    text = f"preprocess expects pixels within [0, 1], got [{low:.3g}, {high:.3g}]: {why} Change the loader's transform."
+    warnings.warn(PixelRangeWarning(text), stacklevel=4)
+
+
+def about_run(classifier: Any, loader: Any) -> dict[str, Any]:
+    """What a policy was fitted to and by what, for its weights file: kinds, counts and versions."""
+    count = length_of(getattr(loader, "dataset", ()))
+    counted = {"images": count} if count else {}
+    versions = {"learned_affine": __version__} | {name: _version(name) for name in ("torch", "torchvision", "kornia")}
+    return {"classifier": type(classifier).__name__, **counted, "versions": versions}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # built from source, and not installed
+        return "unknown"
 
 
 def seed_cpu(seed: int) -> None:
@@ -82,7 +111,10 @@ def seed_cpu(seed: int) -> None:
     torch.default_generator.manual_seed(seed % 2**63)
 
 
-def order_of(loader: Any) -> Tensor | None:
-    """The state of a loader's own generator, which its shuffling follows; None where it has none."""
-    generator = getattr(loader, "generator", None)
-    return generator.get_state() if isinstance(generator, torch.Generator) else None
+def generator_of(loader: Any) -> torch.Generator | None:
+    """A loader's own generator, or its sampler's, which its shuffling follows; None where it has none."""
+    for owner in (loader, getattr(loader, "sampler", None)):
+        generator = getattr(owner, "generator", None)
+        if isinstance(generator, torch.Generator):
+            return generator
+    return None

@@ -62,11 +62,11 @@ def thumbnail(images: Tensor, size: int, channels: int) -> Tensor:
     flat = small.float().flatten(2)
     mean = flat.mean(-1, keepdim=True)
     centred = flat - mean
-    # mean and norm are each one fast pass; torch.std_mean takes ten times as long
+    # mean and norm are each one fast pass; torch.std_mean takes ten times as long, layer_norm twice
     deviation = torch.linalg.vector_norm(centred, dim=-1, keepdim=True) / size
     # rounding alone gives a flat channel a deviation near 1e-7 of its mean: that is no content
     floor = 1e-5 * mean.abs().clamp_min(1e-3)
-    return (centred / torch.maximum(deviation, floor)).unflatten(-1, (size, size))
+    return (centred / torch.maximum(deviation, floor)).view(len(flat), channels, size, size)
 
 
 def _average(images: Tensor, height: int, width: int) -> Tensor:
@@ -74,11 +74,14 @@ def _average(images: Tensor, height: int, width: int) -> Tensor:
     down, right = images.shape[-2] // height, images.shape[-1] // width
     if images.shape[-2:] != (height * down, width * right):
         return F.adaptive_avg_pool2d(images, (height, width))
-    if down == right == 2 and len(images) > 1:
+    if down == right == 2:
         # halving a batch by adding rows, then columns, has a quarter of the cost of the pooling operator
+        if len(images) == 1:
+            return F.avg_pool2d(images, 2)
         rows = images[:, :, 0::2] + images[:, :, 1::2]
         return (rows[..., 0::2] + rows[..., 1::2]) / 4
-    return F.avg_pool2d(images, (down, right))
+    # rows first, which adds whole vectors: up to eight times as fast as the pooling operator
+    return images.unflatten(-2, (height, down)).mean(-2).unflatten(-1, (width, right)).mean(-1)
 
 
 def match_channels(images: Tensor, channels: int) -> Tensor:
@@ -135,10 +138,14 @@ class LocalizationNetwork(nn.Module):
         self.head = nn.Linear(width, DIMENSIONS + len(rows))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        self._place: Tensor  # of each entry of L's triangle among the 36 of the matrix
+        source = torch.full((DIMENSIONS, DIMENSIONS), DIMENSIONS)
+        source[rows, columns] = DIMENSIONS + torch.arange(len(rows))
+        self._source: Tensor  # of each of L's 36 entries: the output of the head that it is made of
+        self._scale: Tensor  # what that is multiplied with off the diagonal: nothing above it
         self._diagonal: Tensor  # whether an entry is on the diagonal
-        self.register_buffer("_place", rows * DIMENSIONS + columns, persistent=False)
-        self.register_buffer("_diagonal", rows == columns, persistent=False)
+        self.register_buffer("_source", source.flatten(), persistent=False)
+        self.register_buffer("_scale", PRIOR_WIDTH * torch.ones(DIMENSIONS, DIMENSIONS).tril(), persistent=False)
+        self.register_buffer("_diagonal", torch.eye(DIMENSIONS, dtype=torch.bool), persistent=False)
         self._start = math.log(START_WIDTH * PRIOR_WIDTH)
 
     def arguments(self) -> dict[str, Any]:
@@ -147,23 +154,22 @@ class LocalizationNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Policy:
         """The policy of each of ``(B, C, H, W)`` images."""
-        weight = self.head.weight
+        head = self.head
         with in_full_precision(images):
             if self.per_image:
-                seen = self.features(thumbnail(images, self.size, self.channels).to(weight.dtype))
+                seen = self.features(thumbnail(images, self.size, self.channels).to(head.weight.dtype))
             else:
-                seen = weight.new_ones(len(images), weight.shape[1])
-            raw = self.head(seen).float()
-        mean, entries = raw.split((DIMENSIONS, raw.shape[1] - DIMENSIONS), dim=1)
+                seen = head.weight.new_ones(len(images), head.in_features)
+            raw = head(seen).float()
+        entries = raw.index_select(1, self._source).view(-1, DIMENSIONS, DIMENSIONS)
         width = (entries.clamp(-6, 3) + self._start).exp()
-        entries = torch.where(self._diagonal, width, entries * PRIOR_WIDTH)
-        lower = entries.new_zeros(len(entries), DIMENSIONS**2).index_copy(1, self._place, entries)
-        return Policy(mean, lower.unflatten(1, (DIMENSIONS, DIMENSIONS)))
+        return Policy(raw[:, :DIMENSIONS], torch.where(self._diagonal, width, entries * self._scale))
 
     def draw(self, images: Tensor, noise: Tensor | None, limits: AffineLimits, strength: float) -> AffineParameters:
         """Parameters within ``limits``: from ``(B, 6)`` noise, or the mode without."""
         policy: Policy = self(images)
-        return limits.parameters(strength * (policy.mode() if noise is None else policy.sample(noise)))
+        unit = policy.mode() if noise is None else policy.sample(noise)
+        return limits.parameters(unit if strength == 1 else strength * unit)
 
 
 class RawHead(nn.Module):

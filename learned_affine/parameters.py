@@ -138,13 +138,13 @@ class AffineParameters:
 
     def linear(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The linear part R K diag, row by row, each entry ``(B,)``."""
-        turn = torch.deg2rad(self.angle)
-        cos, sin, lean = turn.cos(), turn.sin(), torch.deg2rad(self.shear).tan()
+        turn, lean = torch.deg2rad(self.angle), torch.deg2rad(self.shear).tan()
+        cos, sin = turn.cos(), turn.sin()
         return (
             cos * self.scale_x,
-            -(cos * lean + sin) * self.scale_y,
+            torch.addcmul(sin, cos, lean) * -self.scale_y,
             sin * self.scale_x,
-            (cos - sin * lean) * self.scale_y,
+            torch.addcmul(cos, sin, lean, value=-1) * self.scale_y,
         )
 
     def matrix(self, height: int, width: int) -> Tensor:
@@ -158,9 +158,9 @@ class AffineParameters:
         """
         a, b, c, d = self.linear()
         x, y = (width - 1) / 2, (height - 1) / 2
-        shift_x = self.translate_x * width + x - a * x - b * y
-        shift_y = self.translate_y * height + y - c * x - d * y
-        return torch.stack([a, b, shift_x, c, d, shift_y], dim=-1).unflatten(-1, (2, 3))
+        shift_x = (self.translate_x * width).sub(a, alpha=x).sub(b, alpha=y) + x
+        shift_y = (self.translate_y * height).sub(c, alpha=x).sub(d, alpha=y) + y
+        return torch.stack([a, b, shift_x, c, d, shift_y], dim=-1).view(-1, 2, 3)
 
     def displacement(self, height: float = 1, width: float = 1) -> Tensor:
         """How far the image moves: mean Euclidean shift of its four corners over its mean side.

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import math
+from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from torchvision.models import Weights, WeightsEnum
 
-LICENCE = "Apache-2.0"
-
-
-def _entry(file: str, **meta: Any) -> Weights:
-    """An entry whose url is the file's name inside the package: nothing is fetched."""
-    return Weights(url=file, transforms=_Pipeline(file), meta={"licence": LICENCE, **meta})
+from learned_affine.weights_file import read_file
 
 
 class _Pipeline:
@@ -37,31 +36,53 @@ class _Pipeline:
         return f"{type(self).__name__}({self.file!r})"
 
 
+def _entry(file: str) -> Weights:
+    """An entry whose url is the file's name inside the package: nothing is fetched."""
+    return Weights(url=file, transforms=_Pipeline(file), meta={})
+
+
 class LearnedAffineAugment_Weights(WeightsEnum):
-    """Policies in the package, each fitted by ``examples/fit_pretrained.py``; see docs/pretrained.md for the cards.
+    """Policies in the package, each fitted by ``examples/fit_pretrained.py``; docs/pretrained.md has their cards.
+
+    As torchvision's weights: ``DEFAULT``, ``verify``, ``meta``, ``transforms(**changes)`` (the augmenter) and
+    ``get_state_dict()`` (its network's). What ``meta`` says is read from the file. ``url`` is the file's name in the
+    package. ``torchvision.models.get_weight`` looks in torchvision alone; ``list_weights()`` and ``verify`` stand in.
 
     Example:
-        >>> LearnedAffineAugment_Weights.verify("FASHION_MNIST_V1").meta["classes"]
-        10
+        >>> LearnedAffineAugment_Weights.verify("FASHION_MNIST_V1").meta["channels"]
+        1
     """
 
-    FASHION_MNIST_V1 = _entry(
-        "fashion_mnist_v1.safetensors",
-        data="Fashion-MNIST, 10,000 training images",
-        classifier="SmallConvNet(10, 1)",
-        recipe="python examples/fit_pretrained.py fashion-mnist",
-        channels=1,
-        classes=10,
-    )
-    CIFAR10_V1 = _entry(
-        "cifar10_v1.safetensors",
-        data="CIFAR-10 (JPEG copies), 10,000 training images",
-        classifier="SmallConvNet(10, 3)",
-        recipe="python examples/fit_pretrained.py folder:DIR",
-        channels=3,
-        classes=10,
-    )
+    FASHION_MNIST_V1 = _entry("fashion_mnist_v1.safetensors")
+    CIFAR10_V1 = _entry("cifar10_v1.safetensors")
     DEFAULT = CIFAR10_V1
+
+    @classmethod
+    def verify(cls, obj: Any) -> Any:
+        """The member of a name; a member, or None, as it is.
+
+        Raises:
+            ValueError: if there is no such name; it lists those there are.
+            TypeError: if it is of another kind.
+        """
+        try:
+            return super().verify(obj)
+        except KeyError as error:
+            raise ValueError(f"weights must be one of {', '.join(cls.__members__)}, got {obj!r}") from error
+
+    def get_state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:
+        """The tensors of the localization network; torchvision's arguments for a download play no part."""
+        return read_file(self.path).tensors()
+
+    @property
+    def path(self) -> Path:
+        """The file in the package."""
+        return package_file(self.url)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What the file says of its fit: data, classifier, recipe, seed, measures, versions."""
+        return copy.deepcopy(_meta(self.path))
 
 
 def list_weights() -> list[str]:
@@ -69,6 +90,15 @@ def list_weights() -> list[str]:
     return [name for name in LearnedAffineAugment_Weights.__members__ if name != "DEFAULT"]
 
 
-def package_file(name: str) -> Any:
+def package_file(name: str) -> Path:
     """The path of a file in the package."""
-    return resources.files("learned_affine") / "data" / name
+    return Path(str(resources.files("learned_affine") / "data" / name))
+
+
+@cache
+def _meta(path: Path) -> dict[str, Any]:
+    file = read_file(path)
+    history, info = file.description["history"], dict(file.description["history"]["info"])
+    numbers = {key: values[-1] for key, values in history["epochs"].items() if values}
+    size = sum(math.prod(shape) for _, shape in file.table.values())
+    return {"num_params": size, "channels": file.description["localization"]["channels"], **info, "measures": numbers}

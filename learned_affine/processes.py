@@ -7,11 +7,24 @@ to know about the processes but ``average_gradients``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import BatchSampler, DataLoader, DistributedSampler
+
+KEPT = (  # of a DataLoader that is split; the batch sampler stands for what is not named here
+    "num_workers",
+    "collate_fn",
+    "pin_memory",
+    "timeout",
+    "worker_init_fn",
+    "multiprocessing_context",
+    "generator",
+    "prefetch_factor",
+    "persistent_workers",
+)
 
 
 class Processes:
@@ -38,14 +51,23 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes files and bars."""
+        """Whether this process writes files, bars and warnings."""
         return self.rank == 0
 
     def share(self, loader: Iterable[Any]) -> Iterable[Any]:
-        """This process's part of a loader: a DataLoader is split, any other iterable is taken as split already."""
-        if self.count == 1 or not isinstance(loader, torch.utils.data.DataLoader):
+        """This process's part of a loader.
+
+        A DataLoader with torch's own batch sampler is split batch by batch, so that step k of N processes sees the
+        same images as step k of one process at N times the batch size. Anything else is taken as split already: an
+        iterable dataset, a ``DistributedSampler``, a loader that the accelerator has prepared.
+        """
+        if self.count == 1 or not isinstance(loader, DataLoader):
             return loader
-        return self.accelerator.prepare_data_loader(loader)
+        batches = loader.batch_sampler
+        if type(batches) is not BatchSampler or isinstance(batches.sampler, DistributedSampler):
+            return loader
+        shared: Any = EveryNth(batches, self.rank, self.count)
+        return DataLoader(loader.dataset, batch_sampler=shared, **{name: getattr(loader, name) for name in KEPT})
 
     def autocast(self, device: torch.device) -> Any:
         """The accelerator's mixed precision; without one, none."""
@@ -62,24 +84,66 @@ class Processes:
 
     def average(self, value: float) -> float:
         """The mean of a number over the processes."""
+        return value if self.count == 1 else self.averages({"": value})[""]
+
+    def averages(self, values: dict[str, float]) -> dict[str, float]:
+        """The mean of each number over the processes, which must have the same keys; one reduction for all."""
         if self.count == 1:
-            return value
-        return float(self.accelerator.reduce(torch.tensor(value, device=self.device), "mean"))
+            return values
+        numbers = self.accelerator.reduce(torch.tensor(list(values.values()), device=self.device), "mean")
+        return dict(zip(values, numbers.tolist(), strict=True))
+
+    def all_agree(self, yes: bool) -> bool:
+        """Whether it is so in every process: all go on or none, or some would wait for the others for ever."""
+        return yes if self.count == 1 else self.average(float(yes)) > 1 - 0.5 / self.count
 
     def equalise(self, module: nn.Module) -> None:
         """Give every process the main one's weights."""
         if self.count == 1:
             return
-        from accelerate.utils import broadcast
-
         with torch.no_grad():
             for tensor in (*module.parameters(), *module.buffers()):
-                tensor.copy_(broadcast(tensor.detach().clone(), from_process=0))
+                tensor.copy_(self.from_main(tensor.detach().clone()))
 
-    def wait(self) -> None:
-        """Until every process is here."""
-        if self.count > 1:
-            self.accelerator.wait_for_everyone()
+    def from_main(self, tensor: Tensor) -> Tensor:
+        """The main process's values of a tensor of the same shape everywhere."""
+        if self.count == 1:
+            return tensor
+        from accelerate.utils import broadcast
+
+        return broadcast(tensor.to(self.device), from_process=0).to(tensor.device)
+
+
+class EveryNth(BatchSampler):
+    """Of the batches of indices every ``count``-th, from ``rank`` on; the first ones once more where some are missing.
+
+    Args:
+        batches: the batch sampler of one process, in the same order in all of them.
+        rank: which of the processes this is.
+        count: how many there are.
+    """
+
+    def __init__(self, batches: BatchSampler, rank: int, count: int) -> None:
+        super().__init__(batches.sampler, batches.batch_size, batches.drop_last)
+        self.batches, self.rank, self.count = batches, rank, count
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """This process's batches."""
+        first: list[list[int]] = []
+        group: list[list[int]] = []
+        for batch in self.batches:
+            group.append(batch)
+            if len(group) == self.count:
+                first = first or group
+                yield group[self.rank]
+                group = []
+        if group:
+            filled = group + (first or group) * self.count
+            yield filled[self.rank]
+
+    def __len__(self) -> int:
+        """Batches of each process, the same for all."""
+        return -(-len(self.batches) // self.count)
 
 
 def classifier_device(classifier: Any) -> torch.device:

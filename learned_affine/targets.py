@@ -47,16 +47,20 @@ def find_target(
         raise ValueError("loader must be one that can be passed over again, or come with val_loader=, got an iterator")
     logits, labels = classify_some(fitter, map(read, loader if val_loader is None else val_loader))
     if config.needs_labels:
-        labels = check_labels(labels, logits.shape[1], config.objective)
+        labels = check_labels(
+            labels, logits.shape[1], config.objective, "loader" if val_loader is None else "val_loader"
+        )
     measured = fitter.processes.average(measured_target(config, logits, labels))
     if val_loader is not None:
         return measured, "unseen images (val_loader)"
     guess = fallback_target(config, measured, logits.shape[1])
-    warnings.warn(
-        TargetWarning(
-            f"without val_loader the target is a guess ({guess:.3g}: a quarter of the way from the training images' "
-            "value to that of chance). Give images that the classifier was not trained on as val_loader."
-        ),
-        stacklevel=5,
-    )
+    if fitter.processes.is_main:
+        warnings.warn(TargetWarning(_guess_text(guess)), stacklevel=5)
     return guess, "guess: no val_loader"
+
+
+def _guess_text(guess: float) -> str:
+    return (
+        f"without val_loader the target is a guess ({guess:.3g}: a quarter of the way from the training images' value "
+        "to that of chance). Give images that the classifier was not trained on as val_loader."
+    )

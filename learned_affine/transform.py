@@ -122,11 +122,11 @@ class LearnedAffineAugment(v2.Transform):
             self.last_parameters = AffineParameters.identity(count)
             return {"plan": None}
         rows = None if chosen is None or bool(chosen.all()) else chosen.nonzero().squeeze(1)
-        if rows is not None:
-            images, noise = images[rows.to(images.device)], None if noise is None else noise[rows]
-        drawn = self.draw_parameters(images, noise)
+        taken = _items.take(images, rows)
+        drawn = self.draw_parameters(taken, noise if noise is None or rows is None else noise[rows])
         self.last_parameters = _scatter(drawn, rows, count)
-        return {"plan": _items.Plan(drawn, rows, count, flat_inputs)}
+        has_graph = isinstance(image, Tensor) and image.requires_grad  # which what is taken here, without grad, has not
+        return {"plan": _items.Plan(drawn, rows, count, flat_inputs, None if has_graph else (image, taken))}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Warp one item of the sample."""
@@ -202,17 +202,17 @@ class LearnedAffineAugment(v2.Transform):
     # -- weights ------------------------------------------------------------------------------------------------------
 
     def save_pretrained(self, path: str | Path) -> Path:
-        """Write everything needed to use it again to one safetensors file, or into a folder; atomically."""
+        """Write everything needed to use it again to one file, or a folder; see :func:`learned_affine.weights.save`."""
         from learned_affine.weights import save
 
         return save(self, path)
 
     @classmethod
-    def from_pretrained(cls, source: Any, **changes: Any) -> LearnedAffineAugment:
-        """Load a fitted augmenter; see :func:`learned_affine.weights.load`."""
+    def from_pretrained(cls, source: Any, *, revision: str | None = None, **changes: Any) -> LearnedAffineAugment:
+        """Load a fitted augmenter by its name, path or hub id; see :func:`learned_affine.weights.load`."""
         from learned_affine.weights import load
 
-        return load(cls, source, **changes)
+        return load(cls, source, revision=revision, **changes)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,12 +12,13 @@ import warnings
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from learned_affine import FitConfig, LearnedAffineAugment
 from learned_affine.checkpoint import NAME, read_checkpoint
 from learned_affine.diagnostics import FitWarning
 from learned_affine.history import KEYS
-from tests.subjects import Halves
+from tests.subjects import Halves, blobs
 from tests.test_fitting import loader
 
 CONFIG = FitConfig(target=0.3, steps=40)
@@ -79,8 +81,43 @@ def test_full_disk_leaves_the_previous_checkpoint(tmp_path, monkeypatch):
     assert (tmp_path / NAME).read_bytes() == before and [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
+def with_workers(steps, **options):
+    """A fit whose data set draws at random in the loader's workers."""
+    data = DataLoader(Noisy(), 8, shuffle=True, num_workers=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        options = {"config": CONFIG, "progress": False, **options}
+        return LearnedAffineAugment.fit(Halves(), data, max_steps=steps, **options)
+
+
+class Noisy(Dataset):
+    """Images with noise that is drawn anew each time."""
+
+    def __init__(self):
+        self.images, self.labels = blobs(32)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        return (self.images[index] + 0.1 * torch.rand(1, 16, 16)).clamp(0, 1), self.labels[index]
+
+
+def test_resume_repeats_what_workers_drew(tmp_path):
+    whole = with_workers(7)
+    with_workers(3, checkpoint=tmp_path)
+    parts = with_workers(7, checkpoint=tmp_path, resume=True)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), parts.parameters(), strict=True))
+
+
+def test_a_folder_removed_under_way_is_made_again(tmp_path):
+    folder = tmp_path / "gone"
+    run(9, checkpoint=folder, callbacks=lambda values: shutil.rmtree(folder) if values["step"] == 6 else None)
+    assert read_checkpoint(folder / NAME, {})["fitter"]["step"] == 9
+
+
 SCRIPT = """
-    import sys, warnings
+    import os, sys, warnings
     import torch
     from learned_affine import FitConfig, LearnedAffineAugment
     from tests.subjects import Halves, blobs
@@ -89,34 +126,56 @@ SCRIPT = """
     images, labels = blobs(64)
     data = [(images[i : i + 16], labels[i : i + 16]) for i in range(0, 64, 16)]
     print("ready", flush=True)
-    LearnedAffineAugment.fit(Halves(), data, val_loader=data, config=FitConfig(target=0.3, steps=100_000),
-                             checkpoint=sys.argv[1], resume=True, progress=False)
+    augment = LearnedAffineAugment.fit(
+        Halves(), data, val_loader=data, config=FitConfig(target=0.3, steps=100_000), checkpoint=sys.argv[1],
+        resume=True, progress=False, max_steps=int(sys.argv[2]),
+        callbacks=lambda values: os.write(1, b"%d\\n" % values["step"]),
+    )
+    torch.save(augment.localization.state_dict(), sys.argv[1] + ".pt")
 """
+INTERVAL = 4  # steps of an epoch, after each of which a checkpoint is written
+
+
+def start(folder, steps):
+    """A fit in a process of its own, which tells of each step."""
+    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(folder), str(steps)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=os.path.dirname(os.path.dirname(__file__)))
+    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    return process
 
 
 def kill_at_random(folder, times):
-    """Kill a fit ``times`` times at random instants; the number of steps that each left behind."""
-    instants, steps = random.Random(0), []
+    """Kill a fit ``times`` times at random instants; how many steps it had taken at each, and how many were kept."""
+    instants, taken, kept = random.Random(0), [], []
     for _ in range(times):
-        command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(folder)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=os.path.dirname(os.path.dirname(__file__)))
-        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        process = start(folder, 100_000)
         while not (folder / NAME).exists():
             assert process.poll() is None
         time.sleep(instants.uniform(0.1, 0.8))  # the instant is what is tested
         process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        steps.append(read_checkpoint(folder / NAME, {})["fitter"]["step"])
-    return steps
+        told = process.communicate()[0].split(b"\n")[:-1]  # what comes after the last line end may be half a number
+        kept.append(read_checkpoint(folder / NAME, {})["fitter"]["step"])
+        taken.append(int(told[-1]) if told else kept[-1])
+    return taken, kept
 
 
-def test_kill_corrupts_nothing(tmp_path):
-    steps = kill_at_random(tmp_path, 3)
-    assert steps == sorted(steps) and steps[-1] > steps[0]
+def check_kills(folder, times):
+    """Nothing is corrupted, no more than one interval lost, and the end is that of a fit that was never killed."""
+    taken, kept = kill_at_random(folder, times)
+    assert kept == sorted(kept) and kept[-1] > 0
+    assert all(0 <= done - saved + 1 <= INTERVAL + 1 for done, saved in zip(taken, kept, strict=True))
+    for place in (folder, folder.with_name("whole")):
+        process = start(place, kept[-1] + 3)
+        process.communicate()
+        assert process.returncode == 0
+    ends = [torch.load(f"{place}.pt", weights_only=True) for place in (folder, folder.with_name("whole"))]
+    assert all(torch.equal(value, ends[1][key]) for key, value in ends[0].items())
+
+
+def test_kills_corrupt_nothing(tmp_path):
+    check_kills(tmp_path / "killed", 3)
 
 
 @pytest.mark.long
-def test_twenty_kills_corrupt_nothing(tmp_path):
-    steps = kill_at_random(tmp_path, 20)
-    assert steps == sorted(steps) and steps[-1] > steps[0]
+def test_many_kills_corrupt_nothing(tmp_path):
+    check_kills(tmp_path / "killed", 25)

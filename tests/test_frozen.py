@@ -1,7 +1,5 @@
 """The classifier comes back as it was, whatever kind it is and whatever went wrong."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from torch import nn
@@ -12,17 +10,6 @@ from tests.subjects import Halves, blobs, small_net
 from tests.test_fitting import assert_same, loader, mixed_state, quick, snapshot
 
 IMAGES, LABELS = blobs(64)
-
-
-class WithLogits(nn.Module):
-    """An output with ``.logits``, as in Hugging Face's models."""
-
-    def __init__(self):
-        super().__init__()
-        self.net = small_net()
-
-    def forward(self, images):
-        return SimpleNamespace(logits=self.net(images))
 
 
 class Counts(nn.Module):
@@ -50,21 +37,6 @@ class Fails(nn.Module):
         if self.calls == 4:
             raise self.error
         return self.net(images)
-
-
-def test_output_with_logits():
-    classifier = mixed_state(WithLogits())
-    before = snapshot(classifier)
-    assert quick(classifier).history.info["steps"] == 3
-    assert_same(before, classifier)
-
-
-def test_timm_model():
-    timm = pytest.importorskip("timm")
-    classifier = mixed_state(timm.create_model("resnet10t", num_classes=2, in_chans=1))
-    before = snapshot(classifier)
-    quick(classifier, [(IMAGES[:8].repeat(1, 1, 2, 2), LABELS[:8])], max_steps=2)
-    assert_same(before, classifier)
 
 
 def test_replaced_buffers_come_back_as_the_same_tensors():

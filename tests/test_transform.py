@@ -15,7 +15,7 @@ from torchvision import transforms as v1
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
+from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment, _items
 from learned_affine.geometry import warp_points
 from tests.subjects import blobs, vivid
 
@@ -147,6 +147,34 @@ def test_p_zero_returns_the_input_itself():
 def test_memory_format_is_kept(p):
     images = torch.rand(8, 3, 12, 12).to(memory_format=torch.channels_last)
     assert vivid(p=p)(images).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("p", [0.5, 1.0])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_batch_in_pieces_is_the_batch_in_one(monkeypatch, p, dtype, layout):
+    images = (torch.rand(9, 3, 12, 12) * 255).to(dtype).to(memory_format=layout)
+    augment, outs = vivid(p=p), []
+    for pixels in (2**30, 2 * 144, 1):
+        monkeypatch.setattr(_items, "PIECE", pixels)
+        torch.manual_seed(2)
+        outs.append(augment(images))
+    assert torch.equal(outs[0], outs[1]) and torch.equal(outs[0], outs[2])
+    assert all(out.is_contiguous(memory_format=layout) for out in outs)
+
+
+@pytest.mark.parametrize("p", [0.5, 1.0])
+def test_a_graph_through_the_pixels_is_kept(p):
+    images = torch.rand(8, 1, 9, 9, requires_grad=True)
+    vivid(p=p)(images).sum().backward()
+    assert (images.grad.flatten(1).abs().sum(1) > 0).all()
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
+def test_a_fill_beyond_the_dtype_is_clamped(interpolation):
+    augment = vivid(AffineLimits(0, 1, 0, 1.0), padding_mode="fill", fill=300, interpolation=interpolation)
+    out = augment(torch.zeros(16, 1, 8, 8, dtype=torch.uint8))
+    assert out.max() == 255
 
 
 def test_same_seed_same_draw_and_the_generator_is_its_own():

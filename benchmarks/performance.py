@@ -1,0 +1,244 @@
+"""docs/performance.md and its two pictures, from the rows of ``throughput.py`` alone."""
+
+import json
+import statistics
+from collections import defaultdict
+from pathlib import Path
+
+from matplotlib import pyplot as plt
+
+DOCS = Path(__file__).parent.parent / "docs"
+SIZES = (32, 96, 224, 512)
+# of Okabe and Ito, told apart by the colour-blind; the hatches tell them apart in print
+COLOURS = ("#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442", "#999999")
+HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo", "--")
+Group = dict[str, dict]
+Groups = dict[tuple, Group]
+
+HEAD = """# Performance
+
+Made by `python benchmarks/throughput.py report` from `benchmarks/results/throughput.jsonl`: 2 CPU cores, {versions}.
+Each figure is a ratio of medians of one run in which the cases took turns; other work ran on the machine, so that
+absolute times mean little. "ours" is a policy that fills its limits, p = 1, reflection padding, bilinear; the others
+have the same limits. Batches: 128 images at 32 px, 64 at 96, 32 at 224, 8 at 512. There was no GPU: the section
+for it (`python benchmarks/throughput.py gpu`) has not been run.
+
+## Targets
+"""
+BOUNDS = """## What bounds each case
+
+![Where the time of a call goes](images/performance_parts.png)
+
+- **Large batches: sampling.** `grid_sample` and the grid that kornia makes for it are nearly everything. Fresh memory
+  has to be mapped page by page, and for the grids of a large batch that can take as long as sampling. A batch is
+  therefore warped in pieces of 2^17 pixels a thread, whose memory is at hand and in the cache, straight into the
+  result: this is how it can take less time than one call of kornia for the whole batch. `p` is applied before: the
+  images left alone cost a copy. Their copy and the fixed part of each call keep the ratio above one half.
+- **Batches at 32 px: fixed cost.** kornia's call costs about as much for its matrices as for a small image's pixels;
+  on top come the thumbnail (reads each pixel once), one product of a matrix with 768 inputs an image, and about forty
+  operators on six numbers an image.
+- **One small image: operators, each on a handful of numbers.** At 32 px `grid_sample` takes a twentieth of kornia's
+  `warp_affine`; the rest of that call is Python and some sixty operators that normalise and invert one 3x3 matrix
+  (twice in closed form, of which one inverts a constant) and lay out the grid. Alone it takes {alone} times as long
+  as the whole of `v2.RandomAffine`, so that at most {left} of the 2.5 are left for everything that makes the warp a
+  learned one: thumbnail, network, six parameters, matrix. What was taken away here: the second conversion of each
+  image, the second look for the rows that `p` chose, a scatter of the triangular factor, a third of the
+  operators on the way to the matrix. What would lift it: a `warp_affine` that takes matrices already normalised, from
+  destination to source, which the six parameters give without an inversion. The package keeps to kornia's function, so
+  that there is one place where pixels are sampled. Augmenting the batch after collation costs
+  {batched} of a single call an image.
+- **One large image: sampling again**, with reflection, which costs more than the zeros that `v2.RandomAffine` pads
+  with; with `padding_mode="zeros"` see the table.
+- **uint8** is converted to float once, for the thumbnail and the warp together: torch and kornia sample floats only.
+  Back again it is rounded, and clamped only where a fill may lie outside the range.
+- **PIL** adds the two copies between PIL's interleaved and torch's planar pixels; the bands are put together by PIL.
+- **Workers**: see the table of loaders; each worker does on one core what one thread does above.
+- **channels_last** comes back as it went in, at the price of a copy, since `grid_sample` answers in planes.
+- **torch.compile** has no graph break on plain tensors; it takes away the operators' overhead, not the sampling.
+"""
+
+
+def read(path: Path) -> Groups:
+    """The rows of each section, number of threads, size and kind, by method."""
+    groups: Groups = defaultdict(dict)
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        groups[row["section"], row["threads"], row.get("size"), row.get("kind")][row["method"]] = row
+    return groups
+
+
+def ratio(group: Group, one: str, other: str) -> float | None:
+    """How many times as long as another a method takes; None if either was not measured."""
+    return group[one]["seconds"] / group[other]["seconds"] if one in group and other in group else None
+
+
+def targets(groups: Groups) -> str:
+    """Each target, what came out for one thread, and for two where that was measured."""
+    lines = ["| target | at most | 1 thread | 2 threads | |", "|---|---|---|---|---|"]
+
+    def add(what: str, limit: float, key: tuple, one: str, other: str, least: bool = False) -> None:
+        section, *rest = key
+        found = [ratio(groups[(section, threads, *rest)], one, other) for threads in (1, 2)]
+        values = [value for value in found if value is not None]
+        met = all(value >= limit if least else value <= limit for value in values)
+        shown = ["" if value is None else f"{value:.2f}" for value in found]
+        if values:
+            bound = f"at least {limit:g}" if least else f"{limit:g}"
+            lines.append(f"| {what} | {bound} | {shown[0]} | {shown[1]} | {'met' if met else 'missed'} |")
+
+    for size, limit in ((32, 1.5), (96, 1.15), (224, 1.15)):
+        key = ("batch", size, "float")
+        add(f"batch, {size} px, over `kornia.warp_affine` alone", limit, key, "ours", "kornia warp_affine")
+    for size in SIZES:
+        key = ("batch", size, "float")
+        add(f"batch, {size} px, over `kornia` `RandomAffine`", 1, key, "ours", "kornia RandomAffine")
+    key = ("batch", 32, "float")
+    add("batch, 32 px: a loop of `v2.RandomAffine` over ours", 8, key, "v2.RandomAffine, loop", "ours", True)
+    for size in SIZES:
+        add(f"batch, {size} px: p = 0.5 over p = 1", 0.65, ("batch", size, "float"), "ours, p=0.5", "ours")
+    for size, limit in ((32, 2.5), (224, 1.0)):
+        add(
+            f"one image, {size} px, over `v2.RandomAffine`", limit, ("single", size, "float"), "ours", "v2.RandomAffine"
+        )
+    add("the same with zeros for padding, 224 px", 1.0, ("single", 224, "float"), "ours, zeros", "v2.RandomAffine")
+    for size in SIZES:
+        add(f"one PIL image, {size} px, over a uint8 tensor", 1.3, ("parts", size, "one"), "ours, PIL", "ours, uint8")
+    for size in SIZES:
+        key = ("single", size, "float")
+        add(f"one image, {size} px, over `kornia` `RandomAffine`", 1, key, "ours", "kornia RandomAffine")
+    for kind, name in (("batch", "batch"), ("one", "one image")):
+        add(f"localization with thumbnail, {name}, 224 px, share of all", 0.15, ("parts", 224, kind), "draw", "ours")
+    one = [groups["parts", 1, size, "one"]["network"]["seconds"] for size in (32, 512)]
+    change = one[1] / one[0]
+    word = "met" if 0.8 < change < 1.25 else "missed"
+    lines.append(f"| localization network, one image, 512 px over 32 px | 1 (no change) | {change:.2f} | | {word} |")
+    took = groups["import", 1, None, None]["learned_affine"]["seconds"]
+    word = "met" if took < 0.1 else "missed"
+    lines.append(f"| import beyond torch, torchvision, kornia | 100 ms | {1e3 * took:.0f} ms | | {word} |")
+    return "\n".join(lines)
+
+
+def table(groups: Groups, section: str, threads: int, kind: str) -> str:
+    """Times of all methods as multiples of ours, and of ours in microseconds an image."""
+    sizes = [size for size in SIZES if (section, threads, size, kind) in groups]
+    if not sizes:
+        return ""
+    found = [groups[section, threads, size, kind] for size in sizes]
+    lines = [
+        f"### {section}, {kind}, {threads} thread{'s' * (threads > 1)}\n",
+        "| | " + " | ".join(f"{size} px" for size in sizes) + " |",
+        "|---|" + "---|" * len(sizes),
+        "| ours, µs an image | "
+        + " | ".join(f"{1e6 * g['ours']['seconds'] / g['ours']['batch']:.0f}" for g in found)
+        + " |",
+    ]
+    for method in found[0]:
+        if method != "ours":
+            values = [ratio(group, method, "ours") for group in found]
+            lines.append(f"| {method} | " + " | ".join("" if v is None else f"{v:.2f}" for v in values) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def loader_table(groups: Groups) -> str:
+    """Epochs of a loader as multiples of one without augmentation."""
+    keys = [key for key in groups if key[0] == "loader"]
+    if not keys:
+        return ""
+    lines = [
+        "### DataLoader, PIL images, times of an epoch without augmentation\n",
+        "| | " + " | ".join(f"{size} px, {workers} workers" for _, _, size, workers in keys) + " |",
+        "|---|" + "---|" * len(keys),
+    ]
+    for method in groups[keys[0]]:
+        values = [ratio(groups[key], method, "no augmentation") for key in keys]
+        lines.append(f"| {method} | " + " | ".join(f"{value:.2f}" for value in values) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def bars(axes: plt.Axes, found: dict[str, Group], methods: list[str], base: str) -> None:
+    """Grouped bars, one group a size, as multiples of ``base``."""
+    for place, method in enumerate(methods):
+        heights = [ratio(group, method, base) or 0 for group in found.values()]
+        centres = [index + (place - len(methods) / 2 + 0.5) * 0.8 / len(methods) for index in range(len(found))]
+        style = {"color": COLOURS[place], "hatch": HATCHES[place], "edgecolor": "black", "linewidth": 0.5}
+        axes.bar(centres, heights, 0.8 / len(methods), label=method, **style)
+    axes.axhline(1, color="black", linewidth=0.8)
+    axes.set_xticks(range(len(found)), list(found))
+    axes.set_yscale("log")
+
+
+def plot(groups: Groups, path: Path) -> None:
+    """Times of batches over kornia's warp alone, and of single images over ``v2.RandomAffine``."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    found = {f"{size} px": groups["batch", 1, size, "float"] for size in SIZES}
+    methods = ["ours", "ours, p=0.5", "grid_sample", "kornia RandomAffine", "v2.RandomAffine, one draw"]
+    bars(left, found, [*methods, "v2.RandomAffine, loop"], "kornia warp_affine")
+    left.set(title="float batch, 1 thread", ylabel="time over kornia's warp_affine alone")
+    found = {f"{size} px": groups["single", 1, size, "float"] for size in SIZES}
+    methods = [
+        "ours",
+        "ours, p=0.5",
+        "grid_sample",
+        "kornia RandomAffine",
+        "v2.TrivialAugmentWide",
+        "kornia warp_affine",
+    ]
+    bars(right, found, methods, "v2.RandomAffine")
+    right.set(title="one float image, 1 thread", ylabel="time over v2.RandomAffine")
+    for axes in (left, right):
+        axes.legend(fontsize=7, ncols=2)
+        axes.set_ylim(top=axes.get_ylim()[1] * 3)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def plot_parts(groups: Groups, path: Path) -> None:
+    """What a call is made of, each part timed alone, as shares of the whole call."""
+    figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
+    cases = [(kind, size) for kind in ("batch", "one") for size in (224, 32)]
+    names = (
+        "grid_sample",
+        "rest of kornia's warp_affine",
+        "thumbnail",
+        "network",
+        "rest of the draw",
+        "matrix",
+        "other",
+    )
+    for row, (kind, size) in enumerate(cases):
+        time = {name: value["seconds"] for name, value in groups["parts", 1, size, kind].items()}
+        draw = max(0.0, time["draw"] - time["thumbnail"] - time["network"])
+        kornia = max(0.0, time["kornia warp_affine"] - time["grid_sample"])
+        parts = [time["grid_sample"], kornia, time["thumbnail"], time["network"], draw, time["matrix"]]
+        parts.append(max(0.0, time["ours"] - sum(parts)))
+        start = 0.0
+        for place, part in enumerate(parts):
+            style = {"color": COLOURS[place], "hatch": HATCHES[place], "edgecolor": "black", "linewidth": 0.5}
+            axes.barh(row, part / time["ours"], left=start, label=None if row else names[place], **style)
+            start += part / time["ours"]
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(cases)), [f"{'one image' if kind == 'one' else kind}, {size} px" for kind, size in cases])
+    axes.set_xlabel("share of the whole call (parts timed alone, in a warm cache: other is what they leave)")
+    figure.legend(loc="outside upper center", ncols=4, fontsize=8)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def write_report(rows: Path) -> None:
+    """Write the page and draw the pictures."""
+    groups = read(rows)
+    newest = next(iter(next(iter(groups.values())).values()))["versions"]
+    versions = ", ".join(f"{name} {number}" for name, number in newest.items())
+    small, batch = groups["single", 1, 32, "float"], groups["batch", 1, 32, "float"]
+    alone = ratio(small, "kornia warp_affine", "v2.RandomAffine") or 0.0
+    batched = batch["ours"]["seconds"] / batch["ours"]["batch"] / small["ours"]["seconds"]
+    bounds = BOUNDS.format(alone=f"{alone:.1f}", left=f"{2.5 - alone:.1f}", batched=f"{batched:.1%}")
+    parts = [HEAD.format(versions=versions), targets(groups), "", bounds, "## Everything", ""]
+    parts += ["Time of each over that of ours.\n", "![Times beside others](images/performance.png)", ""]
+    for section, kinds in (("batch", ("float", "uint8")), ("single", ("float", "uint8", "pil"))):
+        parts += [table(groups, section, threads, kind) for threads in (1, 2) for kind in kinds]
+    parts += [loader_table(groups), table(groups, "compile", 1, "float"), table(groups, "gpu", 1, "float")]
+    (DOCS / "performance.md").write_text("\n".join(part for part in parts if part is not None).rstrip() + "\n")
+    plot(groups, DOCS / "images" / "performance.png")
+    plot_parts(groups, DOCS / "images" / "performance_parts.png")
+    print(f"{statistics.mean(len(group) for group in groups.values()):.0f} methods in each of {len(groups)} groups")

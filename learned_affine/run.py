@@ -1,0 +1,240 @@
+"""A fit under way, pass by pass over the loader: its steps, measures, logs and checkpoints, and how it goes on."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from learned_affine.checkpoint import read_checkpoint, write_checkpoint
+from learned_affine.diagnostics import StoppedFitWarning
+from learned_affine.fitter import Fitter, Step
+from learned_affine.frozen import count_classes
+from learned_affine.history import FitHistory
+from learned_affine.inputs import generator_of, length_of, seed_cpu
+from learned_affine.logs import FitLog
+from learned_affine.stopping import Stillness
+from learned_affine.targets import Read, find_target
+
+MEASURED_BATCHES = 2  # batches that an epoch's measures are taken on, so that their cost does not grow with the data
+MEASURED_STEPS = 50  # measures are taken no more often than this, so that short epochs do not cost more
+CHECKPOINT_STEPS = 200  # a checkpoint at least this often, within a long epoch too
+STEP_KEYS = ("loss", "discriminator_loss", "dual", "kl", "entropy", "cross_entropy", "displacement")
+MEASURED_KEYS = ("agreement", "between_image_variance", "visible_area", "val_loss", "val_discriminator_loss")
+NO_BATCH = object()
+
+
+class Run:
+    """Where the batches of a fit come from, and where measures, logs and checkpoints go."""
+
+    def __init__(
+        self,
+        fitter: Fitter,
+        read: Read,
+        loader: Iterable[Any],
+        val_loader: Iterable[Any] | None,
+        callbacks: list[Callable[[Step], Any]],
+        checkpoint: str | Path | None,
+        log: FitLog,
+    ) -> None:
+        self.fitter, self.read, self.callbacks, self.checkpoint, self.log = fitter, read, callbacks, checkpoint, log
+        self.generator = generator_of(loader)  # the loader's own, which its order follows
+        self.loader, self.val_loader = fitter.processes.share(loader), val_loader
+        self.history = FitHistory()
+        self.sums: Step = {}  # of the epoch's steps so far
+        self.order: Tensor | None = None  # the state of the loader's own generator at the start of the epoch
+        self.kept: dict[str, Any] | None = None  # the history to go on from, where the end of the run added to it
+        self.stillness = Stillness(fitter.config.patience)
+        self.epochs = fitter.config.epochs
+        self.end = fitter.config.steps
+        if self.epochs is not None:
+            length = length_of(self.loader)
+            self.end = fitter.steps = sys.maxsize if length is None else self.epochs * length
+
+    def start(self, resume: Path | None, first: tuple[Tensor, Tensor | None]) -> None:
+        """Look at the classifier, and measure the target or go back to where a checkpoint was written."""
+        fitter = self.fitter
+        classes = count_classes(fitter.classify, first[0].to(fitter.device))
+        if resume is not None:
+            self._go_back_to(read_checkpoint(resume, fitter.description()))
+        else:
+            fitter.target, source = find_target(fitter, self.loader, self.val_loader, self.read)
+            self.history.info |= {
+                "config": fitter.config.to_dict(),
+                "localization": fitter.network.arguments(),
+                "seed": fitter.seed,
+                "classes": classes,
+                "target": fitter.target,
+                "target_source": source,
+                "processes": fitter.processes.count,
+                "steps": 0,
+            }
+            self.log.say(f"target {fitter.target:.4g} from {source}")
+        fitter.augment.history = self.history
+
+    def to_end(self, max_steps: int | None) -> None:
+        """Pass over the loader until the steps are done, nothing moves any more, or a number is not finite."""
+        fitter = self.fitter
+        self.end = self.end if max_steps is None else min(self.end, max_steps)
+        self.log.start(self.end if self.end < sys.maxsize else None, fitter.step)
+        going = True
+        while going and not self._done() and (self.epochs is None or fitter.epoch < self.epochs):
+            going = self._epoch()
+        self._write()
+
+    def _done(self) -> bool:
+        return self.fitter.step >= self.end or self.stillness.reached
+
+    # -- one pass -----------------------------------------------------------------------------------------------------
+
+    def _epoch(self) -> bool:
+        """One pass over the loader, or what is left of it; False if that was the end."""
+        fitter, start, seen = self.fitter, time.perf_counter(), 0
+        self._order_data()
+        skip, finite, batch = fitter.step_in_epoch, True, NO_BATCH
+        batches = self._batches()
+        for number, batch in enumerate(batches):
+            if number < skip:
+                continue
+            images, labels = self.read(batch)
+            values = fitter.train_step(images, labels)
+            if values is None:
+                finite = False
+                break
+            seen += len(images)
+            self._note(values)
+            if self._done():
+                if self._at_epoch_end():
+                    next(batches, None)  # a sampler draws once more as its pass ends
+                break
+            if fitter.step % CHECKPOINT_STEPS == 0:
+                self._write()
+        if batch is NO_BATCH or (seen == 0 and finite and fitter.step_in_epoch == 0):
+            return False  # an iterator that gives its batches once is used up
+        if not finite and fitter.processes.is_main:
+            warnings.warn(StoppedFitWarning(_stopped_text(fitter.step)), stacklevel=5)
+        complete = finite and (not self._done() or self._at_epoch_end())
+        self._record(batch, time.perf_counter() - start, seen * fitter.processes.count, complete)
+        return finite
+
+    def _order_data(self) -> None:
+        """Let the order of the data follow from the seed and the epoch alone, or from the loader's own generator."""
+        fitter = self.fitter
+        seed_cpu(fitter.seed * 100_003 + fitter.epoch)
+        if self.generator is not None and fitter.step_in_epoch == 0:
+            self.order = fitter.processes.from_main(self.generator.get_state())
+            self.generator.set_state(self.order)
+
+    def _batches(self) -> Iterator[Any]:
+        """The batches of one pass, for as long as every process has one."""
+        batches = iter(self.loader)
+        while True:
+            batch = next(batches, NO_BATCH)
+            if not self.fitter.processes.all_agree(batch is not NO_BATCH):
+                return
+            yield batch
+
+    def _at_epoch_end(self) -> bool:
+        length = length_of(self.loader)
+        return length is not None and self.fitter.step_in_epoch >= length
+
+    def _note(self, values: Step) -> None:
+        """Take down a step: sums for the epoch, the bar, the log, the callbacks."""
+        for key, value in {**values, "steps": 1.0}.items():
+            self.sums[key] = self.sums.get(key, 0.0) + value
+        self.history.info["steps"] = self.fitter.step
+        if self.stillness.note(values):
+            self.history.info["at_rest"] = True
+            self.log.say(f"nothing moves any more: stopped after step {self.fitter.step}")
+        if self.fitter.processes.is_main:
+            self.log.step(self.fitter.step, values)
+            for callback in self.callbacks:
+                callback({"step": self.fitter.step, **values})
+
+    # -- the end of a pass --------------------------------------------------------------------------------------------
+
+    def _record(self, batch: Any, seconds: float, seen: int, complete: bool) -> None:
+        """Add an epoch to the history. What is there only since the run ends here is left out of the checkpoint."""
+        means = {key: value / self.sums["steps"] for key, value in self.sums.items()} if self.sums else {}
+        entry = {key: means[key] for key in STEP_KEYS if key in means}
+        entry |= {"seconds": seconds, "images_per_second": seen / max(seconds, 1e-9)}
+        due = self._measures_are_due()
+        if not complete:
+            self.kept = self.history.to_dict()
+        elif not due and self._is_last():
+            self.kept = FitHistory.from_dict(self.history.to_dict()).add(**entry, **self._measured_last()).to_dict()
+        entry |= self._measure(batch) if due or not complete or self._is_last() else self._measured_last()
+        self.history.add(**entry)
+        self.log.epoch(self.fitter, entry, batch, self.read)
+        if complete:
+            self.fitter.epoch, self.fitter.step_in_epoch, self.sums = self.fitter.epoch + 1, 0, {}
+        self._write()
+
+    def _is_last(self) -> bool:
+        return self._done() or self.fitter.epoch + 1 == self.epochs
+
+    def _measures_are_due(self) -> bool:
+        """Whether so many steps have gone by, or this is the first epoch."""
+        step, begun = self.fitter.step, self.fitter.step - self.fitter.step_in_epoch
+        return self.history.epochs == 0 or step // MEASURED_STEPS > begun // MEASURED_STEPS
+
+    def _measured_last(self) -> Step:
+        """What was measured last, which stands for an epoch that measures are not due in."""
+        return {key: self.history[key][-1] for key in MEASURED_KEYS}
+
+    def _measure(self, batch: Any) -> Step:
+        """Mean measures over some unseen batches, or over the last batch where there are none."""
+        fitter, noise = self.fitter, torch.Generator().manual_seed((self.fitter.seed + 1) % 2**63)
+        with torch.random.fork_rng(devices=[]):
+            seed_cpu(fitter.seed)
+            source = [batch] if self.val_loader is None else itertools.islice(self.val_loader, MEASURED_BATCHES)
+            found = [fitter.measure(*self.read(one), noise) for one in source]
+        keys = set.intersection(*(set(one) for one in found)) if found else set()
+        means = {key: sum(one[key] for one in found) / len(found) for key in keys}
+        self.history.info["output_spread"] = means.get("output_spread", float("nan"))
+        if self.val_loader is not None:
+            means |= {f"val_{key}": means.get(key, float("nan")) for key in ("loss", "discriminator_loss")}
+        return {key: value for key, value in means.items() if key in MEASURED_KEYS}
+
+    # -- checkpoints --------------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        """Write a checkpoint, in the main process."""
+        if self.checkpoint is None or not self.fitter.processes.is_main:
+            return
+        state = {
+            "fitter": self.fitter.state(),
+            "config": self.fitter.description(),
+            "sums": self.sums,
+            "order": self._order_now(),
+            "stillness": self.stillness.state(),
+            "history": self.kept or self.history.to_dict(),
+        }
+        write_checkpoint(self.checkpoint, state)
+
+    def _order_now(self) -> Tensor | None:
+        """The generator's state that the epoch to go on with starts from."""
+        return self.order if self.generator is None or self.fitter.step_in_epoch else self.generator.get_state()
+
+    def _go_back_to(self, state: dict[str, Any]) -> None:
+        """Take up what a checkpoint holds."""
+        self.fitter.load_state(state["fitter"])
+        self.history, self.sums = FitHistory.from_dict(state["history"]), dict(state["sums"])
+        self.stillness.load_state(state["stillness"])
+        self.order = state["order"]
+        if self.order is not None and self.generator is not None:
+            self.generator.set_state(self.order)
+
+
+def _stopped_text(step: int) -> str:
+    return (
+        f"the fit stopped after step {step} since a loss, gradient or warp was not finite; the last good weights are "
+        "kept. Lower learning_rate, or use a bounded head."
+    )

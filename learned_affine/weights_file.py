@@ -1,0 +1,185 @@
+"""The bytes of a weights file: a safetensors container whose header is judged before a tensor is made of it.
+
+    8 bytes        length of the header, little endian
+    header         JSON: {"__metadata__": {"learned_affine": description, "sha256": digest}, name: {dtype, shape, ...}}
+    the rest       the tensors
+
+The description is JSON in a string, as the container's metadata holds strings only. The digest is of the description
+and the tensors: it finds damage; it is no signature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+FORMAT = 2  # 1: no digest, types in ``fill`` by their bare names
+MAX_FILE = 32 * 1024 * 1024  # bytes; a file of ours is under 1 MB
+MAX_HEADER = 1024 * 1024  # bytes; a header of ours is some 5 kB
+MAX_TENSORS = 64
+MAX_DEPTH = 32  # of lists and dicts in each other: what walks over them later may recurse
+KEY, DIGEST = "learned_affine", "sha256"
+Table = dict[str, tuple[str, tuple[int, ...]]]  # of each tensor its dtype, by the container's name, and shape
+
+
+class WeightsError(ValueError):
+    """A weights file that cannot be used: damaged, foreign, of a newer format, or asking for what is not allowed."""
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file whose header is in order.
+
+    Args:
+        description: what the header says of the augmenter; its ``"format"`` is one that this version reads.
+        table: dtype and shape of each tensor, by name.
+        text: the description as it was written.
+        digest: of the text and the tensors; None only in format 1.
+        content: the whole file.
+    """
+
+    description: dict[str, Any]
+    table: Table
+    text: str
+    digest: str | None
+    content: bytes
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Make the tensors, and hold them to the digest.
+
+        Raises:
+            WeightsError: if they do not fit the header, or the digest does not fit them.
+        """
+        try:
+            tensors = load(self.content)
+        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise WeightsError(f"its tensors are damaged ({error})") from error
+        if self.digest is not None and self.digest != digest_of(self.text, tensors):
+            raise WeightsError("it is damaged: its sha256 is not that of its content")
+        return tensors
+
+
+def to_bytes(description: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
+    """The content of a file; the same arguments give the same bytes."""
+    text = json.dumps(description, allow_nan=False)
+    content = save(tensors, {KEY: text, DIGEST: digest_of(text, tensors)})
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = {key: header["__metadata__"][key] for key in (KEY, DIGEST)}  # came in any order
+    ordered = json.dumps(header, separators=(",", ":")).encode()
+    ordered += b" " * (-len(ordered) % 8)  # the tensors begin at a multiple of 8, as in the container's own files
+    return len(ordered).to_bytes(8, "little") + ordered + content[end:]
+
+
+def digest_of(text: str, tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of the description and of every tensor's name, dtype, shape and bytes."""
+    total = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        total.update(tensor.contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+def read_file(path: Path) -> WeightsFile:
+    """Read a file and judge its header; no tensor is made yet."""
+    with path.open("rb") as file:
+        return from_bytes(file.read(MAX_FILE + 1))
+
+
+def from_bytes(content: bytes) -> WeightsFile:
+    """Judge the header of a file's content.
+
+    Raises:
+        WeightsError: saying what is wrong with it.
+    """
+    if len(content) > MAX_FILE:
+        raise WeightsError(f"it must be smaller than {MAX_FILE} bytes")
+    header = _header(content)
+    metadata = header.pop("__metadata__", None) or {}
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise WeightsError("its metadata must be a dict of strings")
+    text, digest = metadata.get(KEY), metadata.get(DIGEST)
+    if text is None:
+        raise WeightsError("it is not one of learned_affine: it has no description of ours")
+    description = _json(text, "description")
+    format_ = description.get("format")
+    if type(format_) is not int or format_ < 1:
+        raise WeightsError(f"its format must be a positive int, got {short(format_)}")
+    if format_ > FORMAT:
+        raise WeightsError(f"it has the format {format_}, and this version reads up to {FORMAT}: update learned_affine")
+    if digest is None and format_ > 1:
+        raise WeightsError(f"it is damaged: a file of format {format_} must have a {DIGEST} in its metadata")
+    return WeightsFile(description, _table(header), text, digest, content)
+
+
+def _header(content: bytes) -> dict[str, Any]:
+    """The header as JSON, if its length is a sensible one."""
+    length = int.from_bytes(content[:8], "little")
+    if len(content) < 10 or content[8:9] != b"{":
+        raise WeightsError("it is no safetensors file, or cut off in its header")
+    if length > MAX_HEADER:
+        raise WeightsError(f"its header must be smaller than {MAX_HEADER} bytes, got {length}")
+    if 8 + length > len(content):
+        raise WeightsError(f"it is cut off: its header has {length} bytes, the whole file {len(content)}")
+    return _json(content[8 : 8 + length], "header")
+
+
+def _json(text: str | bytes, name: str) -> dict[str, Any]:
+    """A JSON object without what JSON's readers disagree on: keys that come twice, and numbers that are none."""
+    try:
+        found = json.loads(text, object_pairs_hook=_pairs, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise WeightsError(f"its {name} is nested too deeply") from error
+    except ValueError as error:  # of json, of UTF-8, of an int with too many digits, and our own
+        raise WeightsError(f"its {name} is damaged ({error})") from error
+    if not isinstance(found, dict):
+        raise WeightsError(f"its {name} must be a JSON object, got {type(found).__name__}")
+    if _too_deep(found):
+        raise WeightsError(f"its {name} is nested too deeply")
+    return found
+
+
+def _too_deep(found: dict[str, Any]) -> bool:
+    level: list[Any] = [found]
+    for _ in range(MAX_DEPTH):
+        inner = [list(one.values()) if isinstance(one, dict) else one for one in level]
+        level = [value for values in inner for value in values if isinstance(value, list | dict)]
+    return bool(level)
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key comes twice")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _table(header: dict[str, Any]) -> Table:
+    """Dtype and shape of each tensor; their place in the file is checked as they are made."""
+    if len(header) > MAX_TENSORS:
+        raise WeightsError(f"it must hold at most {MAX_TENSORS} tensors, got {len(header)}")
+    table: Table = {}
+    for name, entry in header.items():
+        shape = entry.get("shape") if isinstance(entry, dict) else None
+        if not isinstance(shape, list) or not all(type(side) is int for side in shape):
+            raise WeightsError(f"the shape of {short(name)} must be a list of ints, got {short(shape)}")
+        table[name] = str(entry.get("dtype")), tuple(shape)
+    return table
+
+
+def short(value: Any) -> str:
+    """What a file says, for a message: however long it is, only its beginning."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
