@@ -57,7 +57,7 @@ TASKS = {
 
 @dataclass
 class Glyphs:
-    """``(N, 1, 24, 24)`` images in [0, 1], their labels, and the changes of pose ``low`` to ``high`` that keep these."""
+    """``(N, 1, 24, 24)`` images, their labels, and the changes of pose ``low`` to ``high`` that keep these."""
 
     images: Tensor
     labels: Tensor
