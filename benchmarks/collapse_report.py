@@ -41,7 +41,7 @@ def report(path: Path, code: str) -> None:
 def table(arms: Rows) -> str:
     """One line an arm: what became of the training images at the end."""
     lines = [
-        "| arm | displacement | entropy (bits) | agreement | visible area | cross entropy (nats) | D's loss | warned of |",
+        "| arm | displacement | entropy (bits) | agreement | visible area | CE (nats) | D's loss | warned of |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for arm, row in arms.items():
@@ -60,8 +60,8 @@ def sentence(row: dict[str, Any]) -> str:
     return (
         f"{row['data']}, {row['size']:,} training images, small CNN of width {row['width']} trained for "
         f"{row['stage_1_epochs']} epochs, after which the training images have a cross entropy of "
-        f"{row['clean_cross_entropy']:.4f} nats and an entropy of {row['clean_entropy']:.4f} bits; {row['epochs']} epochs "
-        f"of stage 2; seed {row['seed']}; 2 CPU cores."
+        f"{row['clean_cross_entropy']:.4f} nats and an entropy of {row['clean_entropy']:.4f} bits; "
+        f"{row['epochs']} epochs of stage 2; seed {row['seed']}; 2 CPU cores."
     )
 
 

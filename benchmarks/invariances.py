@@ -75,9 +75,7 @@ def loader(glyphs: Glyphs, batch: int = 64, shuffle: bool = False) -> DataLoader
 
 def run(task: Task, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """The three stages of one seed, with the learned policy and with the same one shuffled."""
-    train, unseen, test = (
-        draw(task, count, 3 * seed + part) for part, count in enumerate((options.size, 400, 1200))
-    )
+    train, unseen, test = (draw(task, count, 3 * seed + part) for part, count in enumerate((options.size, 400, 1200)))
     torch.manual_seed(seed)
     classifier = SmallConvNet(task.classes, 1, options.width).to(memory_format=torch.channels_last)
     train_classifier(classifier, loader(train, shuffle=True), epochs=options.epochs, seed=seed, progress=False)

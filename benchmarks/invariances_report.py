@@ -30,7 +30,7 @@ def report(path: Path, code: str) -> None:
 def table(groups: dict[tuple, list[dict[str, Any]]]) -> str:
     """One line a task and setting."""
     lines = [
-        "| task | images | steps | thumbnail, hidden | seeds | rank correlation | label kept % | shuffled | difference | "
+        "| task | images | steps | thumbnail, hidden | seeds | rank corr. | label kept % | shuffled | difference | "
         "accuracy % none / learned / shuffled | learned minus shuffled |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -72,7 +72,9 @@ def draw(groups: dict[tuple, list[dict[str, Any]]], path: Path) -> None:
         row = rows[0]
         fitted, truth = row["shown"]
         axis.plot(truth, fitted, ".", color=BLUE, markersize=3, alpha=0.6)
-        axis.set_title(f"{row['task']}, {row['steps']} steps: rank correlation {row['rank_correlation']:.2f}", fontsize=8)
+        axis.set_title(
+            f"{row['task']}, {row['steps']} steps: rank correlation {row['rank_correlation']:.2f}", fontsize=8
+        )
         axis.set_xlabel(f"true range, {UNITS[row['task']]}", fontsize=8)
         axis.set_ylabel("fitted range, 10 % to 90 %", fontsize=8)
         axis.grid(alpha=0.3)

@@ -243,9 +243,7 @@ def fitted(
     return Problem(augment, classifier, discriminator, config, dual, some.images, some.labels), networks
 
 
-def judge(
-    problem: Problem, networks: dict[int, LocalizationNetwork], options: argparse.Namespace
-) -> dict[str, Any]:
+def judge(problem: Problem, networks: dict[int, LocalizationNetwork], options: argparse.Namespace) -> dict[str, Any]:
     """Regret of the network, on its way and at its end, and what of it the Gaussian family is to blame for."""
     width, images = problem.config.prior_width, problem.images
     with torch.no_grad():
