@@ -92,10 +92,7 @@ def draw(task: Task, count: int, seed: int) -> Glyphs:
         right = pose
     else:
         size = pose
-    points = STROKES[glyph] + 0.12 * uniform(count, 3, 2, 2)
-    start = 0.9 * uniform(count, 1, 1, 2)  # and a stray stroke: what no warp of another image shows
-    stray = torch.cat([start, start + 0.5 * uniform(count, 1, 1, 2)], 2)
-    points = torch.cat([points, stray], 1)
+    points = STROKES[glyph] + 0.08 * uniform(count, 3, 2, 2)
     images = render(points, turn, task.radius * size.exp(), aspect, torch.stack([right, down], -1))
     contrast = 0.8 + 0.2 * uniform(count)
     noise = 0.02 * torch.randn(images.shape, generator=generator)

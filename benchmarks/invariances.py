@@ -54,7 +54,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--size", type=int, default=1000, help="training images")
+    parser.add_argument("--size", type=int, default=1500, help="training images")
     parser.add_argument("--epochs", type=int, default=40, help="of stage 1, and of stage 3")
     parser.add_argument("--width", type=int, default=12, help="of the classifier")
     parser.add_argument("--steps", type=int, default=FitConfig().steps, help="of the fit")

@@ -10,10 +10,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import glyphs
 import rows
-from invariances import Shuffled, pose_change, spearman
-from tests.subjects import vivid
+from invariances import Shuffled, parse, pose_change, run, spearman
 
 from learned_affine import AffineParameters, LearnedAffineAugment
+from tests.subjects import vivid
 
 
 @pytest.mark.parametrize("name", ["turn", "shift", "size"])
@@ -44,7 +44,9 @@ def test_a_drawing_moves_as_the_augmenter_moves_it() -> None:
     drawn = glyphs.render(points, turn, radius * size.exp(), zero, torch.stack([shift, zero], -1))
     parameters = AffineParameters(turn, size.exp(), size.exp(), zero, shift, zero)
     warped = LearnedAffineAugment(padding_mode="zeros").warp(upright, parameters)
-    assert float((warped - drawn).abs().mean((1, 2, 3)).max()) < 0.02  # blur and the width of strokes
+    assert (
+        float((warped - drawn).abs().mean((1, 2, 3)).max()) < 0.03
+    )  # blur, and the softness of a stroke, which does not grow
     assert float((upright - drawn).abs().mean((1, 2, 3)).min()) > 0.04
     for index, name in enumerate(("turn", "turn", "shift", "size")):
         change = pose_change(glyphs.TASKS[name], parameters)[index]
@@ -90,3 +92,14 @@ def test_rows_survive_a_killed_writer_and_versions_do_not_mix(tmp_path: Path) ->
     mine, told = rows.newest_version(rows.read(path), "c")
     assert [row["code"] for row in mine] == ["b"]
     assert "an earlier version (b)" in told
+
+
+def test_a_small_run_of_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = "--size 66 --width 4 --epochs 1 --steps 4 --no-report"
+    monkeypatch.setattr(sys, "argv", ["invariances.py", *small.split()])
+    row = run(glyphs.TASKS["size"], 0, parse())
+    assert -1 <= row["rank_correlation"] <= 1
+    assert len(row["truth_by_label"]) == len(row["fitted_by_label"]) == 11
+    assert row["label_kept"] > 0.2  # the first warps are small
+    for name in ("none", "learned", "shuffled"):
+        assert 0 <= row[f"accuracy_{name}"] <= 1

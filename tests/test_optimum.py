@@ -4,11 +4,12 @@ import math
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
-from optimum import best_gaussian, energies, objective, optimum, quasi_normal, spread
+from optimum import best_gaussian, energies, objective, optimum, parse, quasi_normal, run, spread
 
 from learned_affine.localization import Policy
 
@@ -45,3 +46,14 @@ def test_the_best_gaussian_is_the_optimum_where_that_is_one() -> None:
     best_width = (1 / WIDTH**2 + PULL).rsqrt()
     values = objective(energies(energy, spread(policy, quasi_normal(512))), policy, WIDTH)
     torch.testing.assert_close(values, 6 * (math.log(WIDTH) - best_width.log()), atol=0.1, rtol=0)
+
+
+def test_a_small_run_of_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = "--size 64 --width 4 --images 6 --points 64 --gaussian-images 3 --steps 16 --no-report"
+    monkeypatch.setattr(sys, "argv", ["optimum.py", *small.split()])
+    row = run(parse(), seed=0)
+    assert list(row["regret_by_step"]) == ["0", "1", "2", "4", "8", "16"]
+    assert row["gap"] == pytest.approx(row["prior"] - row["best"])
+    assert row["regret"] > -0.1  # nothing is better than the optimum, up to the points' error
+    assert row["few_regret_of_gaussian"] < row["few_regret"] + 0.1
+    assert row["kl_of_best"] > 0
