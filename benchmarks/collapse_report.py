@@ -19,6 +19,21 @@ PANELS = (
     ("visible_area", "visible area"),
     ("discriminator_loss", "discriminator's loss, nats"),
 )
+ARMS = (
+    "printed",
+    "printed, no discriminator",
+    "adversarial term alone",
+    "sign corrected",
+    "sign corrected, no discriminator",
+    "+ bounded head",
+    "+ randomness",
+    "+ entropy target",
+    "+ KL floor",
+    "+ KL floor, no discriminator",
+    "+ KL floor, discriminator shown warped originals",
+    "calibrated, no discriminator",
+    "calibrated (default)",
+)
 Rows = dict[str, dict[str, Any]]
 
 
@@ -29,7 +44,8 @@ def report(path: Path, code: str) -> None:
         fill(DOCS / "collapse.md", "collapse", "No rows yet.")
         return
     last = {name: rows[-1][name] for name in ("data", "size", "width", "stage_1_epochs", "epochs", "seed")}
-    arms: Rows = {row["arm"]: row for row in rows if last.items() <= row.items()}
+    found: Rows = {row["arm"]: row for row in rows if last.items() <= row.items()}
+    arms = {arm: found[arm] for arm in ARMS if arm in found}
     fill(DOCS / "collapse.md", "collapse", "\n".join([table(arms), "", sentence(next(iter(arms.values()))), told]))
     images = DOCS / "images"
     draw_curves(arms, images / "collapse_curves.png")
