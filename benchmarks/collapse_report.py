@@ -147,7 +147,7 @@ def draw_images(arms: Rows, path: Path) -> None:
         rows[name] = augment.warp(images, AffineParameters(*torch.tensor(arms[name]["shown"]).unbind(-1)))
     for line, (name, pictures) in zip(axes, rows.items(), strict=True):
         for axis, picture in zip(line, pictures, strict=True):
-            axis.imshow(picture[0], cmap="gray", vmin=0, vmax=1)
+            axis.imshow(picture[0].numpy(), cmap="gray", vmin=0, vmax=1)
             axis.set_xticks([])
             axis.set_yticks([])
         line[0].set_ylabel(name, fontsize=7, rotation=0, ha="right", va="center")
