@@ -37,8 +37,8 @@ def test_two_processes_stay_equal_and_agree_with_one(tmp_path):
         assert torch.equal(main["loss"][name], other["loss"][name])
     # sums in another order differ in the last digits, which spread by Adam: its first steps are all of one size
     for key, value in main["weights"]["whole"].items():
-        torch.testing.assert_close(value, alone["weights"]["whole"][key], atol=2e-3, rtol=2e-2)
-    torch.testing.assert_close(main["loss"]["whole"], alone["loss"]["whole"], atol=2e-3, rtol=2e-3)
+        torch.testing.assert_close(value, alone["weights"]["whole"][key], atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(main["loss"]["whole"], alone["loss"]["whole"], atol=1e-3, rtol=1e-3)
     for key, value in main["weights"]["parts"].items():
         assert torch.equal(value, main["weights"]["unbroken"][key])  # N + N = 2 N
     assert main["steps"] == [12, 12, 12, 12]
