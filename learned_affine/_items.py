@@ -17,7 +17,7 @@ from learned_affine.geometry import Fill
 from learned_affine.parameters import AffineParameters
 
 PIL_MODES = ("L", "LA", "RGB", "RGBA", "F", "I")
-PIECE = 2**17  # pixels that one thread warps at a time
+PIECE = 2**18  # pixels that one thread warps at a time
 LABELS = (tv_tensors.BoundingBoxes, tv_tensors.KeyPoints, tv_tensors.Mask)
 
 
@@ -222,15 +222,16 @@ def _warp_rows(
     taken = take(images, plan.rows) if taken is None else taken
     matrix = plan.matrix(images.shape[-2], images.shape[-1], taken)
 
-    def warped(piece: slice) -> Tensor:
-        found = geometry.warp_images(taken[piece], matrix[piece], interpolation, padding_mode, fill)
+    def warped(piece: slice | None) -> Tensor:
+        some, by = (taken, matrix) if piece is None else (taken[piece], matrix[piece])
+        found = geometry.warp_images(some, by, interpolation, padding_mode, fill)
         found = geometry.as_dtype(found, images.dtype, padding_mode)
         return found.contiguous(memory_format=torch.channels_last) if channels_last else found
 
     channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
     pieces = _pieces(taken)
     if plan.rows is None and len(pieces) == 1:
-        return warped(pieces[0])
+        return warped(None)
     whole = torch.empty_like(images) if plan.rows is None else images.clone(memory_format=torch.preserve_format)
     for piece in pieces:
         whole[piece if plan.rows is None else plan.rows[piece].to(images.device)] = warped(piece)
