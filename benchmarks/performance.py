@@ -29,11 +29,12 @@ BOUNDS = """## What bounds each case
 
 ![Where the time of a call goes](images/performance_parts.png)
 
-- **Large batches: sampling.** `grid_sample` and the grid that kornia makes for it are nearly everything. Fresh memory
-  has to be mapped page by page, and for the grids of a large batch that can take as long as sampling. A batch is
-  therefore warped in pieces of 2^18 pixels a thread, whose memory is at hand and in the cache, straight into the
-  result: this is how it can take less time than one call of kornia for the whole batch. `p` is applied before: the
-  images left alone cost a copy. Their copy and the fixed part of each call keep the ratio above one half.
+- **Large batches: sampling.** `grid_sample` and the grid that kornia makes for it are nearly everything; the rest is
+  mostly the thumbnail, which reads each pixel once. Fresh memory has to be mapped page by page, and for the grids of a
+  large batch that can take as long as sampling; it is why runs of the same case differ. `p` is applied before: the
+  images left alone cost a copy, and the others are warped in pieces of 2^18 pixels a thread, whose grids are in memory
+  at hand. Cutting a whole batch (p = 1) so was tried, too: 0.7 of the time where memory was fresh, 1.1 to 1.2 of it
+  where it was not, for the copy into the result; it is not done.
 - **Batches at 32 px: fixed cost.** kornia's call costs about as much for its matrices as for a small image's pixels;
   on top come the thumbnail (reads each pixel once), one product of a matrix with 768 inputs an image, and about forty
   operators on six numbers an image.
