@@ -46,7 +46,12 @@ def report(path: Path, code: str) -> None:
     last = {name: rows[-1][name] for name in ("data", "size", "width", "stage_1_epochs", "epochs", "seed")}
     found: Rows = {row["arm"]: row for row in rows if last.items() <= row.items()}
     arms = {arm: found[arm] for arm in ARMS if arm in found}
-    fill(DOCS / "collapse.md", "collapse", "\n".join([table(arms), "", sentence(next(iter(arms.values()))), told]))
+    text = [table(arms), "", sentence(next(iter(arms.values()))), told, ""]
+    text += ["![What each arm does over the epochs](images/collapse_curves.png)", ""]
+    text += ["![Losses of both players, the paper's Figure 2](images/collapse_losses.png)"]
+    if last["data"] == "fashion-mini":
+        text += ["", "![Before and after, the paper's Figure 3](images/collapse_images.png)"]
+    fill(DOCS / "collapse.md", "collapse", "\n".join(text))
     images = DOCS / "images"
     draw_curves(arms, images / "collapse_curves.png")
     draw_losses(arms, images / "collapse_losses.png")

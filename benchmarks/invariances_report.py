@@ -21,7 +21,8 @@ def report(path: Path, code: str) -> None:
     groups: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         groups[(row["task"], *(row[name] for name in SETTINGS))].append(row)
-    text = "\n".join([table(groups), "", told]) if rows else "No rows yet."
+    picture = "![Fitted ranges over true ones](images/invariances.png)"
+    text = "\n".join([table(groups), "", told, "", picture]) if rows else "No rows yet."
     fill(DOCS / "invariances.md", "invariances", text)
     if rows:
         draw(groups, DOCS / "images" / "invariances.png")

@@ -14,7 +14,9 @@ BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 def report(path: Path, code: str) -> None:
     """Fill the page between its markers; draw the figure where matplotlib is there."""
     rows, told = newest_version(read(path), code)
-    fill(DOCS / "optimum.md", "optimum", "\n".join([table(rows), "", told]) if rows else "No rows yet.")
+    picture = "![Regret over the fitting steps](images/optimum_regret.png)"
+    text = "\n".join([table(rows), "", told, "", picture]) if rows else "No rows yet."
+    fill(DOCS / "optimum.md", "optimum", text)
     if rows:
         draw(rows, DOCS / "images" / "optimum_regret.png")
 
