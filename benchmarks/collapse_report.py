@@ -41,7 +41,7 @@ def report(path: Path, code: str) -> None:
     """Fill the page between its markers; draw the figures."""
     rows, told = newest_version(read(path), code)
     if not rows:
-        fill(DOCS / "collapse.md", "collapse", "No rows yet.")
+        fill(DOCS / "collapse.md", "collapse", "Not run at full size yet.")
         return
     last = {name: rows[-1][name] for name in ("data", "size", "width", "stage_1_epochs", "epochs", "seed")}
     found: Rows = {row["arm"]: row for row in rows if last.items() <= row.items()}

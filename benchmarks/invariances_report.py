@@ -22,7 +22,7 @@ def report(path: Path, code: str) -> None:
     for row in rows:
         groups[(row["task"], *(row[name] for name in SETTINGS))].append(row)
     picture = "![Fitted ranges over true ones](images/invariances.png)"
-    text = "\n".join([table(groups), "", told, "", picture]) if rows else "No rows yet."
+    text = "\n".join([table(groups), "", told, "", picture]) if rows else "Not run at full size yet."
     fill(DOCS / "invariances.md", "invariances", text)
     if rows:
         draw(groups, DOCS / "images" / "invariances.png")

@@ -15,7 +15,7 @@ def report(path: Path, code: str) -> None:
     """Fill the page between its markers; draw the figure where matplotlib is there."""
     rows, told = newest_version(read(path), code)
     picture = "![Regret over the fitting steps](images/optimum_regret.png)"
-    text = "\n".join([table(rows), "", told, "", picture]) if rows else "No rows yet."
+    text = "\n".join([table(rows), "", told, "", picture]) if rows else "Not run at full size yet."
     fill(DOCS / "optimum.md", "optimum", text)
     if rows:
         draw(rows, DOCS / "images" / "optimum_regret.png")
