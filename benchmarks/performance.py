@@ -29,11 +29,12 @@ BOUNDS = """## What bounds each case
 
 ![Where the time of a call goes](images/performance_parts.png)
 
-- **Large batches: sampling.** `grid_sample` and the grid that kornia makes for it are nearly everything. Fresh memory
-  has to be mapped page by page, and for the grids of a large batch that can take as long as sampling. A batch is
-  therefore warped in pieces of 2^17 pixels a thread, whose memory is at hand and in the cache, straight into the
-  result: this is how it can take less time than one call of kornia for the whole batch. `p` is applied before: the
-  images left alone cost a copy. Their copy and the fixed part of each call keep the ratio above one half.
+- **Large batches: sampling.** `grid_sample` and the grid that kornia makes for it are nearly everything; the rest is
+  mostly the thumbnail, which reads each pixel once. Fresh memory has to be mapped page by page, and for the grids of a
+  large batch that can take as long as sampling; it is why runs of the same case differ. `p` is applied before: the
+  images left alone cost a copy, and the others are warped in pieces of 2^18 pixels a thread, whose grids are in memory
+  at hand. Cutting a whole batch (p = 1) so was tried, too: 0.7 of the time where memory was fresh, 1.1 to 1.2 of it
+  where it was not, for the copy into the result; it is not done.
 - **Batches at 32 px: fixed cost.** kornia's call costs about as much for its matrices as for a small image's pixels;
   on top come the thumbnail (reads each pixel once), one product of a matrix with 768 inputs an image, and about forty
   operators on six numbers an image.
@@ -54,7 +55,8 @@ BOUNDS = """## What bounds each case
 - **PIL** adds the two copies between PIL's interleaved and torch's planar pixels; the bands are put together by PIL.
 - **Workers**: see the table of loaders; each worker does on one core what one thread does above.
 - **channels_last** comes back as it went in, at the price of a copy, since `grid_sample` answers in planes.
-- **torch.compile** has no graph break on plain tensors; it takes away the operators' overhead, not the sampling.
+- **torch.compile** has no graph break on plain tensors; it see its table: inductor writes the
+  sampling out itself, which on these cores takes longer than the operator that it replaces.
 """
 
 
@@ -164,7 +166,8 @@ def bars(axes: plt.Axes, found: dict[str, Group], methods: list[str], base: str)
         axes.bar(centres, heights, 0.8 / len(methods), label=method, **style)
     axes.axhline(1, color="black", linewidth=0.8)
     axes.set_xticks(range(len(found)), list(found))
-    axes.set_yscale("log")
+    axes.set_yscale("log", base=2)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def plot(groups: Groups, path: Path) -> None:

@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import kornia.augmentation
@@ -317,7 +318,8 @@ def main() -> None:
         return print("no GPU here: nothing measured")
     warnings.simplefilter("ignore")
     torch.set_num_threads(options.threads)
-    packages = ("torch", "torchvision", "kornia", "albumentations", "learned_affine")
+    packages = ["torch", "torchvision", "kornia", "learned_affine"]
+    packages += ["albumentations"] if find_spec("albumentations") else []
     shared = {
         "section": options.section,
         "threads": options.threads,

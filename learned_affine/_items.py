@@ -17,7 +17,7 @@ from learned_affine.geometry import Fill
 from learned_affine.parameters import AffineParameters
 
 PIL_MODES = ("L", "LA", "RGB", "RGBA", "F", "I")
-PIECE = 2**17  # pixels that one thread warps at a time
+PIECE = 2**18  # pixels that one thread warps at a time
 LABELS = (tv_tensors.BoundingBoxes, tv_tensors.KeyPoints, tv_tensors.Mask)
 
 
@@ -222,25 +222,24 @@ def _warp_rows(
     taken = take(images, plan.rows) if taken is None else taken
     matrix = plan.matrix(images.shape[-2], images.shape[-1], taken)
 
-    def warped(piece: slice) -> Tensor:
-        found = geometry.warp_images(taken[piece], matrix[piece], interpolation, padding_mode, fill)
+    channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
+
+    def warped(some: Tensor, by: Tensor) -> Tensor:
+        found = geometry.warp_images(some, by, interpolation, padding_mode, fill)
         found = geometry.as_dtype(found, images.dtype, padding_mode)
         return found.contiguous(memory_format=torch.channels_last) if channels_last else found
 
-    channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
-    pieces = _pieces(taken)
-    if plan.rows is None and len(pieces) == 1:
-        return warped(pieces[0])
-    whole = torch.empty_like(images) if plan.rows is None else images.clone(memory_format=torch.preserve_format)
-    for piece in pieces:
-        whole[piece if plan.rows is None else plan.rows[piece].to(images.device)] = warped(piece)
+    if plan.rows is None:
+        return warped(taken, matrix)
+    whole, rows = images.clone(memory_format=torch.preserve_format), plan.rows.to(images.device)
+    for piece in _pieces(taken):
+        whole[rows[piece]] = warped(taken[piece], matrix[piece])
     return whole
 
 
 def _pieces(images: Tensor) -> list[slice]:
-    """Where to cut a batch, so that the sampling grids of a piece stay in the cache and in memory that is at hand.
-
-    Fresh memory has to be mapped page by page: of a large batch, that takes as long as sampling itself.
+    """Where to cut what is copied into a batch anyway: the sampling grids of a piece are in the cache and in memory at
+    hand, where fresh memory has to be mapped page by page, which for a large batch can take as long as sampling.
     """
     count, pixels = len(images), images.shape[-2] * images.shape[-1]
     if images.device.type != "cpu" or images.requires_grad or torch.compiler.is_compiling():

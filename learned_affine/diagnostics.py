@@ -95,7 +95,7 @@ def check_fit(history: Any, classes: int, deterministic: bool) -> list[FitWarnin
     if last["displacement"] < 0.02:  # half a pixel of a 28 pixel image
         found.append(IdentityCollapseWarning(_identity_text(last, info)))
     chance = 1 / classes
-    lost = last["agreement"] < min(0.9, 2.0 * chance)
+    lost = last["agreement"] < chance + 0.25 * (1 - chance)  # of two classes, useful policies go down to 0.8
     # only the raw head can run away, and nothing brings it back
     lost = lost or (deterministic and last["displacement"] > 0.25)
     if last["displacement"] == last["displacement"] and (last["visible_area"] < 0.3 or lost):
@@ -162,7 +162,7 @@ def _discriminator_alarms(last: dict[str, float], info: dict[str, Any]) -> list[
     if score > 2 * math.log(2) - 0.005:
         return [
             DiscriminatorWarning(
-                f"the discriminator is at chance (its loss is {score:.3f}, that of a guess 1.386): its term does nothing. "
+                f"the discriminator is at chance (its loss is {score:.3f}, a guess has 1.386): its term does nothing. "
                 "Raise discriminator_rate, or set adversarial_weight=0."
             )
         ]

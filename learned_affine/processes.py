@@ -97,6 +97,12 @@ class Processes:
         """Whether it is so in every process: all go on or none, or some would wait for the others for ever."""
         return yes if self.count == 1 else self.average(float(yes)) > 1 - 0.5 / self.count
 
+    def least(self, count: int) -> int:
+        """The smallest of the processes' counts."""
+        if self.count == 1:
+            return count
+        return int(self.accelerator.gather(torch.tensor([count], device=self.device)).min())
+
     def equalise(self, module: nn.Module) -> None:
         """Give every process the main one's weights."""
         if self.count == 1:

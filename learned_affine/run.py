@@ -55,8 +55,8 @@ class Run:
         self.epochs = fitter.config.epochs
         self.end = fitter.config.steps
         if self.epochs is not None:
-            length = length_of(self.loader)
-            self.end = fitter.steps = sys.maxsize if length is None else self.epochs * length
+            length = self._length()
+            self.end = fitter.steps = sys.maxsize if length == sys.maxsize else self.epochs * length
 
     def start(self, resume: Path | None, first: tuple[Tensor, Tensor | None]) -> None:
         """Look at the classifier, and measure the target or go back to where a checkpoint was written."""
@@ -142,8 +142,12 @@ class Run:
             yield batch
 
     def _at_epoch_end(self) -> bool:
+        return self.fitter.step_in_epoch >= self._length()
+
+    def _length(self) -> int:
+        """Batches of a pass, in the process that has the fewest; very many where that is not known."""
         length = length_of(self.loader)
-        return length is not None and self.fitter.step_in_epoch >= length
+        return self.fitter.processes.least(sys.maxsize if length is None else length)
 
     def _note(self, values: Step) -> None:
         """Take down a step: sums for the epoch, the bar, the log, the callbacks."""

@@ -13,7 +13,7 @@ def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any])
     """Save the figures that are new since the last block, and return the reST that shows them."""
     held = block_vars["example_globals"].values()
     paths = []
-    for figure in [value for value in held if isinstance(value, Figure) and value not in _seen]:
+    for figure in dict.fromkeys(value for value in held if isinstance(value, Figure) and value not in _seen):
         _seen.add(figure)
         paths.append(next(block_vars["image_path_iterator"]))
         figure.savefig(paths[-1], dpi=120)

@@ -43,9 +43,10 @@ sample = {
 
 # %%
 # The policy was fitted on 32 x 32 photographs; it looks at a small thumbnail, so any size will do. What leaves the
-# image is not removed: ``SanitizeBoundingBoxes`` behind it does that, as behind torchvision's own transforms.
+# image is not removed: ``SanitizeBoundingBoxes`` behind it does that, as behind torchvision's own transforms. What
+# comes in is filled: reflection, the default, would bring in mirrored objects that have no box.
 torch.manual_seed(0)
-augment = LearnedAffineAugment.from_pretrained("CIFAR10_V1", p=1.0)
+augment = LearnedAffineAugment.from_pretrained("CIFAR10_V1", p=1.0, padding_mode="fill", fill=60)
 pipeline = v2.Compose([augment, v2.SanitizeBoundingBoxes(labels_getter=lambda sample: sample["labels"])])
 results = [sample] + [pipeline(sample) for _ in range(3)]
 print(augment.last_parameters)
@@ -66,7 +67,6 @@ for axis, one, title in zip(figure.subplots(1, 4), results, ("before", "after", 
     axis.imshow(drawn(one).permute(1, 2, 0).numpy())
     axis.set_title(title, fontsize=10)
     axis.set_axis_off()
-figure  # noqa: B018  (shown here)
 
 # %%
 # The key points stay on their shapes, and the masks with them: here the share of each mask that the moved key point

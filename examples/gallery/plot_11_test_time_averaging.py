@@ -30,19 +30,21 @@ with torch.no_grad():
     votes = torch.stack([plain] + [classifier(voter(test)).softmax(-1) for _ in range(31)])
 
 # %%
-# Accuracy and negative log likelihood against the number of copies that vote (the first is the untouched image). One
-# classifier, one set of draws: look at the trend, not at the last digit.
+# Accuracy and negative log likelihood against the number of copies that vote (the first is the untouched image), for
+# one classifier and one set of draws.
 counts = [1, 2, 4, 8, 16, 32]
 means = [votes[:count].mean(0) for count in counts]
-accuracy = [float((mean.argmax(-1) == labels).float().mean()) for mean in means]
-nll = [float(F.nll_loss(mean.log(), labels)) for mean in means]
-for count, right, loss in zip(counts, accuracy, nll, strict=True):
-    print(f"{count:3d} copies: accuracy {right:.3f}, negative log likelihood {loss:.3f}")
+right = torch.stack([(mean.argmax(-1) == labels).float() for mean in means])  # (counts, N)
+nll = torch.stack([F.nll_loss(mean.log(), labels, reduction="none") for mean in means])
+for count, accuracy, loss in zip(counts, right.mean(1), nll.mean(1), strict=True):
+    print(f"{count:3d} copies: accuracy {accuracy:.3f}, negative log likelihood {loss:.3f}")
 
 # %%
+# Bars are the standard error that so many test images leave; what lies within them is no difference.
 figure = Figure(figsize=(7.5, 2.8), layout="constrained")
-for axis, values, name in zip(figure.subplots(1, 2), (accuracy, nll), ("accuracy", "NLL, nats"), strict=True):
-    axis.plot(counts, values, "o-", color="#0072B2")
+for axis, values, name in zip(figure.subplots(1, 2), (right, nll), ("accuracy", "NLL, nats"), strict=True):
+    error = values.std(1) / len(labels) ** 0.5
+    axis.errorbar(counts, values.mean(1), error, fmt="o-", color="#0072B2", capsize=3)
     axis.set_xscale("log", base=2)
     axis.set_xticks(counts, [str(count) for count in counts])
     axis.set_xlabel("copies that vote")

@@ -1,0 +1,164 @@
+"""Where the paper's loss leads on real images, where the corrected sign leads, and what each remedy contributes.
+
+    python benchmarks/collapse.py                                    # the embedded images; resumable
+    python benchmarks/collapse.py --data fashion-mnist --root data --size 4000
+    python benchmarks/collapse.py --report                           # docs/collapse.md and its figures from the rows
+
+Stage 1 goes on until the classifier is sure of its training images, as in the paper. Then each arm of ``ARMS`` fits an
+augmenter to the same frozen classifier for as many steps; a row of ``results/collapse.jsonl`` holds what was measured
+each epoch. A row carries a digest of the code that decides its numbers; rows of another digest are run anew.
+"""
+
+import argparse
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "examples"))
+
+import torch  # noqa: E402
+from collapse_report import report  # noqa: E402
+from datasets import Images, load  # noqa: E402
+from rows import append, digest, has  # noqa: E402
+from torch import nn  # noqa: E402
+from tqdm.auto import tqdm  # noqa: E402
+
+from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment  # noqa: E402
+from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier  # noqa: E402
+from learned_affine.diagnostics import FitWarning, output_measures, policy_measures  # noqa: E402
+from learned_affine.localization import RawHead  # noqa: E402
+from learned_affine.losses import cross_entropy_nats, shannon_entropy_bits  # noqa: E402
+
+OUT = HERE / "results" / "collapse.jsonl"
+UNSEEN, SHOWN = 400, 8
+KEPT = ("loss", "val_loss", "discriminator_loss", "val_discriminator_loss", "displacement", "entropy")
+KEPT += ("cross_entropy", "agreement", "visible_area", "dual", "kl")
+FAST = {"learning_rate": 3e-3, "clip": 5.0}  # without it a bounded head hardly moves in so few steps
+
+ARMS: dict[str, FitConfig] = {
+    "printed": FitConfig.paper(),
+    "printed, no discriminator": FitConfig.paper(adversarial_weight=0.0),
+    "adversarial term alone": FitConfig.paper(entropy_weight=0.0),
+    "sign corrected": FitConfig.paper(sign="corrected"),
+    "sign corrected, no discriminator": FitConfig.paper(sign="corrected", adversarial_weight=0.0),
+    "+ bounded head": FitConfig.paper(sign="corrected", head="bounded", **FAST),
+    "+ randomness": FitConfig.paper(sign="corrected", head="bounded", deterministic=False, **FAST),
+    "+ entropy target": FitConfig.entropy_target(kl_weight=0.0),
+    "+ KL floor": FitConfig.entropy_target(),
+    "+ KL floor, no discriminator": FitConfig.entropy_target(adversarial_weight=0.0),
+    "+ KL floor, discriminator shown warped originals": FitConfig.entropy_target(discriminator_sees="prior"),
+    "calibrated, no discriminator": FitConfig(adversarial_weight=0.0),
+    "calibrated (default)": FitConfig(),
+}
+
+
+def main() -> None:
+    """Run what has no row yet, then report."""
+    options = parse()
+    torch.set_num_threads(1)
+    code = digest("collapse.py")
+    key = {name: getattr(options, name) for name in ("data", "size", "width", "stage_1_epochs", "epochs", "seed")}
+    key["code"] = code
+    missing = [] if options.report else [arm for arm in options.arms if not has(options.out, {**key, "arm": arm})]
+    if missing:
+        mine, unseen = images_of(options)
+        classifier, sure = stage_1(options, mine)
+        for arm in tqdm(missing, unit="arm", disable=None):
+            row = run(classifier, mine, unseen, configured(ARMS[arm], options, mine), options)
+            append(options.out, {**key, "arm": arm, **sure, **row})
+    if not options.no_report:
+        report(options.out, code)
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="fashion-mini", help="fashion-mini, fashion-mnist, cifar10 or folder:DIR")
+    parser.add_argument("--root", default="data")
+    parser.add_argument("--size", type=int, default=640, help="training images")
+    parser.add_argument("--width", type=int, default=16, help="of the classifier")
+    parser.add_argument("--stage-1-epochs", type=int, default=100, help="as in the paper")
+    parser.add_argument("--epochs", type=int, default=50, help="of stage 2, as in the paper")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS), metavar="ARM")
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--report", action="store_true", help="only write docs/collapse.md and its figures")
+    parser.add_argument("--no-report", action="store_true", help="only run")
+    return parser.parse_args()
+
+
+def images_of(options: argparse.Namespace) -> tuple[Images, Images]:
+    """Training images, and unseen ones for the targets."""
+    train, _ = load(options.data, options.root, download=False)
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(options.seed))
+    return train.take(order[UNSEEN : UNSEEN + options.size]), train.take(order[:UNSEEN])
+
+
+def stage_1(options: argparse.Namespace, mine: Images) -> tuple[nn.Module, dict[str, float]]:
+    """A classifier that is sure of its training images, and how sure."""
+    torch.manual_seed(options.seed)
+    classifier = SmallConvNet(int(mine.labels.max()) + 1, mine.images.shape[1], options.width)
+    classifier.to(memory_format=torch.channels_last)
+    train_classifier(classifier, mine.loader(64, shuffle=True), epochs=options.stage_1_epochs, seed=options.seed)
+    sure = evaluate_classifier(classifier, mine.loader(500))
+    entropy = shannon_entropy_bits(logits_of_all(classifier, mine.images)).mean()
+    return classifier, {"clean_cross_entropy": sure["cross_entropy"], "clean_entropy": float(entropy)}
+
+
+@torch.no_grad()
+def logits_of_all(classifier: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Logits ``(N, m)``, batch by batch."""
+    return torch.cat([classifier(some) for some in images.split(500)])
+
+
+def configured(config: FitConfig, options: argparse.Namespace, mine: Images) -> FitConfig:
+    """The same number of steps for every arm; the rate's cosine of the others needs them as ``steps``."""
+    if config.objective == "paper":
+        return config.replace(epochs=options.epochs)
+    return config.replace(steps=options.epochs * -(-len(mine) // 64))
+
+
+def run(
+    classifier: nn.Module, mine: Images, unseen: Images, config: FitConfig, options: argparse.Namespace
+) -> dict[str, Any]:
+    """One fit: its history, and what became of all training images at its end."""
+    torch.manual_seed(options.seed)
+    start = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FitWarning)
+        augment = LearnedAffineAugment.fit(
+            classifier,
+            mine.loader(64, shuffle=True),
+            val_loader=unseen.loader(200),
+            config=config,
+            seed=options.seed,
+            progress=False,
+            limits=AffineLimits.modest(),
+            padding_mode="zeros" if mine.images.shape[1] == 1 else "reflection",
+        )
+    seconds, kinds = time.perf_counter() - start, [one.category.__name__ for one in caught]
+    curves = {name: augment.history[name] for name in KEPT}
+    steps = augment.history.info["steps"]
+    return {**final(augment, classifier, mine), "steps": steps, "seconds": seconds, "warned": kinds, "curves": curves}
+
+
+@torch.no_grad()
+def final(augment: LearnedAffineAugment, classifier: nn.Module, mine: Images) -> dict[str, Any]:
+    """Measures over all training images, and the warps of the first few."""
+    torch.manual_seed(0)
+    parameters = augment.sample_parameters(mine.images)
+    clean, warped = (logits_of_all(classifier, x) for x in (mine.images, augment.warp(mine.images, parameters)))
+    found = policy_measures(parameters, *mine.images.shape[-2:]) | output_measures(warped, clean)
+    found["cross_entropy"] = float(cross_entropy_nats(warped, mine.labels).mean())
+    found["target"] = augment.history.info["target"]
+    if isinstance(augment.localization, RawHead):
+        theta = augment.localization(mine.images)
+        found["theta_minus_identity"] = float((theta - torch.eye(2, 3)).abs().mean())
+    return {**found, "shown": parameters[:SHOWN].stacked().tolist()}
+
+
+if __name__ == "__main__":
+    main()

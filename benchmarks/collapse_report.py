@@ -1,0 +1,159 @@
+"""docs/collapse.md's table and figures, from the rows of ``collapse.py`` alone."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from rows import newest_version, read
+from tables import fill
+
+HERE = Path(__file__).parent
+DOCS = HERE.parent / "docs"
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+PAPER = ("printed", "sign corrected", "adversarial term alone", "+ bounded head")
+REMEDIES = ("+ randomness", "+ entropy target", "+ KL floor", "calibrated (default)")
+PANELS = (
+    ("displacement", "mean displacement, share of the side"),
+    ("entropy", "entropy, bits"),
+    ("agreement", "agreement with clean prediction"),
+    ("visible_area", "visible area"),
+    ("discriminator_loss", "discriminator's loss, nats"),
+)
+ARMS = (
+    "printed",
+    "printed, no discriminator",
+    "adversarial term alone",
+    "sign corrected",
+    "sign corrected, no discriminator",
+    "+ bounded head",
+    "+ randomness",
+    "+ entropy target",
+    "+ KL floor",
+    "+ KL floor, no discriminator",
+    "+ KL floor, discriminator shown warped originals",
+    "calibrated, no discriminator",
+    "calibrated (default)",
+)
+Rows = dict[str, dict[str, Any]]
+
+
+def report(path: Path, code: str) -> None:
+    """Fill the page between its markers; draw the figures."""
+    rows, told = newest_version(read(path), code)
+    if not rows:
+        fill(DOCS / "collapse.md", "collapse", "No rows yet.")
+        return
+    last = {name: rows[-1][name] for name in ("data", "size", "width", "stage_1_epochs", "epochs", "seed")}
+    found: Rows = {row["arm"]: row for row in rows if last.items() <= row.items()}
+    arms = {arm: found[arm] for arm in ARMS if arm in found}
+    text = [table(arms), "", sentence(next(iter(arms.values()))), told, ""]
+    text += ["![What each arm does over the epochs](images/collapse_curves.png)", ""]
+    text += ["![Losses of both players, the paper's Figure 2](images/collapse_losses.png)"]
+    if last["data"] == "fashion-mini":
+        text += ["", "![Before and after, the paper's Figure 3](images/collapse_images.png)"]
+    fill(DOCS / "collapse.md", "collapse", "\n".join(text))
+    images = DOCS / "images"
+    draw_curves(arms, images / "collapse_curves.png")
+    draw_losses(arms, images / "collapse_losses.png")
+    if last["data"] == "fashion-mini":
+        draw_images(arms, images / "collapse_images.png")
+
+
+def table(arms: Rows) -> str:
+    """One line an arm: what became of the training images at the end."""
+    lines = [
+        "| arm | displacement | entropy (bits) | agreement | visible area | CE (nats) | D's loss | warned of |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for arm, row in arms.items():
+        score = row["curves"]["discriminator_loss"][-1]
+        told = ", ".join(name.removesuffix("Warning") for name in row["warned"])
+        lines.append(
+            f"| {arm} | {row['displacement']:.2%} | {row['entropy']:.3f} | {row['agreement']:.1%} | "
+            f"{row['visible_area']:.0%} | {row['cross_entropy']:.3f} | {'' if score is None else f'{score:.3f}'} | "
+            f"{told} |"
+        )
+    return "\n".join(lines)
+
+
+def sentence(row: dict[str, Any]) -> str:
+    """What the runs have in common."""
+    return (
+        f"{row['data']}, {row['size']:,} training images, small CNN of width {row['width']} trained for "
+        f"{row['stage_1_epochs']} epochs, after which the training images have a cross entropy of "
+        f"{row['clean_cross_entropy']:.4f} nats and an entropy of {row['clean_entropy']:.4f} bits; "
+        f"{row['epochs']} epochs of stage 2; seed {row['seed']}; 2 CPU cores."
+    )
+
+
+def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def draw_curves(arms: Rows, path: Path) -> None:
+    """What each arm does over the epochs: the paper's readings above, the remedies below."""
+    figure, axes = _figure(2, len(PANELS), 14, 5.4)
+    for line, names in zip(axes, (PAPER, REMEDIES), strict=True):
+        for axis, (key, title) in zip(line, PANELS, strict=True):
+            for name, colour, style in zip(names, (BLUE, ORANGE, GREEN, PURPLE), ("-", "--", ":", "-."), strict=True):
+                values = arms[name]["curves"][key] if name in arms else []
+                points = [(epoch, value) for epoch, value in enumerate(values, 1) if value is not None]
+                if points:
+                    axis.plot(*zip(*points, strict=True), style, color=colour, label=name)
+            axis.set_title(title, fontsize=8)
+            axis.set_xlabel("epoch", fontsize=8)
+            axis.grid(alpha=0.3)
+        if line[0].lines:
+            line[0].legend(fontsize=7)
+    figure.savefig(path, dpi=110)
+
+
+def draw_losses(arms: Rows, path: Path) -> None:
+    """The paper's Figure 2: the losses of both players, on training images and on unseen ones."""
+    names = [name for name in ("printed", "sign corrected", "calibrated (default)") if name in arms]
+    figure, axes = _figure(1, max(len(names), 1), 4 * max(len(names), 1), 3)
+    for axis, name in zip(axes[0], names, strict=False):
+        for key, colour, style, label in (
+            ("loss", BLUE, "-", "augmenter"),
+            ("val_loss", BLUE, ":", "augmenter, unseen"),
+            ("discriminator_loss", ORANGE, "-", "discriminator"),
+            ("val_discriminator_loss", ORANGE, ":", "discriminator, unseen"),
+        ):
+            values = [float("nan") if value is None else value for value in arms[name]["curves"][key]]
+            axis.plot(range(1, len(values) + 1), values, style, color=colour, label=label)
+        axis.set(title=name, xlabel="epoch", ylabel="nats")
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=7)
+    figure.savefig(path, dpi=110)
+
+
+def draw_images(arms: Rows, path: Path) -> None:
+    """The paper's Figure 3: the first training images above, what each arm makes of them below."""
+    sys.path.insert(0, str(HERE.parent / "examples"))
+    import torch
+    from collapse import UNSEEN
+    from datasets import load
+
+    from learned_affine import AffineParameters, LearnedAffineAugment
+
+    names = [name for name in (*PAPER, *REMEDIES) if name in arms]
+    seed = arms[names[0]]["seed"]
+    train, _ = load("fashion-mini", "", download=False)
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
+    shown = len(arms[names[0]]["shown"])
+    images = train.images[order[UNSEEN : UNSEEN + shown]]
+    augment = LearnedAffineAugment(padding_mode="zeros")
+    figure, axes = _figure(len(names) + 1, shown, shown, len(names) + 1.2)
+    rows = {"images": images}
+    for name in names:
+        rows[name] = augment.warp(images, AffineParameters(*torch.tensor(arms[name]["shown"]).unbind(-1)))
+    for line, (name, pictures) in zip(axes, rows.items(), strict=True):
+        for axis, picture in zip(line, pictures, strict=True):
+            axis.imshow(picture[0].numpy(), cmap="gray", vmin=0, vmax=1)
+            axis.set_xticks([])
+            axis.set_yticks([])
+        line[0].set_ylabel(name, fontsize=7, rotation=0, ha="right", va="center")
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,82 @@
+"""docs/invariances.md's table and its figure, from the rows of ``invariances.py`` alone."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from results import STUDENT
+from rows import newest_version, read
+from tables import fill
+
+HERE = Path(__file__).parent
+DOCS = HERE.parent / "docs"
+BLUE = "#0072B2"
+SETTINGS = ("size", "epochs", "width", "steps", "thumbnail", "hidden", "kl_weight", "batch")
+UNITS = {"turn": "degrees", "shift": "share of the side", "size": "log factor"}
+
+
+def report(path: Path, code: str) -> None:
+    """Fill the page between its markers; draw the figure."""
+    rows, told = newest_version(read(path), code)
+    groups: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[(row["task"], *(row[name] for name in SETTINGS))].append(row)
+    picture = "![Fitted ranges over true ones](images/invariances.png)"
+    text = "\n".join([table(groups), "", told, "", picture]) if rows else "No rows yet."
+    fill(DOCS / "invariances.md", "invariances", text)
+    if rows:
+        draw(groups, DOCS / "images" / "invariances.png")
+
+
+def table(groups: dict[tuple, list[dict[str, Any]]]) -> str:
+    """One line a task and setting."""
+    lines = [
+        "| task | images | steps | thumbnail, hidden | seeds | rank corr. | label kept % | shuffled | difference | "
+        "accuracy % none / learned / shuffled | learned minus shuffled |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for rows in groups.values():
+        first = rows[0]
+        accuracy = " / ".join(f"{mean(rows, f'accuracy_{name}'):.1f}" for name in ("none", "learned", "shuffled"))
+        lines.append(
+            f"| {first['task']} | {first['size']:,} | {first['steps']} | {first['thumbnail']}, {first['hidden']} | "
+            f"{len(rows)} | {mean(rows, 'rank_correlation') / 100:.2f} | {mean(rows, 'label_kept'):.1f} | "
+            f"{mean(rows, 'label_kept_shuffled'):.1f} | {difference(rows, 'label_kept', 'label_kept_shuffled')} | "
+            f"{accuracy} | {difference(rows, 'accuracy_learned', 'accuracy_shuffled')} |"
+        )
+    return "\n".join(lines)
+
+
+def mean(rows: list[dict[str, Any]], key: str) -> float:
+    """In percent."""
+    return 100 * sum(row[key] for row in rows) / len(rows)
+
+
+def difference(rows: list[dict[str, Any]], first: str, second: str) -> str:
+    """Mean of the paired differences in points, and the half-width of its 95 % interval."""
+    gaps = [100 * (row[first] - row[second]) for row in rows]
+    centre = sum(gaps) / len(gaps)
+    if len(gaps) == 1:
+        return f"{centre:+.1f}"
+    deviation = (sum((gap - centre) ** 2 for gap in gaps) / (len(gaps) - 1)) ** 0.5
+    half = STUDENT[min(len(gaps) - 1, len(STUDENT)) - 1] * deviation / len(gaps) ** 0.5
+    return f"{centre:+.1f} ± {half:.1f}"
+
+
+def draw(groups: dict[tuple, list[dict[str, Any]]], path: Path) -> None:
+    """Fitted range over true range, a dot an image, for the first seed of each task and setting."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.6 * len(groups), 3.4), layout="constrained", facecolor="white")
+    axes = figure.subplots(1, len(groups), squeeze=False)[0]
+    for axis, rows in zip(axes, groups.values(), strict=True):
+        row = rows[0]
+        fitted, truth = row["shown"]
+        axis.plot(truth, fitted, ".", color=BLUE, markersize=3, alpha=0.6)
+        axis.set_title(
+            f"{row['task']}, {row['steps']} steps: rank correlation {row['rank_correlation']:.2f}", fontsize=8
+        )
+        axis.set_xlabel(f"true range, {UNITS[row['task']]}", fontsize=8)
+        axis.set_ylabel("fitted range, 10 % to 90 %", fontsize=8)
+        axis.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,278 @@
+"""How near the network comes to the best policy there is: the exact optimum of the objective, by brute force.
+
+    python benchmarks/optimum.py                         # resumable; --steps 1600 for a longer fit
+    python benchmarks/optimum.py --report                # docs/optimum.md and its figure from the rows
+
+With the dual variable lam and the discriminator D that a fit ends with, an image's policy q is to minimise
+
+    J(q) = KL(q || pi) + E_q[l],    l(theta) = lam CE(f(T x), y) - w_H H(f(T x)) / log2 m + w_adv softplus(-D(T x))
+
+whose minimum over *all* distributions is q*(theta) = pi(theta) exp(-l(theta)) / Z with J(q*) = -log Z and
+Z = E_pi[exp(-l)] (Donsker and Varadhan), so J(q) - J(q*) = KL(q || q*): the regret. Z is a mean over quasi-random
+points, half of them drawn from the prior and half from the fitted policy, weighted by pi over the mixture of both.
+"""
+
+import argparse
+import copy
+import math
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "examples"))
+
+import torch  # noqa: E402
+from datasets import Images, load  # noqa: E402
+from optimum_report import report  # noqa: E402
+from rows import append, digest, has  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+from torch.distributions import MultivariateNormal, Normal  # noqa: E402
+from torch.quasirandom import SobolEngine  # noqa: E402
+
+from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment, losses  # noqa: E402
+from learned_affine.checkpoint import find_checkpoint  # noqa: E402
+from learned_affine.classifier import SmallConvNet, train_classifier  # noqa: E402
+from learned_affine.diagnostics import FitWarning  # noqa: E402
+from learned_affine.discriminator import Discriminator  # noqa: E402
+from learned_affine.localization import DIMENSIONS, LocalizationNetwork, Policy  # noqa: E402
+
+OUT = HERE / "results" / "optimum.jsonl"
+UNSEEN = 400
+Energy = Callable[[Tensor], Tensor]  # points before the tanh, (B, 6), to l of each image, (B,)
+
+
+@dataclass
+class Problem:
+    """The objective of a fit as it stands at its end, for some images."""
+
+    augment: LearnedAffineAugment
+    classifier: nn.Module
+    discriminator: nn.Module | None
+    config: FitConfig
+    dual: float
+    images: Tensor
+    labels: Tensor
+
+    def energy(self, points: Tensor) -> Tensor:
+        """The loss terms ``l`` of one point before the tanh an image: ``(B, 6)`` to ``(B,)``."""
+        warped = self.augment.warp(self.images, self.augment.limits.parameters(torch.tanh(points)))
+        logits = self.classifier(warped)
+        loss = self.dual * losses.cross_entropy_nats(logits, self.labels)
+        loss = loss - self.config.entropy_weight * losses.relative_entropy(logits)
+        if self.discriminator is None:
+            return loss
+        return loss + self.config.adversarial_weight * losses.adversarial_nats(self.discriminator(warped))
+
+    def some(self, count: int) -> "Problem":
+        """The same for the first images only."""
+        return Problem(
+            self.augment,
+            self.classifier,
+            self.discriminator,
+            self.config,
+            self.dual,
+            self.images[:count],
+            self.labels[:count],
+        )
+
+
+def quasi_normal(count: int, seed: int = 0) -> Tensor:
+    """Quasi-random standard normal points, ``(count, 6)``."""
+    uniform = SobolEngine(DIMENSIONS, scramble=True, seed=seed).draw(count)
+    return Normal(0.0, 1.0).icdf(uniform.clamp(1e-6, 1 - 1e-6))
+
+
+def spread(policy: Policy, noise: Tensor) -> Tensor:
+    """The points before the tanh that ``(K, 6)`` noise leads to for each of B images, ``(K, B, 6)``."""
+    return policy.mean + torch.einsum("bij,kj->kbi", policy.scale_tril, noise)
+
+
+def energies(energy: Energy, points: Tensor) -> Tensor:
+    """``l`` at ``(K, B, 6)`` points: ``(K, B)``."""
+    return torch.stack([energy(one) for one in points])
+
+
+def optimum(energy: Energy, policy: Policy, prior_width: float, count: int) -> dict[str, Tensor]:
+    """J of the prior, of the policy and of the exact optimum, for each image.
+
+    Args:
+        energy: ``l`` as a function of the points before the tanh.
+        policy: the fitted one, of B images.
+        prior_width: standard deviation of the prior before the tanh.
+        count: points; half from the prior, half from the policy.
+
+    Returns:
+        ``(B,)`` tensors in nats: ``prior``, ``network``, ``best``, ``best_from_prior`` (by the prior's points alone),
+        and ``kl_of_best``, the divergence of the optimum from the prior.
+    """
+    half = count // 2
+    batch = len(policy.mean)
+    from_prior = (prior_width * quasi_normal(half))[:, None].expand(half, batch, DIMENSIONS)
+    points = torch.cat([from_prior, spread(policy, quasi_normal(half, seed=1))])
+    found = energies(energy, points)  # (K, B)
+    log_prior = Normal(0.0, prior_width).log_prob(points).sum(-1)
+    log_policy = MultivariateNormal(policy.mean, scale_tril=policy.scale_tril, validate_args=False).log_prob(points)
+    log_mixture = torch.logaddexp(log_prior, log_policy) - math.log(2)
+    log_weights = log_prior - log_mixture - found
+    log_z = log_weights.logsumexp(0) - math.log(len(points))
+    expected = (log_weights.softmax(0) * found).sum(0)
+    return {
+        "prior": found[:half].mean(0),
+        "network": objective(found[half:], policy, prior_width),
+        "best": -log_z,
+        "best_from_prior": math.log(half) - (-found[:half]).logsumexp(0),
+        "kl_of_best": -log_z - expected,
+    }
+
+
+def objective(found: Tensor, policy: Policy, prior_width: float) -> Tensor:
+    """J of a policy from ``l`` at its own points ``(K, B)``: ``(B,)``."""
+    return losses.gaussian_kl_nats(policy.mean, policy.scale_tril, prior_width) + found.mean(0)
+
+
+def best_gaussian(energy: Energy, start: Policy, prior_width: float, steps: int, draws: int = 8) -> Policy:
+    """For each image its own best Gaussian before the tanh, by gradient descent on J from ``start``."""
+    mean, lower = start.mean.detach().clone(), start.scale_tril.detach().tril(-1).clone()
+    log_width = start.scale_tril.detach().diagonal(dim1=-2, dim2=-1).log()
+    variables = [one.requires_grad_() for one in (mean, lower, log_width)]
+    optimizer = torch.optim.Adam(variables, 0.03)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    torch.manual_seed(0)
+    for _ in range(steps):
+        policy = Policy(mean, lower.tril(-1) + torch.diag_embed(log_width.exp()))
+        noise = torch.randn(draws // 2, DIMENSIONS)
+        found = energies(energy, spread(policy, torch.cat([noise, -noise])))
+        optimizer.zero_grad()
+        objective(found, policy, prior_width).sum().backward()  # images do not share parameters
+        optimizer.step()
+        schedule.step()
+    return Policy(mean.detach(), (lower.tril(-1) + torch.diag_embed(log_width.exp())).detach())
+
+
+def main() -> None:
+    """Run what has no row yet, then report."""
+    options = parse()
+    torch.set_num_threads(1)
+    code = digest("optimum.py")
+    names = ("data", "size", "width", "limits", "images", "points", "gaussian_images", "steps")
+    for seed in () if options.report else options.seeds:
+        key = {name: getattr(options, name) for name in names} | {"seed": seed, "code": code}
+        if not has(options.out, key):
+            append(options.out, {**key, **run(options, seed)})
+    if not options.no_report:
+        report(options.out, code)
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="fashion-mini", help="fashion-mini, fashion-mnist, cifar10 or folder:DIR")
+    parser.add_argument("--root", default="data")
+    parser.add_argument("--size", type=int, default=1000, help="training images")
+    parser.add_argument("--width", type=int, default=16, help="of the classifier")
+    parser.add_argument("--limits", choices=("modest", "wide"), default="modest")
+    parser.add_argument("--images", type=int, default=200, help="whose optimum is computed")
+    parser.add_argument("--points", type=int, default=512, help="an image")
+    parser.add_argument("--gaussian-images", type=int, default=48, help="whose own best Gaussian is searched, too")
+    parser.add_argument("--steps", type=int, default=FitConfig().steps, help="of the fit")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--report", action="store_true", help="only write docs/optimum.md and its figure")
+    parser.add_argument("--no-report", action="store_true", help="only run")
+    return parser.parse_args()
+
+
+def run(options: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """Stage 1, the fit with stops on the way, and the optimum."""
+    train, _ = load(options.data, options.root, download=False)
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
+    unseen, mine = train.take(order[:UNSEEN]), train.take(order[UNSEEN : UNSEEN + options.size])
+    torch.manual_seed(seed)
+    classifier = SmallConvNet(int(mine.labels.max()) + 1, mine.images.shape[1], options.width)
+    classifier.to(memory_format=torch.channels_last)
+    train_classifier(classifier, mine.loader(64, shuffle=True), epochs=40, seed=seed, progress=False)
+    classifier.requires_grad_(False)
+    start = time.perf_counter()
+    problem, networks = fitted(classifier, mine, unseen, options, seed)
+    fit_seconds = time.perf_counter() - start
+    return {"fit_seconds": fit_seconds, **judge(problem, networks, options)}
+
+
+def fitted(
+    classifier: nn.Module, mine: Images, unseen: Images, options: argparse.Namespace, seed: int
+) -> tuple[Problem, dict[int, LocalizationNetwork]]:
+    """The default fit, the networks on its way by their step, and the objective as it stands at the end."""
+    config = FitConfig(steps=options.steps)
+    limits = AffineLimits.wide() if options.limits == "wide" else AffineLimits.modest()
+    padding = "zeros" if mine.images.shape[1] == 1 else "reflection"
+    torch.manual_seed(seed)
+    network = LocalizationNetwork(mine.images.shape[1])
+    augment = LearnedAffineAugment(limits, localization=network, padding_mode=padding)
+    networks = {0: copy.deepcopy(network)}
+    loader = mine.loader(64, shuffle=True)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)  # of a fit that is stopped on its way
+        for part in (16, 8, 4, 2, 1):
+            stop = options.steps // part
+            augment.fit(
+                classifier,
+                loader,
+                val_loader=unseen.loader(200),
+                config=config,
+                seed=seed,
+                max_steps=stop,
+                checkpoint=folder,
+                resume=True,
+                progress=False,
+            )
+            networks[stop] = copy.deepcopy(augment.localization)
+        state = torch.load(find_checkpoint(True, folder), weights_only=True)["fitter"]
+    discriminator = None
+    if config.adversarial_weight > 0:
+        discriminator = Discriminator(mine.images.shape[1])
+        discriminator.load_state_dict(state["discriminator"])
+        discriminator.requires_grad_(False)
+    some = mine.take(torch.arange(options.images))
+    dual = math.exp(state["log_dual"])
+    return Problem(augment, classifier, discriminator, config, dual, some.images, some.labels), networks
+
+
+def judge(problem: Problem, networks: dict[int, LocalizationNetwork], options: argparse.Namespace) -> dict[str, Any]:
+    """Regret of the network, on its way and at its end, and what of it the Gaussian family is to blame for."""
+    width, images = problem.config.prior_width, problem.images
+    with torch.no_grad():
+        last = networks[options.steps](images)
+        found = optimum(problem.energy, last, width, options.points)
+        noise, way = quasi_normal(32, seed=2), {}
+        for step, network in networks.items():
+            policy = network(images)
+            values = objective(energies(problem.energy, spread(policy, noise)), policy, width)
+            way[step] = float((values - found["best"]).mean())
+    few = options.gaussian_images
+    start = Policy(last.mean[:few], last.scale_tril[:few])
+    gaussian = best_gaussian(problem.some(few).energy, start, width, steps=100)
+    with torch.no_grad():
+        noise = quasi_normal(options.points // 2, seed=1)
+        values = objective(energies(problem.some(few).energy, spread(gaussian, noise)), gaussian, width)
+    gap = found["prior"] - found["best"]
+    return {
+        "dual": problem.dual,
+        "target": problem.augment.history.info["target"],
+        **{name: float(value.mean()) for name, value in found.items()},
+        "gap": float(gap.mean()),
+        "regret": float((found["network"] - found["best"]).mean()),
+        "regret_by_step": {str(step): value for step, value in way.items()},
+        "few_gap": float(gap[:few].mean()),
+        "few_regret": float((found["network"] - found["best"])[:few].mean()),
+        "few_regret_of_gaussian": float((values - found["best"][:few]).mean()),
+    }
+
+
+if __name__ == "__main__":
+    main()

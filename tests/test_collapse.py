@@ -1,0 +1,45 @@
+"""``benchmarks/collapse.py`` at a reduced size: it resumes, and its report stands on the rows alone."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import collapse
+import collapse_report
+
+SMALL = "--size 64 --width 4 --stage-1-epochs 1 --epochs 2 --no-report --out"
+
+
+def test_the_report_knows_every_arm() -> None:
+    assert tuple(collapse.ARMS) == collapse_report.ARMS
+
+
+def test_two_arms_make_two_rows_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "rows.jsonl"
+    threads = torch.get_num_threads()
+    for arms in (["printed"], ["printed", "calibrated (default)"]):
+        monkeypatch.setattr(sys, "argv", ["collapse.py", *SMALL.split(), str(out), "--arms", *arms])
+        collapse.main()
+    torch.set_num_threads(threads)
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["arm"] for row in rows] == ["printed", "calibrated (default)"]
+    for row in rows:
+        assert len(row["curves"]["displacement"]) == 2
+        assert row["steps"] == 2
+        assert 0 <= row["agreement"] <= 1
+    assert rows[0]["theta_minus_identity"] < 0.01  # two steps of 1e-4 from the identity
+
+    page = tmp_path / "collapse.md"
+    page.write_text("by hand\n<!-- collapse -->\nold\n<!-- /collapse -->\nby hand too\n")
+    (tmp_path / "images").mkdir()
+    monkeypatch.setattr(collapse_report, "DOCS", tmp_path)
+    collapse_report.report(out, rows[0]["code"])
+    text = page.read_text()
+    assert text.startswith("by hand\n") and text.endswith("by hand too\n")
+    assert "| printed | " in text and "old" not in text
+    assert len(list((tmp_path / "images").glob("*.png"))) == 3
