@@ -6,7 +6,7 @@
 One row of ``results/transfer.jsonl`` a run: 300 training images of a seed's own, 60 epochs, accuracy of the last one on
 2,000 test images. A run that has a row is not run again, so an interrupted benchmark goes on where it stopped; a row
 carries a digest of the policy, so that another policy is run anew. None of the classifiers is one that a policy was
-fitted to: "home" has that architecture, trained on other images from other weights.
+fitted to: "home" has that architecture, trained anew on fewer images (some of which the fit may have seen).
 """
 
 import argparse
@@ -89,7 +89,7 @@ def on_bytes(augment: Augment) -> Augment:
 
 
 SETTINGS = {
-    "home": Setting("same architecture, other images"),
+    "home": Setting("same architecture, trained anew"),
     "resnet": Setting("small ResNet", classifier=small_resnet),
     "shrunk": Setting("images of three quarters of the side", prepare=shrunk),
     "channels": Setting("grey as RGB, RGB as grey", prepare=other_channels),
