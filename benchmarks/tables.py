@@ -64,8 +64,8 @@ def table(rows: list[dict], preset: str = "default") -> str:
 def collapse(rows: list[dict]) -> str:
     """Where the paper's loss led, run by run."""
     lines = [
-        "| loss | data | images | mean displacement | clean % after stage 3 | of none |",
-        "|---|---|---|---|---|---|",
+        "| loss | data | images | epochs of stage 1 | mean displacement | clean % after stage 3 | of none |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         options = row["options"]
@@ -73,7 +73,8 @@ def collapse(rows: list[dict]) -> str:
             count = (options["train_size"] or 2000) - options["val_size"]
             clean = [f"{100 * row['accuracy'][arm]['clean']:.1f}" for arm in ("learned affine", "no augmentation")]
             moved = f"{row['displacement']:.2%}"
-            lines.append(f"| {options['preset']} | {options['data']} | {count} | {moved} | {clean[0]} | {clean[1]} |")
+            told = [options["preset"], options["data"], count, options["epochs"], moved, *clean]
+            lines.append(f"| {' | '.join(map(str, told))} |")
     return "\n".join([*lines, "", "Seed 0, one run a row, 50 epochs of stage 2 as in the paper."])
 
 
