@@ -1,13 +1,10 @@
 """A fit that is cut off goes on as if nothing had happened."""
 
+import multiprocessing
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
-import textwrap
-import time
 import warnings
 
 import pytest
@@ -116,60 +113,58 @@ def test_a_folder_removed_under_way_is_made_again(tmp_path):
     assert read_checkpoint(folder / NAME, {})["fitter"]["step"] == 9
 
 
-SCRIPT = """
-    import os, sys, warnings
-    import torch
-    from learned_affine import FitConfig, LearnedAffineAugment
-    from tests.subjects import Halves, blobs
-    warnings.simplefilter("ignore")
+INTERVAL = 4  # steps of an epoch, after each of which a checkpoint is written
+SERVER = multiprocessing.get_context("forkserver")  # imports torch once for all the processes that are killed
+
+
+def fit_in_steps(folder, steps):
+    """A fit that goes on from ``folder`` and tells a file of each step, in one thread."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     images, labels = blobs(64)
     data = [(images[i : i + 16], labels[i : i + 16]) for i in range(0, 64, 16)]
-    print("ready", flush=True)
-    augment = LearnedAffineAugment.fit(
-        Halves(), data, val_loader=data, config=FitConfig(target=0.3, steps=100_000), checkpoint=sys.argv[1],
-        resume=True, progress=False, max_steps=int(sys.argv[2]),
-        callbacks=lambda values: os.write(1, b"%d\\n" % values["step"]),
-    )
-    torch.save(augment.localization.state_dict(), sys.argv[1] + ".pt")
-"""
-INTERVAL = 4  # steps of an epoch, after each of which a checkpoint is written
-
-
-def start(folder, steps):
-    """A fit in a process of its own, which tells of each step."""
-    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(folder), str(steps)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=os.path.dirname(os.path.dirname(__file__)))
-    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-    return process
+    with open(f"{folder}.steps", "ab", buffering=0) as told, warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        augment = LearnedAffineAugment.fit(
+            Halves(),
+            data,
+            val_loader=data,
+            config=FitConfig(target=0.3, steps=100_000),
+            checkpoint=folder,
+            resume=True,
+            progress=False,
+            max_steps=steps,
+            callbacks=lambda values: told.write(b"%d\n" % values["step"]),
+        )
+    torch.set_num_threads(threads)
+    return augment.localization.state_dict()
 
 
 def kill_at_random(folder, times):
     """Kill a fit ``times`` times at random instants; how many steps it had taken at each, and how many were kept."""
     instants, taken, kept = random.Random(0), [], []
     for _ in range(times):
-        process = start(folder, 100_000)
+        process = SERVER.Process(target=fit_in_steps, args=(folder, 100_000))
+        process.start()
         while not (folder / NAME).exists():
-            assert process.poll() is None
-        time.sleep(instants.uniform(0.1, 0.8))  # the instant is what is tested
-        process.send_signal(signal.SIGKILL)
-        told = process.communicate()[0].split(b"\n")[:-1]  # what comes after the last line end may be half a number
+            assert process.is_alive()
+        process.join(instants.uniform(0.1, 0.8))  # the instant is what is tested
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
         kept.append(read_checkpoint(folder / NAME, {})["fitter"]["step"])
-        taken.append(int(told[-1]) if told else kept[-1])
+        taken.append(int(folder.with_name(f"{folder.name}.steps").read_bytes().split(b"\n")[-2]))
     return taken, kept
 
 
 def check_kills(folder, times):
     """Nothing is corrupted, no more than one interval lost, and the end is that of a fit that was never killed."""
+    SERVER.set_forkserver_preload([__name__])
     taken, kept = kill_at_random(folder, times)
     assert kept == sorted(kept) and kept[-1] > 0
     assert all(0 <= done - saved + 1 <= INTERVAL + 1 for done, saved in zip(taken, kept, strict=True))
-    for place in (folder, folder.with_name("whole")):
-        process = start(place, kept[-1] + 3)
-        process.communicate()
-        assert process.returncode == 0
-    ends = [torch.load(f"{place}.pt", weights_only=True) for place in (folder, folder.with_name("whole"))]
-    assert all(torch.equal(value, ends[1][key]) for key, value in ends[0].items())
+    parts, whole = (fit_in_steps(place, kept[-1] + 3) for place in (folder, folder.with_name("whole")))
+    assert all(torch.equal(value, whole[key]) for key, value in parts.items())
 
 
 def test_kills_corrupt_nothing(tmp_path):
