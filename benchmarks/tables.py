@@ -32,7 +32,8 @@ def read() -> list[dict]:
 def add(path: Path) -> None:
     """Add a run, or put it in the place of an earlier one with the same options."""
     row = json.loads(path.read_text())
-    row["options"].pop("out")
+    for name in ("out", "root"):  # where a machine keeps things
+        row["options"].pop(name)
     rows = {key(old): old for old in read()} | {key(row): row}
     ROWS.write_text("".join(json.dumps(one) + "\n" for one in rows.values()))
 
