@@ -53,7 +53,9 @@ def targets(steps: Rows) -> str:
             )
     most = max(row["most_memory"] for row in steps)
     worst = max(steps, key=lambda row: row["memory_ratio"])
-    told = f"{worst['memory_ratio']:.2f}, the largest of {len(steps)} ({worst['classifier']}; single rows up to {most:.2f})"
+    told = (
+        f"{worst['memory_ratio']:.2f} ({worst['classifier']}, the largest of {len(steps)}; single rows to {most:.2f})"
+    )
     lines.append(f"| peak memory: at most {LIMIT} times plain training | {told} | {met(worst['memory_ratio'])} |")
     return "\n".join(lines)
 
