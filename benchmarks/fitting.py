@@ -2,7 +2,7 @@
 
     python benchmarks/fitting.py step                        # time of a step and peak memory, three classifiers
     python benchmarks/fitting.py data --data folder:DIR      # whole fits on 1,000 to 50,000 images
-    python benchmarks/fitting.py report                      # the tables of results/fitting.jsonl
+    python benchmarks/fitting.py report                      # docs/fitting_cost.md from results/fitting.jsonl
 
 A *plain step* is forward, cross entropy, backward and AdamW of the classifier in training mode. A *fitting step* is
 all that ``fit`` does with a batch, the discriminator included: it is timed from outside, by the loader, between two
@@ -26,6 +26,8 @@ sys.path.insert(0, str(HERE.parent / "examples"))
 
 import torch  # noqa: E402
 from datasets import load  # noqa: E402
+from fitting_report import PAGE, page  # noqa: E402
+from rows import read  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 from torchvision import models  # noqa: E402
@@ -50,7 +52,7 @@ def main() -> None:
         for row in data_rows(options):
             write(options, row)
     else:
-        print(report([json.loads(line) for line in options.out.read_text().splitlines()]))
+        PAGE.write_text(page(read(options.out)))
 
 
 def parse() -> argparse.Namespace:
@@ -236,28 +238,6 @@ def data_rows(options: argparse.Namespace) -> Iterator[dict]:
             "target": info["target"],
             **{key: last[key] for key in ("cross_entropy", "displacement", "kl", "agreement")},
         }
-
-
-def report(rows: list[dict]) -> str:
-    """Tables of the newest row of each kind."""
-    newest = {(row["what"], row["classifier"], row.get("images"), row["device"]): row for row in rows}
-    lines = [
-        "| classifier | side | batch | fitting step, ms | plain step, ms | ratio | peak fit, MB | plain, MB | ratio |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in (row for key, row in newest.items() if key[0] == "step"):
-        lines.append(
-            f"| {row['classifier']} | {row['side']} | {row['batch']} | {row['fitting_ms']:.1f} | "
-            f"{row['training_ms']:.1f} | {row['time_ratio']:.2f} | {row['fit_peak_mb']:.0f} | "
-            f"{row['train_peak_mb']:.0f} | {row['memory_ratio']:.2f} |"
-        )
-    lines += ["", "| images | steps | whole fit, s | an epoch of training, s | of 30 epochs |", "|---|---|---|---|---|"]
-    for row in (row for key, row in newest.items() if key[0] == "data"):
-        lines.append(
-            f"| {row['images']:,} | {row['fit_steps']} | {row['fit_seconds']:.1f} | {row['epoch_seconds']:.2f} | "
-            f"{row['share_of_30_epochs']:.1%} |"
-        )
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,9 @@ class Processes:
                 from accelerate import Accelerator
             except ImportError as error:
                 raise ImportError("several processes need accelerate: pip install learned_affine[train]") from error
-            accelerator = Accelerator(cpu=device is not None and torch.device(device).type == "cpu")
+            # without cpu=True accelerate takes each process without a GPU for one that is alone
+            on_cpu = not torch.cuda.is_available() if device is None else torch.device(device).type == "cpu"
+            accelerator = Accelerator(cpu=on_cpu)
         self.accelerator = accelerator
         self.device = torch.device(device) if accelerator is None and device is not None else None
         self.rank: int = 0 if accelerator is None else accelerator.process_index

@@ -41,7 +41,7 @@ def test_two_processes_stay_equal_and_agree_with_one(tmp_path):
     torch.testing.assert_close(main["loss"]["whole"], alone["loss"]["whole"], atol=1e-3, rtol=1e-3)
     for key, value in main["weights"]["parts"].items():
         assert torch.equal(value, main["weights"]["unbroken"][key])  # N + N = 2 N
-    assert main["steps"] == [12, 12, 12, 12]
+    assert main["steps"] == [12, 12, 12, 12] and main["processes"] == [2, 2, 2, 2]
     assert (main["told"], other["told"]) == (12, 0) and (main["warnings"], other["warnings"]) == (1, 0)
     assert len(list((tmp_path / "two" / "log").glob("events*"))) == 1
     assert (tmp_path / "two" / "fit.pt").exists()

@@ -18,7 +18,8 @@ CONFIG = FitConfig(target=0.4, steps=12)
 def fit(loader, **options):
     """A fit, and the steps that the callback was told of."""
     told = []
-    options = {"config": CONFIG, "device": "cpu", "callbacks": told.append, **options}
+    device = "cpu" if torch.cuda.is_available() else None  # without a GPU nobody names the CPU
+    options = {"config": CONFIG, "device": device, "callbacks": told.append, **options}
     return LearnedAffineAugment.fit(Halves(4.0), loader, **options), len(told)
 
 
@@ -46,6 +47,7 @@ def main() -> None:
         "weights": {name: one.localization.state_dict() for name, one in fits.items()},
         "loss": {name: torch.tensor(one.history["loss"]) for name, one in fits.items()},
         "steps": [one.history.info["steps"] for one in fits.values()],
+        "processes": [one.history.info["processes"] for one in fits.values()],
         "told": told,
         "warnings": len(found),
     }

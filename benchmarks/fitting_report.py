@@ -1,0 +1,127 @@
+"""docs/fitting_cost.md, from the rows of ``fitting.py`` alone."""
+
+import math
+import statistics
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from learned_affine import FitConfig
+
+PAGE = Path(__file__).parent.parent / "docs" / "fitting_cost.md"
+LIMIT = 1.5  # times plain training, in time of a step and in memory
+IMAGES, EPOCHS = 50_000, 30  # of the training that a whole fit is held against
+Rows = list[dict[str, Any]]
+
+
+def page(rows: Rows) -> str:
+    """The whole page."""
+    steps, data = medians(rows), [row for row in rows if row["what"] == "data"]
+    if not steps:
+        return "# What a fit costs\n\nNo rows yet.\n"
+    parts = [INTRODUCTION, targets(steps), "## A step, and memory", step_table(steps), STEP_NOTE]
+    parts += ["## Against 30 epochs of training", share_table(steps), SHARE_NOTE]
+    if data:
+        parts += ["## As the data grow", data_table(data), DATA_NOTE]
+    return "\n\n".join(parts) + "\n"
+
+
+def medians(rows: Rows) -> Rows:
+    """One row for each classifier on each device: the median of what its rows measured, and how far apart they lie."""
+    groups = defaultdict(list)
+    for row in rows:
+        if row["what"] == "step":
+            groups[row["classifier"], row["side"], row["batch"], row["device"], row["threads"]].append(row)
+    found = []
+    for group in groups.values():
+        numbers = [key for key, value in group[0].items() if isinstance(value, float)]
+        middle = {key: statistics.median(row[key] for row in group) for key in numbers}
+        ratios = [row["time_ratio"] for row in group]
+        ends = {"lowest": min(ratios), "highest": max(ratios), "most_memory": max(row["memory_ratio"] for row in group)}
+        found.append({**group[0], **middle, **ends, "rows": len(group)})
+    return found
+
+
+def targets(steps: Rows) -> str:
+    """What was to be reached, and whether it was."""
+    lines = ["| target | measured | met |", "|---|---|---|"]
+    for row in steps:
+        if row["classifier"] == "resnet18":
+            told = f"{row['time_ratio']:.2f}"
+            lines.append(
+                f"| a step of ResNet-18 at 32 px: at most {LIMIT} plain steps | {told} | {met(row['time_ratio'])} |"
+            )
+    most = max(row["most_memory"] for row in steps)
+    worst = max(steps, key=lambda row: row["memory_ratio"])
+    told = (
+        f"{worst['memory_ratio']:.2f} ({worst['classifier']}, the largest of {len(steps)}; single rows to {most:.2f})"
+    )
+    lines.append(f"| peak memory: at most {LIMIT} times plain training | {told} | {met(worst['memory_ratio'])} |")
+    return "\n".join(lines)
+
+
+def met(ratio: float) -> str:
+    """In a word."""
+    return "yes" if ratio <= LIMIT else "no"
+
+
+def step_table(steps: Rows) -> str:
+    """Time and memory of a step of each kind."""
+    lines = [
+        "| classifier | side | batch | rows | fitting step, ms | plain step, ms | ratio | of single rows |"
+        " peak fit, MB | plain, MB | ratio |",
+        "|" + "---|" * 11,
+    ]
+    for row in steps:
+        spread = f"{row['lowest']:.2f} to {row['highest']:.2f}" if row["rows"] > 1 else ""
+        lines.append(
+            f"| {row['classifier']} | {row['side']} | {row['batch']} | {row['rows']} | {row['fitting_ms']:.0f} | "
+            f"{row['training_ms']:.0f} | {row['time_ratio']:.2f} | {spread} | {row['fit_peak_mb']:.0f} | "
+            f"{row['train_peak_mb']:.0f} | {row['memory_ratio']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def share_table(steps: Rows) -> str:
+    """A whole fit against the training that it is for, computed from the step ratio."""
+    fitting = FitConfig().steps
+    lines = ["| classifier | steps of a fit | steps of training | cost of the fit, of training |", "|---|---|---|---|"]
+    for row in steps:
+        training = EPOCHS * math.ceil(IMAGES / row["batch"])
+        share = fitting * row["time_ratio"] / training
+        lines.append(f"| {row['classifier']} | {fitting} | {training:,} | {share:.2%} |")
+    return "\n".join(lines)
+
+
+def data_table(data: Rows) -> str:
+    """Whole fits, timed."""
+    lines = [
+        "| images | steps | whole fit, s | an epoch of training, s | fit, of 30 epochs | cross entropy | target |"
+        " displacement |",
+        "|" + "---|" * 8,
+    ]
+    for row in sorted({row["images"]: row for row in data}.values(), key=lambda row: row["images"]):
+        lines.append(
+            f"| {row['images']:,} | {row['fit_steps']} | {row['fit_seconds']:.0f} | {row['epoch_seconds']:.1f} | "
+            f"{row['share_of_30_epochs']:.1%} | {row['cross_entropy']:.2f} | {row['target']:.2f} | "
+            f"{row['displacement']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+INTRODUCTION = """# What a fit costs
+
+Made by `python benchmarks/fitting.py report` from the rows in `benchmarks/results/fitting.jsonl`, measured on 2
+CPU cores that other work shared, one thread. GPUs were not at hand."""
+STEP_NOTE = """A plain step is forward, cross entropy, backward and AdamW of the classifier; a fitting step is all that
+`fit` does with a batch, the discriminator included. Both take turns in one run and medians are compared, so the ratio
+stands while the milliseconds depend on what else ran. Memory is what each adds to a fresh process at its peak. Where
+there are several rows, each number is the median over them. The smaller the classifier, the more the localization
+network and the discriminator weigh beside it."""
+SHARE_NOTE = f"""Computed, not timed: steps times the ratio above, for {IMAGES:,} images and {EPOCHS} epochs of plain
+training at the same batch size. Reading images and measuring the target are left out of both."""
+DATA_NOTE = """Timed as whole, the target's measurement on 2,000 unseen images and the loader included; the classifier
+is the small one, after as many epochs as make about 10,000 images (one of 50,000). The steps do not grow with the data,
+so neither does the time; what training costs does. Fit and training were timed one after the other, so seconds and
+shares hold whatever else the machine did meanwhile. Cross entropy and displacement are means over the last epoch: where
+an epoch is longer than the fit, over all of it, the narrow start and the way to the target included."""
