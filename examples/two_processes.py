@@ -1,11 +1,11 @@
 """Fit in several processes, on as many GPUs or machines as torchrun is told of.
 
     torchrun --standalone --nproc_per_node 2 examples/two_processes.py            # two processes, GPUs if there are
-    python examples/two_processes.py --batch 64                                   # one process, the same result up to rounding, which grows with the steps
+    python examples/two_processes.py --batch 64                                   # one process, the same result
 
 Nothing changes in the script: ``fit`` sees that torchrun started it, and accelerate does the rest. Each process takes
 every second batch; gradients, measures and the dual variable are averaged. ``--batch`` is of one process, so two
-processes at 32 do what one does at 64. Needs the extra ``train``.
+processes at 32 do what one does at 64, up to rounding, which grows with the steps. Needs the extra ``train``.
 """
 
 import argparse
