@@ -29,6 +29,7 @@ import torch  # noqa: E402
 from arms import ARMS, Affine, Setting, uniform_points  # noqa: E402
 from datasets import Images, load  # noqa: E402
 from results import DOCS, ROWS, write_results  # noqa: E402
+from rows import has  # noqa: E402
 from three_stages import build  # noqa: E402
 from torch import nn  # noqa: E402
 from torchvision.transforms.v2 import functional as V  # noqa: E402
@@ -89,7 +90,7 @@ def main() -> None:
     bar = tqdm(total=len(todo) * len(names), unit="run", disable=None)
     for seed, size in todo:
         key = {**base, "size": size, "seed": seed, "code": code}
-        missing = [name for name in names if not has_row(options.out, {**key, "arm": name})]
+        missing = [name for name in names if not has(options.out, {**key, "arm": name})]
         bar.update(len(names) - len(missing))
         if missing:
             run_seed(options, key, missing, train, test, bar)
@@ -116,12 +117,6 @@ def parse() -> argparse.Namespace:
     if options.full:
         options.model, options.sizes, options.epochs = "resnet18", [49_600], 100
     return options
-
-
-def has_row(path: Path, key: dict) -> bool:
-    """Whether a run of that key is there."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return any(key.items() <= json.loads(line).items() for line in lines)
 
 
 def turned(images: Images) -> Images:

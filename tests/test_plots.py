@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -177,7 +178,11 @@ def test_bad_labels_and_draws_are_refused():
         plots.plot_fan(vivid(), IMAGES, draws=0)
 
 
-def test_pixels_that_are_not_finite_are_drawn_black():
+def test_nan_is_drawn_black_and_infinity_white():
     images = IMAGES.clone()
     images[0, 0, 0, 0], images[1, 0, 3, 3] = float("nan"), float("inf")
-    plots.plot_before_after(vivid(), images).canvas.draw()
+    figure = plots.plot_before_after(vivid(), images)
+    figure.canvas.draw()
+    shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    assert all(np.isfinite(picture).all() for picture in shown)
+    assert (shown[0][0, 0] == 0).all() and (shown[1][3, 3] == 1).all()
