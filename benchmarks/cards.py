@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from results import paired, spread
+from rows import read
 from tables import fill
 from transfer import BASE, EPOCHS, HOMES, ROWS, SETTINGS, TEST, TRAIN, digest
 
@@ -44,8 +45,7 @@ def main() -> None:
 
 def rows(path: Path = ROWS) -> list[dict]:
     """Committed rows, those of other policies than the shipped ones left out."""
-    found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    return [row for row in found if "policy" not in row or row["digest"] == digest(row["policy"])]
+    return [row for row in read(path) if "policy" not in row or row["digest"] == digest(row["policy"])]
 
 
 def picture(member: LearnedAffineAugment_Weights) -> Path:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from results import STUDENT
+from results import interval
 from rows import newest_version, read
 from tables import fill
 
@@ -54,13 +54,7 @@ def mean(rows: list[dict[str, Any]], key: str) -> float:
 
 def difference(rows: list[dict[str, Any]], first: str, second: str) -> str:
     """Mean of the paired differences in points, and the half-width of its 95 % interval."""
-    gaps = [100 * (row[first] - row[second]) for row in rows]
-    centre = sum(gaps) / len(gaps)
-    if len(gaps) == 1:
-        return f"{centre:+.1f}"
-    deviation = (sum((gap - centre) ** 2 for gap in gaps) / (len(gaps) - 1)) ** 0.5
-    half = STUDENT[min(len(gaps) - 1, len(STUDENT)) - 1] * deviation / len(gaps) ** 0.5
-    return f"{centre:+.1f} ± {half:.1f}"
+    return interval([100 * (row[first] - row[second]) for row in rows], digits=1)
 
 
 def draw(groups: dict[tuple, list[dict[str, Any]]], path: Path) -> None:

@@ -1,11 +1,11 @@
 """docs/performance.md and its two pictures, from the rows of ``throughput.py`` alone."""
 
-import json
 import statistics
 from collections import defaultdict
 from pathlib import Path
 
 from matplotlib import pyplot as plt
+from rows import read as read_rows
 
 DOCS = Path(__file__).parent.parent / "docs"
 SIZES = (32, 96, 224, 512)
@@ -63,8 +63,7 @@ BOUNDS = """## What bounds each case
 def read(path: Path) -> Groups:
     """The rows of each section, number of threads, size and kind, by method."""
     groups: Groups = defaultdict(dict)
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
+    for row in read_rows(path):
         groups[row["section"], row["threads"], row.get("size"), row.get("kind")][row["method"]] = row
     return groups
 

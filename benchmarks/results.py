@@ -1,10 +1,11 @@
 """docs/results.md from the rows of ``accuracy.py`` alone: means, spread, and intervals of paired differences."""
 
-import json
 import math
 import statistics
 from collections import defaultdict
 from pathlib import Path
+
+from rows import read
 
 HERE = Path(__file__).parent
 ROWS = HERE / "results" / "accuracy.jsonl"
@@ -22,7 +23,7 @@ seed; ± is the half-width of their 95 % interval (Student's t). Affine: uniform
 
 def write_results(code: str, rows: Path = ROWS, path: Path = DOCS) -> None:
     """One table a data set and size; rows that another version of the code made are counted, and left out."""
-    found = [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
+    found = read(rows)
     mine = [row for row in found if row["code"] == code]
     groups: dict[tuple, list[dict]] = defaultdict(list)
     for row in mine:
@@ -72,9 +73,13 @@ def spread(runs: dict[int, dict], key: str) -> str:
 def paired(runs: dict[int, dict], base: dict[int, dict]) -> str:
     """Mean of the differences by seed, and the half-width of its 95 % interval."""
     gains = [100 * (run["clean"] - base[seed]["clean"]) for seed, run in runs.items() if seed in base]
-    if not gains:
-        return ""
+    return interval(gains) if gains else ""
+
+
+def interval(gains: list[float], digits: int = 2) -> str:
+    """Mean of paired differences, and the half-width of its 95 % interval (Student's t) where there are several."""
+    mean = f"{statistics.mean(gains):+.{digits}f}"
     if len(gains) == 1:
-        return f"{gains[0]:+.2f}"
+        return mean
     t = STUDENT[min(len(gains) - 1, len(STUDENT)) - 1]
-    return f"{statistics.mean(gains):+.2f} ± {t * statistics.stdev(gains) / math.sqrt(len(gains)):.2f}"
+    return f"{mean} ± {t * statistics.stdev(gains) / math.sqrt(len(gains)):.{digits}f}"

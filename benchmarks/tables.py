@@ -11,6 +11,8 @@ import json
 import statistics
 from pathlib import Path
 
+from rows import read as read_rows
+
 HERE = Path(__file__).parent
 ROWS = HERE / "results" / "three_stages.jsonl"
 README = HERE.parent / "README.md"
@@ -26,7 +28,7 @@ def key(row: dict) -> str:
 
 def read() -> list[dict]:
     """All rows, oldest first."""
-    return [json.loads(line) for line in ROWS.read_text().splitlines()] if ROWS.exists() else []
+    return read_rows(ROWS)
 
 
 def add(path: Path) -> None:

@@ -26,6 +26,7 @@ import kornia.augmentation
 import numpy as np
 import torch
 from kornia.geometry.transform import warp_affine
+from rows import read
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
@@ -327,8 +328,7 @@ def main() -> None:
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
     }
-    old = [json.loads(line) for line in ROWS.read_text().splitlines()] if ROWS.exists() else []
-    kept = [row for row in old if (row["section"], row["threads"]) != (options.section, options.threads)]
+    kept = [row for row in read(ROWS) if (row["section"], row["threads"]) != (options.section, options.threads)]
     rows = kept + [{**shared, **row} for row in measure(options.section)]
     ROWS.write_text("".join(json.dumps(row) + "\n" for row in rows))
 

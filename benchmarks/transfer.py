@@ -22,6 +22,7 @@ sys.path.insert(0, str(HERE.parent / "examples"))
 
 import torch  # noqa: E402
 from datasets import Images, load  # noqa: E402
+from rows import read  # noqa: E402
 from three_stages import UniformAffine  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torchvision.transforms import v2  # noqa: E402
@@ -151,7 +152,7 @@ def digest(policy: str) -> str:
 
 def rows() -> list[dict]:
     """What was measured so far."""
-    return [json.loads(line) for line in ROWS.read_text().splitlines()] if ROWS.exists() else []
+    return read(ROWS)
 
 
 def has_row(key: dict) -> bool:
