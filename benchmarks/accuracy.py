@@ -1,4 +1,4 @@
-"""Does it help? Stage 3 with each arm of ``arms.py``, from the same classifier, for as many steps, over seeds.
+"""Does it help? Stage 3 with each arm of ``fitted_arms.py``, from the same classifier, for as many steps, over seeds.
 
     python benchmarks/accuracy.py --arms none learned "uniform p .5" --data fashion-mnist --root data
     python benchmarks/accuracy.py --data folder:DIR --sizes 1000 4000 --seeds 0 1 2 3 4
@@ -7,8 +7,9 @@
 
 One row of ``results/accuracy.jsonl`` a run: a run that has one is not run again, so an interrupted benchmark goes on
 where it stopped. A row carries a digest of the code that decides its numbers; rows of another digest are run anew,
-unless ``results/same_method.json`` says, with a reason, that what changed between the two alters no numbers. The target
-of a fit and the choice of a grid point come from 400 images kept out of training. Accuracy is that of the last epoch on
+unless ``results/same_method.json`` says, with a reason, that what changed between the two alters no numbers. An arm
+that fits nothing does not depend on how a fit is made, and has a digest of its own. The target of a fit and the choice
+of a grid point come from 400 images kept out of training. Accuracy is that of the last epoch on
 the whole test set; under warps, that of 2,000 test images drawn once. Seconds are the processor's own, so that other
 work on the machine does not count.
 """
@@ -26,10 +27,12 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "examples"))
 
 import torch  # noqa: E402
-from arms import ARMS, Affine, Setting, uniform_points  # noqa: E402
+from arms import BASELINES, Affine, Setting, uniform_points  # noqa: E402
 from datasets import Images, load  # noqa: E402
+from fitted_arms import ARMS  # noqa: E402
+from resnet import SmallResNet  # noqa: E402
 from results import DOCS, ROWS, write_results  # noqa: E402
-from rows import has  # noqa: E402
+from rows import append, has  # noqa: E402
 from three_stages import build  # noqa: E402
 from torch import nn  # noqa: E402
 from torchvision.transforms.v2 import functional as V  # noqa: E402
@@ -38,16 +41,20 @@ from tqdm.auto import tqdm  # noqa: E402
 from learned_affine import AffineLimits  # noqa: E402
 from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier  # noqa: E402
 
-DECIDING = ("localization", "parameters", "losses", "objectives", "fitter", "targets", "config", "classifier")
+TRAINING = ("parameters", "classifier")  # the modules that decide the numbers of every arm
+FITTING = ("localization", "losses", "objectives", "fitter", "targets", "config")  # and those of an arm with a stage 2
 SAME = HERE / "results" / "same_method.json"
 UNSEEN = 400  # images kept out of stage 1: targets and choices come from them
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 WARPED = 2000  # test images that are warped ten times over
 
 
-def digest() -> str:
-    """Of the code that decides the numbers, without comments and docstrings; that of its equal where it has one."""
-    files = [HERE.parent / "learned_affine" / f"{name}.py" for name in DECIDING] + [HERE / "arms.py"]
+def digest(arm: str) -> str:
+    """Of the code that decides an arm's numbers, without comments and docstrings; that of its equal where it has one."""
+    modules, scripts = TRAINING, ["arms.py"]
+    if arm not in BASELINES:
+        modules, scripts = TRAINING + FITTING, [*scripts, "fitted_arms.py"]
+    files = [HERE.parent / "learned_affine" / f"{name}.py" for name in modules] + [HERE / name for name in scripts]
     own = hashlib.sha256("".join(map(bare, files)).encode()).hexdigest()[:12]
     same = json.loads(SAME.read_text()) if SAME.exists() else {}
     return same[own]["as"] if own in same else own
@@ -74,11 +81,11 @@ def main() -> None:
     """Run what has no row yet."""
     options = parse()
     if options.report:
-        write_results(digest())
+        write_results({arm: digest(arm) for arm in ARMS})
         print(f"written: {DOCS}")
         return
     torch.set_num_threads(options.threads)
-    code, names = digest(), options.arms
+    codes = {arm: digest(arm) for arm in options.arms}
     train, test = load(options.data, options.root, download=False)
     if options.turned:
         train, test = turned(train), turned(test)
@@ -87,13 +94,14 @@ def main() -> None:
     label = "cifar10" if options.data.startswith("folder:") else options.data
     base = {"data": label + (" turned" if options.turned else ""), "model": options.model, "epochs": options.epochs}
     todo = [(seed, size) for seed in options.seeds for size in options.sizes]
-    bar = tqdm(total=len(todo) * len(names), unit="run", disable=None)
+    bar = tqdm(total=len(todo) * len(codes), unit="run", disable=None)
     for seed, size in todo:
-        key = {**base, "size": size, "seed": seed, "code": code}
-        missing = [name for name in names if not has(options.out, {**key, "arm": name})]
-        bar.update(len(names) - len(missing))
+        key = {**base, "size": size, "seed": seed}
+        keys = [{**key, "arm": arm, "code": code} for arm, code in codes.items()]
+        missing = [key for key in keys if not has(options.out, key)]
+        bar.update(len(keys) - len(missing))
         if missing:
-            run_seed(options, key, missing, train, test, bar)
+            run_seed(options, missing, train, test, bar)
 
 
 def parse() -> argparse.Namespace:
@@ -105,7 +113,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS), metavar="ARM")
     parser.add_argument("--sizes", nargs="+", type=int, default=[1000])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--model", default="small", help="small, or a name in torchvision.models")
+    parser.add_argument("--model", default="small", help="small, resnet (8 layers), or a name in torchvision.models")
     parser.add_argument("--epochs", type=int, default=40, help="of stage 1, and of stage 3")
     parser.add_argument("--test-size", type=int, help="test images, all by default")
     parser.add_argument("--device", default="cpu")
@@ -128,8 +136,9 @@ def turned(images: Images) -> Images:
     return Images(torch.stack(rows), images.labels)
 
 
-def run_seed(options: argparse.Namespace, key: dict, names: list[str], train: Images, test: Images, bar: tqdm) -> None:
+def run_seed(options: argparse.Namespace, missing: list[dict], train: Images, test: Images, bar: tqdm) -> None:
     """Stage 1 once, then the missing arms from its classifier; a row as each ends."""
+    key = missing[0]
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(1000 + key["seed"]))
     if key["size"] + UNSEEN > len(order):
         raise SystemExit(f"--sizes must leave {UNSEEN} of {len(order)} images unseen, got {key['size']}")
@@ -141,8 +150,8 @@ def run_seed(options: argparse.Namespace, key: dict, names: list[str], train: Im
     train_classifier(classifier, loader, epochs=options.epochs, seed=key["seed"], progress=False)
     stage_1 = clock() - start
     padding = "zeros" if mine.images.shape[1] == 1 else "reflection"
-    for name in names:
-        bar.set_description(f"{key['data']} {key['size']} seed {key['seed']}: {name}")
+    for key in missing:
+        bar.set_description(f"{key['data']} {key['size']} seed {key['seed']}: {key['arm']}")
         setting = Setting(
             copy.deepcopy(classifier),
             loader,
@@ -152,17 +161,15 @@ def run_seed(options: argparse.Namespace, key: dict, names: list[str], train: Im
             key["seed"],
             options.epochs,
         )
-        row = {**key, "arm": name, "stage_1_seconds": stage_1, **run_arm(setting, name, test)}
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        with options.out.open("a") as file:
-            file.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}) + "\n")
+        append(options.out, {**key, "stage_1_seconds": stage_1, **run_arm(setting, key["arm"], test)})
         bar.update()
 
 
 def make(name: str, images: Images) -> nn.Module:
     """The classifier of a run."""
     classes = int(images.labels.max()) + 1
-    return SmallConvNet(classes, images.images.shape[1]) if name == "small" else build(name, images)
+    own = {"small": SmallConvNet, "resnet": SmallResNet}
+    return own[name](classes, images.images.shape[1]) if name in own else build(name, images)
 
 
 def run_arm(setting: Setting, name: str, test: Images) -> dict:
@@ -191,6 +198,7 @@ def run_arm(setting: Setting, name: str, test: Images) -> dict:
 def measure(classifier: nn.Module, setting: Setting, test: Images) -> dict[str, float]:
     """Clean, affine and worst-of-10 accuracy, negative log likelihood (nats), expected calibration error."""
     clean = evaluate_classifier(classifier, test.loader(500), progress=False)
+    unseen = evaluate_classifier(classifier, setting.unseen, progress=False)
     torch.manual_seed(10_000 + setting.seed)
     warp = Affine(setting, AffineLimits.modest(), 1.0, uniform_points)
     some = test.take(torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:WARPED])
@@ -201,6 +209,7 @@ def measure(classifier: nn.Module, setting: Setting, test: Images) -> dict[str, 
         "worst_of_10": float(right.all(0).float().mean()),
         "nll": clean["cross_entropy"],
         "calibration_error": clean["calibration_error"],
+        "unseen": unseen["accuracy"],
     }
 
 

@@ -1,6 +1,7 @@
-"""What stage 3 trains with in ``accuracy.py``: each arm makes an augmenter of batches ``(B, C, H, W)``, or None.
+"""What one would use without fitting: the arms of ``accuracy.py`` that learn nothing, and what an arm is.
 
-An arm is a function of a ``Setting``; its name is its key in ``ARMS``. Every arm draws anew for each image.
+An arm is a function of a ``Setting`` that makes an augmenter of batches ``(B, C, H, W)``, or None. Every arm draws anew
+for each image. The arms with a stage 2 are in ``fitted_arms.py``.
 """
 
 import copy
@@ -14,13 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
-from learned_affine.classifier import evaluate_classifier, train_classifier
-from learned_affine.localization import PRIOR_WIDTH, LocalizationNetwork
+from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine.classifier import evaluate_classifier
+from learned_affine.localization import PRIOR_WIDTH
 from learned_affine.losses import relative_entropy
 
 Augment = Callable[[Tensor], Tensor]
-GRID = [(strength, p) for strength in (0.25, 0.5, 0.75, 1.0, 1.5) for p in (0.5, 1.0)]
+STRENGTHS, CHANCES = (0.25, 0.5, 0.75, 1.0, 1.5), (0.5, 1.0)
 
 
 @dataclass
@@ -99,21 +100,6 @@ def uniform(setting: Setting, p: float, limits: AffineLimits | None = None) -> A
     return Affine(setting, limits or AffineLimits.modest(), p, uniform_points)
 
 
-def best_of_grid(setting: Setting) -> Augment:
-    """The point of a 10-point grid of strengths whose training is best on the unseen images."""
-    found = {}
-    for strength, p in GRID:
-        augment = uniform(setting, p, scaled(AffineLimits.modest(), strength))
-        tuned = copy.deepcopy(setting.classifier)
-        train_classifier(
-            tuned, setting.loader, augment=augment, epochs=setting.epochs, seed=setting.seed, progress=False
-        )
-        found[strength, p] = evaluate_classifier(tuned, setting.unseen, progress=False)["accuracy"]
-    strength, p = max(found, key=lambda point: found[point])
-    setting.notes["grid_point"] = [strength, p]
-    return uniform(setting, p, scaled(AffineLimits.modest(), strength))
-
-
 def nearest_of_ten(setting: Setting) -> Augment:
     """Of 10 draws from the prior the one whose cross entropy is nearest to that of unseen images; no network."""
     classifier = copy.deepcopy(setting.classifier).eval()
@@ -149,65 +135,6 @@ def by_certainty(setting: Setting) -> Augment:
     return Affine(setting, AffineLimits.modest(), 1.0, points)
 
 
-def fitted(
-    setting: Setting,
-    p: float = 0.5,
-    config: FitConfig | None = None,
-    limits: AffineLimits | None = None,
-    per_image: bool = True,
-    harder: float | None = None,
-) -> LearnedAffineAugment:
-    """Stage 2: an augmenter fitted to the setting's classifier, or to ``harder`` times its own target."""
-    config = config or FitConfig()
-    if harder is not None:
-        unseen = evaluate_classifier(setting.classifier, setting.unseen, progress=False)["cross_entropy"]
-        config = config.replace(target=harder * unseen)
-    arguments: dict[str, Any] = {"limits": limits or AffineLimits.modest(), "padding_mode": setting.padding, "p": p}
-    if config.head == "bounded":
-        arguments["localization"] = LocalizationNetwork(setting.channels, per_image=per_image)
-    augment = LearnedAffineAugment.fit(
-        setting.classifier,
-        setting.loader,
-        val_loader=setting.unseen,
-        config=config,
-        seed=setting.seed,
-        progress=False,
-        **arguments,
-    )
-    last = augment.history.last()
-    setting.notes |= {key: last[key] for key in ("displacement", "kl", "cross_entropy", "visible_area") if key in last}
-    setting.notes["target"] = augment.history.info["target"]
-    return augment
-
-
-def shuffled(setting: Setting) -> Augment:
-    """The learned policy, with its parameters dealt to other images of the batch."""
-    augment = fitted(setting)
-
-    @torch.no_grad()
-    def draw(images: Tensor) -> Tensor:
-        chosen = (torch.rand(len(images)) < augment.p).nonzero()[:, 0]
-        parameters = augment.sample_parameters(images)[torch.randperm(len(images))][chosen]
-        return images if len(chosen) == 0 else images.index_copy(0, chosen, augment.warp(images[chosen], parameters))
-
-    return draw
-
-
-def refitted(setting: Setting, every: int = 8) -> Augment:
-    """The learned policy, fitted again to the classifier of the moment, with fewer steps after the first time."""
-    augment = fitted(setting)
-
-    def follow(classifier: nn.Module, epoch: int) -> None:
-        if epoch and epoch % every == 0:
-            quick = FitConfig(steps=100)
-            augment.fit(
-                classifier, setting.loader, val_loader=setting.unseen, config=quick, seed=setting.seed, progress=False
-            )
-
-    setting.on_epoch = follow
-    return augment
-
-
 GEOMETRIC = v2.RandomChoice(
     [
         v2.RandomAffine(0, shear=(-57, 57)),
@@ -220,36 +147,31 @@ GEOMETRIC = v2.RandomChoice(
 )
 WIDE = AffineLimits.wide()
 
-ARMS: dict[str, Callable[[Setting], Augment | None]] = {
+
+def point_name(strength: float, p: float) -> str:
+    """The arm of one point of the grid of fixed strengths."""
+    return f"uniform{'' if strength == 1 else f' x {strength:g}'} p {f'{p:g}'.lstrip('0')}"
+
+
+# ten fixed strengths, each an arm of its own; which of them was best on unseen images is read off their rows
+GRID: dict[str, Callable[[Setting], Augment | None]] = {
+    point_name(strength, p): partial(uniform, p=p, limits=scaled(AffineLimits.modest(), strength))
+    for strength in STRENGTHS
+    for p in CHANCES
+}
+BASELINES: dict[str, Callable[[Setting], Augment | None]] = {
     "none": lambda setting: None,
-    "uniform p .5": partial(uniform, p=0.5),
-    "uniform p 1": partial(uniform, p=1.0),
-    "learned": fitted,
-    "learned wide": partial(fitted, limits=WIDE),
-    "uniform wide p .5": partial(uniform, p=0.5, limits=WIDE),
-    "learned p 1": partial(fitted, p=1.0),
-    "learned, no discriminator": partial(fitted, config=FitConfig(adversarial_weight=0.0)),
-    "learned, no entropy term": partial(fitted, config=FitConfig(entropy_weight=0.0)),
-    "learned, shuffled": shuffled,
-    "learned, one for all": partial(fitted, per_image=False),
-    "learned, predicted labels": partial(fitted, config=FitConfig(labels="predicted")),
-    "learned, target x 1.5": partial(fitted, harder=1.5),
-    "learned, target x 2": partial(fitted, harder=2.0),
-    "learned, refitted": refitted,
-    "entropy target": partial(fitted, config=FitConfig.entropy_target()),
-    "entropy target wide": partial(fitted, config=FitConfig.entropy_target(), limits=WIDE),
-    "hardness": partial(fitted, config=FitConfig.hardness()),
-    "prior": lambda setting: Affine(setting, AffineLimits.modest(), 0.5, prior_points),
-    "nearest of 10": nearest_of_ten,
-    "by certainty": by_certainty,
     "flip and crop": lambda setting: PerImage(
         v2.Compose([v2.RandomHorizontalFlip(), v2.RandomCrop(32 if setting.channels == 3 else 28, padding=4)])
     ),
+    **GRID,
+    "uniform wide p .5": partial(uniform, p=0.5, limits=WIDE),
+    "uniform wide p 1": partial(uniform, p=1.0, limits=WIDE),
+    "prior": lambda setting: Affine(setting, AffineLimits.modest(), 0.5, prior_points),
+    "nearest of 10": nearest_of_ten,
+    "by certainty": by_certainty,
     "TrivialAugmentWide": lambda setting: PerImage(v2.TrivialAugmentWide(), True),
     "TrivialAugment, geometric part": lambda setting: PerImage(GEOMETRIC),
     "RandAugment": lambda setting: PerImage(v2.RandAugment(), True),
     "AugMix": lambda setting: PerImage(v2.AugMix(), True),
-    "best of grid": best_of_grid,
-    "paper": partial(fitted, config=FitConfig.paper()),
-    "paper, sign corrected": partial(fitted, config=FitConfig.paper(sign="corrected")),
 }

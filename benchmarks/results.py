@@ -21,10 +21,10 @@ seed; ± is the half-width of their 95 % interval (Student's t). Affine: uniform
 """
 
 
-def write_results(code: str, rows: Path = ROWS, path: Path = DOCS) -> None:
-    """One table a data set and size; rows that another version of the code made are counted, and left out."""
+def write_results(codes: dict[str, str], rows: Path = ROWS, path: Path = DOCS) -> None:
+    """One table a data set and size; rows that another version of an arm's code made are counted, and left out."""
     found = read(rows)
-    mine = [row for row in found if row["code"] == code]
+    mine = [row for row in found if row["code"] == codes.get(row["arm"])]
     groups: dict[tuple, list[dict]] = defaultdict(list)
     for row in mine:
         groups[row["data"], row["size"], row["model"], row["epochs"]].append(row)

@@ -1,0 +1,93 @@
+"""The arms of ``accuracy.py`` with a stage 2: the learned default, its ablations, and the paper's own loss."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from arms import BASELINES, WIDE, Augment, Setting
+from torch import Tensor, nn
+
+from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
+from learned_affine.classifier import evaluate_classifier
+from learned_affine.localization import LocalizationNetwork
+
+
+def fitted(
+    setting: Setting,
+    p: float = 0.5,
+    config: FitConfig | None = None,
+    limits: AffineLimits | None = None,
+    per_image: bool = True,
+    harder: float | None = None,
+) -> LearnedAffineAugment:
+    """Stage 2: an augmenter fitted to the setting's classifier, or to ``harder`` times its own target."""
+    config = config or FitConfig()
+    if harder is not None:
+        unseen = evaluate_classifier(setting.classifier, setting.unseen, progress=False)["cross_entropy"]
+        config = config.replace(target=harder * unseen)
+    arguments: dict[str, Any] = {"limits": limits or AffineLimits.modest(), "padding_mode": setting.padding, "p": p}
+    if config.head == "bounded":
+        arguments["localization"] = LocalizationNetwork(setting.channels, per_image=per_image)
+    augment = LearnedAffineAugment.fit(
+        setting.classifier,
+        setting.loader,
+        val_loader=setting.unseen,
+        config=config,
+        seed=setting.seed,
+        progress=False,
+        **arguments,
+    )
+    last = augment.history.last()
+    setting.notes |= {key: last[key] for key in ("displacement", "kl", "cross_entropy", "visible_area") if key in last}
+    setting.notes["target"] = augment.history.info["target"]
+    return augment
+
+
+def shuffled(setting: Setting) -> Augment:
+    """The learned policy, with its parameters dealt to other images of the batch."""
+    augment = fitted(setting)
+
+    @torch.no_grad()
+    def draw(images: Tensor) -> Tensor:
+        chosen = (torch.rand(len(images)) < augment.p).nonzero()[:, 0]
+        parameters = augment.sample_parameters(images)[torch.randperm(len(images))][chosen]
+        return images if len(chosen) == 0 else images.index_copy(0, chosen, augment.warp(images[chosen], parameters))
+
+    return draw
+
+
+def refitted(setting: Setting, every: int = 8) -> Augment:
+    """The learned policy, fitted again to the classifier of the moment, with fewer steps after the first time."""
+    augment = fitted(setting)
+
+    def follow(classifier: nn.Module, epoch: int) -> None:
+        if epoch and epoch % every == 0:
+            quick = FitConfig(steps=100)
+            augment.fit(
+                classifier, setting.loader, val_loader=setting.unseen, config=quick, seed=setting.seed, progress=False
+            )
+
+    setting.on_epoch = follow
+    return augment
+
+
+FITTED: dict[str, Callable[[Setting], Augment | None]] = {
+    "learned": fitted,
+    "learned wide": partial(fitted, limits=WIDE),
+    "learned p 1": partial(fitted, p=1.0),
+    "learned, no discriminator": partial(fitted, config=FitConfig(adversarial_weight=0.0)),
+    "learned, no entropy term": partial(fitted, config=FitConfig(entropy_weight=0.0)),
+    "learned, shuffled": shuffled,
+    "learned, one for all": partial(fitted, per_image=False),
+    "learned, predicted labels": partial(fitted, config=FitConfig(labels="predicted")),
+    "learned, target x 1.5": partial(fitted, harder=1.5),
+    "learned, target x 2": partial(fitted, harder=2.0),
+    "learned, refitted": refitted,
+    "entropy target": partial(fitted, config=FitConfig.entropy_target()),
+    "entropy target wide": partial(fitted, config=FitConfig.entropy_target(), limits=WIDE),
+    "hardness": partial(fitted, config=FitConfig.hardness()),
+    "paper": partial(fitted, config=FitConfig.paper()),
+    "paper, sign corrected": partial(fitted, config=FitConfig.paper(sign="corrected")),
+}
+ARMS = BASELINES | FITTED
