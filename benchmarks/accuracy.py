@@ -42,7 +42,8 @@ from learned_affine import AffineLimits  # noqa: E402
 from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier  # noqa: E402
 
 TRAINING = ("parameters", "classifier")  # the modules that decide the numbers of every arm
-FITTING = ("localization", "losses", "objectives", "fitter", "targets", "config")  # and those of an arm with a stage 2
+# and those of an arm with a stage 2
+FITTING = ("localization", "losses", "objectives", "natural", "fitter", "by_values", "targets", "config")
 SAME = HERE / "results" / "same_method.json"
 UNSEEN = 400  # images kept out of stage 1: targets and choices come from them
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
@@ -50,7 +51,7 @@ WARPED = 2000  # test images that are warped ten times over
 
 
 def digest(arm: str) -> str:
-    """Of the code that decides an arm's numbers, without comments and docstrings; that of its equal where it has one."""
+    """Of the code that decides an arm's numbers, without comments and docstrings, or of its equal."""
     modules, scripts = TRAINING, ["arms.py"]
     if arm not in BASELINES:
         modules, scripts = TRAINING + FITTING, [*scripts, "fitted_arms.py"]

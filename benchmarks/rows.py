@@ -12,6 +12,8 @@ DECIDING = (
     "parameters",
     "losses",
     "objectives",
+    "natural",
+    "by_values",
     "fitter",
     "targets",
     "config",

@@ -79,7 +79,7 @@ class Fitter:
         """One step of both players; None, with nothing changed, where a number was not finite."""
         images = images.to(self.device, non_blocking=True)
         parameters, kl = self._propose(images)
-        if not self.processes.all_agree(_finite(parameters)):
+        if not self.processes.all_agree(finite(parameters)):
             self._go_back()
             return None
         warped = self.augment.warp(images, parameters)
@@ -94,15 +94,12 @@ class Fitter:
         found = self._shown(loss, outcome, parameters, images) | {"gradient": self._gradients(loss)}
         if self.discriminator is not None:
             found["discriminator_loss"] = self._discriminator_gradients(images, warped.detach())
-        values = self.processes.averages(_numbers(found))
+        values = self.processes.averages(numbers(found))
         gradient, limited = values.pop("gradient"), values["loss"] + values.get("discriminator_loss", 0.0)
         if not math.isfinite(gradient) or not math.isfinite(limited):
             return None
         self._step_both()
-        self._step_dual(values)
-        self.step += 1
-        self.step_in_epoch += 1
-        return values
+        return self._advance(values)
 
     def draw(self, images: Tensor) -> tuple[Tensor, AffineParameters, Tensor]:
         """Warped images, their parameters, and each image's divergence from the prior."""
@@ -176,11 +173,22 @@ class Fitter:
 
     def _step_both(self) -> None:
         """Take both players' steps along the gradients that they have."""
-        self._set_rate()
-        self._good = [parameter.detach().clone() for parameter in self.network.parameters()]
+        self._remember()
         self.optimizer.step()
         if self.discriminator_optimizer is not None:
             self.discriminator_optimizer.step()
+
+    def _remember(self) -> None:
+        """Set the rate of the step to come, and keep the weights before it."""
+        self._set_rate()
+        self._good = [parameter.detach().clone() for parameter in self.network.parameters()]
+
+    def _advance(self, values: Step) -> Step:
+        """Count a step that was taken; the dual variable follows it."""
+        self._step_dual(values)
+        self.step += 1
+        self.step_in_epoch += 1
+        return values
 
     @torch.no_grad()
     def _go_back(self) -> None:
@@ -231,7 +239,7 @@ class Fitter:
         try:
             images = images.to(self.device)
             parameters, kl = self._propose(images)
-            if not self.processes.all_agree(_finite(parameters)):
+            if not self.processes.all_agree(finite(parameters)):
                 return {}
             warped = self.augment.warp(images, parameters)
             logits, clean = logits_of(self.classify, warped), logits_of(self.classify, images)
@@ -239,7 +247,7 @@ class Fitter:
             scores = None if self.discriminator is None else self._score(warped)
             outcome = Outcome(logits, labels, kl, scores)
             loss = augmenter_loss(self.config, outcome, self.target, self._dual(outcome)).mean()
-            values = _numbers(self._shown(loss, outcome, parameters, images))
+            values = numbers(self._shown(loss, outcome, parameters, images))
             values |= policy_measures(parameters, *images.shape[-2:]) | output_measures(logits, clean)
             values |= self._between(images)
             if self.discriminator is not None:
@@ -296,11 +304,11 @@ class Fitter:
         self.noise.set_state(state["noise"])
 
 
-def _numbers(found: dict[str, Tensor]) -> Step:
+def numbers(found: dict[str, Tensor]) -> Step:
     """Zero-dimensional tensors as numbers, by one transfer from the device."""
     return dict(zip(found, torch.stack([value.detach().float() for value in found.values()]).tolist(), strict=True))
 
 
-def _finite(parameters: AffineParameters) -> bool:
+def finite(parameters: AffineParameters) -> bool:
     """Whether a warp by them is safe: the gradient of one at NaN positions reads outside the image's memory."""
     return bool(torch.isfinite(parameters.stacked().detach().sum()))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from learned_affine.by_values import ByValues
 from learned_affine.checkpoint import find_checkpoint
 from learned_affine.config import FitConfig
 from learned_affine.diagnostics import check_fit, warn_all
@@ -103,7 +104,9 @@ def fit(
         loader, first = peek(loader, read)
         fitted = _augmenter(augment, first[0], config, arguments)
         home = fitted.localization.head.weight.device
-        fitter = Fitter(fitted, partial(_classify, classifier, preprocess), config, processes, where, seed)
+        classify = partial(_classify, classifier, preprocess)
+        players = ByValues if config.by_values else Fitter
+        fitter = players(fitted, classify, config, processes, where, seed)
         if preprocess is not None and processes.is_main:
             check_pixel_range(first[0])
         log = FitLog(log_dir, progress, processes.is_main)

@@ -79,16 +79,21 @@ def logits_of(classifier: Callable[..., Any], images: Tensor) -> Tensor:
     return logits.float()
 
 
-def count_classes(classify: Callable[[Tensor], Tensor], images: Tensor) -> int:
+def count_classes(classify: Callable[[Tensor], Tensor], images: Tensor, by_gradient: bool = True) -> int:
     """How many classes a classifier has, once it is clear that a fit can learn from it.
 
     Args:
         classify: from images ``(B, C, H, W)`` to logits ``(B, m)``, ``preprocess`` included.
         images: some, on the classifier's device.
+        by_gradient: whether the fit goes through the classifier; else its values are all that is needed.
 
     Raises:
-        ValueError: if no gradient comes from the logits to the images, or none but zero.
+        ValueError: if the logits do not depend on the images, or no gradient comes from them that is needed.
     """
+    if not torch.is_grad_enabled():
+        raise ValueError("fit must be called with gradients on, which its network needs, got torch.no_grad around it")
+    if not by_gradient:
+        return _count_by_values(classify, images[:PROBED])
     probe = images[:PROBED].detach().clone().requires_grad_()
     logits = classify(probe)
     if not logits.requires_grad:
@@ -99,6 +104,20 @@ def count_classes(classify: Callable[[Tensor], Tensor], images: Tensor) -> int:
         raise ValueError(
             f"classifier must give logits that depend on its input, got a gradient of 0 at every pixel of {len(probe)} "
             "images: look for weights that are 0, a detach(), an argmax or a rounding, and at preprocess"
+        )
+    return logits.shape[1]
+
+
+@torch.no_grad()
+def _count_by_values(classify: Callable[[Tensor], Tensor], images: Tensor) -> int:
+    """The classes, once the logits were seen to change with the images: with one's pixels put elsewhere, at least."""
+    order = torch.randperm(images[0].numel(), generator=torch.Generator().manual_seed(0)).to(images.device)
+    elsewhere = images.flatten(1)[:, order].view_as(images)
+    logits = classify(torch.cat([images, elsewhere]))
+    if bool((logits == logits[:1]).all()):
+        raise ValueError(
+            f"classifier must give logits that depend on its input, got the same for {len(logits)} different images: "
+            "look for weights that are 0, and at preprocess"
         )
     return logits.shape[1]
 

@@ -30,6 +30,11 @@ class Policy:
     mean: Tensor
     scale_tril: Tensor
 
+    @property
+    def width(self) -> Tensor:
+        """The diagonal of ``L``, ``(B, 6)``: the standard deviations, before the tanh, of a policy without slants."""
+        return self.scale_tril.diagonal(dim1=-2, dim2=-1)
+
     def sample(self, noise: Tensor) -> Tensor:
         """The points that ``(B, 6)`` standard normal noise leads to, ``(B, 6)`` within [-1, 1]."""
         return torch.tanh(self.mean + (self.scale_tril * noise[..., None, :]).sum(-1))
@@ -154,13 +159,19 @@ class LocalizationNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Policy:
         """The policy of each of ``(B, C, H, W)`` images."""
-        head = self.head
         with in_full_precision(images):
-            if self.per_image:
-                seen = self.features(thumbnail(images, self.size, self.channels).to(head.weight.dtype))
-            else:
-                seen = head.weight.new_ones(len(images), head.in_features)
-            raw = head(seen).float()
+            return self.policy(self.look(images))
+
+    def look(self, images: Tensor) -> Tensor:
+        """All that it sees of the images: thumbnails ``(B, channels, size, size)``."""
+        dtype = self.head.weight.dtype
+        if self.per_image:
+            return thumbnail(images, self.size, self.channels).to(dtype)
+        return torch.ones(len(images), self.head.in_features, dtype=dtype, device=self.head.weight.device)
+
+    def policy(self, seen: Tensor) -> Policy:
+        """The policies that :meth:`look` leads to."""
+        raw = self.head(self.features(seen) if self.per_image else seen).float()
         entries = raw.index_select(1, self._source).view(-1, DIMENSIONS, DIMENSIONS)
         width = (entries.clamp(-6, 3) + self._start).exp()
         return Policy(raw[:, :DIMENSIONS], torch.where(self._diagonal, width, entries * self._scale))

@@ -40,7 +40,13 @@ def augmenter_loss(config: FitConfig, outcome: Outcome, target: float, dual: flo
     """The augmenter's loss of each image, ``(B,)``, for the objective of ``config``."""
     if config.objective == "paper":
         return _paper(config, outcome)
-    loss = config.kl_weight * outcome.kl
+    loss = config.kl_weight * outcome.kl + warp_loss(config, outcome, target, dual)
+    return loss / (1 + dual) if config.objective == "calibrated" else loss
+
+
+def warp_loss(config: FitConfig, outcome: Outcome, target: float, dual: float) -> Tensor:
+    """The terms that depend on the draw, ``(B,)`` in nats: all but the divergence from the prior."""
+    loss = outcome.logits.new_zeros(len(outcome.logits))
     if outcome.scores is not None:
         loss = loss + config.adversarial_weight * losses.adversarial_nats(outcome.scores)
     if config.objective == "entropy_target":
@@ -49,8 +55,7 @@ def augmenter_loss(config: FitConfig, outcome: Outcome, target: float, dual: flo
     if config.objective == "hardness":
         return loss + losses.hardness(outcome.logits, outcome.labels, target)
     loss = loss - config.entropy_weight * losses.relative_entropy(outcome.logits)
-    excess = losses.cross_entropy_nats(outcome.logits, outcome.labels) - target
-    return (loss + dual * excess) / (1 + dual)
+    return loss + dual * (losses.cross_entropy_nats(outcome.logits, outcome.labels) - target)
 
 
 def _paper(config: FitConfig, outcome: Outcome) -> Tensor:

@@ -95,6 +95,14 @@ class Processes:
         numbers = self.accelerator.reduce(torch.tensor(list(values.values()), device=self.device), "mean")
         return dict(zip(values, numbers.tolist(), strict=True))
 
+    def gather(self, tensor: Tensor) -> Tensor:
+        """The rows of all processes, of which each may have another number, in the order of their ranks."""
+        if self.count == 1:
+            return tensor
+        from accelerate.utils import gather_object
+
+        return torch.cat([part.to(self.device or tensor.device) for part in gather_object([tensor.cpu()])])
+
     def all_agree(self, yes: bool) -> bool:
         """Whether it is so in every process: all go on or none, or some would wait for the others for ever."""
         return yes if self.count == 1 else self.average(float(yes)) > 1 - 0.5 / self.count

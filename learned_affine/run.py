@@ -61,7 +61,7 @@ class Run:
     def start(self, resume: Path | None, first: tuple[Tensor, Tensor | None]) -> None:
         """Look at the classifier, and measure the target or go back to where a checkpoint was written."""
         fitter = self.fitter
-        classes = count_classes(fitter.classify, first[0].to(fitter.device))
+        classes = count_classes(fitter.classify, first[0].to(fitter.device), not fitter.config.by_values)
         if resume is not None:
             self._go_back_to(read_checkpoint(resume, fitter.description()))
         else:

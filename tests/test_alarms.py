@@ -97,7 +97,7 @@ def test_a_dead_localization_network():
 def test_a_policy_that_ignores_the_image():
     same = IMAGES[:1] + 1e-3 * torch.rand(64, 1, 16, 16)  # nothing to tell them apart by
     data = [(same, LABELS * 0)]
-    found = alarms(data=data, config=healthy(target=0.03), val_loader=data)
+    found = alarms(data=data, config=healthy(target=0.01), val_loader=data)
     assert "of the variance" in found[IgnoresImageWarning]
 
 
@@ -108,12 +108,12 @@ def test_a_discriminator_that_is_always_right():
         def warp(self, images, parameters):
             return super().warp(images, parameters) + 3.0 * torch.ones_like(images)
 
-    found = alarms(augment=Marked, config=healthy(discriminator_rate=0.01))
+    found = alarms(augment=Marked, config=healthy(adversarial_weight=0.1, discriminator_rate=0.01))
     assert "always right" in found[DiscriminatorWarning]
 
 
 def test_a_discriminator_at_chance():
-    assert "at chance" in alarms(config=healthy(discriminator_rate=1e-9))[DiscriminatorWarning]
+    assert "at chance" in alarms(config=healthy(adversarial_weight=0.1, discriminator_rate=1e-9))[DiscriminatorWarning]
 
 
 def test_an_entropy_target_that_the_limits_cannot_reach():
@@ -162,7 +162,7 @@ def test_a_gradient_that_is_not_finite_stops_the_fit_and_keeps_the_last_good_wei
         saved.append(copy.deepcopy(augment.localization.state_dict()))
 
     with pytest.warns(StoppedFitWarning, match="not finite"):
-        augment.fit(Breaks(), loader(), config=FitConfig(target=0.3), callbacks=keep, progress=False)
+        augment.fit(Breaks(), loader(), config=FitConfig.pathwise(target=0.3), callbacks=keep, progress=False)
     assert 0 < len(saved) < 20
     for key, value in augment.localization.state_dict().items():
         assert torch.equal(value, saved[-1][key]) and torch.isfinite(value).all()

@@ -134,7 +134,8 @@ def quick_instance(augment):
 
 
 def test_history_has_every_key_and_is_json(tmp_path):
-    history = quick(val_loader=loader(), max_steps=8).history
+    config = FitConfig(target=0.3, adversarial_weight=0.1)
+    history = quick(val_loader=loader(), max_steps=8, config=config).history
     assert history.epochs == 2 and set(history) == set(KEYS)
     path = history.save(tmp_path / "history.json")
     again = FitHistory.from_dict(json.loads(path.read_text()))
@@ -172,8 +173,8 @@ def no_gradient(images):
         (lambda x: x.mean((1, 2, 3)), None, {}, ValueError, "m >= 2"),
         (lambda x: "cat", None, {}, TypeError, "must return logits"),
         (lambda x: Halves()(x) * math.nan, None, {}, ValueError, "finite logits"),
-        (no_gradient, None, {}, ValueError, "pass a gradient"),
-        (lambda x: torch.zeros(len(x), 2), None, {}, ValueError, "pass a gradient"),
+        (no_gradient, None, {"config": FitConfig.pathwise(target=0.3)}, ValueError, "pass a gradient"),
+        (lambda x: torch.zeros(len(x), 2), None, {}, ValueError, "depend on its input, got the same"),
         (Halves(), [(IMAGES * math.nan, LABELS)], {}, ValueError, "finite images"),
         (Halves(), [(IMAGES[:, 0], LABELS)], {}, ValueError, r"\(B, C, H, W\)"),
         (Halves(), [(["a.png"], LABELS)], {}, TypeError, "images as a tensor"),

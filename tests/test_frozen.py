@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from learned_affine import FitConfig
 from learned_affine.frozen import frozen
 from tests.subjects import Halves, blobs, small_net
 from tests.test_fitting import assert_same, loader, mixed_state, quick, snapshot
@@ -100,15 +101,18 @@ def inference(images):
 def test_fit_inside_no_grad_says_so(mode):
     classifier = mixed_state(small_net())
     before = snapshot(classifier)
-    with mode(), pytest.raises(ValueError, match="pass a gradient"):
+    with mode(), pytest.raises(ValueError, match="fit must be called with gradients on"):
         quick(classifier)
     assert_same(before, classifier)
     with pytest.raises(ValueError, match="pass a gradient"):
-        quick(inference)
+        quick(inference, config=FitConfig.pathwise(target=0.3))
+
+
+def test_a_classifier_in_inference_mode_is_enough_for_a_fit_by_values():
+    assert quick(inference).history.info["steps"] == 3
 
 
 def test_labels_that_are_only_shown_may_be_anything():
-    from learned_affine import FitConfig
 
     data = DataLoader(TensorDataset(IMAGES, LABELS - 1), 16)
     history = quick(data=data, config=FitConfig.entropy_target(target=0.5)).history

@@ -141,10 +141,15 @@ def test_preprocess_by_a_pipeline():
 
 
 def test_preprocess_that_passes_no_gradient_is_refused():
+    config = FitConfig.pathwise(target=0.3)
     with pytest.raises(ValueError, match="let preprocess be differentiable"):
-        quick(preprocess=lambda images: images.detach())
+        quick(preprocess=lambda images: images.detach(), config=config)
     with pytest.raises(ValueError, match="gradient of 0 at every pixel"):
-        quick(preprocess=torch.round)
+        quick(preprocess=torch.round, config=config)
+
+
+def test_preprocess_need_not_pass_a_gradient_to_a_fit_by_values():
+    assert quick(preprocess=lambda images: images.mul(255).to(torch.uint8).float()).history.info["steps"] == 3
 
 
 def test_preprocess_stands_before_the_classifier():

@@ -1,0 +1,95 @@
+"""Improving each image's policy by what the loss *is* at a few draws, without a gradient through warp and classifier.
+
+The slope of the loss at one draw says little about a range of 180 degrees: a small turn changes the loss a little, and
+the slope is multiplied by the whole range. Its values at a few draws, held against each other, do say which way a range
+should move. One step, from ``N(mean, diag(width^2))`` and draws ``mean + width * noise`` with the losses ``l``:
+
+    advantage  a = l - mean of the image's other l
+    mean  -= rate * width * (E[a noise] + width * mean / prior^2)
+    width *= exp(-rate / 2 * (E[a (noise^2 - 1)] + (width / prior)^2 - 1))
+
+which is the natural gradient of ``E[l] + KL(q || prior)``, by the score function with a leave-one-out baseline.
+Source: Wierstra et al., "Natural evolution strategies" (2014), section 3; Kool et al., "Buy 4 REINFORCE samples, get a
+baseline for free!" (2019).
+
+Such a step is noisy. The network that is regressed to it, for many images and steps together, averages the noise away.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from learned_affine.localization import Policy
+
+RATE = 0.6  # of a natural step; 1 would be Newton's, if the draws were many
+REACH = 0.5  # at most so many widths, or so much of a width's logarithm, in a step
+LARGEST = 20.0  # nats: an advantage beyond this says no more than that the draw was bad
+
+
+def improved(
+    policy: Policy, noise: Tensor, losses: Tensor, prior_width: float, kl_weight: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """One natural step of each image's policy, from the losses of its draws.
+
+    Args:
+        policy: of ``B`` images, with a diagonal ``scale_tril``.
+        noise: ``(K, B, 6)`` of the draws ``mean + width * noise``; K at least 2.
+        losses: ``(K, B)`` in nats, without the divergence from the prior, which is known in closed form.
+        prior_width: standard deviation of the prior before the tanh.
+        kl_weight: weight of the divergence from the prior.
+
+    Returns:
+        The better mean and width, ``(B, 6)`` each.
+    """
+    mean, width = policy.mean, policy.width
+    others = (losses.sum(0) - losses) / (len(losses) - 1)
+    advantage = (losses - others).clamp(-LARGEST, LARGEST)[..., None]
+    towards = (advantage * noise).mean(0) + kl_weight * width * mean / prior_width**2
+    wider = (advantage * (noise.square() - 1)).mean(0) + kl_weight * ((width / prior_width).square() - 1)
+    return (
+        mean + width * (-RATE * towards).clamp(-REACH, REACH),
+        width * (0.5 * (-RATE * wider).clamp(-REACH, REACH)).exp(),
+    )
+
+
+def distance_nats(policy: Policy, mean: Tensor, width: Tensor) -> Tensor:
+    """``KL(policy || N(mean, diag(width^2)))`` of each image, ``(B,)``.
+
+    In this direction, of policies that disagree it is the narrow ones that count.
+    """
+    ratio = policy.width / width
+    offset = (policy.mean - mean) / width
+    return (0.5 * (ratio.square() + offset.square() - 1) - ratio.log()).sum(-1)
+
+
+class Memory:
+    """The improved policies of the last batches, with what the network saw of their images.
+
+    Args:
+        batches: how many of them it keeps.
+    """
+
+    def __init__(self, batches: int) -> None:
+        self.batches = batches
+        self.kept: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def add(self, seen: Tensor, mean: Tensor, width: Tensor) -> None:
+        """Keep a batch, and let the oldest go where there are too many."""
+        self.kept = [*self.kept, (seen, mean, width)][-self.batches :]
+
+    def sample(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """What was seen, mean and width of ``count`` kept batches, or of all where there are fewer."""
+        chosen = torch.randperm(len(self.kept), generator=generator)[:count].tolist()
+        seen, mean, width = zip(*(self.kept[index] for index in chosen), strict=True)
+        return torch.cat(seen), torch.cat(mean), torch.cat(width)
+
+    def state(self) -> dict[str, Any]:
+        """What is kept, as plain tensors."""
+        return {"kept": [list(batch) for batch in self.kept]}
+
+    def load_state(self, state: dict[str, Any], device: torch.device) -> None:
+        """Take up what :meth:`state` gave."""
+        self.kept = [(seen.to(device), mean.to(device), width.to(device)) for seen, mean, width in state["kept"]]
