@@ -63,7 +63,7 @@ def refitted(setting: Setting, every: int = 8) -> Augment:
 
     def follow(classifier: nn.Module, epoch: int) -> None:
         if epoch and epoch % every == 0:
-            quick = FitConfig(steps=100)
+            quick = FitConfig(steps=70)
             augment.fit(
                 classifier, setting.loader, val_loader=setting.unseen, config=quick, seed=setting.seed, progress=False
             )
