@@ -9,7 +9,6 @@ from arms import BASELINES, WIDE, Augment, Setting
 from torch import Tensor, nn
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
-from learned_affine.classifier import evaluate_classifier
 from learned_affine.localization import LocalizationNetwork
 
 
@@ -19,13 +18,9 @@ def fitted(
     config: FitConfig | None = None,
     limits: AffineLimits | None = None,
     per_image: bool = True,
-    harder: float | None = None,
 ) -> LearnedAffineAugment:
-    """Stage 2: an augmenter fitted to the setting's classifier, or to ``harder`` times its own target."""
+    """Stage 2: an augmenter fitted to the setting's classifier."""
     config = config or FitConfig()
-    if harder is not None:
-        unseen = evaluate_classifier(setting.classifier, setting.unseen, progress=False)["cross_entropy"]
-        config = config.replace(target=harder * unseen)
     arguments: dict[str, Any] = {"limits": limits or AffineLimits.modest(), "padding_mode": setting.padding, "p": p}
     if config.head == "bounded":
         arguments["localization"] = LocalizationNetwork(setting.channels, per_image=per_image)
@@ -75,8 +70,8 @@ def refitted(setting: Setting, every: int = 8) -> Augment:
 FITTED: dict[str, Callable[[Setting], Augment | None]] = {
     "learned": fitted,
     "learned wide": partial(fitted, limits=WIDE),
-    "learned, target x 0.7": partial(fitted, harder=0.7),
-    "learned wide, target x 0.7": partial(fitted, limits=WIDE, harder=0.7),
+    "learned, target share 1": partial(fitted, config=FitConfig(target_share=1.0)),
+    "learned wide, target share 1": partial(fitted, limits=WIDE, config=FitConfig(target_share=1.0)),
     "learned, shuffled": shuffled,
     "learned, with discriminator": partial(fitted, config=FitConfig(adversarial_weight=0.1)),
     "learned, no entropy term": partial(fitted, config=FitConfig(entropy_weight=0.0)),
@@ -85,8 +80,8 @@ FITTED: dict[str, Callable[[Setting], Augment | None]] = {
     "pathwise wide": partial(fitted, config=FitConfig.pathwise(), limits=WIDE),
     "learned p 1": partial(fitted, p=1.0),
     "learned, predicted labels": partial(fitted, config=FitConfig(labels="predicted")),
-    "learned, target x 0.5": partial(fitted, harder=0.5),
-    "learned, target x 1.5": partial(fitted, harder=1.5),
+    "learned, target share 1/3": partial(fitted, config=FitConfig(target_share=1 / 3)),
+    "learned, target share 1.5": partial(fitted, config=FitConfig(target_share=1.5)),
     "learned, refitted": refitted,
     "entropy target": partial(fitted, config=FitConfig.entropy_target()),
     "entropy target wide": partial(fitted, config=FitConfig.entropy_target(), limits=WIDE),

@@ -65,7 +65,7 @@ class Run:
         if resume is not None:
             self._go_back_to(read_checkpoint(resume, fitter.description()))
         else:
-            fitter.target, source = find_target(fitter, self.loader, self.val_loader, self.read)
+            fitter.target, source = find_target(fitter, self.loader, self.val_loader, self.read, first)
             self.history.info |= {
                 "config": fitter.config.to_dict(),
                 "localization": fitter.network.arguments(),

@@ -34,9 +34,13 @@ def classify_some(fitter: Fitter, batches: Iterable[tuple[Tensor, Tensor | None]
 
 
 def find_target(
-    fitter: Fitter, loader: Iterable[Any], val_loader: Iterable[Any] | None, read: Read
+    fitter: Fitter,
+    loader: Iterable[Any],
+    val_loader: Iterable[Any] | None,
+    read: Read,
+    first: tuple[Tensor, Tensor | None],
 ) -> tuple[float, str]:
-    """The target, and where it comes from."""
+    """The target, and where it comes from; ``first`` is the loader's first batch."""
     config = fitter.config
     if config.objective == "paper":
         return 0.0, "none: the paper has no target"
@@ -45,18 +49,29 @@ def find_target(
     one_shot = isinstance(loader, Iterator)
     if val_loader is None and one_shot:
         raise ValueError("loader must be one that can be passed over again, or come with val_loader=, got an iterator")
-    logits, labels = classify_some(fitter, map(read, loader if val_loader is None else val_loader))
+    if val_loader is None:
+        training, classes = _measured(fitter, map(read, loader), "loader")
+        guess = fallback_target(config, training, classes)
+        if fitter.processes.is_main:
+            warnings.warn(TargetWarning(_guess_text(guess)), stacklevel=5)
+        return guess, "guess: no val_loader"
+    unseen, _ = _measured(fitter, map(read, val_loader), "val_loader")
+    if config.objective != "calibrated":
+        return unseen, "unseen images (val_loader)"
+    # of a loader that can be passed over once, the batch that was looked at already stands for all
+    training, _ = _measured(fitter, [first] if one_shot else map(read, loader), "loader")
+    target = training + config.target_share * (unseen - training)
+    share = f"{config.target_share:.0%} of the way from training images ({training:.3g}) to unseen ones ({unseen:.3g})"
+    return max(target, 1e-3), share
+
+
+def _measured(fitter: Fitter, batches: Iterable[tuple[Tensor, Tensor | None]], name: str) -> tuple[float, int]:
+    """What the objective holds, on images of one loader, and the number of classes."""
+    config = fitter.config
+    logits, labels = classify_some(fitter, batches)
     if config.needs_labels:
-        labels = check_labels(
-            labels, logits.shape[1], config.objective, "loader" if val_loader is None else "val_loader"
-        )
-    measured = fitter.processes.average(measured_target(config, logits, labels))
-    if val_loader is not None:
-        return measured, "unseen images (val_loader)"
-    guess = fallback_target(config, measured, logits.shape[1])
-    if fitter.processes.is_main:
-        warnings.warn(TargetWarning(_guess_text(guess)), stacklevel=5)
-    return guess, "guess: no val_loader"
+        labels = check_labels(labels, logits.shape[1], config.objective, name)
+    return fitter.processes.average(measured_target(config, logits, labels)), logits.shape[1]
 
 
 def _guess_text(guess: float) -> str:
