@@ -136,9 +136,8 @@ def _image_alarms(last: dict[str, float], info: dict[str, Any], quiet: bool) -> 
                 "are they all the same?"
             )
         ]
-    if (
-        between < 0.005 and last["kl"] > 0.05 and not quiet
-    ):  # without KL it fills its limits, which nothing is wrong with
+    # without KL it fills its limits, which nothing is wrong with
+    if between < 0.005 and last["kl"] > 0.05 and not quiet:
         return [
             IgnoresImageWarning(
                 f"the policy ignores the image: {between:.1%} of the variance lies between images. Fit longer (steps), "

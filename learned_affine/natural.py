@@ -5,10 +5,13 @@ the slope is multiplied by the whole range. Its values at a few draws, held agai
 should move. One step, from ``N(mean, diag(width^2))`` and draws ``mean + width * noise`` with the losses ``l``:
 
     advantage  a = l - mean of the image's other l
-    mean  -= rate * width * (E[a noise] + width * mean / prior^2)
-    width *= exp(-rate / 2 * (E[a (noise^2 - 1)] + (width / prior)^2 - 1))
+    rate      = 0.6 / max(1, mean |a|)
+    mean     -= rate * width * (E[a noise] + width * mean / prior^2)
+    width    *= exp(-rate / 2 * (E[a (noise^2 - 1)] + (width / prior)^2 - 1))
 
-which is the natural gradient of ``E[l] + KL(q || prior)``, by the score function with a leave-one-out baseline.
+which is the natural gradient of ``E[l] + KL(q || prior)``, by the score function with a leave-one-out baseline. Where
+the losses differ by many nats, as under a large dual variable, the step is the shorter: else its noise, which grows
+with them, would push the loss up, and the dual variable with it.
 Source: Wierstra et al., "Natural evolution strategies" (2014), section 3; Kool et al., "Buy 4 REINFORCE samples, get a
 baseline for free!" (2019).
 
@@ -26,7 +29,6 @@ from learned_affine.localization import Policy
 
 RATE = 0.6  # of a natural step; 1 would be Newton's, if the draws were many
 REACH = 0.5  # at most so many widths, or so much of a width's logarithm, in a step
-LARGEST = 20.0  # nats: an advantage beyond this says no more than that the draw was bad
 
 
 def improved(
@@ -46,12 +48,13 @@ def improved(
     """
     mean, width = policy.mean, policy.width
     others = (losses.sum(0) - losses) / (len(losses) - 1)
-    advantage = (losses - others).clamp(-LARGEST, LARGEST)[..., None]
+    advantage = (losses - others)[..., None]
+    rate = RATE / advantage.abs().mean(0).clamp_min(1.0)
     towards = (advantage * noise).mean(0) + kl_weight * width * mean / prior_width**2
     wider = (advantage * (noise.square() - 1)).mean(0) + kl_weight * ((width / prior_width).square() - 1)
     return (
-        mean + width * (-RATE * towards).clamp(-REACH, REACH),
-        width * (0.5 * (-RATE * wider).clamp(-REACH, REACH)).exp(),
+        mean + width * (-rate * towards).clamp(-REACH, REACH),
+        width * (0.5 * (-rate * wider).clamp(-REACH, REACH)).exp(),
     )
 
 

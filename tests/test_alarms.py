@@ -95,7 +95,7 @@ def test_a_dead_localization_network():
 
 
 def test_a_policy_that_ignores_the_image():
-    same = IMAGES[:1] + 1e-3 * torch.rand(64, 1, 16, 16)  # nothing to tell them apart by
+    same = IMAGES[:1] + 1e-2 * torch.rand(64, 1, 16, 16)  # nothing to tell them apart by
     data = [(same, LABELS * 0)]
     found = alarms(data=data, config=healthy(target=0.3), val_loader=data, limits=AffineLimits.wide())
     assert "of the variance" in found[IgnoresImageWarning]
