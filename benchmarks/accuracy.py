@@ -15,10 +15,7 @@ work on the machine does not count.
 """
 
 import argparse
-import ast
 import copy
-import hashlib
-import json
 import sys
 import time
 from pathlib import Path
@@ -32,7 +29,7 @@ from datasets import Images, load  # noqa: E402
 from fitted_arms import ARMS  # noqa: E402
 from resnet import SmallResNet  # noqa: E402
 from results import DOCS, ROWS, write_results  # noqa: E402
-from rows import append, has  # noqa: E402
+from rows import TRAINING, append, digest, has  # noqa: E402
 from three_stages import build  # noqa: E402
 from torch import nn  # noqa: E402
 from torchvision.transforms.v2 import functional as V  # noqa: E402
@@ -41,33 +38,13 @@ from tqdm.auto import tqdm  # noqa: E402
 from learned_affine import AffineLimits  # noqa: E402
 from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier  # noqa: E402
 
-TRAINING = ("parameters", "classifier")  # the modules that decide the numbers of every arm
-# and those of an arm with a stage 2
-FITTING = ("localization", "losses", "objectives", "natural", "fitter", "by_values", "targets", "config")
-SAME = HERE / "results" / "same_method.json"
 UNSEEN = 400  # images kept out of stage 1: targets and choices come from them
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 WARPED = 2000  # test images that are warped ten times over
 
 
-def digest(arm: str) -> str:
-    """Of the code that decides an arm's numbers, without comments and docstrings, or of its equal."""
-    modules, scripts = TRAINING, ["arms.py"]
-    if arm not in BASELINES:
-        modules, scripts = TRAINING + FITTING, [*scripts, "fitted_arms.py"]
-    files = [HERE.parent / "learned_affine" / f"{name}.py" for name in modules] + [HERE / name for name in scripts]
-    own = hashlib.sha256("".join(map(bare, files)).encode()).hexdigest()[:12]
-    same = json.loads(SAME.read_text()) if SAME.exists() else {}
-    return same[own]["as"] if own in same else own
-
-
-def bare(file: Path) -> str:
-    """The code of a file, without comments and docstrings."""
-    tree = ast.parse(file.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-    return ast.dump(tree)
+def code_of(arm: str) -> str:
+    """The digest of the code that decides an arm's numbers."""
+    return digest("arms.py", modules=TRAINING) if arm in BASELINES else digest("arms.py", "fitted_arms.py")
 
 
 def clock() -> float:
@@ -82,11 +59,11 @@ def main() -> None:
     """Run what has no row yet."""
     options = parse()
     if options.report:
-        write_results({arm: digest(arm) for arm in ARMS})
+        write_results({arm: code_of(arm) for arm in ARMS})
         print(f"written: {DOCS}")
         return
     torch.set_num_threads(options.threads)
-    codes = {arm: digest(arm) for arm in options.arms}
+    codes = {arm: code_of(arm) for arm in options.arms}
     train, test = load(options.data, options.root, download=False)
     if options.turned:
         train, test = turned(train), turned(test)
