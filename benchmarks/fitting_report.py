@@ -114,10 +114,10 @@ INTRODUCTION = """# What a fit costs
 Made by `python benchmarks/fitting.py report` from the rows in `benchmarks/results/fitting.jsonl`, measured on 2
 CPU cores that other work shared, one thread. GPUs were not at hand."""
 STEP_NOTE = """A plain step is forward, cross entropy, backward and AdamW of the classifier; a fitting step is all that
-`fit` does with a batch, the discriminator included. Both take turns in one run and medians are compared, so the ratio
+`fit` does with a batch. Both take turns in one run and medians are compared, so the ratio
 stands while the milliseconds depend on what else ran. Memory is what each adds to a fresh process at its peak. Where
 there are several rows, each number is the median over them. The smaller the classifier, the more the localization
-network and the discriminator weigh beside it."""
+network weighs beside it."""
 SHARE_NOTE = f"""Computed, not timed: steps times the ratio above, for {IMAGES:,} images and {EPOCHS} epochs of plain
 training at the same batch size. Reading images and measuring the target are left out of both."""
 DATA_NOTE = """Timed as whole, the target's measurement on 2,000 unseen images and the loader included; the classifier

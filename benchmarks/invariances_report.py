@@ -31,7 +31,8 @@ def report(path: Path, code: str) -> None:
 def table(groups: dict[tuple, list[dict[str, Any]]]) -> str:
     """One line a task and setting."""
     lines = [
-        "| task | images | steps | thumbnail, hidden | seeds | rank corr., within tolerance | all | label kept % | shuffled | difference | "
+        "| task | images | steps | thumbnail, hidden | seeds | rank corr., within tolerance | all | label kept % | "
+        "shuffled | difference | "
         "accuracy % none / learned / shuffled | learned minus shuffled |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]

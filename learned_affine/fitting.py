@@ -56,7 +56,7 @@ def fit(
         loader: an iterable of ``(images, labels)``, ``images``, dicts, or tuples with more fields; the images that
             the classifier was trained on.
         config: the dials, see :class:`FitConfig`; the default needs no choice.
-        preprocess: differentiable, between augmenter and classifier, for instance ``v2.Normalize(...)``.
+        preprocess: between augmenter and classifier, for instance ``v2.Normalize(...)``.
         val_loader: images that the classifier was *not* trained on; the target is measured on them.
         device: where to compute; the classifier's device if None.
         seed: of weights, noise and data order; None for a random one.

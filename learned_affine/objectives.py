@@ -1,7 +1,8 @@
 """What the augmenter minimises: the terms of ``losses`` put together for each of the named objectives.
 
 The default is *calibrated*: give each image the widest range of warps at which the frozen classifier finds augmented
-training images no harder, on average, than images that it has never seen.
+training images, on average, still easier than images that it has never seen: ``c*`` lies ``FitConfig.target_share`` of
+the way from the one to the other.
 
     KL(q(.|x) || prior)  +  lam (CE(f(T x), y) - c*)  -  w_H H(f(T x)) / log2 m  +  w_adv softplus(-D(T x))
 

@@ -45,7 +45,7 @@ def test_measures_are_taken_at_most_every_fifty_steps(monkeypatch):
         return measure(self, *args)
 
     monkeypatch.setattr(Fitter, "measure", counted)
-    history = quick(data=loader(32), max_steps=120, config=FitConfig(target=0.3)).history  # two steps an epoch
+    history = quick(data=loader(32), max_steps=120, config=FitConfig(target=0.3, steps=120)).history  # two an epoch
     assert history.epochs == 60 and calls == [2, 50, 100, 120]
     assert all(value == value for value in history["agreement"])
 
