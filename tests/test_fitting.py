@@ -78,7 +78,7 @@ def test_calibrated_fit_holds_the_target_and_widens_the_policy():
 def test_a_larger_target_gives_a_wider_policy():
     limits = AffineLimits.wide()
     ends = [
-        fit(Halves(), loader(32), config=FitConfig(target=target), limits=limits, progress=False).history["kl"][-1]
+        fit(Halves(4.0), loader(32), config=FitConfig(target=target), limits=limits, progress=False).history["kl"][-1]
         for target in (0.12, 0.5)
     ]
     assert ends[1] < ends[0] - 0.5
