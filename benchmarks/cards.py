@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from results import paired, spread
+from intervals import paired, spread
 from rows import read
 from tables import fill
 from transfer import BASE, EPOCHS, HOMES, ROWS, SETTINGS, TEST, TRAIN, digest

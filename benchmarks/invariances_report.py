@@ -4,7 +4,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from results import interval
+from intervals import interval
 from rows import newest_version, read
 from tables import fill
 

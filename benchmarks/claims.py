@@ -1,0 +1,89 @@
+"""What docs/results.md claims, each from the rows of ``accuracy.py``: paired differences held against a target."""
+
+import statistics
+from collections import defaultdict
+
+from arms import GRID
+from intervals import interval
+
+Runs = dict[int, dict]  # rows of one arm by seed
+Arms = dict[str, Runs]  # of one data set, size and model
+HEAD = ["| claim | data | target | measured | seeds |", "|---|---|---|---|---|"]
+
+
+def with_best_of_grid(arms: Arms) -> Arms:
+    """The arms, and one more: for each seed the grid's point that was best on unseen images, at the cost of all ten."""
+    points = [arms.get(name, {}) for name in GRID]
+    seeds = set.intersection(*(set(runs) for runs in points))
+    best = {}
+    for seed in sorted(seeds):
+        rows = [runs[seed] for runs in points]
+        chosen = max(rows, key=lambda row: row["unseen"])
+        best[seed] = {**chosen, "fit_seconds": sum(row["seconds"] for row in rows) - chosen["seconds"]}
+    return {**arms, "best of the grid": best} if best else arms
+
+
+def differences(arms: Arms, first: str, second: str, key: str = "clean") -> dict[int, float]:
+    """First minus second in points, by seed."""
+    one, other = arms.get(first, {}), arms.get(second, {})
+    return {seed: 100 * (one[seed][key] - other[seed][key]) for seed in sorted(set(one) & set(other))}
+
+
+def claims(groups: dict[str, Arms]) -> str:
+    """The table of claims, for the data sets at 1,000 images by the small CNN."""
+    lines = list(HEAD)
+    for data, arms in groups.items():
+        gain = "+1.0" if data == "fashion-mnist" else "+3.0" if data == "cifar10" else ""
+        lines += _line("learned minus none, clean", data, gain, differences(arms, "learned", "none"))
+        lines += _line("the same, affine", data, "", differences(arms, "learned", "none", "affine"))
+        lines += _line("learned wide minus learned, clean", data, "-0.5", differences(arms, "learned wide", "learned"))
+        for other in ("uniform wide p .5", "uniform wide p 1", "entropy target wide"):
+            lines += _line(f"{other} minus learned, clean", data, "below -0.5", differences(arms, other, "learned"))
+        best = "best of the grid"
+        lines += _line(f"learned minus {best}, clean", data, "-0.3", differences(arms, "learned", best))
+        lines += _line("the same, affine", data, "", differences(arms, "learned", best, "affine"))
+        lines += _cost(arms, data)
+        for key, name in (("clean", "learned minus shuffled, clean"), ("affine", "the same, affine")):
+            lines += _line(name, data, "", differences(arms, "learned", "learned, shuffled", key))
+    return "\n".join(lines + fixed_strengths(groups))
+
+
+def fixed_strengths(groups: dict[str, Arms]) -> list[str]:
+    """Learned minus each fixed strength, one for all data: by seed the mean over the data sets that have both."""
+    lines = []
+    for learned in ("learned", "learned wide"):
+        for name in [*GRID, "uniform wide p .5"]:
+            by_seed: dict[int, list[float]] = defaultdict(list)
+            for arms in groups.values():
+                for seed, value in differences(arms, learned, name).items():
+                    by_seed[seed].append(value)
+            most = max(map(len, by_seed.values()), default=0)
+            means = {seed: statistics.mean(values) for seed, values in by_seed.items() if len(values) == most}
+            lines += _line(f"{learned} minus {name}, clean", f"mean of {most}", "above 0", means)
+    return lines
+
+
+def _line(claim: str, data: str, target: str, by_seed: dict[int, float]) -> list[str]:
+    if not by_seed:
+        return []
+    return [f"| {claim} | {data} | {target} | {interval(list(by_seed.values()))} | {len(by_seed)} |"]
+
+
+def _cost(arms: Arms, data: str) -> list[str]:
+    """Seconds of fitting over stage 1's; fit and one training over the grid's ten."""
+    runs, grid = arms.get("learned", {}), arms.get("best of the grid", {})
+    if not runs:
+        return []
+    share = statistics.mean(row["fit_seconds"] / row["stage_1_seconds"] for row in runs.values())
+    lines = [f"| fit over stage 1, seconds | {data} | 0.25 | {share:.2f} | {len(runs)} |"]
+    both = sorted(set(runs) & set(grid))
+    if both:
+        parts = [_whole(runs[seed]) / _whole(grid[seed]) for seed in both]
+        lines.append(
+            f"| fit and training over the grid's, seconds | {data} | 0.2 | {statistics.mean(parts):.2f} | {len(both)} |"
+        )
+    return lines
+
+
+def _whole(row: dict) -> float:
+    return float(row["fit_seconds"] + row["seconds"])

@@ -1,0 +1,55 @@
+"""The accuracy benchmark's report: its figures against rows whose differences are known by hand."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+
+import claims  # noqa: E402
+from arms import BASELINES, GRID  # noqa: E402
+from fitted_arms import ARMS, FITTED  # noqa: E402
+from intervals import interval  # noqa: E402
+
+
+def row(clean: float, unseen: float = 0.5, **values: float) -> dict:
+    return {"clean": clean, "affine": clean / 2, "unseen": unseen, "fit_seconds": 0.0, "seconds": 10.0, **values}
+
+
+def test_interval_by_hand():
+    # deviation 1, three values: 4.303 / sqrt(3)
+    assert interval([1.0, 2.0, 3.0]) == "+2.00 ± 2.48"
+    assert interval([-1.0]) == "-1.00"
+
+
+def test_the_best_of_the_grid_is_chosen_on_unseen_images_and_costs_all_ten():
+    arms = {name: {0: row(clean=0.9 - 0.01 * place, unseen=0.1 * place)} for place, name in enumerate(GRID)}
+    best = claims.with_best_of_grid(arms)["best of the grid"][0]
+    assert best["clean"] == pytest.approx(0.81)  # the last point: worst on test images, best on unseen ones
+    assert best["fit_seconds"] + best["seconds"] == pytest.approx(100)
+
+
+def test_no_best_of_a_grid_with_a_point_missing():
+    arms = {name: {0: row(0.5)} for name in list(GRID)[1:]}
+    assert "best of the grid" not in claims.with_best_of_grid(arms)
+
+
+def test_differences_are_paired_by_seed():
+    arms = {"learned": {0: row(0.6), 1: row(0.7)}, "none": {1: row(0.65), 2: row(0.1)}}
+    assert claims.differences(arms, "learned", "none") == {1: pytest.approx(5.0)}
+
+
+def test_a_fixed_strength_is_held_against_by_the_mean_over_data_sets():
+    name = next(iter(GRID))
+    groups = {
+        "one": {"learned": {0: row(0.6)}, name: {0: row(0.5)}},
+        "two": {"learned": {0: row(0.6)}, name: {0: row(0.62)}},
+    }
+    assert claims.fixed_strengths(groups) == [f"| learned minus {name}, clean | mean of 2 | above 0 | +4.00 | 1 |"]
+
+
+def test_arms_without_and_with_a_fit_are_told_apart():
+    assert set(ARMS) == set(BASELINES) | set(FITTED) and not set(BASELINES) & set(FITTED)
+    assert len(GRID) == 10 and set(GRID) < set(BASELINES)
