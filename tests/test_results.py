@@ -8,10 +8,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
-import claims  # noqa: E402
-from arms import BASELINES, GRID  # noqa: E402
-from fitted_arms import ARMS, FITTED  # noqa: E402
-from intervals import interval  # noqa: E402
+import claims
+from arms import BASELINES, GRID
+from fitted_arms import ARMS, FITTED
+from intervals import interval
 
 
 def row(clean: float, unseen: float = 0.5, **values: float) -> dict:
