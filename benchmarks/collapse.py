@@ -50,9 +50,8 @@ ARMS: dict[str, FitConfig] = {
     "+ KL floor": FitConfig.entropy_target(),
     "+ KL floor, no discriminator": FitConfig.entropy_target(adversarial_weight=0.0),
     "+ KL floor, discriminator shown warped originals": FitConfig.entropy_target(discriminator_sees="prior"),
-    "calibrated, pathwise, no discriminator": FitConfig.pathwise(adversarial_weight=0.0),
-    "calibrated, pathwise": FitConfig.pathwise(),
-    "calibrated, by values (default)": FitConfig(),
+    "calibrated, no discriminator": FitConfig.pathwise(adversarial_weight=0.0),
+    "calibrated (default)": FitConfig(),
 }
 
 
