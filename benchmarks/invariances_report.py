@@ -63,9 +63,12 @@ def draw(groups: dict[tuple, list[dict[str, Any]]], path: Path) -> None:
     """Fitted range over true range, a dot an image, for the first seed of each task and setting."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.6 * len(groups), 3.4), layout="constrained", facecolor="white")
-    axes = figure.subplots(1, len(groups), squeeze=False)[0]
-    for axis, rows in zip(axes, groups.values(), strict=True):
+    lines = -(-len(groups) // 3)
+    figure = Figure(figsize=(10.8, 3.4 * lines), layout="constrained", facecolor="white")
+    axes = figure.subplots(lines, 3, squeeze=False).flatten()
+    for axis in axes[len(groups) :]:
+        axis.set_visible(False)
+    for axis, rows in zip(axes, groups.values(), strict=False):
         row = rows[0]
         fitted, truth = row["shown"]
         axis.plot(truth, fitted, ".", color=BLUE, markersize=3, alpha=0.6)

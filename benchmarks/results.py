@@ -25,7 +25,8 @@ COLUMNS = [
     "ECE %",
     "fit / stage 1",
 ]
-SHOWN = {"none": "black", "learned": "#0072B2", "learned wide": "#56B4E9", "pathwise": "#CC79A7"}
+SHOWN = {"none": "black", "learned": "#0072B2", "learned wide": "#56B4E9", "best of the grid": "#D55E00"}
+NAMED = ("uniform p .5", "uniform wide p .5", "flip and crop", "TrivialAugmentWide", "pathwise wide", "by certainty")
 
 
 def write_results(codes: dict[str, str], rows: Path = ROWS, path: Path = DOCS, picture: Path = PICTURE) -> None:
@@ -82,15 +83,20 @@ def mean(runs: Runs, key: str) -> float:
 
 
 def draw(groups: dict[str, Arms], path: Path) -> None:
-    """Clean accuracy over accuracy under affine warps, a dot an arm; the learned ones and none by name."""
+    """Clean accuracy over accuracy under affine warps, a dot an arm; those far below none are left out."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.2 * len(groups), 3.8), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(5 * len(groups), 4), layout="constrained", facecolor="white")
     for axis, (data, arms) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
         for arm, runs in arms.items():
             x, y = 100 * mean(runs, "affine"), 100 * mean(runs, "clean")
             axis.plot(x, y, "o", color=SHOWN.get(arm, "#999999"), markersize=8 if arm in SHOWN else 4)
-            axis.annotate(arm, (x, y), fontsize=7 if arm in SHOWN else 4, xytext=(3, 3), textcoords="offset points")
+            if arm in SHOWN or arm in NAMED:
+                text = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": 8 if arm in SHOWN else 6}
+                axis.annotate(arm, (x, y), clip_on=True, annotation_clip=True, **text)
+        axis.margins(x=0.15)
+        clean = [100 * mean(runs, "clean") for runs in arms.values()]
+        axis.set_ylim(100 * mean(arms["none"], "clean") - 3 if "none" in arms else None, max(clean) + 0.5)
         axis.set_title(f"{data}, 1,000 training images", fontsize=9)
         axis.set_xlabel("accuracy under affine warps, %", fontsize=8)
         axis.set_ylabel("clean accuracy, %", fontsize=8)
