@@ -72,7 +72,7 @@ class FitConfig:
     labels: str = "given"  # without the true label, wide limits lead to warps that are sure and wrong
     kl_weight: float = 1.0  # sets the unit in which the dual variable counts
     entropy_weight: float = 1.0
-    adversarial_weight: float = 0.0  # at 0.1 no accuracy was gained for a tenth more time; docs/results.md
+    adversarial_weight: float = 0.0  # at 0.1 no accuracy was gained for a fifth more time; docs/results.md
     dual_rate: float = 0.1  # a third of it leaves the cross entropy up to 60 % above its target after 150 steps
     dual_damping: float = 1.0  # without it the dual variable swings, and where it is at the last step is chance
     dual_start: float = 10.0  # from 1 the policy first runs too wide, and the steps are used up by its way back
