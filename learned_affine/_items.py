@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
-from learned_affine import _one, geometry
+from learned_affine import geometry
 from learned_affine._checks import shown
 from learned_affine.geometry import Fill
 from learned_affine.parameters import AffineParameters
@@ -62,8 +62,9 @@ class Plan:
     def matrix(self, height: int, width: int, like: Tensor) -> Tensor:
         """``(R, 2, 3)`` matrices for items of that size, on the device and in the precision of floating ones."""
         parameters, first = self.parameters, self.parameters.angle
-        if _one.is_one(parameters, like):
-            return _one.matrix_of_one(parameters, height, width, like.dtype)
+        at_hand = first.device.type == "cpu" and like.device.type == "cpu" and not torch.compiler.is_compiling()
+        if at_hand and len(first) == 1:
+            return parameters.matrix_of_one(height, width, like.dtype)
         if first.dtype != like.dtype or first.device != like.device:
             parameters = parameters.map(lambda value: value.to(like.device, like.dtype))
         return parameters.matrix(height, width)

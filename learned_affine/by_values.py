@@ -51,7 +51,7 @@ class ByValues(Fitter):
             return None
         cost = warp_loss(self.config, outcome, self.target, dual).view(len(noise), -1)
         better = improved(policy, noise, cost, self.config.prior_width, self.config.kl_weight)
-        self.memory.add(*(self.processes.gather(one) for one in (seen, *better)))
+        self.memory.add(*self.processes.gather(seen, *better))
         if self.discriminator_optimizer is not None:
             self.discriminator_optimizer.step()
         return self._advance(values) if self._follow() else None

@@ -108,29 +108,26 @@ class FitConfig:
         check_range("target_share", self.target_share, 1e-3, 100.0, "positive")
         for name in ("kl_weight", "entropy_weight", "adversarial_weight", "dual_rate", "dual_damping", "clip"):
             check_range(name, getattr(self, name), 0.0, 1e6, "at least 0")
-        self._check_values()
+        obstacle = self._obstacle_to_values()
+        if self.estimator == "values" and obstacle is not None:
+            raise ValueError(f"estimator must be 'pathwise' for {obstacle}, got 'values'")
+        if self.by_values and self.draws < 2:
+            raise ValueError(f"draws must be at least 2 for a fit by values, got {self.draws}")
         if self.target is not None:
             high = 1.0 if self.objective in ("entropy_target", "hardness") else 1e6
             check_range("target", self.target, 1e-9, high, f"above 0 and at most {high:g} for {self.objective}")
 
-    def _check_values(self) -> None:
-        """Check what the estimator ``"values"`` cannot do."""
-        if self.by_values and self.draws < 2:
-            raise ValueError(f"draws must be at least 2 for a fit by values, got {self.draws}")
-        if self.estimator != "values":
-            return
+    def _obstacle_to_values(self) -> str | None:
+        """What about this fit the loss's values alone cannot move; None where they can."""
         for name, value in (("objective", "entropy_target"), ("objective", "paper"), ("head", "raw")):
             if getattr(self, name) == value:
-                raise ValueError(f"estimator must be 'pathwise' for the {name} {value!r}, got 'values'")
-        if self.deterministic:
-            raise ValueError("estimator must be 'pathwise' for a deterministic fit, got 'values'")
+                return f"the {name} {value!r}"
+        return "a deterministic fit" if self.deterministic else None
 
     @property
     def by_values(self) -> bool:
         """Whether the fit goes by the loss's values alone."""
-        if self.estimator is None:
-            return self.objective in ("calibrated", "hardness") and self.head == "bounded" and not self.deterministic
-        return self.estimator == "values"
+        return self.estimator == "values" or (self.estimator is None and self._obstacle_to_values() is None)
 
     @property
     def needs_labels(self) -> bool:

@@ -163,11 +163,11 @@ class LocalizationNetwork(nn.Module):
             return self.policy(self.look(images))
 
     def look(self, images: Tensor) -> Tensor:
-        """All that it sees of the images: thumbnails ``(B, channels, size, size)``."""
-        dtype = self.head.weight.dtype
+        """All that it sees of the images: thumbnails ``(B, channels, size, size)``; ones where it is blind to them."""
+        head = self.head
         if self.per_image:
-            return thumbnail(images, self.size, self.channels).to(dtype)
-        return torch.ones(len(images), self.head.in_features, dtype=dtype, device=self.head.weight.device)
+            return thumbnail(images, self.size, self.channels).to(head.weight.dtype)
+        return head.weight.new_ones(len(images), head.in_features)
 
     def policy(self, seen: Tensor) -> Policy:
         """The policies that :meth:`look` leads to."""

@@ -20,12 +20,14 @@ Such a step is noisy. The network that is regressed to it, for many images and s
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from learned_affine.localization import Policy
+from learned_affine.losses import gaussian_kl_nats
 
 RATE = 0.6  # of a natural step; 1 would be Newton's, if the draws were many
 REACH = 0.5  # at most so many widths, or so much of a width's logarithm, in a step
@@ -63,9 +65,7 @@ def distance_nats(policy: Policy, mean: Tensor, width: Tensor) -> Tensor:
 
     In this direction, of policies that disagree it is the narrow ones that count.
     """
-    ratio = policy.width / width
-    offset = (policy.mean - mean) / width
-    return (0.5 * (ratio.square() + offset.square() - 1) - ratio.log()).sum(-1)
+    return gaussian_kl_nats((policy.mean - mean) / width, policy.scale_tril / width[..., None], 1.0)
 
 
 class Memory:
@@ -76,12 +76,11 @@ class Memory:
     """
 
     def __init__(self, batches: int) -> None:
-        self.batches = batches
-        self.kept: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.kept: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=batches)
 
     def add(self, seen: Tensor, mean: Tensor, width: Tensor) -> None:
         """Keep a batch, and let the oldest go where there are too many."""
-        self.kept = [*self.kept, (seen, mean, width)][-self.batches :]
+        self.kept.append((seen, mean, width))
 
     def sample(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """What was seen, mean and width of ``count`` kept batches, or of all where there are fewer."""
@@ -95,4 +94,5 @@ class Memory:
 
     def load_state(self, state: dict[str, Any], device: torch.device) -> None:
         """Take up what :meth:`state` gave."""
-        self.kept = [(seen.to(device), mean.to(device), width.to(device)) for seen, mean, width in state["kept"]]
+        self.kept.clear()
+        self.kept.extend((seen.to(device), mean.to(device), width.to(device)) for seen, mean, width in state["kept"])

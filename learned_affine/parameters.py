@@ -162,6 +162,20 @@ class AffineParameters:
         shift_y = (self.translate_y * height).sub(c, alpha=x).sub(d, alpha=y) + y
         return torch.stack([a, b, shift_x, c, d, shift_y], dim=-1).view(-1, 2, 3)
 
+    def matrix_of_one(self, height: int, width: int, dtype: torch.dtype) -> Tensor:
+        """:meth:`matrix` of a single image on the CPU, without gradient, in plain numbers and rounded once.
+
+        Twenty tensor operators on one number each take five times as long.
+        """
+        angle, scale_x, scale_y, shear, right, down = (value.item() for value in self.tensors())
+        turn, lean = math.radians(angle), math.tan(math.radians(shear))
+        cos, sin = math.cos(turn), math.sin(turn)
+        a, b = cos * scale_x, -(sin + cos * lean) * scale_y
+        c, d = sin * scale_x, (cos - sin * lean) * scale_y
+        x, y = (width - 1) / 2, (height - 1) / 2
+        rows = [[a, b, right * width + x - a * x - b * y], [c, d, down * height + y - c * x - d * y]]
+        return torch.tensor([rows], dtype=dtype)
+
     def displacement(self, height: float = 1, width: float = 1) -> Tensor:
         """How far the image moves: mean Euclidean shift of its four corners over its mean side.
 

@@ -95,13 +95,15 @@ class Processes:
         numbers = self.accelerator.reduce(torch.tensor(list(values.values()), device=self.device), "mean")
         return dict(zip(values, numbers.tolist(), strict=True))
 
-    def gather(self, tensor: Tensor) -> Tensor:
-        """The rows of all processes, of which each may have another number, in the order of their ranks."""
+    def gather(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Each tensor with the rows of all processes, which may have different numbers, by rank; in one exchange."""
         if self.count == 1:
-            return tensor
+            return tensors
         from accelerate.utils import gather_object
 
-        return torch.cat([part.to(self.device or tensor.device) for part in gather_object([tensor.cpu()])])
+        parts = gather_object([[tensor.cpu() for tensor in tensors]])
+        pairs = zip(tensors, zip(*parts, strict=True), strict=True)
+        return tuple(torch.cat(rows).to(tensor.device) for tensor, rows in pairs)
 
     def all_agree(self, yes: bool) -> bool:
         """Whether it is so in every process: all go on or none, or some would wait for the others for ever."""

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as F
 
 from learned_affine import AffineLimits, AffineParameters
-from learned_affine._one import matrix_of_one
 
 UNIT = st.lists(st.floats(-1, 1), min_size=6, max_size=6)
 SIDES = st.integers(1, 300)
@@ -35,9 +34,9 @@ def numpy_matrix(values: tuple[float, ...], height: int, width: int) -> np.ndarr
 @given(UNIT, SIDES, SIDES)
 def test_matrix_of_one_image_is_that_of_a_batch(unit, height, width):
     parameters = AffineLimits.wide().parameters(torch.tensor([unit], dtype=torch.float64))
-    found = matrix_of_one(parameters, height, width, torch.float64)
+    found = parameters.matrix_of_one(height, width, torch.float64)
     assert torch.allclose(found, parameters.matrix(height, width), rtol=1e-12, atol=1e-9)
-    assert matrix_of_one(parameters, height, width, torch.float32).dtype == torch.float32
+    assert parameters.matrix_of_one(height, width, torch.float32).dtype == torch.float32
 
 
 @given(UNIT, SIDES, SIDES)
