@@ -9,9 +9,9 @@ One row of ``results/accuracy.jsonl`` a run: a run that has one is not run again
 where it stopped. A row carries a digest of the code that decides its numbers; rows of another digest are run anew,
 unless ``results/same_method.json`` says, with a reason, that what changed between the two alters no numbers. An arm
 that fits nothing does not depend on how a fit is made, and has a digest of its own. The target of a fit and the choice
-of a grid point come from 400 images kept out of training. Accuracy is that of the last epoch on
-the whole test set; under warps, that of 2,000 test images drawn once. Seconds are the processor's own, so that other
-work on the machine does not count.
+of a grid point come from 400 images kept out of training. Accuracy is that of the last epoch on the whole test set;
+under warps, that of 2,000 test images drawn once. Seconds are the processor's own, so that other work on the machine
+does not count.
 """
 
 import argparse

@@ -4,9 +4,8 @@ import statistics
 from collections import defaultdict
 
 from arms import GRID
-from intervals import interval
+from intervals import Runs, differences, interval
 
-Runs = dict[int, dict]  # rows of one arm by seed
 Arms = dict[str, Runs]  # of one data set, size and model
 HEAD = ["| claim | data | target | measured | seeds |", "|---|---|---|---|---|"]
 
@@ -23,10 +22,9 @@ def with_best_of_grid(arms: Arms) -> Arms:
     return {**arms, "best of the grid": best} if best else arms
 
 
-def differences(arms: Arms, first: str, second: str, key: str = "clean") -> dict[int, float]:
-    """First minus second in points, by seed."""
-    one, other = arms.get(first, {}), arms.get(second, {})
-    return {seed: 100 * (one[seed][key] - other[seed][key]) for seed in sorted(set(one) & set(other))}
+def between(arms: Arms, first: str, second: str, key: str = "clean") -> dict[int, float]:
+    """First minus second arm in points, by seed; nothing where one has no rows."""
+    return differences(arms.get(first, {}), arms.get(second, {}), key)
 
 
 def claims(groups: dict[str, Arms]) -> str:
@@ -34,17 +32,17 @@ def claims(groups: dict[str, Arms]) -> str:
     lines = list(HEAD)
     for data, arms in groups.items():
         gain = "+1.0" if data == "fashion-mnist" else "+3.0" if data == "cifar10" else ""
-        lines += _line("learned minus none, clean", data, gain, differences(arms, "learned", "none"))
-        lines += _line("the same, affine", data, "", differences(arms, "learned", "none", "affine"))
-        lines += _line("learned wide minus learned, clean", data, "-0.5", differences(arms, "learned wide", "learned"))
+        lines += _line("learned minus none, clean", data, gain, between(arms, "learned", "none"))
+        lines += _line("the same, affine", data, "", between(arms, "learned", "none", "affine"))
+        lines += _line("learned wide minus learned, clean", data, "-0.5", between(arms, "learned wide", "learned"))
         for other in ("uniform wide p .5", "uniform wide p 1", "entropy target wide"):
-            lines += _line(f"{other} minus learned, clean", data, "below -0.5", differences(arms, other, "learned"))
+            lines += _line(f"{other} minus learned, clean", data, "below -0.5", between(arms, other, "learned"))
         best = "best of the grid"
-        lines += _line(f"learned minus {best}, clean", data, "-0.3", differences(arms, "learned", best))
-        lines += _line("the same, affine", data, "", differences(arms, "learned", best, "affine"))
+        lines += _line(f"learned minus {best}, clean", data, "-0.3", between(arms, "learned", best))
+        lines += _line("the same, affine", data, "", between(arms, "learned", best, "affine"))
         lines += _cost(arms, data)
         for key, name in (("clean", "learned minus shuffled, clean"), ("affine", "the same, affine")):
-            lines += _line(name, data, "", differences(arms, "learned", "learned, shuffled", key))
+            lines += _line(name, data, "", between(arms, "learned", "learned, shuffled", key))
     return "\n".join(lines + fixed_strengths(groups))
 
 
@@ -55,7 +53,7 @@ def fixed_strengths(groups: dict[str, Arms]) -> list[str]:
         for name in [*GRID, "uniform wide p .5"]:
             by_seed: dict[int, list[float]] = defaultdict(list)
             for arms in groups.values():
-                for seed, value in differences(arms, learned, name).items():
+                for seed, value in between(arms, learned, name).items():
                     by_seed[seed].append(value)
             most = max(map(len, by_seed.values()), default=0)
             means = {seed: statistics.mean(values) for seed, values in by_seed.items() if len(values) == most}

@@ -5,8 +5,8 @@
     python benchmarks/fitting.py report                      # docs/fitting_cost.md from results/fitting.jsonl
 
 A *plain step* is forward, cross entropy, backward and AdamW of the classifier in training mode. A *fitting step* is
-all that ``fit`` does with a batch: it is timed from outside, by the loader, between two
-batches. Both take turns in one run, and medians are compared, so that whatever else the machine does falls on both.
+all that ``fit`` does with a batch: it is timed from outside, by the loader, between two batches. Both take turns in one
+run, and medians are compared, so that whatever else the machine does falls on both.
 Peak memory is the largest resident set (on a GPU: allocated memory) of a fresh process, less what it held before the
 first step.
 """

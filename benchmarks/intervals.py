@@ -3,6 +3,7 @@
 import math
 import statistics
 
+Runs = dict[int, dict]  # rows of one arm by seed
 # 97.5 % points of Student's t for 1 to 9 degrees of freedom
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
@@ -16,13 +17,18 @@ def interval(gains: list[float], digits: int = 2) -> str:
     return f"{mean} ± {t * statistics.stdev(gains) / math.sqrt(len(gains)):.{digits}f}"
 
 
-def paired(runs: dict[int, dict], base: dict[int, dict]) -> str:
-    """The interval of clean accuracy, in points, over the seeds that both have."""
-    gains = [100 * (run["clean"] - base[seed]["clean"]) for seed, run in runs.items() if seed in base]
-    return interval(gains) if gains else ""
+def differences(runs: Runs, base: Runs, key: str = "clean") -> dict[int, float]:
+    """Runs minus base in points, by the seeds that both have."""
+    return {seed: 100 * (runs[seed][key] - base[seed][key]) for seed in sorted(set(runs) & set(base))}
 
 
-def spread(runs: dict[int, dict], key: str) -> str:
+def paired(runs: Runs, base: Runs) -> str:
+    """The interval of clean accuracy, in points."""
+    gains = differences(runs, base)
+    return interval(list(gains.values())) if gains else ""
+
+
+def spread(runs: Runs, key: str) -> str:
     """Mean and standard deviation in percent."""
     values = [100 * run[key] for run in runs.values()]
     return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")

@@ -4,8 +4,8 @@ import statistics
 from collections import defaultdict
 from pathlib import Path
 
-from claims import Arms, Runs, claims, differences, with_best_of_grid
-from intervals import interval, spread
+from claims import Arms, claims, with_best_of_grid
+from intervals import Runs, paired, spread
 from rows import read
 from tables import fill
 
@@ -36,11 +36,8 @@ def write_results(codes: dict[str, str], rows: Path = ROWS, path: Path = DOCS, p
     groups = grouped(mine)
     main = {key[0]: arms for key, arms in groups.items() if key[1:3] == (1000, "small")}
     fill(path, "claims", claims(main))
-    parts = (
-        [f"{len(found) - len(mine)} rows of other versions of the code are left out.\n"]
-        if len(mine) < len(found)
-        else []
-    )
+    others = len(found) - len(mine)
+    parts = [f"{others} rows of other versions of the code are left out.\n"] if others else []
     for (data, size, model, epochs), arms in groups.items():
         parts.append(f"### {data}, {size:,} training images, {model}, {epochs} + {epochs} epochs\n\n{table(arms)}\n")
     fill(path, "tables", "\n".join(parts))
@@ -60,13 +57,13 @@ def table(arms: Arms) -> str:
     """One line an arm, the most accurate first."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for arm in sorted(arms, key=lambda arm: -mean(arms[arm], "clean")):
-        runs, gains = arms[arm], differences(arms, arm, "none")
+        runs = arms[arm]
         cost = statistics.mean(run["fit_seconds"] / run["stage_1_seconds"] for run in runs.values())
         columns = [
             arm,
             str(len(runs)),
             spread(runs, "clean"),
-            interval(list(gains.values())) if gains and arm != "none" else "",
+            paired(runs, arms.get("none", {})) if arm != "none" else "",
             spread(runs, "affine"),
             spread(runs, "worst_of_10"),
             f"{mean(runs, 'nll'):.3f}",

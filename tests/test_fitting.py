@@ -176,6 +176,7 @@ def no_gradient(images):
         (lambda x: Halves()(x) * math.nan, None, {}, ValueError, "finite logits"),
         (no_gradient, None, {"config": FitConfig.pathwise(target=0.3)}, ValueError, "pass a gradient"),
         (lambda x: torch.zeros(len(x), 2), None, {}, ValueError, "depend on its input, got the same"),
+        (lambda x: torch.zeros(len(x), 2), None, {"config": FitConfig.pathwise()}, ValueError, "pass a gradient"),
         (Halves(), [(IMAGES * math.nan, LABELS)], {}, ValueError, "finite images"),
         (Halves(), [(IMAGES[:, 0], LABELS)], {}, ValueError, r"\(B, C, H, W\)"),
         (Halves(), [(["a.png"], LABELS)], {}, TypeError, "images as a tensor"),

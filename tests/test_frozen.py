@@ -113,7 +113,6 @@ def test_a_classifier_in_inference_mode_is_enough_for_a_fit_by_values():
 
 
 def test_labels_that_are_only_shown_may_be_anything():
-
     data = DataLoader(TensorDataset(IMAGES, LABELS - 1), 16)
     history = quick(data=data, config=FitConfig.entropy_target(target=0.5)).history
     assert history.info["steps"] == 3 and history["entropy"][0] > 0

@@ -157,13 +157,15 @@ def test_it_holds_the_target():
     assert sum(augment.history["cross_entropy"][-40:]) / 40 == pytest.approx(0.4, rel=0.15)
 
 
-def test_the_classifier_is_never_gone_back_through():
-    classifier = Halves()
-    classifier.register_full_backward_hook(lambda *_: pytest.fail("a gradient went through the classifier"))
+@pytest.mark.parametrize(("config", "goes_back"), [(BY_VALUES, False), (FitConfig.pathwise(), True)])
+def test_only_a_pathwise_fit_goes_back_through_the_classifier(config, goes_back):
+    classifier, passes = Halves(), []
+    classifier.register_full_backward_hook(lambda *_: passes.append("back"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
-        config = BY_VALUES.replace(target=0.4)
-        LearnedAffineAugment.fit(classifier, [(IMAGES, LABELS)], config=config, max_steps=2, progress=False)
+        options = {"config": config.replace(target=0.4), "max_steps": 2, "progress": False}
+        LearnedAffineAugment.fit(classifier, [(IMAGES, LABELS)], **options)
+    assert bool(passes) == goes_back
 
 
 def test_a_classifier_that_looks_at_nothing_is_refused():

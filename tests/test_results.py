@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 import claims
 from arms import BASELINES, GRID
 from fitted_arms import ARMS, FITTED
-from intervals import interval
+from intervals import differences, interval
 
 
 def row(clean: float, unseen: float = 0.5, **values: float) -> dict:
@@ -38,7 +38,8 @@ def test_no_best_of_a_grid_with_a_point_missing():
 
 def test_differences_are_paired_by_seed():
     arms = {"learned": {0: row(0.6), 1: row(0.7)}, "none": {1: row(0.65), 2: row(0.1)}}
-    assert claims.differences(arms, "learned", "none") == {1: pytest.approx(5.0)}
+    assert claims.between(arms, "learned", "none") == {1: pytest.approx(5.0)}
+    assert differences(arms["learned"], arms["none"], "affine") == {1: pytest.approx(2.5)}
 
 
 def test_a_fixed_strength_is_held_against_by_the_mean_over_data_sets():
