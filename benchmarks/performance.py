@@ -43,10 +43,10 @@ BOUNDS = """## What bounds each case
   (twice in closed form, of which one inverts a constant) and lay out the grid. Alone it takes {alone} times as long
   as the whole of `v2.RandomAffine`, so that at most {left} of the 2.5 are left for everything that makes the warp a
   learned one: thumbnail, network, six parameters, matrix. What was taken away here: the second conversion of each
-  image, the second look for the rows that `p` chose, a scatter of the triangular factor, a third of the
-  operators on the way to the matrix. What would lift it: a `warp_affine` that takes matrices already normalised, from
-  destination to source, which the six parameters give without an inversion. The package keeps to kornia's function, so
-  that there is one place where pixels are sampled. Augmenting the batch after collation costs
+  image, the second look for the rows that `p` chose, a scatter of the triangular factor, and all operators on the way
+  to the matrix, which is computed in plain numbers. What would lift it: a `warp_affine` that takes matrices already
+  normalised, from destination to source, which the six parameters give without an inversion. The package keeps to
+  kornia's function, so that there is one place where pixels are sampled. Augmenting the batch after collation costs
   {batched} of a single call an image.
 - **One large image: sampling again**, with reflection, which costs more than the zeros that `v2.RandomAffine` pads
   with; with `padding_mode="zeros"` see the table.
