@@ -58,7 +58,7 @@ def refitted(setting: Setting, every: int = 8) -> Augment:
 
     def follow(classifier: nn.Module, epoch: int) -> None:
         if epoch and epoch % every == 0:
-            quick = FitConfig(steps=70)
+            quick = FitConfig(steps=40)
             augment.fit(
                 classifier, setting.loader, val_loader=setting.unseen, config=quick, seed=setting.seed, progress=False
             )
@@ -67,11 +67,14 @@ def refitted(setting: Setting, every: int = 8) -> Augment:
     return augment
 
 
+# the default before unseen images decided what policies have in common
+TRAINING = FitConfig(held_on="training", steps=100, draws=3, memory=16, shared_rate=1.0)
+
 FITTED: dict[str, Callable[[Setting], Augment | None]] = {
     "learned": fitted,
     "learned wide": partial(fitted, limits=WIDE),
-    "learned, target share 1": partial(fitted, config=FitConfig(target_share=1.0)),
-    "learned wide, target share 1": partial(fitted, limits=WIDE, config=FitConfig(target_share=1.0)),
+    "learned, held on training images": partial(fitted, config=TRAINING),
+    "learned wide, held on training images": partial(fitted, limits=WIDE, config=TRAINING),
     "learned, shuffled": shuffled,
     "learned, with discriminator": partial(fitted, config=FitConfig(adversarial_weight=0.1)),
     "learned, no entropy term": partial(fitted, config=FitConfig(entropy_weight=0.0)),
@@ -80,8 +83,10 @@ FITTED: dict[str, Callable[[Setting], Augment | None]] = {
     "pathwise wide": partial(fitted, config=FitConfig.pathwise(), limits=WIDE),
     "learned p 1": partial(fitted, p=1.0),
     "learned, predicted labels": partial(fitted, config=FitConfig(labels="predicted")),
-    "learned, target share 1/3": partial(fitted, config=FitConfig(target_share=1 / 3)),
-    "learned, target share 1.5": partial(fitted, config=FitConfig(target_share=1.5)),
+    "learned, tolerance 0.05": partial(fitted, config=FitConfig(tolerance=0.05)),
+    "learned, tolerance 0.3": partial(fitted, config=FitConfig(tolerance=0.3)),
+    "learned wide, tolerance 0.05": partial(fitted, limits=WIDE, config=FitConfig(tolerance=0.05)),
+    "learned wide, tolerance 0.3": partial(fitted, limits=WIDE, config=FitConfig(tolerance=0.3)),
     "learned, refitted": refitted,
     "entropy target": partial(fitted, config=FitConfig.entropy_target()),
     "entropy target wide": partial(fitted, config=FitConfig.entropy_target(), limits=WIDE),

@@ -14,16 +14,18 @@ from learned_affine import losses
 from learned_affine.config import FitConfig
 from learned_affine.diagnostics import output_measures, policy_measures, variance_between_images
 from learned_affine.discriminator import Discriminator
-from learned_affine.frozen import NO_GRADIENT, check_labels, logits_of
+from learned_affine.frozen import NO_GRADIENT, check_labels
 from learned_affine.localization import DIMENSIONS, Policy, RawHead, match_channels
 from learned_affine.objectives import Outcome, augmenter_loss
 from learned_affine.parameters import AffineParameters
 from learned_affine.processes import Processes
+from learned_affine.unseen import Unseen
 
 if TYPE_CHECKING:
     from learned_affine.transform import LearnedAffineAugment
 
 Step = dict[str, float]
+STATE = ("log_dual", "target", "temperature", "step", "epoch", "step_in_epoch", "seed")  # plain values of a fit
 BETWEEN_DRAWS = (
     64  # an image, for the share of variance between images: 8 alone fake a share of 1 % where there is none
 )
@@ -52,7 +54,8 @@ class Fitter:
         self.optimizer = torch.optim.Adam(self._groups(), config.learning_rate)
         self.discriminator_optimizer = self._discriminator_optimizer()
         self.log_dual = math.log(config.dual_start)
-        self.target = 0.0
+        self.target, self.temperature = 0.0, 1.0
+        self.unseen: Unseen | None = None  # images that the target is held on; without them, the training images
         self.noise = torch.Generator().manual_seed(seed % 2**63)
         self.step = self.epoch = self.step_in_epoch = 0
         self.steps = config.steps
@@ -73,6 +76,16 @@ class Fitter:
             self.discriminator.parameters(), lr=self.config.discriminator_rate
         )
 
+    def logits(self, images: Tensor) -> Tensor:
+        """The classifier's logits ``(B, m)``, divided by the temperature."""
+        logits = self.classify(images)
+        return logits if self.temperature == 1 else logits / self.temperature
+
+    @property
+    def held_on(self) -> str:
+        """Which augmented images are held at the target."""
+        return "training" if self.unseen is None else "unseen"
+
     # -- one step -----------------------------------------------------------------------------------------------------
 
     def train_step(self, images: Tensor, labels: Tensor | None) -> Step | None:
@@ -84,7 +97,7 @@ class Fitter:
             return None
         warped = self.augment.warp(images, parameters)
         with self.processes.autocast(self.device):
-            logits = logits_of(self.classify, warped)
+            logits = self.logits(warped)
             labels = self._labels(images, labels, logits.shape[1])
             scores = None if self.discriminator is None else self._score(warped).float()
         outcome = Outcome(logits, labels, kl, scores)
@@ -132,7 +145,7 @@ class Fitter:
             fits = labels is not None and int(labels.min()) >= 0 and int(labels.max()) < classes
             return labels.to(self.device) if labels is not None and fits else None
         if self.config.labels == "predicted":
-            return logits_of(self.classify, images).argmax(-1)
+            return self.logits(images).argmax(-1)
         return check_labels(labels, classes, self.config.objective).to(self.device)
 
     def _dual(self, outcome: Outcome) -> float:
@@ -242,7 +255,7 @@ class Fitter:
             if not self.processes.all_agree(finite(parameters)):
                 return {}
             warped = self.augment.warp(images, parameters)
-            logits, clean = logits_of(self.classify, warped), logits_of(self.classify, images)
+            logits, clean = self.logits(warped), self.logits(images)
             labels = self._labels(images, labels, logits.shape[1])
             scores = None if self.discriminator is None else self._score(warped)
             outcome = Outcome(logits, labels, kl, scores)
@@ -289,7 +302,7 @@ class Fitter:
         return {
             **{name: part.state_dict() for name, part in pairs.items()},
             "noise": self.noise.get_state(),
-            **{name: getattr(self, name) for name in ("log_dual", "target", "step", "epoch", "step_in_epoch", "seed")},
+            **{name: getattr(self, name) for name in STATE},
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -299,7 +312,7 @@ class Fitter:
         if self.discriminator is not None and self.discriminator_optimizer is not None:
             self.discriminator.load_state_dict(state["discriminator"])
             self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
-        for name in ("log_dual", "target", "step", "epoch", "step_in_epoch", "seed"):
+        for name in STATE:
             setattr(self, name, state[name])
         self.noise.set_state(state["noise"])
 

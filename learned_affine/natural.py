@@ -2,26 +2,30 @@
 
 The slope of the loss at one draw says little about a range of 180 degrees: a small turn changes the loss a little, and
 the slope is multiplied by the whole range. Its values at a few draws, held against each other, do say which way a range
-should move. One step, from ``N(mean, diag(width^2))`` and draws ``mean + width * noise`` with the losses ``l``:
+should move. From ``N(mean, diag(width^2))`` and draws ``mean + width * noise`` with the losses ``l``:
 
     advantage  a = l - mean of the image's other l
-    rate      = 0.6 / max(1, mean |a|)
-    mean     -= rate * width * (E[a noise] + width * mean / prior^2)
-    width    *= exp(-rate / 2 * (E[a (noise^2 - 1)] + (width / prior)^2 - 1))
+    slope of the mean, in widths                = E[a noise] + width * mean / prior^2
+    slope of the width, in half its logarithm   = E[a (noise^2 - 1)] + (width / prior)^2 - 1
 
-which is the natural gradient of ``E[l] + KL(q || prior)``, by the score function with a leave-one-out baseline. Where
-the losses differ by many nats, as under a large dual variable, the step is the shorter: else its noise, which grows
-with them, would push the loss up, and the dual variable with it.
+which is the natural gradient of ``E[l] + KL(q || prior)``, by the score function with a leave-one-out baseline. A step
+against it has the length ``0.6 / max(1, mean |a|)``: where the losses differ by many nats, as under a large dual
+variable, it is the shorter, else its noise, which grows with them, would push the loss up, and the dual with it.
 Source: Wierstra et al., "Natural evolution strategies" (2014), section 3; Kool et al., "Buy 4 REINFORCE samples, get a
 baseline for free!" (2019).
 
 Such a step is noisy. The network that is regressed to it, for many images and steps together, averages the noise away.
+
+Two sets of images can share the work. An image that the classifier was trained on is known to it by heart: any warp,
+also one that changes nothing about it, makes it harder, up to what new images are. What a warp really costs is seen on
+new images alone; so what all policies have in common follows the mean slope of those, and the training images' own
+slopes say only how they differ from each other.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,13 +34,26 @@ from learned_affine.localization import Policy
 from learned_affine.losses import gaussian_kl_nats
 
 RATE = 0.6  # of a natural step; 1 would be Newton's, if the draws were many
+SHARED_RATE = 1.0  # of one along the mean slope of many images, which has less noise
 REACH = 0.5  # at most so many widths, or so much of a width's logarithm, in a step
 
 
-def improved(
-    policy: Policy, noise: Tensor, losses: Tensor, prior_width: float, kl_weight: float = 1.0
-) -> tuple[Tensor, Tensor]:
-    """One natural step of each image's policy, from the losses of its draws.
+class Slopes(NamedTuple):
+    """The natural gradient of each image's loss.
+
+    Args:
+        mean: ``(B, 6)``, of the policy's mean, in widths.
+        width: ``(B, 6)``, of twice the logarithm of its width.
+        spread: ``(B, 1)``, how far the losses of its draws lie apart, in nats.
+    """
+
+    mean: Tensor
+    width: Tensor
+    spread: Tensor
+
+
+def slopes(policy: Policy, noise: Tensor, losses: Tensor, prior_width: float, kl_weight: float = 1.0) -> Slopes:
+    """The natural gradient of each image's loss, from the losses of its draws.
 
     Args:
         policy: of ``B`` images, with a diagonal ``scale_tril``.
@@ -44,20 +61,42 @@ def improved(
         losses: ``(K, B)`` in nats, without the divergence from the prior, which is known in closed form.
         prior_width: standard deviation of the prior before the tanh.
         kl_weight: weight of the divergence from the prior.
+    """
+    others = (losses.sum(0) - losses) / (len(losses) - 1)
+    advantage = (losses - others)[..., None]
+    return Slopes(
+        (advantage * noise).mean(0) + kl_weight * policy.width * policy.mean / prior_width**2,
+        (advantage * (noise.square() - 1)).mean(0) + kl_weight * ((policy.width / prior_width).square() - 1),
+        advantage.abs().mean(0),
+    )
+
+
+def improved(mean: Tensor, width: Tensor, own: Slopes, new: Slopes | None = None) -> tuple[Tensor, Tensor]:
+    """One natural step of each image's policy.
+
+    Args:
+        mean, width: ``(B, 6)`` of the policies.
+        own: their slopes.
+        new: the slopes of any number of new images, which then give the mean of all steps; ``own`` says how the steps
+            differ.
 
     Returns:
         The better mean and width, ``(B, 6)`` each.
     """
-    mean, width = policy.mean, policy.width
-    others = (losses.sum(0) - losses) / (len(losses) - 1)
-    advantage = (losses - others)[..., None]
-    rate = RATE / advantage.abs().mean(0).clamp_min(1.0)
-    towards = (advantage * noise).mean(0) + kl_weight * width * mean / prior_width**2
-    wider = (advantage * (noise.square() - 1)).mean(0) + kl_weight * ((width / prior_width).square() - 1)
-    return (
-        mean + width * (-rate * towards).clamp(-REACH, REACH),
-        width * (0.5 * (-rate * wider).clamp(-REACH, REACH)).exp(),
-    )
+    rate = RATE / own.spread.clamp_min(1.0)
+    if new is None:
+        down, narrower = rate * own.mean, rate * own.width
+    else:
+        # the noise of a mean over N images is that of one over the root of N
+        together = SHARED_RATE / (new.spread.mean() / len(new.spread) ** 0.5).clamp_min(1.0)
+        down = together * new.mean.mean(0) + _centred(rate * _centred(own.mean))
+        narrower = together * new.width.mean(0) + _centred(rate * _centred(own.width))
+    return mean - width * down.clamp(-REACH, REACH), width * (-0.5 * narrower.clamp(-REACH, REACH)).exp()
+
+
+def _centred(values: Tensor) -> Tensor:
+    """What differs between the rows."""
+    return values - values.mean(0)
 
 
 def distance_nats(policy: Policy, mean: Tensor, width: Tensor) -> Tensor:

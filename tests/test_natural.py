@@ -13,7 +13,7 @@ from torch.distributions import MultivariateNormal, kl_divergence
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
 from learned_affine.localization import PRIOR_WIDTH, Policy
-from learned_affine.natural import RATE, REACH, Memory, distance_nats, improved
+from learned_affine.natural import RATE, REACH, SHARED_RATE, Memory, distance_nats, improved, slopes
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
@@ -28,6 +28,10 @@ def noise(draws: int, images: int) -> torch.Tensor:
     return torch.randn(draws, images, 6, generator=torch.Generator().manual_seed(0))
 
 
+def step(start: Policy, drawn: torch.Tensor, losses: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return improved(start.mean, start.width, slopes(start, drawn, losses, PRIOR_WIDTH))
+
+
 # -- one step ---------------------------------------------------------------------------------------------------------
 
 
@@ -35,7 +39,7 @@ def test_without_a_loss_the_policy_moves_to_the_prior():
     mean, width = torch.full((1, 6), 0.5), torch.full((1, 6), 0.3)
     drawn = noise(4, 1)
     for _ in range(200):
-        mean, width = improved(policy(mean, width), drawn, torch.zeros(4, 1), PRIOR_WIDTH)
+        mean, width = step(policy(mean, width), drawn, torch.zeros(4, 1))
     assert torch.allclose(mean, torch.zeros(1, 6), atol=1e-4)
     assert torch.allclose(width, torch.full((1, 6), PRIOR_WIDTH), rtol=1e-4)
 
@@ -44,7 +48,7 @@ def test_a_slope_moves_the_mean_down_it_and_leaves_the_width():
     slope = torch.tensor([0.3, -0.2, 0.0, 0.1, 0.0, 0.0])
     width, drawn = torch.full((1, 6), PRIOR_WIDTH), noise(200_000, 1)
     points = width * drawn
-    mean, after = improved(policy(torch.zeros(1, 6), width), drawn, points @ slope, PRIOR_WIDTH)
+    mean, after = step(policy(torch.zeros(1, 6), width), drawn, points @ slope)
     assert torch.allclose(mean[0], -RATE * PRIOR_WIDTH**2 * slope, atol=0.01)
     assert torch.allclose(after, width, rtol=0.01)
 
@@ -57,7 +61,7 @@ def test_a_quadratic_loss_leads_to_the_posterior():
     for _ in range(60):
         drawn = torch.randn(5000, 1, 6, generator=generator)
         points = mean + width * drawn
-        mean, width = improved(policy(mean, width), drawn, 0.5 * points.square() @ curvature, PRIOR_WIDTH)
+        mean, width = step(policy(mean, width), drawn, 0.5 * points.square() @ curvature)
     assert torch.allclose(width[0], (curvature + 1 / PRIOR_WIDTH**2).rsqrt(), rtol=0.1)
     assert torch.allclose(mean, torch.zeros(1, 6), atol=0.1)
 
@@ -66,16 +70,27 @@ def test_a_quadratic_loss_leads_to_the_posterior():
 def test_a_constant_in_an_images_loss_changes_nothing(constant, draws):
     losses, drawn = torch.rand(draws, 3, generator=torch.Generator().manual_seed(1)), noise(draws, 3)
     start = policy(torch.zeros(3, 6), torch.full((3, 6), 0.3))
-    one = improved(start, drawn, losses.double(), PRIOR_WIDTH)
-    other = improved(start, drawn, losses.double() + constant, PRIOR_WIDTH)
+    one = step(start, drawn, losses.double())
+    other = step(start, drawn, losses.double() + constant)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(one, other, strict=True))
 
 
 def test_a_step_stays_within_reach_whatever_the_loss():
     start = policy(torch.zeros(2, 6), torch.full((2, 6), 0.3))
-    mean, width = improved(start, noise(4, 2), torch.tensor([[1e30, 0], [0, 1e30], [-1e30, 5], [0, 0]]), PRIOR_WIDTH)
+    mean, width = step(start, noise(4, 2), torch.tensor([[1e30, 0], [0, 1e30], [-1e30, 5], [0, 0]]))
     assert float(mean.abs().max()) <= REACH * 0.3 + 1e-6
     assert float((width / 0.3).log().abs().max()) <= REACH / 2 + 1e-6
+
+
+def test_new_images_give_the_mean_step_and_the_own_ones_how_steps_differ():
+    start, new = policy(torch.zeros(8, 6), torch.full((8, 6), 0.8)), policy(torch.zeros(50, 6), torch.full((50, 6), 0.8))
+    own = slopes(start, noise(4, 8), 0.1 * torch.rand(4, 8), PRIOR_WIDTH)
+    shared = slopes(new, noise(4, 50), 0.1 * torch.rand(4, 50), PRIOR_WIDTH)
+    mean, width = improved(start.mean, start.width, own, shared)
+    alone, _ = improved(start.mean, start.width, own)
+    assert torch.allclose(mean.mean(0), -0.8 * SHARED_RATE * shared.mean.mean(0), atol=1e-6)
+    assert torch.allclose(2 * (width / 0.8).log().mean(0), -SHARED_RATE * shared.width.mean(0), atol=1e-5)
+    assert torch.allclose(mean - mean.mean(0), alone - alone.mean(0), atol=1e-6)
 
 
 def test_distance_is_the_divergence():
