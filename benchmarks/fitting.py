@@ -145,12 +145,17 @@ def batch_of(name: str, count: int, device: str) -> tuple[Tensor, Tensor]:
     return torch.rand(count, 3, side, side, device=device), torch.randint(10, (count,), device=device)
 
 
-def fit(classifier: nn.Module, loader: object, steps: int, **options: object) -> LearnedAffineAugment:
+def fit(classifier: nn.Module, loader: object, unseen: tuple[Tensor, Tensor], steps: int) -> LearnedAffineAugment:
     """A fit without a bar, that gives no alarms of what random weights lead to."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return LearnedAffineAugment.fit(
-            classifier, loader, config=FitConfig(target=1.0), max_steps=steps, progress=False, **options
+            classifier,
+            loader,
+            val_loader=[unseen],
+            config=FitConfig(target=1.0),
+            max_steps=steps,
+            progress=False,
         )
 
 
@@ -158,7 +163,7 @@ def step_row(options: argparse.Namespace, name: str) -> dict:
     """Time of a step of each kind, and the peak memory of each."""
     batch, steps = batch_of(name, options.batch, options.device), options.steps + 5
     turns = TakingTurns(batch, steps + 1, Plain(classifier_of(name, options.device)))
-    fit(classifier_of(name, options.device), turns, steps)
+    fit(classifier_of(name, options.device), turns, batch, steps)
     fitting, training = turns.fitting[5:], turns.training[5:]
     row = {
         "what": "step",
@@ -190,7 +195,7 @@ def peak(name: str, role: str, batch: int, steps: int, device: str) -> dict[str,
         classifier.eval()(data[0][:2])  # the libraries' own set-up
     before = held(device, reset=True)
     if role == "fit":
-        fit(classifier, [data] * steps, steps)
+        fit(classifier, [data] * steps, data, steps)
     else:
         step = Plain(classifier)
         for _ in range(steps):

@@ -42,6 +42,9 @@ from learned_affine.diagnostics import FitWarning  # noqa: E402
 from learned_affine.discriminator import Discriminator  # noqa: E402
 from learned_affine.localization import DIMENSIONS, LocalizationNetwork, Policy  # noqa: E402
 
+# of a fit that is held on training images alone, whose objective these images have an optimum of; a fit that takes
+# from unseen images what policies have in common has none that could be computed image by image
+TRAINING = FitConfig(held_on="training", draws=3, memory=16, shared_rate=1.0)
 OUT = HERE / "results" / "optimum.jsonl"
 UNSEEN = 400
 Energy = Callable[[Tensor], Tensor]  # points before the tanh, (B, 6), to l of each image, (B,)
@@ -180,7 +183,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=200, help="whose optimum is computed")
     parser.add_argument("--points", type=int, default=512, help="an image")
     parser.add_argument("--gaussian-images", type=int, default=48, help="whose own best Gaussian is searched, too")
-    parser.add_argument("--steps", type=int, default=FitConfig().steps, help="of the fit")
+    parser.add_argument("--steps", type=int, default=100, help="of the fit")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--report", action="store_true", help="only write docs/optimum.md and its figure")
@@ -208,7 +211,7 @@ def fitted(
     classifier: nn.Module, mine: Images, unseen: Images, options: argparse.Namespace, seed: int
 ) -> tuple[Problem, dict[int, LocalizationNetwork]]:
     """The default fit, the networks on its way by their step, and the objective as it stands at the end."""
-    config = FitConfig(steps=options.steps)
+    config = TRAINING.replace(steps=options.steps)
     limits = AffineLimits.wide() if options.limits == "wide" else AffineLimits.modest()
     padding = "zeros" if mine.images.shape[1] == 1 else "reflection"
     torch.manual_seed(seed)

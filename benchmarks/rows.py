@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 SAME = HERE / "results" / "same_method.json"
 TRAINING = ("parameters", "classifier")  # the modules that decide the numbers of every training
 # and those of one with a stage 2
-FITTING = ("localization", "losses", "objectives", "natural", "fitter", "by_values", "targets", "config")
+FITTING = ("localization", "losses", "objectives", "natural", "fitter", "by_values", "targets", "unseen", "config")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 

@@ -66,7 +66,9 @@ class ByValues(Fitter):
         values = self.processes.averages(numbers(found))
         if not math.isfinite(values["loss"] + values.get("discriminator_loss", 0.0)):
             return None
-        self._improve(trial, self._slopes(trial, outcome, dual), None if new is None else self._slopes(new, judged, dual))
+        self._improve(
+            trial, self._slopes(trial, outcome, dual), None if new is None else self._slopes(new, judged, dual)
+        )
         if self.discriminator_optimizer is not None:
             self.discriminator_optimizer.step()
         return self._advance(values) if self._follow() else None

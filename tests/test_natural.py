@@ -83,7 +83,8 @@ def test_a_step_stays_within_reach_whatever_the_loss():
 
 
 def test_new_images_give_the_mean_step_and_the_own_ones_how_steps_differ():
-    start, new = policy(torch.zeros(8, 6), torch.full((8, 6), 0.8)), policy(torch.zeros(50, 6), torch.full((50, 6), 0.8))
+    start = policy(torch.zeros(8, 6), torch.full((8, 6), 0.8))
+    new = policy(torch.zeros(50, 6), torch.full((50, 6), 0.8))
     own = slopes(start, noise(4, 8), 0.1 * torch.rand(4, 8), PRIOR_WIDTH)
     shared = slopes(new, noise(4, 50), 0.1 * torch.rand(4, 50), PRIOR_WIDTH)
     mean, width = improved(start.mean, start.width, own, shared)
