@@ -118,8 +118,8 @@ def _identity_text(last: dict[str, float], info: dict[str, Any]) -> str:
     if config.get("objective") == "paper" and config.get("sign") == "printed":
         return text + "The paper's printed loss has this optimum; use FitConfig() instead."
     return text + (
-        "Give a larger target, or images that the classifier was not trained on as val_loader; "
-        "a classifier that is as good on those as on its training images leaves no room."
+        "Give images that the classifier was not trained on as val_loader, or a larger target or tolerance; "
+        "a classifier that is no better than a guess on those leaves no room."
     )
 
 

@@ -57,7 +57,8 @@ def fit(
             the classifier was trained on.
         config: the dials, see :class:`FitConfig`; the default needs no choice.
         preprocess: between augmenter and classifier, for instance ``v2.Normalize(...)``.
-        val_loader: images that the classifier was *not* trained on; the target is measured on them.
+        val_loader: images that the classifier was *not* trained on, with labels; what warps cost it on them decides how
+            wide policies are. Up to 1,024 of the first 4,000 are kept in memory.
         device: where to compute; the classifier's device if None.
         seed: of weights, noise and data order; None for a random one.
         max_steps: stop after so many steps, earlier ones included.
