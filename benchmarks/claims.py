@@ -27,11 +27,15 @@ def between(arms: Arms, first: str, second: str, key: str = "clean") -> dict[int
     return differences(arms.get(first, {}), arms.get(second, {}), key)
 
 
-def claims(groups: dict[str, Arms]) -> str:
-    """The table of claims, for the data sets at 1,000 images by the small CNN."""
-    lines = list(HEAD)
-    for data, arms in groups.items():
-        gain = "+1.0" if data == "fashion-mnist" else "+3.0" if data == "cifar10" else ""
+def claims(models: dict[str, dict[str, Arms]]) -> str:
+    """The table of claims, at 1,000 images: by the classifier's model and the data set."""
+    return "\n".join(HEAD + [line for model, groups in models.items() for line in _claims(model, groups)])
+
+
+def _claims(model: str, groups: dict[str, Arms]) -> list[str]:
+    lines = []
+    for name, arms in groups.items():
+        data, gain = f"{name}, {model}", "+1.0" if name == "fashion-mnist" else "+3.0" if name == "cifar10" else ""
         lines += _line("learned minus none, clean", data, gain, between(arms, "learned", "none"))
         lines += _line("the same, affine", data, "", between(arms, "learned", "none", "affine"))
         lines += _line("learned wide minus learned, clean", data, "-0.5", between(arms, "learned wide", "learned"))
@@ -43,10 +47,10 @@ def claims(groups: dict[str, Arms]) -> str:
         lines += _cost(arms, data)
         for key, name in (("clean", "learned minus shuffled, clean"), ("affine", "the same, affine")):
             lines += _line(name, data, "", between(arms, "learned", "learned, shuffled", key))
-    return "\n".join(lines + fixed_strengths(groups))
+    return lines + fixed_strengths(groups, model)
 
 
-def fixed_strengths(groups: dict[str, Arms]) -> list[str]:
+def fixed_strengths(groups: dict[str, Arms], model: str) -> list[str]:
     """Learned minus each fixed strength, one for all data: by seed the mean over the data sets that have both."""
     lines = []
     for learned in ("learned", "learned wide"):
@@ -57,7 +61,7 @@ def fixed_strengths(groups: dict[str, Arms]) -> list[str]:
                     by_seed[seed].append(value)
             most = max(map(len, by_seed.values()), default=0)
             means = {seed: statistics.mean(values) for seed, values in by_seed.items() if len(values) == most}
-            lines += _line(f"{learned} minus {name}, clean", f"mean of {most}", "above 0", means)
+            lines += _line(f"{learned} minus {name}, clean", f"mean of {most}, {model}", "above 0", means)
     return lines
 
 

@@ -34,8 +34,12 @@ def write_results(codes: dict[str, str], rows: Path = ROWS, path: Path = DOCS, p
     found = read(rows)
     mine = [row for row in found if row["code"] == codes.get(row["arm"])]
     groups = grouped(mine)
-    main = {key[0]: arms for key, arms in groups.items() if key[1:3] == (1000, "small")}
-    fill(path, "claims", claims(main))
+    models = {model: {} for model in ("small", "resnet")}
+    for (data, size, model, _), arms in groups.items():
+        if size == 1000 and model in models:
+            models[model][data] = arms
+    main = models["small"]
+    fill(path, "claims", claims(models))
     others = len(found) - len(mine)
     parts = [f"{others} rows of other versions of the code are left out.\n"] if others else []
     for (data, size, model, epochs), arms in groups.items():

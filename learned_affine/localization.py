@@ -75,7 +75,7 @@ def thumbnail(images: Tensor, size: int, channels: int) -> Tensor:
 
 
 def _average(images: Tensor, height: int, width: int) -> Tensor:
-    """Averages over a grid of ``height x width`` cells."""
+    """Averages over a grid of ``height x width`` cells; of large cells, over 16 pixels spread evenly."""
     down, right = images.shape[-2] // height, images.shape[-1] // width
     if images.shape[-2:] != (height * down, width * right):
         return F.adaptive_avg_pool2d(images, (height, width))
@@ -85,8 +85,17 @@ def _average(images: Tensor, height: int, width: int) -> Tensor:
             return F.avg_pool2d(images, 2)
         rows = images[:, :, 0::2] + images[:, :, 1::2]
         return (rows[..., 0::2] + rows[..., 1::2]) / 4
+    if down >= 6 and right >= 6:  # a third to a sixth of the time that reading every pixel takes
+        rows = _quarters(images, down)
+        return _quarters(rows.mT, right).mT / 16
     # rows first, which adds whole vectors: up to eight times as fast as the pooling operator
     return images.unflatten(-2, (height, down)).mean(-2).unflatten(-1, (width, right)).mean(-1)
+
+
+def _quarters(images: Tensor, step: int) -> Tensor:
+    """Of each ``step`` rows the sum of four, the middle ones of their quarters."""
+    first, second, third, fourth = (images[..., (2 * part + 1) * step // 8 :: step, :] for part in range(4))
+    return (first + second) + (third + fourth)
 
 
 def match_channels(images: Tensor, channels: int) -> Tensor:

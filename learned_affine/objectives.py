@@ -1,8 +1,8 @@
 """What the augmenter minimises: the terms of ``losses`` put together for each of the named objectives.
 
 The default is *calibrated*: give each image the widest range of warps that costs the frozen classifier little of what
-it knows about images that it has never seen. ``c*`` is its cross entropy on those, and ``FitConfig.tolerance`` of what it
-is better than a guess.
+it knows about images that it has never seen. ``c*`` is its cross entropy on those, and ``FitConfig.tolerance`` of what
+it is better than a guess.
 
     KL(q(.|x) || prior)  +  lam (CE(f(T x), y) - c*)  -  w_H H(f(T x)) / log2 m  +  w_adv softplus(-D(T x))
 

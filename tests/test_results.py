@@ -48,7 +48,9 @@ def test_a_fixed_strength_is_held_against_by_the_mean_over_data_sets():
         "one": {"learned": {0: row(0.6)}, name: {0: row(0.5)}},
         "two": {"learned": {0: row(0.6)}, name: {0: row(0.62)}},
     }
-    assert claims.fixed_strengths(groups) == [f"| learned minus {name}, clean | mean of 2 | above 0 | +4.00 | 1 |"]
+    assert claims.fixed_strengths(groups, "small") == [
+        f"| learned minus {name}, clean | mean of 2, small | above 0 | +4.00 | 1 |"
+    ]
 
 
 def test_arms_without_and_with_a_fit_are_told_apart():
