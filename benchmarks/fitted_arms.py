@@ -67,14 +67,11 @@ def refitted(setting: Setting, every: int = 8) -> Augment:
     return augment
 
 
-# the default before unseen images decided what policies have in common
-TRAINING = FitConfig(held_on="training", steps=100, draws=3, memory=16, shared_rate=1.0)
-
 FITTED: dict[str, Callable[[Setting], Augment | None]] = {
     "learned": fitted,
     "learned wide": partial(fitted, limits=WIDE),
-    "learned, held on training images": partial(fitted, config=TRAINING),
-    "learned wide, held on training images": partial(fitted, limits=WIDE, config=TRAINING),
+    "learned, held on training images": partial(fitted, config=FitConfig.on_training()),
+    "learned wide, held on training images": partial(fitted, limits=WIDE, config=FitConfig.on_training()),
     "learned, shuffled": shuffled,
     "learned, with discriminator": partial(fitted, config=FitConfig(adversarial_weight=0.1)),
     "learned, no entropy term": partial(fitted, config=FitConfig(entropy_weight=0.0)),

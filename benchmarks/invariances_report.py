@@ -11,7 +11,7 @@ from tables import fill
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
 BLUE = "#0072B2"
-SETTINGS = ("size", "epochs", "width", "steps", "thumbnail", "hidden", "kl_weight", "batch")
+SETTINGS = ("size", "epochs", "width", "steps", "thumbnail", "hidden", "kl_weight", "batch", "held_on")
 UNITS = {"turn": "degrees", "shift": "share of the side", "size": "log factor"}
 
 
@@ -31,16 +31,16 @@ def report(path: Path, code: str) -> None:
 def table(groups: dict[tuple, list[dict[str, Any]]]) -> str:
     """One line a task and setting."""
     lines = [
-        "| task | images | steps | thumbnail, hidden | seeds | rank corr., within tolerance | all | label kept % | "
+        "| task | held on | images | steps | thumbnail, hidden | seeds | rank corr., within tolerance | all | label kept % | "
         "shuffled | difference | "
         "accuracy % none / learned / shuffled | learned minus shuffled |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for rows in groups.values():
         first = rows[0]
         accuracy = " / ".join(f"{mean(rows, f'accuracy_{name}'):.1f}" for name in ("none", "learned", "shuffled"))
         lines.append(
-            f"| {first['task']} | {first['size']:,} | {first['steps']} | {first['thumbnail']}, {first['hidden']} | "
+            f"| {first['task']} | {first['held_on']} | {first['size']:,} | {first['steps']} | {first['thumbnail']}, {first['hidden']} | "
             f"{len(rows)} | {mean(rows, 'rank_correlation_within_tolerance') / 100:.2f} | "
             f"{mean(rows, 'rank_correlation') / 100:.2f} | {mean(rows, 'label_kept'):.1f} | "
             f"{mean(rows, 'label_kept_shuffled'):.1f} | {difference(rows, 'label_kept', 'label_kept_shuffled')} | "
@@ -73,7 +73,7 @@ def draw(groups: dict[tuple, list[dict[str, Any]]], path: Path) -> None:
         fitted, truth = row["shown"]
         axis.plot(truth, fitted, ".", color=BLUE, markersize=3, alpha=0.6)
         axis.set_title(
-            f"{row['task']}, {row['steps']} steps: rank correlation {row['rank_correlation']:.2f}", fontsize=8
+            f"{row['task']}, held on {row['held_on']}: rank correlation {row['rank_correlation']:.2f}", fontsize=8
         )
         axis.set_xlabel(f"true range, {UNITS[row['task']]}", fontsize=8)
         axis.set_ylabel("fitted range, 10 % to 90 %", fontsize=8)

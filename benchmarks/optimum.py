@@ -3,7 +3,8 @@
     python benchmarks/optimum.py                         # resumable; --steps 1600 for a longer fit
     python benchmarks/optimum.py --report                # docs/optimum.md and its figure from the rows
 
-With the dual variable lam and the discriminator D that a fit ends with, an image's policy q is to minimise
+The fit is one held on training images (``FitConfig.on_training``): where unseen images decide what policies have in common
+there is no optimum that could be computed image by image. With the dual variable lam and the discriminator D that a fit ends with, an image's policy q is to minimise
 
     J(q) = KL(q || pi) + E_q[l],    l(theta) = lam CE(f(T x), y) - w_H H(f(T x)) / log2 m + w_adv softplus(-D(T x))
 
@@ -42,9 +43,6 @@ from learned_affine.diagnostics import FitWarning  # noqa: E402
 from learned_affine.discriminator import Discriminator  # noqa: E402
 from learned_affine.localization import DIMENSIONS, LocalizationNetwork, Policy  # noqa: E402
 
-# of a fit that is held on training images alone, whose objective these images have an optimum of; a fit that takes
-# from unseen images what policies have in common has none that could be computed image by image
-TRAINING = FitConfig(held_on="training", draws=3, memory=16, shared_rate=1.0)
 OUT = HERE / "results" / "optimum.jsonl"
 UNSEEN = 400
 Energy = Callable[[Tensor], Tensor]  # points before the tanh, (B, 6), to l of each image, (B,)
@@ -211,7 +209,7 @@ def fitted(
     classifier: nn.Module, mine: Images, unseen: Images, options: argparse.Namespace, seed: int
 ) -> tuple[Problem, dict[int, LocalizationNetwork]]:
     """The default fit, the networks on its way by their step, and the objective as it stands at the end."""
-    config = TRAINING.replace(steps=options.steps)
+    config = FitConfig.on_training(steps=options.steps)
     limits = AffineLimits.wide() if options.limits == "wide" else AffineLimits.modest()
     padding = "zeros" if mine.images.shape[1] == 1 else "reflection"
     torch.manual_seed(seed)
