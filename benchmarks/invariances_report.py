@@ -31,7 +31,8 @@ def report(path: Path, code: str) -> None:
 def table(groups: dict[tuple, list[dict[str, Any]]]) -> str:
     """One line a task and setting."""
     lines = [
-        "| task | held on | images | steps | thumbnail, hidden | seeds | rank corr., within tolerance | all | label kept % | "
+        "| task | held on | images | steps | thumbnail, hidden | seeds | rank corr., within tolerance | all | "
+        "label kept % | "
         "shuffled | difference | "
         "accuracy % none / learned / shuffled | learned minus shuffled |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
@@ -40,7 +41,8 @@ def table(groups: dict[tuple, list[dict[str, Any]]]) -> str:
         first = rows[0]
         accuracy = " / ".join(f"{mean(rows, f'accuracy_{name}'):.1f}" for name in ("none", "learned", "shuffled"))
         lines.append(
-            f"| {first['task']} | {first['held_on']} | {first['size']:,} | {first['steps']} | {first['thumbnail']}, {first['hidden']} | "
+            f"| {first['task']} | {first['held_on']} | {first['size']:,} | {first['steps']} | "
+            f"{first['thumbnail']}, {first['hidden']} | "
             f"{len(rows)} | {mean(rows, 'rank_correlation_within_tolerance') / 100:.2f} | "
             f"{mean(rows, 'rank_correlation') / 100:.2f} | {mean(rows, 'label_kept'):.1f} | "
             f"{mean(rows, 'label_kept_shuffled'):.1f} | {difference(rows, 'label_kept', 'label_kept_shuffled')} | "

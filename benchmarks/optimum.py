@@ -3,8 +3,9 @@
     python benchmarks/optimum.py                         # resumable; --steps 1600 for a longer fit
     python benchmarks/optimum.py --report                # docs/optimum.md and its figure from the rows
 
-The fit is one held on training images (``FitConfig.on_training``): where unseen images decide what policies have in common
-there is no optimum that could be computed image by image. With the dual variable lam and the discriminator D that a fit ends with, an image's policy q is to minimise
+The fit is one held on training images (``FitConfig.on_training``): where unseen images decide what policies have in
+common there is no optimum that could be computed image by image. With the dual variable lam and the discriminator D
+that a fit ends with, an image's policy q is to minimise
 
     J(q) = KL(q || pi) + E_q[l],    l(theta) = lam CE(f(T x), y) - w_H H(f(T x)) / log2 m + w_adv softplus(-D(T x))
 

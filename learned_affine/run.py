@@ -6,7 +6,6 @@ import itertools
 import sys
 import time
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from learned_affine.history import FitHistory
 from learned_affine.inputs import generator_of, length_of, seed_cpu
 from learned_affine.logs import FitLog
 from learned_affine.stopping import Stillness
-from learned_affine.targets import TARGET_IMAGES, Read, find_target, keep_unseen, up_to
+from learned_affine.targets import Read, find_target, keep_again
 
 MEASURED_BATCHES = 2  # batches that an epoch's measures are taken on, so that their cost does not grow with the data
 MEASURED_STEPS = 50  # measures are taken no more often than this, so that short epochs do not cost more
@@ -64,9 +63,10 @@ class Run:
         fitter = self.fitter
         classes = count_classes(fitter.classify, first[0].to(fitter.device), not fitter.config.by_values)
         if resume is not None:
-            self._go_back_to(read_checkpoint(resume, fitter.description()))
+            state = read_checkpoint(resume, fitter.description())
             if fitter.config.on_unseen and self.val_loader is not None:
-                deque(up_to(keep_unseen(fitter, self.val_loader, self.read), TARGET_IMAGES), maxlen=0)
+                keep_again(fitter, self.val_loader, self.read)
+            self._go_back_to(state)
             if fitter.held_on != self.history.info["held_on"]:
                 raise ValueError(
                     "val_loader must be given to go on with a fit that has one, and not otherwise, got a checkpoint "

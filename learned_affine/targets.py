@@ -49,6 +49,12 @@ def keep_unseen(fitter: Fitter, val_loader: Iterable[Any], read: Read) -> Iterat
     return fitter.unseen.watch(map(read, val_loader))
 
 
+def keep_again(fitter: Fitter, val_loader: Iterable[Any], read: Read) -> None:
+    """Keep the same unseen images as :func:`find_target`, for a fit that goes on and has its target."""
+    for _ in up_to(keep_unseen(fitter, val_loader, read), TARGET_IMAGES):
+        pass
+
+
 def find_target(
     fitter: Fitter,
     loader: Iterable[Any],
