@@ -26,10 +26,10 @@ sys.path.insert(0, str(HERE.parent / "examples"))
 import torch  # noqa: E402
 from arms import BASELINES, Affine, Setting, uniform_points  # noqa: E402
 from datasets import Images, load  # noqa: E402
-from fitted_arms import ARMS  # noqa: E402
+from fitted_arms import ARMS, PATHWISE  # noqa: E402
 from resnet import SmallResNet  # noqa: E402
 from results import DOCS, ROWS, write_results  # noqa: E402
-from rows import TRAINING, append, digest, has  # noqa: E402
+from rows import BY_GRADIENT, FITTING, TRAINING, append, digest, has  # noqa: E402
 from three_stages import build  # noqa: E402
 from torch import nn  # noqa: E402
 from torchvision.transforms.v2 import functional as V  # noqa: E402
@@ -44,7 +44,10 @@ WARPED = 2000  # test images that are warped ten times over
 
 def code_of(arm: str) -> str:
     """The digest of the code that decides an arm's numbers."""
-    return digest("arms.py", modules=TRAINING) if arm in BASELINES else digest("arms.py", "fitted_arms.py")
+    if arm in BASELINES:
+        return digest("arms.py", modules=TRAINING)
+    modules = BY_GRADIENT if arm in PATHWISE else FITTING
+    return digest("arms.py", "fitted_arms.py", modules=TRAINING + modules)
 
 
 def clock() -> float:

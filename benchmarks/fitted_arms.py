@@ -91,4 +91,13 @@ FITTED: dict[str, Callable[[Setting], Augment | None]] = {
     "paper": partial(fitted, config=FitConfig.paper()),
     "paper, sign corrected": partial(fitted, config=FitConfig.paper(sign="corrected")),
 }
+PATHWISE = (
+    "pathwise",
+    "pathwise wide",
+    "entropy target",
+    "entropy target wide",
+    "hardness",
+    "paper",
+    "paper, sign corrected",
+)
 ARMS = BASELINES | FITTED

@@ -12,6 +12,9 @@ SAME = HERE / "results" / "same_method.json"
 TRAINING = ("parameters", "classifier")  # the modules that decide the numbers of every training
 # and those of one with a stage 2
 FITTING = ("localization", "losses", "objectives", "natural", "fitter", "by_values", "targets", "unseen", "config")
+BY_GRADIENT = tuple(
+    name for name in FITTING if name not in ("natural", "by_values", "unseen")
+)  # one that is not by values
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 
