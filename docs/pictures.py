@@ -32,9 +32,8 @@ def main() -> None:
         return LearnedAffineAugment.fit(classifier, batches(*train), **options)
 
     right = fit(AffineLimits.modest())
-    target = right.history.info["target"]
-    weak = fit(AffineLimits.modest(), target=target / 5)
-    strong = fit(AffineLimits.wide(), target=4 * target)
+    weak = fit(AffineLimits.modest(), tolerance=0.02)
+    strong = fit(AffineLimits.wide(), tolerance=0.6)
 
     pixels, labels = train
     plots.plot_before_after(right, pixels[:10], OUT / "before_after.png")
