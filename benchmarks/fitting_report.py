@@ -112,7 +112,7 @@ def data_table(data: Rows) -> str:
 INTRODUCTION = """# What a fit costs
 
 Made by `python benchmarks/fitting.py report` from the rows in `benchmarks/results/fitting.jsonl`, measured on 2
-CPU cores that other work shared, one thread. GPUs were not at hand."""
+CPU cores, both in use. GPUs were not at hand."""
 STEP_NOTE = """A plain step is forward, cross entropy, backward and AdamW of the classifier; a fitting step is all that
 `fit` does with a batch. Both take turns in one run and medians are compared, so the ratio
 stands while the milliseconds depend on what else ran. Memory is what each adds to a fresh process at its peak. Where
