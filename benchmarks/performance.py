@@ -30,13 +30,13 @@ BOUNDS = """## What bounds each case
 ![Where the time of a call goes](images/performance_parts.png)
 
 - **Large batches: sampling.** `grid_sample` and the grid that kornia makes for it are nearly everything; the rest is
-  mostly the thumbnail, which reads at most 16 pixels a cell. Fresh memory has to be mapped page by page, and for the grids of a
+  mostly the thumbnail of 16 pixels a cell. Fresh memory has to be mapped page by page, and for the grids of a
   large batch that can take as long as sampling; it is why runs of the same case differ. `p` is applied before: the
   images left alone cost a copy, and the others are warped in pieces of 2^18 pixels a thread, whose grids are in memory
   at hand. Cutting a whole batch (p = 1) so was tried, too: 0.7 of the time where memory was fresh, 1.1 to 1.2 of it
   where it was not, for the copy into the result; it is not done.
 - **Batches at 32 px: fixed cost.** kornia's call costs about as much for its matrices as for a small image's pixels;
-  on top come the thumbnail (reads each pixel once there), one product of a matrix with 768 inputs an image, and about forty
+  on top come the thumbnail (reads each pixel), one product of a matrix with 768 inputs an image, and about forty
   operators on six numbers an image.
 - **One small image: operators, each on a handful of numbers.** At 32 px `grid_sample` takes a twentieth of kornia's
   `warp_affine`; the rest of that call is Python and some sixty operators that normalise and invert one 3x3 matrix
