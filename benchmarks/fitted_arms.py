@@ -91,13 +91,8 @@ FITTED: dict[str, Callable[[Setting], Augment | None]] = {
     "paper": partial(fitted, config=FitConfig.paper()),
     "paper, sign corrected": partial(fitted, config=FitConfig.paper(sign="corrected")),
 }
-PATHWISE = (
-    "pathwise",
-    "pathwise wide",
-    "entropy target",
-    "entropy target wide",
-    "hardness",
-    "paper",
-    "paper, sign corrected",
-)
+# the arms that do not go by values; of those that are no partial the configuration is the default
+PATHWISE = {
+    name for name, arm in FITTED.items() if not getattr(arm, "keywords", {}).get("config", FitConfig()).by_values
+}
 ARMS = BASELINES | FITTED

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from glyphs import TASKS, Glyphs, Task, draw
-from invariances_report import report
+from invariances_report import SETTINGS, report
 from rows import append, digest, has
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -41,8 +41,7 @@ def main() -> None:
     options = parse()
     torch.set_num_threads(1)
     code = digest("invariances.py", "glyphs.py")
-    names = ("size", "epochs", "width", "steps", "thumbnail", "hidden", "kl_weight", "batch", "held_on")
-    common = {name: getattr(options, name) for name in names} | {"code": code}
+    common = {name: getattr(options, name) for name in SETTINGS} | {"code": code}
     keys = [{**common, "task": task, "seed": seed} for seed in options.seeds for task in options.tasks]
     for key in tqdm([] if options.report else keys, unit="run", disable=None):
         if not has(options.out, key):
@@ -59,7 +58,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=1500, help="training images")
     parser.add_argument("--epochs", type=int, default=40, help="of stage 1, and of stage 3")
     parser.add_argument("--width", type=int, default=12, help="of the classifier")
-    parser.add_argument("--steps", type=int, help="of the fit; by default 60, and 100 held on training images")
+    parser.add_argument("--steps", type=int, help="of the fit; by default those of the configuration")
     parser.add_argument("--thumbnail", type=int, default=16, help="side in pixels that the network sees")
     parser.add_argument("--hidden", type=int, default=64, help="features of the network")
     parser.add_argument("--held-on", choices=("unseen", "training"), default="unseen", help="what holds the target")

@@ -66,9 +66,8 @@ class ByValues(Fitter):
         values = self.processes.averages(numbers(found))
         if not math.isfinite(values["loss"] + values.get("discriminator_loss", 0.0)):
             return None
-        self._improve(
-            trial, self._slopes(trial, outcome, dual), None if new is None else self._slopes(new, judged, dual)
-        )
+        own = self._slopes(trial, outcome, dual)
+        self._improve(trial, own, None if new is None else self._slopes(new, judged, dual))
         if self.discriminator_optimizer is not None:
             self.discriminator_optimizer.step()
         return self._advance(values) if self._follow() else None
@@ -78,7 +77,7 @@ class ByValues(Fitter):
         assert self.unseen is not None
         processes, half = self.processes, -(-count // 2)
         images, labels = self.unseen.draw(half * processes.count, self.noise)
-        part = slice(processes.rank * half, (processes.rank + 1) * half)
+        part = processes.part(half)
         return images[part], None if labels is None else labels[part]
 
     @torch.no_grad()

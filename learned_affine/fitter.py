@@ -133,9 +133,8 @@ class Fitter:
 
     def _noise(self, count: int) -> Tensor:
         """Noise for ``count`` images: of the global batch's, which all processes draw alike, this one's rows."""
-        rank = self.processes.rank
         everywhere = torch.randn(count * self.processes.count, DIMENSIONS, generator=self.noise)
-        return everywhere[rank * count : (rank + 1) * count].to(self.device, non_blocking=True)
+        return everywhere[self.processes.part(count)].to(self.device, non_blocking=True)
 
     @torch.no_grad()
     def _labels(self, images: Tensor, labels: Tensor | None, classes: int) -> Tensor | None:

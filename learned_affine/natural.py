@@ -5,8 +5,8 @@ the slope is multiplied by the whole range. Its values at a few draws, held agai
 should move. From ``N(mean, diag(width^2))`` and draws ``mean + width * noise`` with the losses ``l``:
 
     advantage  a = l - mean of the image's other l
-    slope of the mean, in widths                = E[a noise] + width * mean / prior^2
-    slope of the width, in half its logarithm   = E[a (noise^2 - 1)] + (width / prior)^2 - 1
+    slope of the mean, in widths             = E[a noise] + width * mean / prior^2
+    slope of twice the logarithm of a width  = E[a (noise^2 - 1)] + (width / prior)^2 - 1
 
 which is the natural gradient of ``E[l] + KL(q || prior)``, by the score function with a leave-one-out baseline. A step
 against it has the length ``0.6 / max(1, mean |a|)``: where the losses differ by many nats, as under a large dual

@@ -56,6 +56,10 @@ class Processes:
         """Whether this process writes files, bars and warnings."""
         return self.rank == 0
 
+    def part(self, count: int) -> slice:
+        """This process's rows of what has ``count`` for each of them, by rank."""
+        return slice(self.rank * count, (self.rank + 1) * count)
+
     def share(self, loader: Iterable[Any]) -> Iterable[Any]:
         """This process's part of a loader.
 

@@ -53,9 +53,8 @@ class Unseen:
     def draw(self, count: int, generator: torch.Generator) -> Batch:
         """``count`` images in random order, ``(count, C, H, W)``, and their labels; again from the start if too few."""
         rounds = -(-count // len(self.images))
-        order = torch.cat([torch.randperm(len(self.images), generator=generator) for _ in range(rounds)])[
-            :count
-        ].tolist()
+        orders = [torch.randperm(len(self.images), generator=generator) for _ in range(rounds)]
+        order = torch.cat(orders)[:count].tolist()
         labels = [self.labels[row] for row in order]
         known = [label for label in labels if label is not None]
         return torch.stack([self.images[row] for row in order]), torch.stack(known) if len(known) == count else None

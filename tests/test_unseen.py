@@ -109,10 +109,7 @@ def fit(classifier=None, **options) -> LearnedAffineAugment:
 
 
 class ByHeart(nn.Module):
-    """Right about the training images, and not sure of any other, however little it differs: turns cost nothing new.
-
-    Shifts by more than a little empty the image, which makes it wrong.
-    """
+    """Right about the training images, and not sure of any other, however little it differs: turns cost nothing new."""
 
     def __init__(self, images: torch.Tensor, labels: torch.Tensor) -> None:
         super().__init__()
