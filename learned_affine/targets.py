@@ -17,6 +17,7 @@ from learned_affine.objectives import fallback_target, measured_target
 from learned_affine.unseen import Batch, Unseen, temperature_of
 
 TARGET_IMAGES = 4000  # unseen images that the target is measured on: its standard error is then under 2 %
+EMPTY = "val_loader must give at least one batch, got an empty one"
 Read = Callable[[Any], Batch]
 
 
@@ -39,7 +40,7 @@ def classify_some(fitter: Fitter, batches: Iterable[Batch]) -> Batch:
             logits.append(fitter.classify(images.to(fitter.device)).cpu())
             labels += [] if given is None else [given.cpu()]
     if not logits:
-        raise ValueError("val_loader must give at least one batch, got an empty one")
+        raise ValueError(EMPTY)
     return torch.cat(logits), torch.cat(labels) if len(labels) == len(logits) else None
 
 
@@ -53,6 +54,8 @@ def keep_again(fitter: Fitter, val_loader: Iterable[Any], read: Read) -> None:
     """Keep the same unseen images as :func:`find_target`, for a fit that goes on and has its target."""
     for _ in up_to(keep_unseen(fitter, val_loader, read), TARGET_IMAGES):
         pass
+    if fitter.unseen is not None and not fitter.unseen.images:
+        raise ValueError(EMPTY)
 
 
 def find_target(

@@ -73,4 +73,12 @@ def temperature_of(logits: Tensor, labels: Tensor) -> float:
     Source: Guo et al., "On calibration of modern neural networks" (2017), section 4.2.
     """
     scales = torch.cat([torch.logspace(-1, 1, 200), torch.logspace(1, 2, 101)[1:]]).tolist()
-    return min(scales, key=lambda scale: float(losses.cross_entropy_nats(logits / scale, labels).mean()))
+
+    def surprise(place: int) -> float:
+        return float(losses.cross_entropy_nats(logits / scales[place], labels).mean())
+
+    low, high = 0, len(scales) - 1
+    while low < high:  # convex in the inverse of the temperature: one valley
+        middle = (low + high) // 2
+        low, high = (low, middle) if surprise(middle) <= surprise(middle + 1) else (middle + 1, high)
+    return scales[low]

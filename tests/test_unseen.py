@@ -77,6 +77,13 @@ def test_temperature_undoes_a_scale(scale):
     assert temperature_of(scale * logits, labels) == pytest.approx(scale, rel=0.05)
 
 
+@pytest.mark.parametrize(("certain", "scale"), [(True, 0.1), (False, 100.0)])
+def test_temperature_stays_within_its_bounds(certain, scale):
+    """Always right: the surer the better. Always wrong: the less sure the better."""
+    logits = nn.functional.one_hot(LABELS, 2).float()
+    assert temperature_of(logits, LABELS if certain else 1 - LABELS) == pytest.approx(scale)
+
+
 class Scaled(nn.Module):
     """Another classifier's logits, times a factor."""
 
@@ -181,6 +188,8 @@ def test_resume_is_exact_and_wants_them_again(tmp_path):
     left = copy.deepcopy(options) | {"val_loader": None}
     with pytest.raises(ValueError, match="val_loader must be given to go on with a fit that has one"):
         fit(resume=tmp_path, **left)
+    with pytest.raises(ValueError, match="val_loader must give at least one batch, got an empty one"):
+        fit(resume=tmp_path, **left | {"val_loader": []})
     parts = fit(resume=tmp_path, **options)
     pairs = zip(whole.localization.parameters(), parts.localization.parameters(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
