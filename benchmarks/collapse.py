@@ -1,6 +1,6 @@
 """Where the paper's loss leads on real images, where the corrected sign leads, and what each remedy contributes.
 
-    python benchmarks/collapse.py                                    # the embedded images; resumable
+    python benchmarks/collapse.py                                    # the embedded images, three seeds; resumable
     python benchmarks/collapse.py --data fashion-mnist --root data --size 4000
     python benchmarks/collapse.py --report                           # docs/collapse.md and its figures from the rows
 
@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "examples"))
 
 import torch  # noqa: E402
-from collapse_report import report  # noqa: E402
+from collapse_report import SETTING, report  # noqa: E402
 from datasets import Images, load  # noqa: E402
 from rows import append, digest, has  # noqa: E402
 from torch import nn  # noqa: E402
@@ -50,7 +50,10 @@ ARMS: dict[str, FitConfig] = {
     "+ KL floor": FitConfig.entropy_target(),
     "+ KL floor, no discriminator": FitConfig.entropy_target(adversarial_weight=0.0),
     "+ KL floor, discriminator shown warped originals": FitConfig.entropy_target(discriminator_sees="prior"),
-    "calibrated, no discriminator": FitConfig.pathwise(adversarial_weight=0.0),
+    "calibrated, pathwise, with discriminator": FitConfig.pathwise(),
+    "calibrated, pathwise": FitConfig.pathwise(adversarial_weight=0.0),
+    "calibrated, held on training images": FitConfig.on_training(),
+    "calibrated (default), with discriminator": FitConfig(adversarial_weight=0.1),
     "calibrated (default)": FitConfig(),
 }
 
@@ -60,15 +63,8 @@ def main() -> None:
     options = parse()
     torch.set_num_threads(1)
     code = digest("collapse.py")
-    key = {name: getattr(options, name) for name in ("data", "size", "width", "stage_1_epochs", "epochs", "seed")}
-    key["code"] = code
-    missing = [] if options.report else [arm for arm in options.arms if not has(options.out, {**key, "arm": arm})]
-    if missing:
-        mine, unseen = images_of(options)
-        classifier, sure = stage_1(options, mine)
-        for arm in tqdm(missing, unit="arm", disable=None):
-            row = run(classifier, mine, unseen, configured(ARMS[arm], options, mine), options)
-            append(options.out, {**key, "arm": arm, **sure, **row})
+    for seed in [] if options.report else options.seeds:
+        run_seed(options, seed, code)
     if not options.no_report:
         report(options.out, code)
 
@@ -82,7 +78,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=16, help="of the classifier")
     parser.add_argument("--stage-1-epochs", type=int, default=100, help="as in the paper")
     parser.add_argument("--epochs", type=int, default=50, help="of stage 2, as in the paper")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS), metavar="ARM")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--report", action="store_true", help="only write docs/collapse.md and its figures")
@@ -90,19 +86,32 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def images_of(options: argparse.Namespace) -> tuple[Images, Images]:
+def run_seed(options: argparse.Namespace, seed: int, code: str) -> None:
+    """The arms of one seed that have no row yet, all from the same classifier."""
+    key = {**{name: getattr(options, name) for name in SETTING}, "seed": seed, "code": code}
+    missing = [arm for arm in options.arms if not has(options.out, {**key, "arm": arm})]
+    if not missing:
+        return
+    mine, unseen = images_of(options, seed)
+    classifier, sure = stage_1(options, mine, seed)
+    for arm in tqdm(missing, desc=f"seed {seed}", unit="arm", disable=None):
+        row = run(classifier, mine, unseen, configured(ARMS[arm], options, mine), seed)
+        append(options.out, {**key, "arm": arm, **sure, **row})
+
+
+def images_of(options: argparse.Namespace, seed: int) -> tuple[Images, Images]:
     """Training images, and unseen ones for the targets."""
     train, _ = load(options.data, options.root, download=False)
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(options.seed))
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
     return train.take(order[UNSEEN : UNSEEN + options.size]), train.take(order[:UNSEEN])
 
 
-def stage_1(options: argparse.Namespace, mine: Images) -> tuple[nn.Module, dict[str, float]]:
+def stage_1(options: argparse.Namespace, mine: Images, seed: int) -> tuple[nn.Module, dict[str, float]]:
     """A classifier that is sure of its training images, and how sure."""
-    torch.manual_seed(options.seed)
+    torch.manual_seed(seed)
     classifier = SmallConvNet(int(mine.labels.max()) + 1, mine.images.shape[1], options.width)
     classifier.to(memory_format=torch.channels_last)
-    train_classifier(classifier, mine.loader(64, shuffle=True), epochs=options.stage_1_epochs, seed=options.seed)
+    train_classifier(classifier, mine.loader(64, shuffle=True), epochs=options.stage_1_epochs, seed=seed)
     sure = evaluate_classifier(classifier, mine.loader(500))
     entropy = shannon_entropy_bits(logits_of_all(classifier, mine.images)).mean()
     return classifier, {"clean_cross_entropy": sure["cross_entropy"], "clean_entropy": float(entropy)}
@@ -121,11 +130,9 @@ def configured(config: FitConfig, options: argparse.Namespace, mine: Images) -> 
     return config.replace(steps=options.epochs * -(-len(mine) // 64))
 
 
-def run(
-    classifier: nn.Module, mine: Images, unseen: Images, config: FitConfig, options: argparse.Namespace
-) -> dict[str, Any]:
+def run(classifier: nn.Module, mine: Images, unseen: Images, config: FitConfig, seed: int) -> dict[str, Any]:
     """One fit: its history, and what became of all training images at its end."""
-    torch.manual_seed(options.seed)
+    torch.manual_seed(seed)
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FitWarning)
@@ -134,7 +141,7 @@ def run(
             mine.loader(64, shuffle=True),
             val_loader=unseen.loader(200),
             config=config,
-            seed=options.seed,
+            seed=seed,
             progress=False,
             limits=AffineLimits.modest(),
             padding_mode="zeros" if mine.images.shape[1] == 1 else "reflection",

@@ -1,5 +1,7 @@
 """docs/collapse.md's table and figures, from the rows of ``collapse.py`` alone."""
 
+import math
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,10 +33,14 @@ ARMS = (
     "+ KL floor",
     "+ KL floor, no discriminator",
     "+ KL floor, discriminator shown warped originals",
-    "calibrated, no discriminator",
+    "calibrated, pathwise, with discriminator",
+    "calibrated, pathwise",
+    "calibrated, held on training images",
+    "calibrated (default), with discriminator",
     "calibrated (default)",
 )
-Rows = dict[str, dict[str, Any]]
+SETTING = ("data", "size", "width", "stage_1_epochs", "epochs")
+Rows = dict[str, list[dict[str, Any]]]  # of each arm, by seed
 
 
 def report(path: Path, code: str) -> None:
@@ -43,10 +49,11 @@ def report(path: Path, code: str) -> None:
     if not rows:
         fill(DOCS / "collapse.md", "collapse", "Not run at full size yet.")
         return
-    last = {name: rows[-1][name] for name in ("data", "size", "width", "stage_1_epochs", "epochs", "seed")}
-    found: Rows = {row["arm"]: row for row in rows if last.items() <= row.items()}
-    arms = {arm: found[arm] for arm in ARMS if arm in found}
-    text = [table(arms), "", sentence(next(iter(arms.values()))), told, ""]
+    last = {name: rows[-1][name] for name in SETTING}
+    mine = sorted((row for row in rows if last.items() <= row.items()), key=lambda row: row["seed"])
+    found: Rows = {arm: [row for row in mine if row["arm"] == arm] for arm in ARMS}
+    arms = {arm: runs for arm, runs in found.items() if runs}
+    text = [table(arms), "", sentence(mine), told, ""]
     text += ["![What each arm does over the epochs](images/collapse_curves.png)", ""]
     text += ["![Losses of both players, the paper's Figure 2](images/collapse_losses.png)"]
     if last["data"] == "fashion-mini":
@@ -62,28 +69,47 @@ def report(path: Path, code: str) -> None:
 def table(arms: Rows) -> str:
     """One line an arm: what became of the training images at the end."""
     lines = [
-        "| arm | displacement | entropy (bits) | agreement | visible area | CE (nats) | D's loss | warned of |",
+        "| arm | displacement % | entropy, bits | agreement % | visible area % | CE, nats | D's loss | warned of |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for arm, row in arms.items():
-        score = row["curves"]["discriminator_loss"][-1]
-        told = ", ".join(name.removesuffix("Warning") for name in row["warned"])
-        lines.append(
-            f"| {arm} | {row['displacement']:.2%} | {row['entropy']:.3f} | {row['agreement']:.1%} | "
-            f"{row['visible_area']:.0%} | {row['cross_entropy']:.3f} | {'' if score is None else f'{score:.3f}'} | "
-            f"{told} |"
-        )
+    for arm, runs in arms.items():
+        scores = [row["curves"]["discriminator_loss"][-1] for row in runs]
+        warned = sorted({name.removesuffix("Warning") for row in runs for name in row["warned"]})
+        cells = [
+            spread([100 * row["displacement"] for row in runs], 2),
+            spread([row["entropy"] for row in runs], 3),
+            spread([100 * row["agreement"] for row in runs], 1),
+            spread([100 * row["visible_area"] for row in runs], 0),
+            spread([row["cross_entropy"] for row in runs], 3),
+            "" if None in scores else spread(scores, 3),
+            ", ".join(warned),
+        ]
+        lines.append(f"| {arm} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def sentence(row: dict[str, Any]) -> str:
+def spread(values: list[float], digits: int) -> str:
+    """Mean and standard deviation."""
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
+
+
+def sentence(rows: list[dict[str, Any]]) -> str:
     """What the runs have in common."""
+    row, seeds = rows[0], sorted({row["seed"] for row in rows})
+    surprise, entropy = (spread([row[name] for row in rows], 3) for name in ("clean_cross_entropy", "clean_entropy"))
     return (
         f"{row['data']}, {row['size']:,} training images, small CNN of width {row['width']} trained for "
         f"{row['stage_1_epochs']} epochs, after which the training images have a cross entropy of "
-        f"{row['clean_cross_entropy']:.4f} nats and an entropy of {row['clean_entropy']:.4f} bits; "
-        f"{row['epochs']} epochs of stage 2; seed {row['seed']}; 2 CPU cores."
+        f"{surprise} nats and an entropy of {entropy} bits; {row['epochs']} epochs of stage 2; "
+        f"seeds {', '.join(map(str, seeds))}, mean ± standard deviation; 2 CPU cores."
     )
+
+
+def curve(runs: list[dict[str, Any]], key: str) -> list[float]:
+    """The mean over the seeds, epoch by epoch; NaN where a run has no such number."""
+    epochs = zip(*(run["curves"][key] for run in runs), strict=False)
+    return [math.nan if None in values else statistics.mean(values) for values in epochs]
 
 
 def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Any, Any]:
@@ -99,10 +125,9 @@ def draw_curves(arms: Rows, path: Path) -> None:
     for line, names in zip(axes, (PAPER, REMEDIES), strict=True):
         for axis, (key, title) in zip(line, PANELS, strict=True):
             for name, colour, style in zip(names, (BLUE, ORANGE, GREEN, PURPLE), ("-", "--", ":", "-."), strict=True):
-                values = arms[name]["curves"][key] if name in arms else []
-                points = [(epoch, value) for epoch, value in enumerate(values, 1) if value is not None]
-                if points:
-                    axis.plot(*zip(*points, strict=True), style, color=colour, label=name)
+                values = curve(arms[name], key) if name in arms else []
+                if not all(map(math.isnan, values)):
+                    axis.plot(range(1, len(values) + 1), values, style, color=colour, label=name)
             axis.set_title(title, fontsize=8)
             axis.set_xlabel("epoch", fontsize=8)
             axis.grid(alpha=0.3)
@@ -122,7 +147,7 @@ def draw_losses(arms: Rows, path: Path) -> None:
             ("discriminator_loss", ORANGE, "-", "discriminator"),
             ("val_discriminator_loss", ORANGE, ":", "discriminator, unseen"),
         ):
-            values = [float("nan") if value is None else value for value in arms[name]["curves"][key]]
+            values = curve(arms[name], key)
             axis.plot(range(1, len(values) + 1), values, style, color=colour, label=label)
         axis.set(title=name, xlabel="epoch", ylabel="nats")
         axis.grid(alpha=0.3)
@@ -139,17 +164,18 @@ def draw_images(arms: Rows, path: Path) -> None:
 
     from learned_affine import AffineParameters, LearnedAffineAugment
 
-    names = [name for name in (*PAPER, *REMEDIES) if name in arms]
-    seed = arms[names[0]]["seed"]
+    first = {name: arms[name][0] for name in (*PAPER, *REMEDIES) if name in arms}  # of each arm's runs
+    names = list(first)
+    seed = first[names[0]]["seed"]
     train, _ = load("fashion-mini", "", download=False)
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
-    shown = len(arms[names[0]]["shown"])
+    shown = len(first[names[0]]["shown"])
     images = train.images[order[UNSEEN : UNSEEN + shown]]
     augment = LearnedAffineAugment(padding_mode="zeros")
     figure, axes = _figure(len(names) + 1, shown, shown, len(names) + 1.2)
     rows = {"images": images}
     for name in names:
-        rows[name] = augment.warp(images, AffineParameters(*torch.tensor(arms[name]["shown"]).unbind(-1)))
+        rows[name] = augment.warp(images, AffineParameters(*torch.tensor(first[name]["shown"]).unbind(-1)))
     for line, (name, pictures) in zip(axes, rows.items(), strict=True):
         for axis, picture in zip(line, pictures, strict=True):
             axis.imshow(picture[0].numpy(), cmap="gray", vmin=0, vmax=1)

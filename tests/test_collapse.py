@@ -1,6 +1,7 @@
 """``benchmarks/collapse.py`` at a reduced size: it resumes, and its report stands on the rows alone."""
 
 import json
+import statistics
 import sys
 from pathlib import Path
 
@@ -19,15 +20,16 @@ def test_the_report_knows_every_arm() -> None:
     assert tuple(collapse.ARMS) == collapse_report.ARMS
 
 
-def test_two_arms_make_two_rows_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_arm_and_seed_makes_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "rows.jsonl"
     threads = torch.get_num_threads()
-    for arms in (["printed"], ["printed", "calibrated (default)"]):
-        monkeypatch.setattr(sys, "argv", ["collapse.py", *SMALL.split(), str(out), "--arms", *arms])
+    for arms, seeds in ((["printed"], "0"), (["printed", "calibrated (default)"], "0"), (["printed"], "01")):
+        argv = ["collapse.py", *SMALL.split(), str(out), "--arms", *arms, "--seeds", *seeds]
+        monkeypatch.setattr(sys, "argv", argv)
         collapse.main()
     torch.set_num_threads(threads)
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [row["arm"] for row in rows] == ["printed", "calibrated (default)"]
+    assert [(row["arm"], row["seed"]) for row in rows] == [("printed", 0), ("calibrated (default)", 0), ("printed", 1)]
     for row in rows:
         assert len(row["curves"]["displacement"]) == 2
         assert row["steps"] == 2
@@ -42,4 +44,6 @@ def test_two_arms_make_two_rows_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     text = page.read_text()
     assert text.startswith("by hand\n") and text.endswith("by hand too\n")
     assert "| printed | " in text and "old" not in text
+    displacements = [100 * row["displacement"] for row in rows if row["arm"] == "printed"]
+    assert f"| printed | {statistics.mean(displacements):.2f} ± {statistics.stdev(displacements):.2f} |" in text
     assert len(list((tmp_path / "images").glob("*.png"))) == 3
