@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from intervals import about
 from rows import newest_version, read
 from tables import fill
 
@@ -76,28 +77,22 @@ def table(arms: Rows) -> str:
         scores = [row["curves"]["discriminator_loss"][-1] for row in runs]
         warned = sorted({name.removesuffix("Warning") for row in runs for name in row["warned"]})
         cells = [
-            spread([100 * row["displacement"] for row in runs], 2),
-            spread([row["entropy"] for row in runs], 3),
-            spread([100 * row["agreement"] for row in runs], 1),
-            spread([100 * row["visible_area"] for row in runs], 0),
-            spread([row["cross_entropy"] for row in runs], 3),
-            "" if None in scores else spread(scores, 3),
+            about([100 * row["displacement"] for row in runs], 2),
+            about([row["entropy"] for row in runs], 3),
+            about([100 * row["agreement"] for row in runs], 1),
+            about([100 * row["visible_area"] for row in runs], 0),
+            about([row["cross_entropy"] for row in runs], 3),
+            "" if None in scores else about(scores, 3),
             ", ".join(warned),
         ]
         lines.append(f"| {arm} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def spread(values: list[float], digits: int) -> str:
-    """Mean and standard deviation."""
-    mean = f"{statistics.mean(values):.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
-
-
 def sentence(rows: list[dict[str, Any]]) -> str:
     """What the runs have in common."""
     row, seeds = rows[0], sorted({row["seed"] for row in rows})
-    surprise, entropy = (spread([row[name] for row in rows], 3) for name in ("clean_cross_entropy", "clean_entropy"))
+    surprise, entropy = (about([row[name] for row in rows], 3) for name in ("clean_cross_entropy", "clean_entropy"))
     return (
         f"{row['data']}, {row['size']:,} training images, small CNN of width {row['width']} trained for "
         f"{row['stage_1_epochs']} epochs, after which the training images have a cross entropy of "

@@ -30,5 +30,10 @@ def paired(runs: Runs, base: Runs) -> str:
 
 def spread(runs: Runs, key: str) -> str:
     """Mean and standard deviation in percent."""
-    values = [100 * run[key] for run in runs.values()]
-    return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
+    return about([100 * run[key] for run in runs.values()])
+
+
+def about(values: list[float], digits: int = 1) -> str:
+    """Mean, and standard deviation where there are several."""
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"

@@ -1,11 +1,11 @@
 """How near the network comes to the best policy there is: the exact optimum of the objective, by brute force.
 
     python benchmarks/optimum.py                         # resumable; --steps 1600 for a longer fit
+    python benchmarks/optimum.py --held-on training      # of FitConfig.on_training
     python benchmarks/optimum.py --report                # docs/optimum.md and its figure from the rows
 
-The fit is one held on training images (``FitConfig.on_training``): where unseen images decide what policies have in
-common there is no optimum that could be computed image by image. With the dual variable lam and the discriminator D
-that a fit ends with, an image's policy q is to minimise
+The images are those that the fit holds at its target: unseen ones by default. With the dual variable lam, the
+temperature and the discriminator D that a fit ends with, an image's policy q is to minimise
 
     J(q) = KL(q || pi) + E_q[l],    l(theta) = lam CE(f(T x), y) - w_H H(f(T x)) / log2 m + w_adv softplus(-D(T x))
 
@@ -16,13 +16,13 @@ points, half of them drawn from the prior and half from the fitted policy, weigh
 
 import argparse
 import copy
+import dataclasses
 import math
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ sys.path.insert(0, str(HERE.parent / "examples"))
 
 import torch  # noqa: E402
 from datasets import Images, load  # noqa: E402
-from optimum_report import report  # noqa: E402
+from optimum_report import SETTING, report  # noqa: E402
 from rows import append, digest, has  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.distributions import MultivariateNormal, Normal  # noqa: E402
@@ -46,10 +46,11 @@ from learned_affine.localization import DIMENSIONS, LocalizationNetwork, Policy 
 
 OUT = HERE / "results" / "optimum.jsonl"
 UNSEEN = 400
+CONFIGS = {"unseen": FitConfig(), "training": FitConfig.on_training()}  # by what holds the target
 Energy = Callable[[Tensor], Tensor]  # points before the tanh, (B, 6), to l of each image, (B,)
 
 
-@dataclass
+@dataclasses.dataclass
 class Problem:
     """The objective of a fit as it stands at its end, for some images."""
 
@@ -58,13 +59,14 @@ class Problem:
     discriminator: nn.Module | None
     config: FitConfig
     dual: float
+    temperature: float
     images: Tensor
     labels: Tensor
 
     def energy(self, points: Tensor) -> Tensor:
         """The loss terms ``l`` of one point before the tanh an image: ``(B, 6)`` to ``(B,)``."""
         warped = self.augment.warp(self.images, self.augment.limits.parameters(torch.tanh(points)))
-        logits = self.classifier(warped)
+        logits = self.classifier(warped) / self.temperature
         loss = self.dual * losses.cross_entropy_nats(logits, self.labels)
         loss = loss - self.config.entropy_weight * losses.relative_entropy(logits)
         if self.discriminator is None:
@@ -73,15 +75,7 @@ class Problem:
 
     def some(self, count: int) -> "Problem":
         """The same for the first images only."""
-        return Problem(
-            self.augment,
-            self.classifier,
-            self.discriminator,
-            self.config,
-            self.dual,
-            self.images[:count],
-            self.labels[:count],
-        )
+        return dataclasses.replace(self, images=self.images[:count], labels=self.labels[:count])
 
 
 def quasi_normal(count: int, seed: int = 0) -> Tensor:
@@ -162,9 +156,8 @@ def main() -> None:
     options = parse()
     torch.set_num_threads(1)
     code = digest("optimum.py")
-    names = ("data", "size", "width", "limits", "images", "points", "gaussian_images", "steps")
     for seed in () if options.report else options.seeds:
-        key = {name: getattr(options, name) for name in names} | {"seed": seed, "code": code}
+        key = {name: getattr(options, name) for name in SETTING} | {"seed": seed, "code": code}
         if not has(options.out, key):
             append(options.out, {**key, **run(options, seed)})
     if not options.no_report:
@@ -182,12 +175,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=200, help="whose optimum is computed")
     parser.add_argument("--points", type=int, default=512, help="an image")
     parser.add_argument("--gaussian-images", type=int, default=48, help="whose own best Gaussian is searched, too")
-    parser.add_argument("--steps", type=int, default=100, help="of the fit")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--held-on", choices=tuple(CONFIGS), default="unseen", help="what holds the target")
+    parser.add_argument("--steps", type=int, help="of the fit; by default those of its configuration")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--report", action="store_true", help="only write docs/optimum.md and its figure")
     parser.add_argument("--no-report", action="store_true", help="only run")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.steps = options.steps or CONFIGS[options.held_on].steps
+    return options
 
 
 def run(options: argparse.Namespace, seed: int) -> dict[str, Any]:
@@ -209,8 +205,8 @@ def run(options: argparse.Namespace, seed: int) -> dict[str, Any]:
 def fitted(
     classifier: nn.Module, mine: Images, unseen: Images, options: argparse.Namespace, seed: int
 ) -> tuple[Problem, dict[int, LocalizationNetwork]]:
-    """The default fit, the networks on its way by their step, and the objective as it stands at the end."""
-    config = FitConfig.on_training(steps=options.steps)
+    """The fit, the networks on its way by their step, and the objective as it stands at the end."""
+    config = CONFIGS[options.held_on].replace(steps=options.steps)
     limits = AffineLimits.wide() if options.limits == "wide" else AffineLimits.modest()
     padding = "zeros" if mine.images.shape[1] == 1 else "reflection"
     torch.manual_seed(seed)
@@ -240,9 +236,9 @@ def fitted(
         discriminator = Discriminator(mine.images.shape[1])
         discriminator.load_state_dict(state["discriminator"])
         discriminator.requires_grad_(False)
-    some = mine.take(torch.arange(options.images))
-    dual = math.exp(state["log_dual"])
-    return Problem(augment, classifier, discriminator, config, dual, some.images, some.labels), networks
+    some = (unseen if options.held_on == "unseen" else mine).take(torch.arange(options.images))
+    dual, temperature = math.exp(state["log_dual"]), state["temperature"]
+    return Problem(augment, classifier, discriminator, config, dual, temperature, some.images, some.labels), networks
 
 
 def judge(problem: Problem, networks: dict[int, LocalizationNetwork], options: argparse.Namespace) -> dict[str, Any]:
@@ -265,6 +261,7 @@ def judge(problem: Problem, networks: dict[int, LocalizationNetwork], options: a
     gap = found["prior"] - found["best"]
     return {
         "dual": problem.dual,
+        "temperature": problem.temperature,
         "target": problem.augment.history.info["target"],
         **{name: float(value.mean()) for name, value in found.items()},
         "gap": float(gap.mean()),

@@ -1,13 +1,16 @@
 """docs/optimum.md's table and its figure, from the rows of ``optimum.py`` alone."""
 
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
+from intervals import about
 from rows import newest_version, read
 from tables import fill
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
+SETTING = ("data", "size", "width", "limits", "held_on", "images", "points", "gaussian_images", "steps")
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 
 
@@ -22,21 +25,33 @@ def report(path: Path, code: str) -> None:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """One line a fit."""
+    """One line a setting, means over its seeds."""
     lines = [
-        "| data, limits | steps | seed | dual | J prior | J network | J best | KL of best | regret, share of gap | "
-        "best Gaussian's share |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| data, limits | held on | steps | seeds | dual | J prior | J network | J best | KL of best | "
+        "regret, % of gap | of some images: network's, best Gaussian's |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        gaussian = row["few_regret_of_gaussian"] / row["few_gap"]
+    for runs in by_setting(rows):
+        first = runs[0]
+        numbers = [about([row[name] for row in runs], 1) for name in ("dual", "prior", "network", "best", "kl_of_best")]
+        few = [
+            about([100 * row[name] / row["few_gap"] for row in runs], 1)
+            for name in ("few_regret", "few_regret_of_gaussian")
+        ]
         lines.append(
-            f"| {row['data']} {row['size']:,}, {row['limits']} | {row['steps']} | {row['seed']} | {row['dual']:.1f} | "
-            f"{row['prior']:.2f} | {row['network']:.2f} | {row['best']:.2f} | {row['kl_of_best']:.2f} | "
-            f"{share(row):.1%} | {gaussian:.1%} (of {row['gaussian_images']} images; network "
-            f"{row['few_regret'] / row['few_gap']:.1%}) |"
+            f"| {first['data']} {first['size']:,}, {first['limits']} | {first['held_on']} | {first['steps']} | "
+            f"{len(runs)} | {' | '.join(numbers)} | {about([100 * share(row) for row in runs], 1)} | "
+            f"{first['gaussian_images']} images: {few[0]}, {few[1]} |"
         )
     return "\n".join(lines)
+
+
+def by_setting(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The rows of each setting, by seed."""
+    found: dict[tuple, list[dict[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: row["seed"]):
+        found.setdefault(tuple(row[name] for name in SETTING), []).append(row)
+    return [found[key] for key in sorted(found, key=str)]
 
 
 def share(row: dict[str, Any]) -> float:
@@ -45,16 +60,17 @@ def share(row: dict[str, Any]) -> float:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Regret over the fitting steps, one line a fit."""
+    """Regret over the fitting steps: a line a setting, the mean of its seeds."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.2, 3.2), layout="constrained", facecolor="white")
     axis = figure.subplots()
     styles = [(colour, line) for line in ("-", "--", ":") for colour in (BLUE, ORANGE, GREEN, PURPLE)]
-    for row, (colour, line) in zip(rows, styles, strict=False):
-        steps = [int(step) for step in row["regret_by_step"]]
-        shares = [100 * value / row["gap"] for value in row["regret_by_step"].values()]
-        label = f"{row['data']}, {row['limits']}, {row['steps']} steps, seed {row['seed']}"
+    for runs, (colour, line) in zip(by_setting(rows), styles, strict=False):
+        first = runs[0]
+        steps = [int(step) for step in first["regret_by_step"]]
+        shares = [100 * mean(row["regret_by_step"][str(step)] / row["gap"] for row in runs) for step in steps]
+        label = f"{first['data']}, {first['limits']}, held on {first['held_on']}, {first['steps']} steps"
         axis.plot(steps, shares, line, color=colour, marker=".", label=label)
     axis.axhline(10, color="black", linewidth=0.8)
     axis.text(0, 10, " 10 %", fontsize=7, va="bottom")

@@ -48,12 +48,14 @@ def test_the_best_gaussian_is_the_optimum_where_that_is_one() -> None:
     torch.testing.assert_close(values, 6 * (math.log(WIDTH) - best_width.log()), atol=0.1, rtol=0)
 
 
-def test_a_small_run_of_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = "--size 64 --width 4 --images 6 --points 64 --gaussian-images 3 --steps 16 --no-report"
-    monkeypatch.setattr(sys, "argv", ["optimum.py", *small.split()])
+@pytest.mark.parametrize("held_on", ["unseen", "training"])
+def test_a_small_run_of_the_benchmark(held_on: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = "--size 64 --width 4 --images 6 --points 64 --gaussian-images 3 --steps 16 --no-report --held-on"
+    monkeypatch.setattr(sys, "argv", ["optimum.py", *small.split(), held_on])
     row = run(parse(), seed=0)
     assert list(row["regret_by_step"]) == ["0", "1", "2", "4", "8", "16"]
     assert row["gap"] == pytest.approx(row["prior"] - row["best"], abs=1e-4)
     assert row["regret"] > -0.1  # nothing is better than the optimum, up to the points' error
     assert row["few_regret_of_gaussian"] < row["few_regret"] + 0.1
     assert row["kl_of_best"] > 0
+    assert (row["temperature"] == 1) == (held_on == "training")
