@@ -94,11 +94,6 @@ def as_dtype(warped: Tensor, dtype: torch.dtype, padding_mode: str) -> Tensor:
     return warped.to(dtype)
 
 
-def warp_integers(images: Tensor, matrix: Tensor, interpolation: str, padding_mode: str, fill: Fill) -> Tensor:
-    """``warp_images`` for integer and bool dtypes."""
-    return as_dtype(warp_images(working(images), matrix, interpolation, padding_mode, fill), images.dtype, padding_mode)
-
-
 def continuous(matrix: Tensor) -> Tensor:
     """The same map in continuous coordinates: pixel indices moved by half a pixel, ``T(.5) M T(-.5)``."""
     half = matrix.new_full((2,), 0.5)
