@@ -225,29 +225,24 @@ def _warp_rows(
     taken = take(images, plan.rows) if taken is None else taken
     matrix = plan.matrix(images.shape[-2], images.shape[-1], taken)
 
-    def warped(piece: slice) -> Tensor:
-        found = geometry.warp_images(taken[piece], matrix[piece], interpolation, padding_mode, fill)
-        return geometry.as_dtype(found, images.dtype, padding_mode)
+    channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
 
-    pieces = _pieces(taken)
-    if plan.rows is None and len(pieces) == 1:
-        found = warped(pieces[0])
-        channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
+    def warped(some: Tensor, by: Tensor) -> Tensor:
+        found = geometry.warp_images(some, by, interpolation, padding_mode, fill)
+        found = geometry.as_dtype(found, images.dtype, padding_mode)
         return found.contiguous(memory_format=torch.channels_last) if channels_last else found
+
     if plan.rows is None:
-        whole = torch.empty_like(images)
-        for piece in pieces:
-            whole[piece] = warped(piece)
-        return whole
+        return warped(taken, matrix)
     whole, rows = images.clone(memory_format=torch.preserve_format), plan.rows.to(images.device)
-    for piece in pieces:
-        whole[rows[piece]] = warped(piece)
+    for piece in _pieces(taken):
+        whole[rows[piece]] = warped(taken[piece], matrix[piece])
     return whole
 
 
 def _pieces(images: Tensor) -> list[slice]:
-    """Where to cut a batch: the sampling grids of a piece are in the cache and in memory at hand, where those of a
-    large batch are in fresh memory, which is mapped page by page: that can take as long as sampling.
+    """Where to cut what is copied into a batch anyway: the sampling grids of a piece are in the cache and in memory at
+    hand, where fresh memory has to be mapped page by page, which for a large batch can take as long as sampling.
     """
     count, pixels = len(images), images.shape[-2] * images.shape[-1]
     if images.device.type != "cpu" or images.requires_grad or torch.compiler.is_compiling():
