@@ -30,11 +30,13 @@ BOUNDS = """## What bounds each case
 ![Where the time of a call goes](images/performance_parts.png)
 
 - **Large batches: sampling.** `grid_sample` and the grid that kornia makes for it are nearly everything; the rest is
-  mostly the thumbnail of 16 pixels a cell. Fresh memory has to be mapped page by page, and for the grids of a
-  large batch that can take as long as sampling; it is why runs of the same case differ. `p` is applied before: the
-  images left alone cost a copy, and the others are warped in pieces of 2^18 pixels a thread, whose grids are in memory
-  at hand. Cutting a whole batch (p = 1) so was tried, too: 0.7 of the time where memory was fresh, 1.1 to 1.2 of it
-  where it was not, for the copy into the result; it is not done.
+  mostly the thumbnail of 16 pixels a cell. Fresh memory has to be mapped page by page: a call on eight images of 512 px
+  was seen to map 14,000 pages, which took 15 of its 55 ms, and in another run of the same program none; it is why runs of
+  the same case differ (p = 0.5 at 224 px, the same code in two runs: 16.6 and 19.9 ms). `p` is applied before: the
+  images left alone cost a copy, and the others are warped in pieces of 2^17 pixels a thread, whose grids are in memory
+  at hand. Cutting a whole batch (p = 1) so was tried, too: in turn with other methods, as between the steps of a
+  training, it took 0.9 of the time (mean of three runs at 96, 224 and 512 px), called again and again, as in the tables
+  below, 1.05 to 1.4 of it, for the copy into the result; it is not done.
 - **Batches at 32 px: fixed cost.** kornia's call costs about as much for its matrices as for a small image's pixels;
   on top come the thumbnail (reads each pixel), one product of a matrix with 768 inputs an image, and about forty
   operators on six numbers an image.
@@ -55,7 +57,7 @@ BOUNDS = """## What bounds each case
 - **PIL** adds the two copies between PIL's interleaved and torch's planar pixels; the bands are put together by PIL.
 - **Workers**: see the table of loaders; each worker does on one core what one thread does above.
 - **channels_last** comes back as it went in, at the price of a copy, since `grid_sample` answers in planes.
-- **torch.compile** has no graph break on plain tensors; it see its table: inductor writes the
+- **torch.compile** has no graph break on plain tensors; see its table: inductor writes the
   sampling out itself, which on these cores takes longer than the operator that it replaces.
 """
 
