@@ -31,8 +31,8 @@ BOUNDS = """## What bounds each case
 
 - **Large batches: sampling.** `grid_sample` and the grid that kornia makes for it are nearly everything; the rest is
   mostly the thumbnail of 16 pixels a cell. Fresh memory has to be mapped page by page: a call on eight images of 512 px
-  was seen to map 14,000 pages, which took 15 of its 55 ms, and in another run of the same program none; it is why runs of
-  the same case differ (p = 0.5 at 224 px, the same code in two runs: 16.6 and 19.9 ms). `p` is applied before: the
+  was seen to map 14,000 pages, which took 15 of its 55 ms, and in another run of the same program none; it is why runs
+  of the same case differ (p = 0.5 at 224 px, the same code in two runs: 16.6 and 19.9 ms). `p` is applied before: the
   images left alone cost a copy, and the others are warped in pieces of 2^17 pixels a thread, whose grids are in memory
   at hand. Cutting a whole batch (p = 1) so was tried, too: in turn with other methods, as between the steps of a
   training, it took 0.9 of the time (mean of three runs at 96, 224 and 512 px), called again and again, as in the tables
