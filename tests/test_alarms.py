@@ -48,7 +48,7 @@ def alarms(classifier=None, data=None, **options):
 
 def healthy(**changes):
     """Dials of a fit that goes well."""
-    return FitConfig(**{"target": 0.4, "steps": 110, "learning_rate": 0.01, **changes})
+    return FitConfig(**{"target": 0.4, "steps": 110, "updates": 8, "learning_rate": 0.01, **changes})
 
 
 def test_a_healthy_fit_is_silent():
