@@ -1,4 +1,4 @@
-"""Does it help? Stage 3 with each arm of ``fitted_arms.py``, from the same classifier, for as many steps, over seeds.
+"""Does it help? Stage 3 with each arm of ``ARMS``, from the same classifier, for as many steps, over seeds.
 
     python benchmarks/accuracy.py --arms none learned "uniform p .5" --data fashion-mnist --root data
     python benchmarks/accuracy.py --data folder:DIR --sizes 1000 4000 --seeds 0 1 2 3 4
@@ -26,7 +26,7 @@ sys.path.insert(0, str(HERE.parent / "examples"))
 import torch  # noqa: E402
 from arms import BASELINES, Affine, Setting, uniform_points  # noqa: E402
 from datasets import Images, load  # noqa: E402
-from fitted_arms import ARMS, PATHWISE  # noqa: E402
+from fitted_arms import FITTED, PATHWISE  # noqa: E402
 from resnet import SmallResNet  # noqa: E402
 from results import DOCS, ROWS, write_results  # noqa: E402
 from rows import BY_GRADIENT, FITTING, TRAINING, append, digest, has  # noqa: E402
@@ -34,11 +34,13 @@ from three_stages import build  # noqa: E402
 from torch import nn  # noqa: E402
 from torchvision.transforms.v2 import functional as V  # noqa: E402
 from tqdm.auto import tqdm  # noqa: E402
+from variants import VARIANTS  # noqa: E402
 
 from learned_affine import AffineLimits  # noqa: E402
 from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier  # noqa: E402
 
 UNSEEN = 400  # images kept out of stage 1: targets and choices come from them
+ARMS = BASELINES | FITTED | VARIANTS
 WARPED = 2000  # test images that are warped ten times over
 
 
@@ -47,7 +49,8 @@ def code_of(arm: str) -> str:
     if arm in BASELINES:
         return digest("arms.py", modules=TRAINING)
     modules = BY_GRADIENT if arm in PATHWISE else FITTING
-    return digest("arms.py", "fitted_arms.py", modules=TRAINING + modules)
+    own = ("variants.py",) if arm in VARIANTS else ()
+    return digest("arms.py", "fitted_arms.py", *own, modules=TRAINING + modules)
 
 
 def clock() -> float:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from arms import BASELINES, WIDE, Augment, Setting
+from arms import WIDE, Augment, Setting
 from torch import Tensor, nn
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
@@ -95,4 +95,3 @@ FITTED: dict[str, Callable[[Setting], Augment | None]] = {
 PATHWISE = {
     name for name, arm in FITTED.items() if not getattr(arm, "keywords", {}).get("config", FitConfig()).by_values
 }
-ARMS = BASELINES | FITTED
