@@ -17,7 +17,7 @@ from learned_affine.geometry import Fill
 from learned_affine.parameters import AffineParameters
 
 PIL_MODES = ("L", "LA", "RGB", "RGBA", "F", "I")
-PIECE = 2**17  # pixels that one thread warps at a time
+PIECE = 2**18  # pixels that one thread warps at a time
 LABELS = (tv_tensors.BoundingBoxes, tv_tensors.KeyPoints, tv_tensors.Mask)
 
 
