@@ -4,7 +4,7 @@ import statistics
 from collections import defaultdict
 from pathlib import Path
 
-from claims import Arms, claims, with_best_of_grid
+from claims import Arms, ablations, claims, with_best_of_grid
 from intervals import Runs, paired, spread
 from rows import read
 from tables import fill
@@ -40,6 +40,7 @@ def write_results(codes: dict[str, str], rows: Path = ROWS, path: Path = DOCS, p
             models[model][data] = arms
     main = models["small"]
     fill(path, "claims", claims(models))
+    fill(path, "ablations", ablations(main))
     others = len(found) - len(mine)
     parts = [f"{others} rows of other versions of the code are left out.\n"] if others else []
     for (data, size, model, epochs), arms in groups.items():

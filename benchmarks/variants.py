@@ -1,4 +1,4 @@
-"""Other ways to fit by values, for ``accuracy.py`` to hold against the default; no part of the package."""
+"""Other ways to fit, for ``accuracy.py`` to hold against the default; no part of the package."""
 
 from functools import partial
 from typing import Any
@@ -90,4 +90,7 @@ VARIANTS = {
     "learned wide, held per class": partial(PER_CLASS, limits=WIDE),
     "learned, weighted samples": WEIGHTED,
     "learned wide, weighted samples": partial(WEIGHTED, limits=WIDE),
+    "learned, entropy term x 10": partial(fitted, config=FitConfig(entropy_weight=10.0)),
+    "learned wide, entropy term x 10": partial(fitted, limits=WIDE, config=FitConfig(entropy_weight=10.0)),
+    "learned wide, no entropy term": partial(fitted, limits=WIDE, config=FitConfig(entropy_weight=0.0)),
 }

@@ -55,6 +55,17 @@ def test_a_fixed_strength_is_held_against_by_the_mean_over_data_sets():
     ]
 
 
+def test_an_ablation_is_held_against_the_default_with_the_same_limits():
+    one = {"learned wide": {0: row(0.6)}, "learned": {0: row(0.5)}, "learned wide, tolerance 0.3": {0: row(0.62)}}
+    two = {**one, "learned p 1": {0: row(0.4), 1: row(0.1)}}
+    assert claims.ablations({"one": one, "two": two}).splitlines()[2:] == [
+        "| learned p 1 |  | -10.00 (1) |  |",
+        "| learned wide, tolerance 0.3 | +2.00 (1) | +2.00 (1) | +2.00 (1) |",
+    ]
+    names = {arm for changed in claims.CHANGED.values() for arm in changed}
+    assert names < set(ARMS)
+
+
 def test_arms_without_and_with_a_fit_are_told_apart():
     assert not set(BASELINES) & set(FITTED) and not set(VARIANTS) & (set(BASELINES) | set(FITTED))
     assert len(ARMS) == len(BASELINES) + len(FITTED) + len(VARIANTS)
