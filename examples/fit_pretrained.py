@@ -14,7 +14,7 @@ import torch
 from datasets import Images, load
 from torch import nn
 
-from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
+from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier
 from learned_affine.parameters import NAMES
 
@@ -38,7 +38,6 @@ def main() -> None:
         classifier,
         loader,
         val_loader=unseen.loader(64),
-        config=FitConfig.pathwise(),  # what the V1 policies that ship were fitted with
         limits=AffineLimits.modest(),
         padding_mode=PADDING[options.data],
         seed=options.seed,
