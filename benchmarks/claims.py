@@ -125,16 +125,24 @@ def _whole(row: dict) -> float:
 
 
 def ablations(groups: dict[str, Arms]) -> str:
-    """The table of what each change to the default does: clean accuracy minus the default's, data set by data set."""
-    lines = ["| changed | " + " | ".join(groups) + " | mean of all |", "|---|" + "---|" * (len(groups) + 1)]
+    """The table of what each change to the default does: accuracy minus the default's, data set by data set."""
+    heads = ["changed", *groups, "mean of all", "mean of all, affine"]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for default, changed in CHANGED.items():
         for arm in changed:
-            found = [between(arms, arm, default) for arms in groups.values()]
-            if any(found):
-                shared = set.intersection(*map(set, found))
-                means = {seed: statistics.mean(by_seed[seed] for by_seed in found) for seed in shared}
-                lines.append("| ".join(["", f"{arm} ", *(f"{_counted(one)} " for one in (*found, means))]) + "|")
+            clean, affine = (
+                [between(arms, arm, default, key) for arms in groups.values()] for key in ("clean", "affine")
+            )
+            if any(clean):
+                columns = [*clean, _means(clean), _means(affine)]
+                lines.append(" | ".join([f"| {arm}", *map(_counted, columns)]) + " |")
     return "\n".join(lines)
+
+
+def _means(found: list[dict[int, float]]) -> dict[int, float]:
+    """By seed the mean over the data sets, of the seeds that all of them have."""
+    shared = set.intersection(*map(set, found))
+    return {seed: statistics.mean(by_seed[seed] for by_seed in found) for seed in sorted(shared)}
 
 
 def _counted(by_seed: dict[int, float]) -> str:

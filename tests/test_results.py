@@ -59,8 +59,8 @@ def test_an_ablation_is_held_against_the_default_with_the_same_limits():
     one = {"learned wide": {0: row(0.6)}, "learned": {0: row(0.5)}, "learned wide, tolerance 0.3": {0: row(0.62)}}
     two = {**one, "learned p 1": {0: row(0.4), 1: row(0.1)}}
     assert claims.ablations({"one": one, "two": two}).splitlines()[2:] == [
-        "| learned p 1 |  | -10.00 (1) |  |",
-        "| learned wide, tolerance 0.3 | +2.00 (1) | +2.00 (1) | +2.00 (1) |",
+        "| learned p 1 |  | -10.00 (1) |  |  |",
+        "| learned wide, tolerance 0.3 | +2.00 (1) | +2.00 (1) | +2.00 (1) | +1.00 (1) |",
     ]
     names = {arm for changed in claims.CHANGED.values() for arm in changed}
     assert names < set(ARMS)
