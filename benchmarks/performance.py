@@ -20,7 +20,8 @@ HEAD = """# Performance
 Made by `python benchmarks/throughput.py report` from `benchmarks/results/throughput.jsonl`: 2 CPU cores, {versions}.
 Each figure is a ratio of medians of one run in which the cases took turns; other work ran on the machine, so that
 absolute times mean little. "ours" is a policy that fills its limits, p = 1, reflection padding, bilinear; the others
-have the same limits. Batches: 128 images at 32 px, 64 at 96, 32 at 224, 8 at 512. There was no GPU: the section
+have the same limits. Batches: 128 images at 32 px, 64 at 96, 32 at 224, 8 at 512. "kept": batches again, in a process
+that keeps the memory that it frees. There was no GPU: the section
 for it (`python benchmarks/throughput.py gpu`) has not been run.
 
 ## Targets
@@ -32,11 +33,13 @@ BOUNDS = """## What bounds each case
 - **Large batches: sampling.** `grid_sample` and the grid that kornia makes for it are nearly everything; the rest is
   mostly the thumbnail of 16 pixels a cell. Fresh memory has to be mapped page by page: a call on eight images of 512 px
   was seen to map 14,000 pages, which took 15 of its 55 ms, and in another run of the same program none; it is why runs
-  of the same case differ (p = 0.5 at 224 px, the same code in two runs: 16.6 and 19.9 ms). `p` is applied before: the
-  images left alone cost a copy, and the others are warped in pieces of 2^18 pixels a thread, whose grids are in memory
-  at hand. Cutting a whole batch (p = 1) so was tried, too: in turn with other methods, as between the steps of a
-  training, it took 0.9 of the time (mean of three runs at 96, 224 and 512 px), called again and again, as in the tables
-  below, 1.05 to 1.4 of it, for the copy into the result; it is not done.
+  of the same case differ. The last two columns of the table, and the tables headed "kept", are of processes that keep
+  what they free (glibc: `MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296`): no page is mapped twice
+  there, and runs agree within some hundredths. `p` is applied before: the images left alone cost a copy, and the others
+  are warped in pieces of 2^18 pixels a thread, whose grids are in memory at hand. Cutting a whole batch (p = 1) so was
+  tried, too: in turn with other methods, as between the steps of a training, it took 0.9 of the time (mean of three
+  runs at 96, 224 and 512 px), called again and again, as in the tables below, 1.05 to 1.4 of it, for the copy into the
+  result; it is not done.
 - **Batches at 32 px: fixed cost.** kornia's call costs about as much for its matrices as for a small image's pixels;
   on top come the thumbnail (reads each pixel), one product of a matrix with 768 inputs an image, and about forty
   operators on six numbers an image.
