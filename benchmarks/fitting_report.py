@@ -46,11 +46,9 @@ def targets(steps: Rows) -> str:
     """What was to be reached, and whether it was."""
     lines = ["| target | measured | met |", "|---|---|---|"]
     for row in steps:
-        if row["classifier"] == "resnet18":
-            told = f"{row['time_ratio']:.2f}"
-            lines.append(
-                f"| a step of ResNet-18 at 32 px: at most {LIMIT} plain steps | {told} | {met(row['time_ratio'])} |"
-            )
+        threads = f"{row['threads']} thread{'s' * (row['threads'] > 1)}"
+        what = f"a step of {row['classifier']} at {row['side']} px, {threads}: at most {LIMIT} plain steps"
+        lines.append(f"| {what} | {row['time_ratio']:.2f} | {met(row['time_ratio'])} |")
     most = max(row["most_memory"] for row in steps)
     worst = max(steps, key=lambda row: row["memory_ratio"])
     told = (
@@ -68,16 +66,16 @@ def met(ratio: float) -> str:
 def step_table(steps: Rows) -> str:
     """Time and memory of a step of each kind."""
     lines = [
-        "| classifier | side | batch | rows | fitting step, ms | plain step, ms | ratio | of single rows |"
+        "| classifier | side | batch | threads | rows | fitting step, ms | plain step, ms | ratio | of single rows |"
         " peak fit, MB | plain, MB | ratio |",
-        "|" + "---|" * 11,
+        "|" + "---|" * 12,
     ]
     for row in steps:
         spread = f"{row['lowest']:.2f} to {row['highest']:.2f}" if row["rows"] > 1 else ""
         lines.append(
-            f"| {row['classifier']} | {row['side']} | {row['batch']} | {row['rows']} | {row['fitting_ms']:.0f} | "
-            f"{row['training_ms']:.0f} | {row['time_ratio']:.2f} | {spread} | {row['fit_peak_mb']:.0f} | "
-            f"{row['train_peak_mb']:.0f} | {row['memory_ratio']:.2f} |"
+            f"| {row['classifier']} | {row['side']} | {row['batch']} | {row['threads']} | {row['rows']} | "
+            f"{row['fitting_ms']:.0f} | {row['training_ms']:.0f} | {row['time_ratio']:.2f} | {spread} | "
+            f"{row['fit_peak_mb']:.0f} | {row['train_peak_mb']:.0f} | {row['memory_ratio']:.2f} |"
         )
     return "\n".join(lines)
 
@@ -85,11 +83,14 @@ def step_table(steps: Rows) -> str:
 def share_table(steps: Rows) -> str:
     """A whole fit against the training that it is for, computed from the step ratio."""
     fitting = FitConfig().steps
-    lines = ["| classifier | steps of a fit | steps of training | cost of the fit, of training |", "|---|---|---|---|"]
+    lines = [
+        "| classifier | threads | steps of a fit | steps of training | cost of the fit, of training |",
+        "|" + "---|" * 5,
+    ]
     for row in steps:
         training = EPOCHS * math.ceil(IMAGES / row["batch"])
         share = fitting * row["time_ratio"] / training
-        lines.append(f"| {row['classifier']} | {fitting} | {training:,} | {share:.2%} |")
+        lines.append(f"| {row['classifier']} | {row['threads']} | {fitting} | {training:,} | {share:.2%} |")
     return "\n".join(lines)
 
 
@@ -112,7 +113,7 @@ def data_table(data: Rows) -> str:
 INTRODUCTION = """# What a fit costs
 
 Made by `python benchmarks/fitting.py report` from the rows in `benchmarks/results/fitting.jsonl`, measured on 2
-CPU cores, both in use. GPUs were not at hand."""
+CPU cores. GPUs were not at hand."""
 STEP_NOTE = """A plain step is forward, cross entropy, backward and AdamW of the classifier; a fitting step is all that
 `fit` does with a batch. Both take turns in one run and medians are compared, so the ratio
 stands while the milliseconds depend on what else ran. Memory is what each adds to a fresh process at its peak. Where
