@@ -19,10 +19,9 @@ HEAD = """# Performance
 
 Made by `python benchmarks/throughput.py report` from `benchmarks/results/throughput.jsonl`: 2 CPU cores, {versions}.
 Each figure is a ratio of medians of one run in which the cases took turns, with nothing else at work. Absolute times
-mean little. "ours" is a policy that fills its limits, p = 1, reflection padding, bilinear; the others
-have the same limits. Batches: 128 images at 32 px, 64 at 96, 32 at 224, 8 at 512. "kept": batches again, in a process
-that keeps the memory that it frees. There was no GPU: the section
-for it (`python benchmarks/throughput.py gpu`) has not been run.
+mean little. "ours" is a policy that fills its limits, p = 1, reflection padding, bilinear; the others have the same
+limits. Batches: 128 images at 32 px, 64 at 96, 32 at 224, 8 at 512. "kept": batches again, in a process that keeps the
+memory that it frees. There was no GPU: the section for it (`python benchmarks/throughput.py gpu`) has not been run.
 
 ## Targets
 """
@@ -40,10 +39,9 @@ BOUNDS = """## What bounds each case
   9.5 ms (p = 1: 12.8) 6.4 are sampling, 0.5 gathering what was chosen, 0.7 the draw, and 1.5 the copy of what was left
   alone and of what was warped into the result: two threads halve the first, hardly the copies, which is why one thread
   is nearer to the target. A copy of the rows that were left alone, and not of all, would save 0.2 of these, and cost
-  more than it saves at 32 px. Cutting a whole batch (p = 1) so was
-  tried, too: in turn with other methods, as between the steps of a training, it took 0.9 of the time (mean of three
-  runs at 96, 224 and 512 px), called again and again, as in the tables below, 1.05 to 1.4 of it, for the copy into the
-  result; it is not done.
+  more than it saves at 32 px. Cutting a whole batch (p = 1) so was tried, too: in turn with other methods, as between
+  the steps of a training, it took 0.9 of the time (mean of three runs at 96, 224 and 512 px), called again and again,
+  as in the tables below, 1.05 to 1.4 of it, for the copy into the result; it is not done.
 - **Batches at 32 px: fixed cost.** kornia's call costs about as much for its matrices as for a small image's pixels;
   on top come the thumbnail (reads each pixel), one product of a matrix with 768 inputs an image, and about forty
   operators on six numbers an image.
