@@ -239,6 +239,7 @@ def bloat(content, draw):
 
 
 MALICE = [swap_dtype, poison, reshape, rename, many, deepen, twice, misdescribe, misdescribe, enlarge, remark, impostor]
+KINDS = {kind.__name__ for kind in (*DAMAGE, *MALICE, bloat)}
 
 
 def mutated(content, draw):
