@@ -104,11 +104,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=ROWS)
     parser.add_argument("--report", action="store_true", help="only write docs/results.md")
-    parser.add_argument("--full", action="store_true", help="ResNet-18 on all training images, 100 epochs")
-    options = parser.parse_args()
-    if options.full:
-        options.model, options.sizes, options.epochs = "resnet18", [49_600], 100
-    return options
+    parser.add_argument("--full", action="store_true", help="ResNet-18 on all training images, 100 epochs, by default")
+    if parser.parse_args().full:
+        parser.set_defaults(model="resnet18", sizes=[50_000 - UNSEEN], epochs=100)
+    return parser.parse_args()
 
 
 def turned(images: Images) -> Images:
