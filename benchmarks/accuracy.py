@@ -40,8 +40,8 @@ from learned_affine import AffineLimits  # noqa: E402
 from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier  # noqa: E402
 
 UNSEEN = 400  # images kept out of stage 1: targets and choices come from them
-ARMS = BASELINES | FITTED | VARIANTS
 WARPED = 2000  # test images that are warped ten times over
+ARMS = BASELINES | FITTED | VARIANTS
 
 
 def code_of(arm: str) -> str:

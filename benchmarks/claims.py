@@ -1,7 +1,6 @@
 """What docs/results.md claims, each from the rows of ``accuracy.py``: paired differences held against a target."""
 
 import statistics
-from collections import defaultdict
 
 from arms import GRID
 from intervals import Runs, differences, interval
@@ -88,13 +87,9 @@ def fixed_strengths(groups: dict[str, Arms], model: str) -> list[str]:
     lines = []
     for learned in ("learned", "learned wide"):
         for name in [*GRID, "uniform wide p .5"]:
-            by_seed: dict[int, list[float]] = defaultdict(list)
-            for arms in groups.values():
-                for seed, value in between(arms, learned, name).items():
-                    by_seed[seed].append(value)
-            most = max(map(len, by_seed.values()), default=0)
-            means = {seed: statistics.mean(values) for seed, values in by_seed.items() if len(values) == most}
-            lines += _line(f"{learned} minus {name}, clean", f"mean of {most}, {model}", "above 0", means)
+            found = [by_seed for arms in groups.values() if (by_seed := between(arms, learned, name))]
+            data = f"mean of {len(found)}, {model}"
+            lines += _line(f"{learned} minus {name}, clean", data, "above 0", _means(found))
     return lines
 
 
@@ -141,7 +136,7 @@ def ablations(groups: dict[str, Arms]) -> str:
 
 def _means(found: list[dict[int, float]]) -> dict[int, float]:
     """By seed the mean over the data sets, of the seeds that all of them have."""
-    shared = set.intersection(*map(set, found))
+    shared = set.intersection(*map(set, found)) if found else set()
     return {seed: statistics.mean(by_seed[seed] for by_seed in found) for seed in sorted(shared)}
 
 
