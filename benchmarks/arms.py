@@ -6,9 +6,9 @@ for each image. The arms with a stage 2 are in ``fitted_arms.py``.
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -53,22 +53,27 @@ class Affine(nn.Module):
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Warped images."""
-        chosen = (torch.rand(len(images)) < self.p).nonzero()[:, 0]
-        if len(chosen) == 0:
+        rows = chosen(images, self.p)
+        if len(rows) == 0:
             return images
-        some = images[chosen]
+        some = images[rows]
         warped = self.augment.warp(some, self.augment.limits.parameters(self.draw(some)))
-        return images.index_copy(0, chosen, warped)
+        return images.index_copy(0, rows, warped)
+
+
+def chosen(images: Tensor, p: float) -> Tensor:
+    """The rows that chance ``p`` picks."""
+    return (torch.rand(len(images)) < p).nonzero()[:, 0].to(images.device)
 
 
 def uniform_points(images: Tensor) -> Tensor:
     """Uniform over the unit cube."""
-    return 2 * torch.rand(len(images), 6) - 1
+    return (2 * torch.rand(len(images), 6) - 1).to(images.device)
 
 
 def prior_points(images: Tensor) -> Tensor:
     """From the prior."""
-    return torch.tanh(PRIOR_WIDTH * torch.randn(len(images), 6))
+    return torch.tanh(PRIOR_WIDTH * torch.randn(len(images), 6)).to(images.device)
 
 
 class PerImage:
@@ -115,7 +120,7 @@ def nearest_of_ten(setting: Setting) -> Augment:
             logits = classifier(augment.warp(images, limits.parameters(unit)))
             gaps.append((F.cross_entropy(logits, labels, reduction="none") - target).abs())
         best = torch.stack(gaps).argmin(0)
-        return torch.stack(drawn)[best, torch.arange(len(images))]
+        return torch.stack(drawn)[best, torch.arange(len(images), device=best.device)]
 
     return Affine(setting, limits, 0.5, points)
 
@@ -135,16 +140,15 @@ def by_certainty(setting: Setting) -> Augment:
     return Affine(setting, AffineLimits.modest(), 1.0, points)
 
 
-GEOMETRIC = v2.RandomChoice(
-    [
-        v2.RandomAffine(0, shear=(-57, 57)),
-        v2.RandomAffine(0, shear=(0, 0, -57, 57)),
-        v2.RandomAffine(0, translate=(1.0, 0.0)),
-        v2.RandomAffine(0, translate=(0.0, 1.0)),
-        v2.RandomRotation(135),
-        v2.Identity(),
-    ]
-)
+class Geometric(v2.TrivialAugmentWide):
+    """TrivialAugmentWide with its geometric operations alone."""
+
+    _AUGMENTATION_SPACE: ClassVar[dict[str, Any]] = {
+        name: v2.TrivialAugmentWide._AUGMENTATION_SPACE[name]
+        for name in ("Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
+    }
+
+
 WIDE = AffineLimits.wide()
 
 
@@ -167,11 +171,15 @@ BASELINES: dict[str, Callable[[Setting], Augment | None]] = {
     **GRID,
     "uniform wide p .5": partial(uniform, p=0.5, limits=WIDE),
     "uniform wide p 1": partial(uniform, p=1.0, limits=WIDE),
+    "uniform, any angle p .5": partial(uniform, p=0.5, limits=replace(AffineLimits.modest(), angle=180.0)),
+    "uniform x 0.5, any angle p .5": partial(
+        uniform, p=0.5, limits=replace(scaled(AffineLimits.modest(), 0.5), angle=180.0)
+    ),
     "prior": lambda setting: Affine(setting, AffineLimits.modest(), 0.5, prior_points),
     "nearest of 10": nearest_of_ten,
     "by certainty": by_certainty,
     "TrivialAugmentWide": lambda setting: PerImage(v2.TrivialAugmentWide(), True),
-    "TrivialAugment, geometric part": lambda setting: PerImage(GEOMETRIC),
+    "TrivialAugmentWide, geometric part": lambda setting: PerImage(Geometric()),
     "RandAugment": lambda setting: PerImage(v2.RandAugment(), True),
     "AugMix": lambda setting: PerImage(v2.AugMix(), True),
 }

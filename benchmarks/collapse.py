@@ -74,6 +74,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="fashion-mini", help="fashion-mini, fashion-mnist, cifar10 or folder:DIR")
     parser.add_argument("--root", default="data")
+    parser.add_argument("--download", action="store_true", help="fetch the data if they are not there")
     parser.add_argument("--size", type=int, default=640, help="training images")
     parser.add_argument("--width", type=int, default=16, help="of the classifier")
     parser.add_argument("--stage-1-epochs", type=int, default=100, help="as in the paper")
@@ -101,7 +102,7 @@ def run_seed(options: argparse.Namespace, seed: int, code: str) -> None:
 
 def images_of(options: argparse.Namespace, seed: int) -> tuple[Images, Images]:
     """Training images, and unseen ones for the targets."""
-    train, _ = load(options.data, options.root, download=False)
+    train, _ = load(options.data, options.root, options.download)
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
     return train.take(order[UNSEEN : UNSEEN + options.size]), train.take(order[:UNSEEN])
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from arms import WIDE, Augment, Setting
+from arms import WIDE, Augment, Setting, chosen
 from torch import Tensor, nn
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
@@ -17,13 +17,13 @@ def fitted(
     p: float = 0.5,
     config: FitConfig | None = None,
     limits: AffineLimits | None = None,
-    per_image: bool = True,
+    **network: Any,
 ) -> LearnedAffineAugment:
-    """Stage 2: an augmenter fitted to the setting's classifier."""
+    """Stage 2: an augmenter fitted to the setting's classifier; ``network`` goes to the ``LocalizationNetwork``."""
     config = config or FitConfig()
     arguments: dict[str, Any] = {"limits": limits or AffineLimits.modest(), "padding_mode": setting.padding, "p": p}
     if config.head == "bounded":
-        arguments["localization"] = LocalizationNetwork(setting.channels, per_image=per_image)
+        arguments["localization"] = LocalizationNetwork(setting.channels, **network)
     augment = LearnedAffineAugment.fit(
         setting.classifier,
         setting.loader,
@@ -39,15 +39,15 @@ def fitted(
     return augment
 
 
-def shuffled(setting: Setting) -> Augment:
+def shuffled(setting: Setting, **arguments: Any) -> Augment:
     """The learned policy, with its parameters dealt to other images of the batch."""
-    augment = fitted(setting)
+    augment = fitted(setting, **arguments)
 
     @torch.no_grad()
     def draw(images: Tensor) -> Tensor:
-        chosen = (torch.rand(len(images)) < augment.p).nonzero()[:, 0]
-        parameters = augment.sample_parameters(images)[torch.randperm(len(images))][chosen]
-        return images if len(chosen) == 0 else images.index_copy(0, chosen, augment.warp(images[chosen], parameters))
+        rows = chosen(images, augment.p)
+        parameters = augment.sample_parameters(images)[torch.randperm(len(images))][rows]
+        return images if len(rows) == 0 else images.index_copy(0, rows, augment.warp(images[rows], parameters))
 
     return draw
 
@@ -73,13 +73,18 @@ FITTED: dict[str, Callable[[Setting], Augment | None]] = {
     "learned, held on training images": partial(fitted, config=FitConfig.on_training()),
     "learned wide, held on training images": partial(fitted, limits=WIDE, config=FitConfig.on_training()),
     "learned, shuffled": shuffled,
+    "learned wide, shuffled": partial(shuffled, limits=WIDE),
+    "learned, held on training images, shuffled": partial(shuffled, config=FitConfig.on_training()),
+    "learned wide, held on training images, shuffled": partial(shuffled, limits=WIDE, config=FitConfig.on_training()),
     "learned, with discriminator": partial(fitted, config=FitConfig(adversarial_weight=0.1)),
     "learned, no entropy term": partial(fitted, config=FitConfig(entropy_weight=0.0)),
     "learned, one for all": partial(fitted, per_image=False),
     "pathwise": partial(fitted, config=FitConfig.pathwise()),
     "pathwise wide": partial(fitted, config=FitConfig.pathwise(), limits=WIDE),
     "learned p 1": partial(fitted, p=1.0),
+    "learned wide p 1": partial(fitted, p=1.0, limits=WIDE),
     "learned, predicted labels": partial(fitted, config=FitConfig(labels="predicted")),
+    "learned wide, predicted labels": partial(fitted, limits=WIDE, config=FitConfig(labels="predicted")),
     "learned, tolerance 0.05": partial(fitted, config=FitConfig(tolerance=0.05)),
     "learned, tolerance 0.3": partial(fitted, config=FitConfig(tolerance=0.3)),
     "learned wide, tolerance 0.05": partial(fitted, limits=WIDE, config=FitConfig(tolerance=0.05)),
@@ -88,8 +93,9 @@ FITTED: dict[str, Callable[[Setting], Augment | None]] = {
     "entropy target": partial(fitted, config=FitConfig.entropy_target()),
     "entropy target wide": partial(fitted, config=FitConfig.entropy_target(), limits=WIDE),
     "hardness": partial(fitted, config=FitConfig.hardness()),
-    "paper": partial(fitted, config=FitConfig.paper()),
-    "paper, sign corrected": partial(fitted, config=FitConfig.paper(sign="corrected")),
+    # its third stage trains on the augmented images alone
+    "paper as printed": partial(fitted, p=1.0, config=FitConfig.paper()),
+    "paper, sign turned": partial(fitted, p=1.0, config=FitConfig.paper(sign="corrected")),
 }
 # the arms that do not go by values; of those that are no partial the configuration is the default
 PATHWISE = {

@@ -65,6 +65,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="+", type=int, default=[1000, 5000, 50_000])
     parser.add_argument("--data", default="fashion-mnist", help="fashion-mnist, cifar10 or folder:DIR")
     parser.add_argument("--root", default="data", help="where torchvision's datasets are")
+    parser.add_argument("--download", action="store_true", help="fetch the data if they are not there")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--role", choices=["train", "fit"], help="for memory")
@@ -220,7 +221,7 @@ def data_rows(options: argparse.Namespace) -> Iterator[dict]:
 
     The unseen images are 2,000 test images: no accuracy is reported here.
     """
-    train, test = load(options.data, options.root, download=False)
+    train, test = load(options.data, options.root, options.download)
     for size in options.sizes:
         loader = train.take(torch.randperm(len(train))[:size]).loader(options.batch, shuffle=True)
         unseen = test.take(torch.arange(2000)).loader(options.batch)

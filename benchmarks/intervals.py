@@ -8,13 +8,18 @@ Runs = dict[int, dict]  # rows of one arm by seed
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
+def half_width(gains: list[float]) -> float:
+    """Of the 95 % interval of the mean; no bound where there is but one."""
+    if len(gains) == 1:
+        return math.inf
+    t = STUDENT[min(len(gains) - 1, len(STUDENT)) - 1]
+    return t * statistics.stdev(gains) / math.sqrt(len(gains))
+
+
 def interval(gains: list[float], digits: int = 2) -> str:
     """Mean of paired differences, and the half-width of its 95 % interval where there are several."""
     mean = f"{statistics.mean(gains):+.{digits}f}"
-    if len(gains) == 1:
-        return mean
-    t = STUDENT[min(len(gains) - 1, len(STUDENT)) - 1]
-    return f"{mean} ± {t * statistics.stdev(gains) / math.sqrt(len(gains)):.{digits}f}"
+    return mean if len(gains) == 1 else f"{mean} ± {half_width(gains):.{digits}f}"
 
 
 def differences(runs: Runs, base: Runs, key: str = "clean") -> dict[int, float]:

@@ -169,6 +169,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="fashion-mini", help="fashion-mini, fashion-mnist, cifar10 or folder:DIR")
     parser.add_argument("--root", default="data")
+    parser.add_argument("--download", action="store_true", help="fetch the data if they are not there")
     parser.add_argument("--size", type=int, default=1000, help="training images")
     parser.add_argument("--width", type=int, default=16, help="of the classifier")
     parser.add_argument("--limits", choices=("modest", "wide"), default="modest")
@@ -188,7 +189,7 @@ def parse() -> argparse.Namespace:
 
 def run(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     """Stage 1, the fit with stops on the way, and the optimum."""
-    train, _ = load(options.data, options.root, download=False)
+    train, _ = load(options.data, options.root, options.download)
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
     unseen, mine = train.take(order[:UNSEEN]), train.take(order[UNSEEN : UNSEEN + options.size])
     torch.manual_seed(seed)

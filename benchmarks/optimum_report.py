@@ -27,13 +27,14 @@ def report(path: Path, code: str) -> None:
 def table(rows: list[dict[str, Any]]) -> str:
     """One line a setting, means over its seeds."""
     lines = [
-        "| data, limits | held on | steps | seeds | dual | J prior | J network | J best | KL of best | "
+        "| data, limits | held on | steps | seeds | dual | J prior | J network | J best | from prior points alone | KL of best | "
         "regret, % of gap | of some images: network's, best Gaussian's |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for runs in by_setting(rows):
         first = runs[0]
-        numbers = [about([row[name] for row in runs], 1) for name in ("dual", "prior", "network", "best", "kl_of_best")]
+        names = ("dual", "prior", "network", "best", "best_from_prior", "kl_of_best")
+        numbers = [about([row[name] for row in runs], 1) for name in names]
         few = [
             about([100 * row[name] / row["few_gap"] for row in runs], 1)
             for name in ("few_regret", "few_regret_of_gaussian")

@@ -10,6 +10,7 @@ from typing import Any
 HERE = Path(__file__).parent
 SAME = HERE / "results" / "same_method.json"
 TRAINING = ("parameters", "classifier")  # the modules that decide the numbers of every training
+WARPING = ("geometry", "transform")  # and of every warp
 # and those of one with a stage 2
 FITTING = ("localization", "losses", "objectives", "natural", "fitter", "by_values", "targets", "unseen", "config")
 BY_GRADIENT = tuple(

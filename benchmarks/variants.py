@@ -9,7 +9,7 @@ from arms import WIDE, Setting
 from fitted_arms import fitted
 from torch import Tensor
 
-from learned_affine import FitConfig, LearnedAffineAugment, fitting
+from learned_affine import FitConfig, LearnedAffineAugment, fitting, localization
 from learned_affine.by_values import ByValues, Trial
 from learned_affine.localization import Policy
 from learned_affine.losses import cross_entropy_nats, dual_error
@@ -30,12 +30,13 @@ class PerClass(ByValues):
         if len(self.targets) == 0:
             self._find_targets(outcome.logits.shape[1])
         self.judged = outcome  # the unseen images come last
-        return super()._slopes(trial, outcome, dual * self.log_factors.exp()[outcome.labels])
+        return super()._slopes(trial, outcome, dual * self.log_factors.exp()[outcome.labels.cpu()].to(self.device))
 
     def _find_targets(self, classes: int) -> None:
         """What the default holds in the mean, for each class: its cross entropy and a share of what is known of it."""
         with torch.no_grad():
-            logits = torch.cat([self.logits(some) for some in torch.stack(self.unseen.images).split(64)])
+            parts = torch.stack(self.unseen.images).split(64)
+            logits = torch.cat([self.logits(some.to(self.device)).cpu() for some in parts])
         labels = torch.stack(self.unseen.labels)
         surprise = cross_entropy_nats(logits, labels)
         plain = torch.stack([surprise[labels == one].mean() for one in range(classes)])
@@ -44,8 +45,8 @@ class PerClass(ByValues):
 
     def _improve(self, trial: Trial, own: Slopes, new: Slopes | None) -> None:
         super()._improve(trial, own, new)
-        labels = self.judged.labels
-        surprise = cross_entropy_nats(self.judged.logits, labels)
+        labels = self.judged.labels.cpu()
+        surprise = cross_entropy_nats(self.judged.logits.cpu(), labels)
         for one in labels.unique().tolist():
             error = dual_error(float(surprise[labels == one].mean()), float(self.targets[one]))
             self.log_factors[one] += self.config.dual_rate * error
@@ -74,7 +75,7 @@ def weighted_moments(policy: Policy, noise: Tensor, losses: Tensor, prior_width:
     mean = (weights * noise).sum(0)
     spread = (weights * (noise - mean).square()).sum(0) / (1 - weights.square().sum(0)).clamp_min(0.1)
     # of a ratio near 1 the ratio minus 1, whose mean has no bias, stands for the logarithm
-    return Slopes(-mean, 1 - spread, torch.ones(len(mean), 1))
+    return Slopes(-mean, 1 - spread, torch.ones_like(mean[:, :1]))
 
 
 def fitted_by(setting: Setting, players: type[ByValues], **arguments: Any) -> LearnedAffineAugment:
@@ -83,14 +84,33 @@ def fitted_by(setting: Setting, players: type[ByValues], **arguments: Any) -> Le
         return fitted(setting, **arguments)
 
 
+def from_the_prior(setting: Setting, **arguments: Any) -> LearnedAffineAugment:
+    """A fit whose policies start as wide as the prior, instead of at a tenth of it."""
+    with patch.object(localization, "START_WIDTH", 1.0):
+        return fitted(setting, **arguments)
+
+
 PER_CLASS = partial(fitted_by, players=PerClass)
 WEIGHTED = partial(fitted_by, players=WeightedSamples, config=FitConfig(draws=8))
+DIALS = {  # one dial of the default turned, by the name of its arm
+    "entropy term x 10": {"config": FitConfig(entropy_weight=10.0)},
+    "dual rate x 0.3": {"config": FitConfig(dual_rate=0.03)},
+    "dual start 1": {"config": FitConfig(dual_start=1.0)},
+    "30 steps": {"config": FitConfig(steps=30)},
+    "120 steps": {"config": FitConfig(steps=120)},
+    "thumbnail 8": {"size": 8},
+    "width 256": {"width": 256},
+    "p .25": {"p": 0.25},
+    "p .75": {"p": 0.75},
+}
 VARIANTS = {
     "learned, held per class": PER_CLASS,
     "learned wide, held per class": partial(PER_CLASS, limits=WIDE),
     "learned, weighted samples": WEIGHTED,
     "learned wide, weighted samples": partial(WEIGHTED, limits=WIDE),
-    "learned, entropy term x 10": partial(fitted, config=FitConfig(entropy_weight=10.0)),
     "learned wide, entropy term x 10": partial(fitted, limits=WIDE, config=FitConfig(entropy_weight=10.0)),
     "learned wide, no entropy term": partial(fitted, limits=WIDE, config=FitConfig(entropy_weight=0.0)),
+    "learned, wide start": from_the_prior,
+    "learned wide, wide start": partial(from_the_prior, limits=WIDE),
+    **{f"learned, {name}": partial(fitted, **dial) for name, dial in DIALS.items()},
 }

@@ -54,6 +54,7 @@ def main() -> None:
         config=preset(options),
         limits=limits,
         seed=options.seed,
+        p=1.0 if options.preset.startswith("paper") else 0.5,  # the paper's stage 3 sees augmented images alone
         **padding,
     )
     seconds = time.perf_counter() - start

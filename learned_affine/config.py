@@ -74,7 +74,7 @@ class FitConfig:
     discriminator_rate: float = 1e-3  # as Adam's own default; the paper's SGD at 1e-4 hardly moves it
     discriminator_optimizer: str = "adam"
     target: float | None = None  # measured: the right strength depends on the data
-    # a training image is known by heart, and any warp makes it harder: only on unseen ones what is free costs nothing
+    # training images are known by heart, so that any warp makes them harder; unseen ones show which warps are harmless
     held_on: str | None = None
     tolerance: float = 0.15  # docs/results.md; the best fixed strengths cost the classifier 0.15 to 0.25 of it
     target_share: float = 2 / 3  # at 1 accuracy was lower, most of all within wide limits

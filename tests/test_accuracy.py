@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 import accuracy
+import arms
 from rows import read
 
 SMALL = ["--data", "fashion-mini", "--sizes", "64", "--seeds", "0", "--epochs", "1", "--test-size", "40"]
@@ -34,6 +35,34 @@ def test_a_run_leaves_a_row_and_is_not_run_again(run):
     assert all(0 <= row["worst_of_10"] <= row["affine"] <= 1 and 0 <= row["clean"] <= 1 for row in first)
     assert first[0]["fit_seconds"] < 0.1 < first[1]["fit_seconds"] and first[1]["target"] > 0
     assert run() == first
+
+
+def test_rows_of_fewer_test_images_do_not_stand_for_those_of_all(run):
+    (row,) = run("--arms", "none")
+    assert row["data"] == "fashion-mini, 40 test images"
+    assert [row["data"] for row in run("--arms", "none", "--name", "garments", "--turned")] == [
+        "fashion-mini, 40 test images",
+        "garments turned, 40 test images",
+    ]
+
+
+def test_arms_draw_on_the_device_of_the_images():
+    images = torch.rand(8, 1, 28, 28, device="meta")
+    for draw in (arms.uniform_points, arms.prior_points):
+        assert draw(images).device == images.device
+    chosen = arms.chosen(images, 1.0)
+    assert chosen.device == images.device and images.index_copy(0, chosen, images).device == images.device
+
+
+def test_the_geometric_part_of_trivial_augment_has_its_magnitudes():
+    torch.manual_seed(0)
+    ours, whole = arms.Geometric(), arms.v2.TrivialAugmentWide()
+    assert set(ours._AUGMENTATION_SPACE) < set(whole._AUGMENTATION_SPACE)
+    assert float(ours._AUGMENTATION_SPACE["Rotate"][0](31, 28, 28).max()) == 135
+    images = torch.rand(4, 1, 28, 28)
+    warped = arms.PerImage(ours)(images)
+    # nearest neighbours, moved: no pixel value that was not there before, but for the black from outside
+    assert set(warped.flatten().tolist()) <= {0.0, *images.flatten().tolist()} and not torch.equal(warped, images)
 
 
 def test_a_row_of_other_code_does_not_stand_for_a_run(run, monkeypatch):

@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 import claims
+import results
 from accuracy import ARMS
 from arms import BASELINES, GRID
 from fitted_arms import FITTED
@@ -18,6 +19,9 @@ from variants import VARIANTS
 
 def row(clean: float, unseen: float = 0.5, **values: float) -> dict:
     return {"clean": clean, "affine": clean / 2, "unseen": unseen, "fit_seconds": 0.0, "seconds": 10.0, **values}
+
+
+REST = {"worst_of_10": 0.1, "nll": 1.0, "calibration_error": 0.1}
 
 
 def test_interval_by_hand():
@@ -47,11 +51,36 @@ def test_differences_are_paired_by_seed():
 def test_a_fixed_strength_is_held_against_by_the_mean_over_data_sets():
     name = next(iter(GRID))
     groups = {
-        "one": {"learned": {0: row(0.6)}, name: {0: row(0.5)}},
-        "two": {"learned": {0: row(0.6)}, name: {0: row(0.62)}},
+        "one": {"learned": {0: row(0.6), 1: row(0.62)}, name: {0: row(0.5), 1: row(0.52)}},
+        "two": {"learned": {0: row(0.6), 1: row(0.6)}, name: {0: row(0.62), 1: row(0.62)}},
     }
     assert claims.fixed_strengths(groups, "small") == [
-        f"| learned minus {name}, clean | mean of 2, small | above 0 | +4.00 | 1 |"
+        f"| learned minus {name}, clean | mean of 2, small | above 0 | +4.00 ± 0.00 | yes | 2 |"
+    ]
+    assert claims.fixed_strengths({**groups, "three": {"learned": {0: row(0.6)}}}, "small") == []
+
+
+def test_a_target_is_met_by_the_mean_and_where_that_is_asked_by_the_interval():
+    gain, worse = claims.GAINS["fashion-mnist"], claims.WORSE
+    assert gain.reached(1.2, 0.3) and not gain.reached(0.9, 0.3) and not gain.reached(1.2, 1.3)
+    assert claims.ABOVE_0.reached(0.2, 0.1) and not claims.ABOVE_0.reached(0.2, 0.3)
+    assert worse.reached(-0.6, 9.0) and not worse.reached(-0.4, 0.1)
+    assert claims.at_least(-0.3).reached(-0.2, 9.0) and not claims.at_least(-0.3).reached(-0.4, 0.1)
+    one_seed = claims._line("", "", {0: 2.0}, gain)
+    assert one_seed == ["|  |  | +1.0 | +2.00 | **no** | 1 |"]
+
+
+def test_arms_stand_in_the_order_of_their_paired_gains():
+    # the second seed is an easy one, which only one arm has: its mean is the higher, its gain the lower
+    arms = {
+        "none": {0: row(0.5, stage_1_seconds=10.0, **REST), 1: row(0.9, stage_1_seconds=10.0, **REST)},
+        "learned": {0: row(0.52, stage_1_seconds=10.0, **REST)},
+        "learned wide": {0: row(0.51, stage_1_seconds=10.0, **REST), 1: row(0.91, stage_1_seconds=10.0, **REST)},
+    }
+    assert [line.split(" | ")[0] for line in results.table(arms).splitlines()[2:]] == [
+        "| learned",
+        "| learned wide",
+        "| none",
     ]
 
 
