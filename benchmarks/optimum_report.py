@@ -27,8 +27,8 @@ def report(path: Path, code: str) -> None:
 def table(rows: list[dict[str, Any]]) -> str:
     """One line a setting, means over its seeds."""
     lines = [
-        "| data, limits | held on | steps | seeds | dual | J prior | J network | J best | from prior points alone | KL of best | "
-        "regret, % of gap | of some images: network's, best Gaussian's |",
+        "| data, limits | held on | steps | seeds | dual | J prior | J network | J best | "
+        "from prior points alone | KL of best | regret, % of gap | of some images: network's, best Gaussian's |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for runs in by_setting(rows):

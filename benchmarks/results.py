@@ -4,7 +4,7 @@ import statistics
 from collections import defaultdict
 from pathlib import Path
 
-from claims import Arms, ablations, claims, with_best_of_grid
+from claims import Arms, ablations, claims, in_short, with_best_of_grid
 from intervals import Runs, differences, paired, spread
 from rows import read
 from tables import fill
@@ -12,6 +12,7 @@ from tables import fill
 HERE = Path(__file__).parent
 ROWS = HERE / "results" / "accuracy.jsonl"
 DOCS = HERE.parent / "docs" / "results.md"
+README = HERE.parent / "README.md"
 PICTURE = HERE.parent / "docs" / "images" / "results.png"
 Groups = dict[tuple, Arms]
 COLUMNS = [
@@ -30,8 +31,10 @@ SHOWN = {"none": "black", "learned": "#0072B2", "learned wide": "#56B4E9", "best
 NAMED = ("uniform p .5", "uniform wide p .5", "flip and crop", "TrivialAugmentWide", "pathwise wide", "by certainty")
 
 
-def write_results(codes: dict[str, str], rows: Path = ROWS, path: Path = DOCS, picture: Path = PICTURE) -> None:
-    """Fill the page between its markers; rows that another version of an arm's code made are counted, and left out."""
+def write_results(
+    codes: dict[str, str], rows: Path = ROWS, path: Path = DOCS, readme: Path = README, picture: Path = PICTURE
+) -> None:
+    """Fill the pages between their markers; rows of another version of an arm's code are counted, and left out."""
     found = read(rows)
     mine = [row for row in found if row["code"] == codes.get(row["arm"])]
     groups = grouped(mine)
@@ -45,6 +48,7 @@ def write_results(codes: dict[str, str], rows: Path = ROWS, path: Path = DOCS, p
     main = models["small"]
     fill(path, "claims", claims(models, other_sizes))
     fill(path, "ablations", ablations(main))
+    fill(readme, "results", in_short(main))
     others = len(found) - len(mine)
     parts = [f"{others} rows of other versions of the code are left out.\n"] if others else []
     for (data, size, model, epochs), arms in groups.items():

@@ -1,6 +1,6 @@
-"""Write the tables of README.md from the committed result rows.
+"""Write the tables of ``examples/three_stages.py`` in README.md and docs/ from the committed result rows.
 
-    python benchmarks/tables.py                        # fill README.md between its markers
+    python benchmarks/tables.py                        # fill the pages between their markers
     python benchmarks/tables.py --add runs/three_stages/results.json   # commit a run as a row first
 
 A row is one run of ``examples/three_stages.py``; a later run of the same options takes its place.
@@ -11,12 +11,14 @@ import json
 import statistics
 from pathlib import Path
 
+from intervals import interval
 from rows import read as read_rows
 
 HERE = Path(__file__).parent
 ROWS = HERE / "results" / "three_stages.jsonl"
 README = HERE.parent / "README.md"
 METHOD = HERE.parent / "docs" / "method.md"
+RESULTS = HERE.parent / "docs" / "results.md"
 ARMS = ("no augmentation", "uniform affine", "learned affine")
 
 
@@ -57,11 +59,22 @@ def table(rows: list[dict], preset: str = "default") -> str:
             clean = [run["accuracy"][arm]["clean"] for run in runs]
             base = [run["accuracy"][ARMS[0]]["clean"] for run in runs]
             affine = spread([run["accuracy"][arm]["affine"] for run in runs])
-            gain = "" if arm == ARMS[0] else spread([a - b for a, b in zip(clean, base, strict=True)])
+            gains = [100 * (a - b) for a, b in zip(clean, base, strict=True)]
+            gain = "" if arm == ARMS[0] else interval(gains, 1)
             lines.append(f"| {limits} | {arm} | {spread(clean)} | {affine} | {gain} |")
     seeds = sorted({row["options"]["seed"] for row in rows if row["options"]["preset"] == preset})
-    told = f"Seeds {', '.join(map(str, seeds))}; mean ± standard deviation; differences are paired; last epoch."
+    told = f"Seeds {', '.join(map(str, seeds))}; mean ± standard deviation; paired differences ± 95 % interval."
     return "\n".join([*lines, "", told])
+
+
+def demo(rows: list[dict]) -> str:
+    """What ``make demo`` prints."""
+    lines = ["| stage 3 with | clean % | affine % |", "|---|---|---|"]
+    row = next(row for row in rows if row["options"]["preset"] == "default" and row["options"]["seed"] == 0)
+    for arm in ARMS:
+        clean, affine = (f"{100 * row['accuracy'][arm][name]:.1f}" for name in ("clean", "affine"))
+        lines.append(f"| {arm} | {clean} | {affine} |")
+    return "\n".join(lines)
 
 
 def collapse(rows: list[dict]) -> str:
@@ -90,12 +103,13 @@ def fill(path: Path, name: str, text: str) -> None:
 
 
 def main() -> None:
-    """Add rows, then fill the README."""
+    """Add rows, then fill the pages."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--add", type=Path, nargs="*", default=[])
     for path in parser.parse_args().add:
         add(path)
-    fill(README, "three-stages", table(read()))
+    fill(README, "demo", demo(read()))
+    fill(RESULTS, "three-stages", table(read()))
     fill(METHOD, "collapse", collapse(read()))
 
 
