@@ -1,5 +1,6 @@
 """The accuracy benchmark's report: its figures against rows whose differences are known by hand."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 import claims
 import results
+import tables
 from accuracy import ARMS
 from arms import BASELINES, GRID
 from fitted_arms import FITTED
@@ -99,3 +101,18 @@ def test_arms_without_and_with_a_fit_are_told_apart():
     assert not set(BASELINES) & set(FITTED) and not set(VARIANTS) & (set(BASELINES) | set(FITTED))
     assert len(ARMS) == len(BASELINES) + len(FITTED) + len(VARIANTS)
     assert len(GRID) == 10 and set(GRID) < set(BASELINES)
+
+
+def test_a_later_run_of_three_stages_takes_the_place_of_an_earlier_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "ROWS", tmp_path / "rows.jsonl")
+    options = {"preset": "default", "limits": "modest", "seed": 0, "out": "runs", "root": "data", "download": False}
+    accuracy = {arm: {"clean": 0.5, "affine": 0.25} for arm in tables.ARMS}
+    (tmp_path / "results.json").write_text(json.dumps({"options": options, "accuracy": accuracy}))
+    (tmp_path / "rows.jsonl").touch()
+    tables.add(tmp_path / "results.json")
+    tables.add(tmp_path / "results.json")
+    (run,) = tables.read()
+    assert run["code"] == tables.code() and not {"out", "root"} & set(run["options"])
+    assert tables.demo([run]).splitlines()[2] == "| no augmentation | 50.0 | 25.0 |"
+    assert tables.older([run]) == ""
+    assert tables.older([run, {**run, "code": "other"}]).startswith(" 1 of these rows")
