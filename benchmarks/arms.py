@@ -150,6 +150,7 @@ class Geometric(v2.TrivialAugmentWide):
 
 
 WIDE = AffineLimits.wide()
+ANY_ANGLE = replace(AffineLimits.modest(), angle=180.0)
 
 
 def point_name(strength: float, p: float) -> str:
@@ -171,10 +172,8 @@ BASELINES: dict[str, Callable[[Setting], Augment | None]] = {
     **GRID,
     "uniform wide p .5": partial(uniform, p=0.5, limits=WIDE),
     "uniform wide p 1": partial(uniform, p=1.0, limits=WIDE),
-    "uniform, any angle p .5": partial(uniform, p=0.5, limits=replace(AffineLimits.modest(), angle=180.0)),
-    "uniform x 0.5, any angle p .5": partial(
-        uniform, p=0.5, limits=replace(scaled(AffineLimits.modest(), 0.5), angle=180.0)
-    ),
+    "uniform, any angle p .5": partial(uniform, p=0.5, limits=ANY_ANGLE),
+    "uniform x 0.5, any angle p .5": partial(uniform, p=0.5, limits=replace(scaled(ANY_ANGLE, 0.5), angle=180.0)),
     "prior": lambda setting: Affine(setting, AffineLimits.modest(), 0.5, prior_points),
     "nearest of 10": nearest_of_ten,
     "by certainty": by_certainty,

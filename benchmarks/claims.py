@@ -42,6 +42,7 @@ CHANGED = {  # one thing about the default that is another way, and the arm that
         "learned wide, entropy term x 10",
         "learned wide, tolerance 0.05",
         "learned wide, tolerance 0.3",
+        "learned wide, 120 steps",
         "learned wide, wide start",
         "learned wide p 1",
         "pathwise wide",

@@ -5,7 +5,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from arms import WIDE, Setting
+from arms import ANY_ANGLE, WIDE, Setting
 from fitted_arms import fitted
 from torch import Tensor
 
@@ -110,6 +110,8 @@ VARIANTS = {
     "learned wide, weighted samples": partial(WEIGHTED, limits=WIDE),
     "learned wide, entropy term x 10": partial(fitted, limits=WIDE, config=FitConfig(entropy_weight=10.0)),
     "learned wide, no entropy term": partial(fitted, limits=WIDE, config=FitConfig(entropy_weight=0.0)),
+    "learned wide, 120 steps": partial(fitted, limits=WIDE, config=FitConfig(steps=120)),
+    "learned, any angle": partial(fitted, limits=ANY_ANGLE),
     "learned, wide start": from_the_prior,
     "learned wide, wide start": partial(from_the_prior, limits=WIDE),
     **{f"learned, {name}": partial(fitted, **dial) for name, dial in DIALS.items()},
