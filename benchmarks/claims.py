@@ -22,6 +22,7 @@ CHANGED = {  # one thing about the default that is another way, and the arm that
         "learned, tolerance 0.05",
         "learned, tolerance 0.3",
         *(f"learned, {dial}" for dial in DIALS),
+        "learned, any angle",
         "learned, wide start",
         "learned p 1",
         "learned, refitted",
@@ -57,8 +58,10 @@ IN_SHORT = {  # arms of the README's table, in a user's words
     "uniform p .5": "random affine, modest limits",
     HALF: "random affine, half of them",
     "uniform wide p .5": "random affine, wide limits",
+    "uniform x 0.5, any angle p .5": "random affine, any angle, else half",
     "best of the grid": "the best of ten strengths",
     "learned": "learned, modest limits",
+    "learned, any angle": "learned, any angle, else modest",
     "learned wide": "learned, wide limits",
 }
 HEAD = ["| claim | data | target | measured | met | seeds |", "|---|---|---|---|---|---|"]
