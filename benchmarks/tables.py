@@ -94,7 +94,7 @@ def demo(rows: list[dict]) -> str:
 def collapse(rows: list[dict]) -> str:
     """Where the paper's loss led, run by run."""
     lines = [
-        "| loss | data | images | epochs of stage 1 | mean displacement | clean % after stage 3 | of none |",
+        "| loss | data | images | epochs of stages 1 and 3 | mean displacement | clean % after stage 3 | of none |",
         "|---|---|---|---|---|---|---|",
     ]
     rows = [row for row in rows if row["options"]["preset"].startswith("paper")]
@@ -103,9 +103,16 @@ def collapse(rows: list[dict]) -> str:
         count = (options["train_size"] or 2000) - options["val_size"]
         clean = [f"{100 * row['accuracy'][arm]['clean']:.1f}" for arm in ("learned affine", "no augmentation")]
         moved = f"{row['displacement']:.2%}"
-        told = [options["preset"], options["data"], count, options["epochs"], moved, *clean]
+        told = [
+            options["preset"],
+            options["data"],
+            count,
+            f"{options['epochs']}, {options['finetune_epochs']}",
+            moved,
+            *clean,
+        ]
         lines.append(f"| {' | '.join(map(str, told))} |")
-    told = "Seed 0, one run a row, 50 epochs of stage 2 as in the paper; stage 3 on augmented images alone (p = 1)."
+    told = "Seed 0, one run a row; 50 epochs of stage 2 and augmented images alone in stage 3, as in the paper."
     return "\n".join([*lines, "", told + older(rows)])
 
 
