@@ -5,7 +5,7 @@
     python benchmarks/accuracy.py --report                     # docs/results.md from the rows alone
     python benchmarks/accuracy.py --full --data cifar10 --root data --device cuda     # ResNet-18; not yet run
 
-One row of ``results/accuracy.jsonl`` a run (``runs.py``): a run that has one is not run again, so an interrupted
+One row of ``results/accuracy.jsonl`` a run (``stages.py``): a run that has one is not run again, so an interrupted
 benchmark goes on where it stopped. A row carries a digest of the code that decides its numbers; rows of another digest
 are run anew, unless ``results/same_method.json`` says, with a reason, that what changed between the two alters no
 numbers. An arm that fits nothing does not depend on how a fit is made, and has a digest of its own. The target of a fit
@@ -29,7 +29,7 @@ from datasets import Images, load  # noqa: E402
 from fitted_arms import FITTED, PATHWISE  # noqa: E402
 from results import DOCS, ROWS, write_results  # noqa: E402
 from rows import BY_GRADIENT, FITTING, TRAINING, WARPING, append, digest, has  # noqa: E402
-from runs import UNSEEN, after_stage_1, run_arm, turned  # noqa: E402
+from stages import UNSEEN, after_stage_1, run_arm, turned  # noqa: E402
 from tqdm.auto import tqdm  # noqa: E402
 from variants import VARIANTS  # noqa: E402
 
@@ -43,7 +43,7 @@ def code_of(arm: str) -> str:
         fitted, modules = (), ()
     elif arm in PATHWISE:
         modules = BY_GRADIENT
-    return digest("runs.py", "resnet.py", "arms.py", *fitted, *variants, modules=TRAINING + WARPING + modules)
+    return digest("stages.py", "resnet.py", "arms.py", *fitted, *variants, modules=TRAINING + WARPING + modules)
 
 
 def main() -> None:
