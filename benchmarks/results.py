@@ -28,7 +28,7 @@ COLUMNS = [
     "stage 3 / stage 1",
 ]
 SHOWN = {"none": "black", "learned": "#0072B2", "learned wide": "#56B4E9", "best of the grid": "#D55E00"}
-NAMED = ("uniform p .5", "uniform wide p .5", "flip and crop", "TrivialAugmentWide", "pathwise wide", "by certainty")
+NAMED = ("uniform p .5", "uniform wide p .5", "uniform x 0.5, any angle p .5", "RandAugment")
 
 
 def write_results(
@@ -107,9 +107,12 @@ def draw(groups: dict[str, Arms], path: Path) -> None:
     for axis, (data, arms) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
         for arm, runs in arms.items():
             x, y = 100 * mean(runs, "affine"), 100 * mean(runs, "clean")
-            axis.plot(x, y, "o", color=SHOWN.get(arm, "#999999"), markersize=8 if arm in SHOWN else 4)
-            if arm in SHOWN or arm in NAMED:
-                text = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": 8 if arm in SHOWN else 6}
+            if arm in SHOWN:
+                axis.plot(x, y, "o", color=SHOWN[arm], markersize=8, label=arm, zorder=3)
+            else:
+                axis.plot(x, y, "o", color="#999999", markersize=4)
+            if arm in NAMED:
+                text = {"xytext": (4, -9 if "wide" in arm else 4), "textcoords": "offset points", "fontsize": 7}
                 axis.annotate(arm, (x, y), clip_on=True, annotation_clip=True, **text)
         axis.margins(x=0.15)
         clean = [100 * mean(runs, "clean") for runs in arms.values()]
@@ -118,4 +121,5 @@ def draw(groups: dict[str, Arms], path: Path) -> None:
         axis.set_xlabel("accuracy under affine warps, %", fontsize=8)
         axis.set_ylabel("clean accuracy, %", fontsize=8)
         axis.grid(alpha=0.3)
+    figure.legend(*axis.get_legend_handles_labels(), fontsize=8, ncols=len(SHOWN), loc="outside lower center")
     figure.savefig(path, dpi=130)
