@@ -38,12 +38,13 @@ ARMS = BASELINES | FITTED | VARIANTS
 
 def code_of(arm: str) -> str:
     """The digest of the code that decides an arm's numbers."""
-    fitted, variants, modules = ("fitted_arms.py",), ("variants.py",) if arm in VARIANTS else (), FITTING
-    if arm in BASELINES:
-        fitted, modules = (), ()
-    elif arm in PATHWISE:
-        modules = BY_GRADIENT
-    return digest("stages.py", "resnet.py", "arms.py", *fitted, *variants, modules=TRAINING + WARPING + modules)
+    scripts, modules = ("stages.py", "resnet.py", "arms.py"), TRAINING + WARPING
+    if arm not in BASELINES:
+        scripts += ("fitted_arms.py",)
+        modules += BY_GRADIENT if arm in PATHWISE else FITTING
+    if arm in VARIANTS:
+        scripts += ("variants.py",)
+    return digest(*scripts, modules=modules)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Result rows of the benchmarks: one JSON object a line, with a digest of the code that decides its numbers."""
 
 import ast
+import functools
 import hashlib
 import json
 import math
@@ -31,6 +32,7 @@ def digest(*scripts: str, modules: tuple[str, ...] = TRAINING + FITTING) -> str:
     return str(same[own]["as"]) if own in same else own
 
 
+@functools.cache  # each of many arms asks for the digest of much the same files
 def bare(file: Path) -> str:
     """The code of a file, without comments and docstrings."""
     tree = ast.parse(file.read_text())

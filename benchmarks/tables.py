@@ -37,7 +37,8 @@ def code() -> str:
 
 def older(rows: list[dict]) -> str:
     """A sentence on rows that another version of the code made, if any did."""
-    count = sum(row["code"] != code() for row in rows)
+    mine = code()
+    count = sum(row["code"] != mine for row in rows)
     return f" {count} of these rows were made by another version of the code." if count else ""
 
 
@@ -130,9 +131,10 @@ def main() -> None:
     parser.add_argument("--add", type=Path, nargs="*", default=[])
     for path in parser.parse_args().add:
         add(path)
-    fill(README, "demo", demo(read()))
-    fill(RESULTS, "three-stages", table(read()))
-    fill(METHOD, "collapse", collapse(read()))
+    rows = read()
+    fill(README, "demo", demo(rows))
+    fill(RESULTS, "three-stages", table(rows))
+    fill(METHOD, "collapse", collapse(rows))
 
 
 if __name__ == "__main__":
