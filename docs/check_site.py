@@ -22,7 +22,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 HERE = Path(__file__).parent
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
-SHOWN = ("index", "quickstart", "how_it_works", "dials", "reading", "results", "api", "auto_examples/index",
+SHOWN = ("index", "quickstart", "how_it_works", "dials", "reading", "evidence/results", "api", "auto_examples/index",
          "auto_examples/plot_03_fit_on_your_classifier")  # fmt: skip
 LINKS = """return [...document.querySelectorAll('a[href], img[src], link[href], script[src]')]
            .map(e => e.href || e.src).filter(u => typeof u === 'string' && u.startsWith(location.origin))"""

@@ -1,16 +1,18 @@
 """How Sphinx builds the site: ``make docs`` writes it to docs/_build/html, warnings are errors."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "_ext"))
+from learned_affine import __version__
+
 os.environ.setdefault("MPLBACKEND", "agg")
-
-from sphinx.application import Sphinx  # noqa: E402
-
-from learned_affine import __version__  # noqa: E402
+for own in ("figures", "mathml"):  # files of docs/_ext that Sphinx asks for by name
+    spec = importlib.util.spec_from_file_location(own, Path(__file__).parent / "_ext" / f"{own}.py")
+    sys.modules[own] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[own])
+del own, spec  # a module would be no setting that Sphinx can keep
 
 project = "learned_affine"
 author = "the learned_affine contributors"
@@ -66,23 +68,3 @@ html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": True}
 copybutton_selector = "div:not(.sphx-glr-script-out) > div.highlight pre"  # code, not what it prints
 copybutton_prompt_text = "$ "
-
-MADE_BY_SCRIPTS = ("pretrained", "fitting", "collapse", "invariances", "performance")  # a checkout may lack one
-
-
-def drop_missing(app: Sphinx, page: str, source: list[str]) -> None:
-    """Take out of the table of contents what is not there."""
-    for name in MADE_BY_SCRIPTS if page == "index" else ():
-        if not (HERE / f"{name}.md").exists():
-            source[0] = source[0].replace(f"\n{name}\n", "\n")
-
-
-def read_again(app: Sphinx, *changes: object) -> list[str]:
-    """Read the table of contents in every build: what is there may have changed."""
-    return ["index"]
-
-
-def setup(app: Sphinx) -> None:
-    """What Sphinx calls."""
-    app.connect("source-read", drop_missing)
-    app.connect("env-get-outdated", read_again)

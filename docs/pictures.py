@@ -4,7 +4,7 @@ Writes before_after, fan, quiver, parameters, entropy, curves and strengths to d
 another machine may differ in the last digits.
 """
 
-import sys
+import runpy
 from pathlib import Path
 
 import torch
@@ -13,10 +13,9 @@ from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment, plots
 from learned_affine.classifier import SmallConvNet, train_classifier
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "examples" / "gallery"))
-from fashion import NAMES, batches, images  # noqa: E402
-
 OUT = HERE / "images"
+FASHION = runpy.run_path(str(HERE.parent / "examples" / "gallery" / "fashion.py"))
+NAMES, batches, images = (FASHION[name] for name in ("NAMES", "batches", "images"))
 
 
 def main() -> None:

@@ -3,8 +3,9 @@
     python examples/fit_pretrained.py fashion-mnist --root data --out fashion_mnist_v1.safetensors
     python examples/fit_pretrained.py cifar10 --images folder:DIR --out cifar10_v1.safetensors
 
-10,000 training images, 2,000 of the others to measure the target on, a small CNN for 10 epochs, seed 0, one thread. The
-same versions on the same machine give the same file, byte for byte; docs/pretrained.md says how far others may be off.
+10,000 training images, 2,000 held-out images to measure the target on, a small CNN for 10 epochs, seed 0, one thread.
+The same versions on the same machine give the same file, byte for byte; docs/pretrained.md says how far others may
+be off.
 """
 
 import argparse
@@ -16,9 +17,9 @@ from torch import nn
 
 from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier
-from learned_affine.parameters import NAMES
+from learned_affine.geometry.parameters import NAMES
 
-EPOCHS, TRAIN, UNSEEN = 10, 10_000, 2_000
+EPOCHS, TRAIN, HELD_OUT = 10, 10_000, 2_000
 PADDING = {"fashion-mnist": "zeros", "cifar10": "reflection"}  # clothes on black; photographs to the edge
 DATA = {"fashion-mnist": "Fashion-MNIST (MIT licence)", "cifar10": "CIFAR-10 (no licence given by its authors)"}
 
@@ -29,7 +30,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     pool, test = load(options.images or options.data, options.root, download=False)
     order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(options.seed))
-    train, unseen = pool.take(order[:TRAIN]), pool.take(order[TRAIN : TRAIN + UNSEEN])
+    train, held_out = pool.take(order[:TRAIN]), pool.take(order[TRAIN : TRAIN + HELD_OUT])
     channels, loader = train.images.shape[1], train.loader(64, shuffle=True)
     torch.manual_seed(options.seed)
     classifier = SmallConvNet(10, channels).to(memory_format=torch.channels_last)
@@ -37,7 +38,7 @@ def main() -> None:
     augment = LearnedAffineAugment.fit(
         classifier,
         loader,
-        val_loader=unseen.loader(64),
+        val_loader=held_out.loader(64),
         limits=AffineLimits.modest(),
         padding_mode=PADDING[options.data],
         seed=options.seed,
@@ -48,8 +49,8 @@ def main() -> None:
         "classifier": f"SmallConvNet(10, {channels}), {EPOCHS} epochs",
         "recipe": f"python examples/fit_pretrained.py {options.data}{source} --seed {options.seed}",
         "licence": "Apache-2.0",
-        "measured": measure(augment, classifier, unseen, test),
-        "ranges": ranges(augment, unseen),
+        "measured": measure(augment, classifier, held_out, test),
+        "ranges": ranges(augment, held_out),
     }
     augment.save_pretrained(options.out)
     print(*augment.history.info["measured"].items(), *augment.history.info["ranges"].items(), sep="\n")
@@ -67,10 +68,10 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(augment: LearnedAffineAugment, classifier: nn.Module, unseen: Images, test: Images) -> dict[str, float]:
-    """What the policy does to images that the classifier was not trained on, and how good that classifier is."""
+def measure(augment: LearnedAffineAugment, classifier: nn.Module, held_out: Images, test: Images) -> dict[str, float]:
+    """What the policy does to held-out images, and how good the classifier is."""
     torch.manual_seed(0)
-    found = augment.evaluate(classifier, unseen.loader(500))
+    found = augment.evaluate(classifier, held_out.loader(500))
     names = ("clean_accuracy", "accuracy", "agreement", "clean_entropy", "entropy", "displacement", "visible_area")
     told = {name: found[name] for name in names}
     told["classifier_test_accuracy"] = evaluate_classifier(classifier, test.loader(500))["accuracy"]

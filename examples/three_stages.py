@@ -17,17 +17,19 @@ from pathlib import Path
 
 import torch
 import torchvision
-from datasets import Images, load
 from torch import nn
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier
 from learned_affine.plots import plot_before_after, plot_history
 
+try:
+    from examples.datasets import Images, load
+except ModuleNotFoundError:  # run as a script, which finds what is beside it
+    from datasets import Images, load
+
 PRESETS = {
     "default": FitConfig,
-    "entropy-target": FitConfig.entropy_target,
-    "hardness": FitConfig.hardness,
     "paper": FitConfig.paper,
     "paper-corrected": lambda **changes: FitConfig.paper(sign="corrected", **changes),
 }
@@ -37,11 +39,11 @@ def main() -> None:
     """All three stages, the table, and the files."""
     options = parse()
     torch.manual_seed(options.seed)
-    train, unseen, test = split(options)
+    train, held_out, test = split(options)
     limits, padding = parse_limits(options.limits), {"padding_mode": options.padding}
     batches = train.loader(options.batch, shuffle=True)
 
-    # Stage 1: train the classifier, without the images that the fit's target is measured on.
+    # Stage 1: train the classifier, without the held-out images, on which the fit measures its target.
     classifier = build(options.classifier, train).to(memory_format=torch.channels_last)
     train_classifier(classifier, batches, epochs=options.epochs, seed=options.seed, title="stage 1")
 
@@ -50,7 +52,7 @@ def main() -> None:
     learned = LearnedAffineAugment.fit(
         classifier,
         batches,
-        val_loader=unseen.loader(options.batch),
+        val_loader=held_out.loader(options.batch),
         config=preset(options),
         limits=limits,
         seed=options.seed,
@@ -84,7 +86,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/three_stages"))
     parser.add_argument("--train-size", type=int, help="training images, all by default")
-    parser.add_argument("--val-size", type=int, default=400, help="of these, kept out of stage 1")
+    parser.add_argument("--val-size", type=int, default=400, help="of these, held out from stage 1")
     parser.add_argument("--test-size", type=int, help="test images, all by default")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=25, help="of stage 1")
@@ -94,7 +96,7 @@ def parse() -> argparse.Namespace:
 
 
 def split(options: argparse.Namespace) -> tuple[Images, Images, Images]:
-    """Images to train on, images that stage 1 never sees, and test images."""
+    """Images to train on, held-out images, which stage 1 does not get, and test images."""
     train, test = load(options.data, options.root, options.download)
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(options.seed))[: options.train_size]
     if not 0 < options.val_size < len(order):

@@ -29,7 +29,7 @@ def main() -> None:
 
     # Every process must have the same classifier: here each trains it from the same seed; else load it from a file.
     images, _ = load("fashion-mini", "data", download=False)
-    train, unseen = images.take(torch.arange(400, len(images))), images.take(torch.arange(400))
+    train, held_out = images.take(torch.arange(400, len(images))), images.take(torch.arange(400))
     torch.manual_seed(0)
     classifier = SmallConvNet(10, 1).to(memory_format=torch.channels_last)
     train_classifier(classifier, train.loader(64, shuffle=True), epochs=3, seed=0, progress=False)
@@ -38,7 +38,7 @@ def main() -> None:
     augment = LearnedAffineAugment.fit(
         classifier,
         train.loader(options.batch, shuffle=True),
-        val_loader=unseen.loader(64),
+        val_loader=held_out.loader(64),
         checkpoint=options.out,
         resume=True,
         max_steps=options.steps,

@@ -1,11 +1,12 @@
-"""Learns, for each image, the range of affine warps that teaches a given classifier most."""
+"""Learns from a classifier what may be done to each image: how far it may be rotated, scaled, sheared and shifted."""
 
 from learned_affine._version import __version__
+from learned_affine.augment import LearnedAffineAugment
 from learned_affine.config import FitConfig
-from learned_affine.history import FitHistory
-from learned_affine.parameters import AffineLimits, AffineParameters
-from learned_affine.pretrained import LearnedAffineAugment_Weights, list_weights
-from learned_affine.transform import LearnedAffineAugment
+from learned_affine.fitting.history import FitHistory
+from learned_affine.geometry.parameters import AffineLimits, AffineParameters
+from learned_affine.pretrained import LearnedAffineAugment_Weights
+from learned_affine.weights.locate import list_weights
 
 __all__ = [
     "AffineLimits",

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
+import inspect
 import math
-from typing import Any
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 from torch import Tensor
 
@@ -48,3 +54,35 @@ def shown(value: Any) -> str:
     shape = getattr(value, "shape", None)
     kind = type(value).__name__
     return f"{kind} of shape {tuple(shape)}" if shape is not None else kind
+
+
+def warn_caller(warning: Warning) -> None:
+    """Give a warning at the line outside this package that led to it."""
+    level, frame = 2, sys._getframe(1)  # 2: the caller of this function
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("learned_affine."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(warning, stacklevel=level)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def explain_keywords(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function name itself and the nearest known keyword where it is given an unknown one."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        known = [key for key, one in inspect.signature(function).parameters.items() if one.kind is one.KEYWORD_ONLY]
+
+        @functools.wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            for key in kwargs:
+                if key not in known and key not in inspect.signature(function).parameters:
+                    near = difflib.get_close_matches(key, known, n=1)
+                    hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
+                    raise TypeError(f"{name} takes no keyword {key!r}: {hint}")
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorate

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from learned_affine.frozen import check_labels, frozen, logits_of, unpack
-from learned_affine.processes import classifier_device
+from learned_affine.tasks.batches import unpack
+from learned_affine.tasks.classification import check_labels, logits_of
+from learned_affine.tasks.frozen import classifier_device, frozen
 
 
 class SmallConvNet(nn.Sequential):

@@ -8,13 +8,13 @@ import torch
 from kornia.augmentation import GeometricAugmentationBase2D
 from torch import Tensor
 
-from learned_affine.geometry import warp_images
-from learned_affine.localization import DIMENSIONS
-from learned_affine.transform import LearnedAffineAugment
+from learned_affine.augment import LearnedAffineAugment
+from learned_affine.geometry.warp import warp_images
+from learned_affine.policy.distribution import Policy
 
 
 class LearnedAffine(GeometricAugmentationBase2D):
-    """A thin shell round a ``LearnedAffineAugment``: kornia draws the noise, the augmenter's network sees the pixels.
+    """A thin shell round a ``LearnedAffineAugment``: kornia draws the noise, the augmenter's network does the rest.
 
     Images, masks, boxes and key points follow as for kornia's own geometric augmentations, with replay
     (``params=``) and inverse. Note that kornia's boxes and key points are in pixel indices.
@@ -42,7 +42,7 @@ class LearnedAffine(GeometricAugmentationBase2D):
 
     def generate_parameters(self, batch_shape: tuple[int, ...]) -> dict[str, Tensor]:
         """The noise of each image that is augmented: ``(B, 6)`` standard normal, drawn on the CPU."""
-        return {"noise": torch.randn(batch_shape[0], DIMENSIONS)}
+        return {"noise": Policy.noise(batch_shape[0])}
 
     def compute_transformation(self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any]) -> Tensor:
         """Source-to-destination matrices ``(B, 3, 3)`` in pixel indices, of ``(B, C, H, W)`` images."""

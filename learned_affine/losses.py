@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -51,22 +50,6 @@ def cross_entropy_nats(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits.float(), labels, reduction="none")
 
 
-def hardness(logits: Tensor, labels: Tensor, target: float) -> Tensor:
-    """Binary cross entropy between the probability of the true class and a target for it.
-
-    Args:
-        logits: ``(B, m)``.
-        labels: ``(B,)`` class indices.
-        target: the probability ``p*`` to aim at, in (0, 1).
-
-    Returns:
-        ``(B,)`` in nats; smallest where the true class has the probability ``p*``.
-    """
-    log_p = F.log_softmax(logits, dim=-1).gather(-1, labels[:, None]).squeeze(-1)
-    log_not_p = torch.log1p(-log_p.exp().clamp_max(1 - 1e-6))
-    return -(target * log_p + (1 - target) * log_not_p)
-
-
 def gaussian_kl_nats(mean: Tensor, scale_tril: Tensor, prior_width: float) -> Tensor:
     """Kullback-Leibler divergence ``KL(N(mean, L L^T) || N(0, width^2 I))``.
 
@@ -104,17 +87,3 @@ def adversarial_nats(augmented_scores: Tensor, saturating: bool = False) -> Tens
             discriminator is sure (Goodfellow et al. 2014, section 3).
     """
     return -F.softplus(augmented_scores) if saturating else F.softplus(-augmented_scores)
-
-
-def dual_error(measured: float, target: float) -> float:
-    """How far ``measured`` is above ``target``, as a share of it, clipped to [-1, 1]."""
-    return max(-1.0, min(1.0, (measured - target) / max(target, 1e-8)))
-
-
-def dual_step(log_dual: float, measured: float, target: float, rate: float) -> float:
-    """One step of the dual variable that holds ``measured`` at ``target``: it grows where the constraint is broken.
-
-    ``log lam += rate * clip((measured - target) / target, -1, 1)``, kept within ``[1e-4, 1e4]`` so that a long spell
-    on one side can be made up for.
-    """
-    return max(math.log(1e-4), min(math.log(1e4), log_dual + rate * dual_error(measured, target)))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import math
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from torchvision.models import Weights, WeightsEnum
 
-from learned_affine.weights_file import read_file
+from learned_affine.augment import LearnedAffineAugment
+from learned_affine.weights.container import read_file
+from learned_affine.weights.locate import package_file
 
 
 class _Pipeline:
@@ -22,8 +23,6 @@ class _Pipeline:
 
     def __call__(self, **changes: Any) -> Any:
         """The augmenter, with constructor arguments changed."""
-        from learned_affine.transform import LearnedAffineAugment
-
         return LearnedAffineAugment.from_pretrained(package_file(self.file), **changes)
 
     def __eq__(self, other: object) -> bool:
@@ -83,16 +82,6 @@ class LearnedAffineAugment_Weights(WeightsEnum):
     def meta(self) -> dict[str, Any]:
         """What the file says of its fit: data, classifier, recipe, seed, measures, versions."""
         return copy.deepcopy(_meta(self.path))
-
-
-def list_weights() -> list[str]:
-    """The names that ``LearnedAffineAugment.from_pretrained`` knows."""
-    return [name for name in LearnedAffineAugment_Weights.__members__ if name != "DEFAULT"]
-
-
-def package_file(name: str) -> Path:
-    """The path of a file in the package."""
-    return Path(str(resources.files("learned_affine") / "data" / name))
 
 
 @cache

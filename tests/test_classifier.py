@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from learned_affine.classifier import SmallConvNet, calibration_error, evaluate_classifier, train_classifier
+from tests.fits import assert_same, loader, mixed_state, snapshot
 from tests.subjects import Halves, blobs, small_net, vivid
-from tests.test_fitting import assert_same, loader, mixed_state, snapshot
 
 
 def test_training_learns_the_blobs():

@@ -1,7 +1,191 @@
-"""What importing the package brings in."""
+"""How the house stands: imports point one way, and folders, files and functions stay small enough to be read."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+import learned_affine
+
+ROOT = Path(learned_affine.__file__).parent
+ORDER = [  # a folder, or a file beside them, imports only from those before it; a folder from itself, too
+    "_checks",
+    "_files",
+    "_version",
+    "losses",
+    "config",
+    "geometry",
+    "tasks",
+    "runtime",
+    "policy",
+    "transforms",
+    "diagnostics",
+    "plots",
+    "objectives",
+    "fitting",
+    "weights",
+    "augment",
+    "pretrained",
+    "kornia",
+    "classifier",
+    "__init__",
+]
+FILES = sorted(ROOT.rglob("*.py"))
+FOLDERS = sorted({path.parent for path in FILES} - {ROOT})
+MOST_FILES, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 7, 300, 50
+
+
+# -- what a file imports ----------------------------------------------------------------------------------------------
+
+
+def module_of(path: Path) -> str:
+    """``learned_affine/geometry/warp.py`` as ``learned_affine.geometry.warp``."""
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+def imports_of(source: str, modules: set[str] | dict = MODULES) -> set[str]:
+    """The modules that a file imports anywhere: at its top, inside a function, or for type checking alone."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"line {node.lineno}: imports must be absolute"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in modules else node.module)
+    return found
+
+
+GRAPH = {module: imports_of(path.read_text()) & set(MODULES) for module, path in MODULES.items()}
+
+
+def circle_in(graph: dict[str, set[str]]) -> list[str]:
+    """Some modules that import each other in a circle; none if there are no such."""
+    done: set[str] = set()
+
+    def follow(module: str, path: list[str]) -> list[str]:
+        if module in path:
+            return path[path.index(module) :]
+        if module not in done:
+            for other in sorted(graph[module]):
+                found = follow(other, [*path, module])
+                if found:
+                    return found
+            done.add(module)
+        return []
+
+    return next((found for module in sorted(graph) if (found := follow(module, []))), [])
+
+
+def part_of(module: str) -> str:
+    """The folder of the package that a module is in, or the file beside them that it is."""
+    _, part, *_ = [*module.split("."), "__init__"]
+    return part
+
+
+def test_imports_are_found_wherever_they_stand():
+    source = """
+import a.b
+from a import c, name
+if TYPE_CHECKING:
+    from d import e
+def function():
+    from f.g import h
+    try:
+        import i
+    except ImportError:
+        from j import k
+"""
+    assert imports_of(source, {"a.c"}) == {"a.b", "a.c", "a", "d", "f.g", "i", "j"}
+    with pytest.raises(AssertionError, match="must be absolute"):
+        imports_of("from . import a")
+
+
+@pytest.mark.parametrize(
+    ("graph", "circle"),
+    [
+        ({"a": {"b", "c"}, "b": {"c"}, "c": set()}, []),
+        ({"a": {"b"}, "b": {"c"}, "c": {"b"}}, ["b", "c"]),
+        ({"a": {"a"}}, ["a"]),
+    ],
+)
+def test_circles_are_found(graph, circle):
+    assert circle_in(graph) == circle
+
+
+# -- direction --------------------------------------------------------------------------------------------------------
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert len(MODULES) > 50 and circle_in(GRAPH) == []
+
+
+def test_the_order_names_every_part_of_the_package():
+    assert sorted(ORDER) == sorted({part_of(module) for module in MODULES})
+
+
+@pytest.mark.parametrize("part", ORDER)
+def test_a_part_imports_only_from_those_before_it(part):
+    allowed = {*ORDER[: ORDER.index(part)], *([part] if ROOT / part in FOLDERS else [])}
+    against = {
+        (module, other)
+        for module in MODULES
+        if part_of(module) == part
+        for other in GRAPH[module]
+        if part_of(other) not in allowed
+    }
+    assert against == set()
+
+
+def test_nothing_is_imported_by_a_name_that_is_put_together():
+    for path in FILES:
+        called = {node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+        names = {getattr(function, "attr", None) or getattr(function, "id", None) for function in called}
+        assert not names & {"import_module", "__import__", "exec"}, path
+
+
+def test_kornia_is_imported_in_two_files():
+    used = {module: imports_of(path.read_text()) for module, path in MODULES.items()}
+    found = {module: {name for name in names if name.split(".")[0] == "kornia"} for module, names in used.items()}
+    assert {module: names for module, names in found.items() if names} == {
+        "learned_affine.geometry.warp": {"kornia.geometry.transform"},
+        "learned_affine.kornia": {"kornia.augmentation"},  # whose own adapter it is
+    }
+
+
+# -- size -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_folder_says_in_a_sentence_what_it_is_and_has_few_files(folder):
+    said = " ".join((ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or "").split())
+    assert said[:1].isupper() and said.endswith(".") and ". " not in said
+    assert len(list(folder.glob("*.py"))) <= MOST_FILES
+
+
+def test_there_are_no_folders_in_folders():
+    assert [folder for folder in FOLDERS if folder.parent != ROOT] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_and_its_functions_are_not_too_long(path):
+    source = path.read_text()
+    assert len(source.splitlines()) <= MOST_LINES
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+            assert lines <= MOST_LINES_OF_A_FUNCTION, f"{node.name} has {lines} lines"
+
+
+# -- what comes along -------------------------------------------------------------------------------------------------
 
 
 def test_optional_extras_are_not_imported():

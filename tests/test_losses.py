@@ -38,14 +38,6 @@ def test_cross_entropy_by_hand():
     assert losses.cross_entropy_nats(LOGITS[:1], torch.tensor([1])).item() == pytest.approx(math.log(4))
 
 
-def test_hardness_by_hand_and_smallest_at_its_target():
-    got = losses.hardness(LOGITS[:1], torch.tensor([0]), 0.8)
-    assert got.item() == pytest.approx(-(0.8 * math.log(0.75) + 0.2 * math.log(0.25)))
-    p = torch.linspace(0.05, 0.95, 91, dtype=torch.float64)
-    values = losses.hardness(torch.stack([p, 1 - p], 1).log(), torch.zeros(91, dtype=torch.long), 0.8)
-    assert p[values.argmin()].item() == pytest.approx(0.8)
-
-
 def test_kl_agrees_with_torch_distributions():
     lower = torch.tril(torch.randn(4, 6, 6, dtype=torch.float64))
     lower = lower + torch.diag_embed(lower.diagonal(dim1=1, dim2=2).abs() + 0.1 - lower.diagonal(dim1=1, dim2=2))
@@ -65,10 +57,3 @@ def test_adversarial_by_hand():
     fake = torch.tensor([-math.log(4)])
     assert losses.adversarial_nats(fake).item() == pytest.approx(-math.log(0.2))
     assert losses.adversarial_nats(fake, saturating=True).item() == pytest.approx(math.log(0.8))
-
-
-def test_dual_grows_above_the_target_and_falls_below():
-    assert losses.dual_step(0.0, 1.5, 1.0, 0.1) == pytest.approx(0.05)
-    assert losses.dual_step(0.0, 0.5, 1.0, 0.1) == pytest.approx(-0.05)
-    assert losses.dual_step(0.0, 99.0, 1.0, 0.1) == pytest.approx(0.1)
-    assert losses.dual_step(math.log(1e4), 99.0, 1.0, 0.1) == pytest.approx(math.log(1e4))

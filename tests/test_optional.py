@@ -16,8 +16,8 @@ class Missing:  # what an environment without the extras looks like
 sys.meta_path.insert(0, Missing())
 import torch
 import learned_affine
-for module in pkgutil.iter_modules(learned_affine.__path__):
-    importlib.import_module("learned_affine." + module.name)
+for module in pkgutil.walk_packages(learned_affine.__path__, "learned_affine."):
+    importlib.import_module(module.name)
 from learned_affine import FitHistory, LearnedAffineAugment
 from learned_affine.plots import plot_fan
 

@@ -17,7 +17,7 @@ from torchvision.transforms.v2 import functional as F
 
 from learned_affine import LearnedAffineAugment, LearnedAffineAugment_Weights, list_weights
 from learned_affine.classifier import train_classifier
-from learned_affine.parameters import NAMES
+from learned_affine.geometry.parameters import NAMES
 from tests.subjects import blobs, small_net
 
 load = LearnedAffineAugment.from_pretrained
@@ -51,7 +51,7 @@ def test_policies_load_by_name_and_member(name):
 
 def test_members_follow_torchvisions_convention():
     kind = LearnedAffineAugment_Weights
-    assert issubclass(kind, WeightsEnum) and list_weights() == [member.name for member in MEMBERS]
+    assert issubclass(kind, WeightsEnum) and list_weights() == sorted(member.name for member in MEMBERS)
     assert kind.verify("CIFAR10_V1") is kind.verify("LearnedAffineAugment_Weights.CIFAR10_V1") is kind.DEFAULT
     assert kind.verify(None) is None and kind.verify(kind.DEFAULT) is kind.DEFAULT
     assert repr(kind.CIFAR10_V1) == "LearnedAffineAugment_Weights.CIFAR10_V1"

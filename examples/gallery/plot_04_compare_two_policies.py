@@ -15,19 +15,19 @@ from fashion import batches, images, trained_classifier
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment, plots
 
 classifier = trained_classifier()
-train, unseen = images("train", 0, 1000), images("train", 1000, 1400)
-common = {"val_loader": batches(*unseen, shuffle=False), "padding_mode": "zeros", "limits": AffineLimits.wide()}
+train, held_out = images("train", 0, 1000), images("train", 1000, 1400)
+common = {"val_loader": batches(*held_out, shuffle=False), "padding_mode": "zeros", "limits": AffineLimits.wide()}
 right = LearnedAffineAugment.fit(classifier, batches(*train), config=FitConfig(steps=150), **common)
 strong = LearnedAffineAugment.fit(classifier, batches(*train), config=FitConfig(steps=150, target=1.8), **common)
 
 # %%
-# Side by side, by the same noise. The limits are wide for both (any turn, factor 2): what holds the first one back is
-# the classifier.
+# Side by side, by the same noise. The limits are wide for both (any rotation, factor 2): what holds the first one back
+# is the classifier.
 figure = plots.plot_policies({"as fitted": right, "too strong": strong}, train[0][:6], draws=2)
 
 # %%
-# In numbers, on images that neither the classifier nor the fits were given. ``agreement`` is the share of images whose
-# predicted class the warp does not change; a policy that loses it changes what the label says.
+# In numbers, on test images, which neither the classifier nor the fits were given. ``agreement`` is the share of images
+# whose predicted class the warp does not change; a policy that loses it changes what the label says.
 found = {name: policy.evaluate(classifier, batches(*images("test", 0, 500))) for name, policy in
          {"as fitted": right, "too strong": strong}.items()}  # fmt: skip
 print(f"{'':<16}{'as fitted':>12}{'too strong':>12}")

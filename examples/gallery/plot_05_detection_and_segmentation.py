@@ -42,8 +42,8 @@ sample = {
 }
 
 # %%
-# The policy was fitted on 32 x 32 photographs; it looks at a small thumbnail, so any size will do. What leaves the
-# image is not removed: ``SanitizeBoundingBoxes`` behind it does that, as behind torchvision's own transforms. What
+# The policy was fitted on 32 x 32 photographs; it observes a small thumbnail, so any size will do. What leaves the
+# image is not removed: ``SanitizeBoundingBoxes`` after it does that, as after torchvision's own transforms. What
 # comes in is filled: reflection, the default, would bring in mirrored objects that have no box.
 torch.manual_seed(0)
 augment = LearnedAffineAugment.from_pretrained("CIFAR10_V1", p=1.0, padding_mode="fill", fill=60)
@@ -54,7 +54,7 @@ print({key: type(value).__name__ for key, value in results[1].items()})
 
 
 # %%
-# Before, and three draws after. Boxes are those round the moved corners, so they grow a little with the turn.
+# Before, and three draws after. Boxes are those round the moved corners, so they grow a little with the rotation.
 def drawn(one):
     """The picture of a sample with all its labels."""
     image = draw_segmentation_masks(one["image"], one["masks"], alpha=0.35, colors=["white"] * len(one["masks"]))

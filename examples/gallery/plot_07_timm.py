@@ -36,7 +36,7 @@ def ready(pixels, labels):
     return v2.functional.resize(pixels.expand(-1, 3, -1, -1), [56, 56]), labels
 
 
-train, unseen, test = (
+train, held_out, test = (
     ready(*images("train", 0, 600)),
     ready(*images("train", 1000, 1300)),
     ready(*images("test", 0, 300)),
@@ -50,7 +50,7 @@ print(evaluate_classifier(model, batches(*test), preprocess=preprocess))
 augment = LearnedAffineAugment.fit(
     model,
     batches(*train),
-    val_loader=batches(*unseen),
+    val_loader=batches(*held_out),
     preprocess=preprocess,
     config=FitConfig(steps=60),
     padding_mode="zeros",
@@ -59,7 +59,7 @@ train_classifier(model, batches(*train), augment=augment, epochs=3, preprocess=p
 print(evaluate_classifier(model, batches(*test), preprocess=preprocess))
 
 # %%
-# In timm's own pipeline it stands where the image is still a PIL image: behind the crop and the flip.
+# In timm's own pipeline it stands where the image is still a PIL image: after the crop and the flip.
 pipeline = timm.data.create_transform(**{**config, "input_size": (3, 56, 56)}, is_training=True, auto_augment=None)
 pipeline.transforms.insert(2, augment)
 print(pipeline)

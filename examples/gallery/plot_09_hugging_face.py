@@ -33,7 +33,7 @@ def dataset(start, stop):
     return Dataset.from_dict({"image": pictures, "label": labels.tolist()}, features=features)
 
 
-train, unseen = dataset(0, 600), dataset(1000, 1200)
+train, held_out = dataset(0, 600), dataset(1000, 1200)
 print(train)
 
 # %%
@@ -43,7 +43,7 @@ tensor = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Nor
 
 
 def prepared(transform):
-    """What turns a slice of the dataset into model inputs."""
+    """What makes model inputs of a slice of the dataset."""
     return lambda rows: {"pixel_values": [transform(one) for one in rows["image"]], "labels": rows["label"]}
 
 
@@ -68,7 +68,7 @@ print(f"{done.global_step} steps, loss {done.training_loss:.2f}")
 # Fit a policy to this model: batches may be dicts, and an output with ``.logits`` is understood. The images are
 # normalised already here; the augmenter standardises its own thumbnail, so it stands before or after ``Normalize``.
 loaders = [torch.utils.data.DataLoader(part, batch_size=64) for part in
-           (plain, unseen.with_transform(prepared(tensor)))]  # fmt: skip
+           (plain, held_out.with_transform(prepared(tensor)))]  # fmt: skip
 fitted = LearnedAffineAugment.fit(model, loaders[0], val_loader=loaders[1], max_steps=30, padding_mode="border")
 print(fitted)
 figure = plots.plot_before_after(fitted, images("train", 18, 23)[0])

@@ -1,0 +1,1 @@
+"""Does it help? Accuracy with each kind of augmentation."""

@@ -1,0 +1,1 @@
+"""Where does the loss of the paper lead?"""

@@ -1,0 +1,55 @@
+"""Result rows of the benchmarks: one JSON object a line."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """All rows, oldest first; none where there is no file. A line that a killed run left half-written is left out."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+def has(path: Path, key: dict[str, Any]) -> bool:
+    """Whether a run of that key is there."""
+    return any(key.items() <= row.items() for row in read(path))
+
+
+def append(path: Path, row: dict[str, Any]) -> None:
+    """Add a row; numbers keep five significant digits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
+    with path.open("a") as file:
+        file.write(("\n" if half else "") + json.dumps(rounded(row)) + "\n")
+
+
+def rounded(value: Any) -> Any:
+    """Plain values for JSON: five significant digits, no NaN."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    return [rounded(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def newest_version(rows: list[dict[str, Any]], code: str) -> tuple[list[dict[str, Any]], str]:
+    """The rows of this version of the code, or of the newest that has any, and a sentence that says which.
+
+    Rows of two versions never stand in one table.
+    """
+    if not rows:
+        return [], ""
+    chosen = code if any(row["code"] == code for row in rows) else rows[-1]["code"]
+    mine = [row for row in rows if row["code"] == chosen]
+    age = "this version" if chosen == code else f"an earlier version ({chosen})"
+    left = len(rows) - len(mine)
+    return mine, f"Rows of {age} of the code" + (f"; {left} rows of others are left out." if left else ".")

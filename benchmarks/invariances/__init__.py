@@ -1,0 +1,1 @@
+"""Are known invariances found?"""

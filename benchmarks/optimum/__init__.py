@@ -1,0 +1,1 @@
+"""How near is a fitted policy to the best one?"""

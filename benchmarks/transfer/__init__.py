@@ -1,0 +1,1 @@
+"""Do the shipped policies help where they were not fitted?"""

@@ -1,0 +1,1 @@
+"""Scripts to start from; the benchmarks use their images and classifiers, too."""

@@ -1,0 +1,96 @@
+"""``LearnedAffineAugment``: the transform, with what fits, judges, saves and loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torchvision.models import WeightsEnum
+
+from learned_affine._checks import explain_keywords
+from learned_affine.diagnostics.evaluation import evaluate
+from learned_affine.fitting.offline import FitMethod
+from learned_affine.geometry.parameters import AffineLimits
+from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode
+from learned_affine.transforms.transform import PolicyTransform
+from learned_affine.weights.save_load import load, save
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class LearnedAffineAugment(PolicyTransform):
+    """Warps each image by an affine map drawn from the range that was learned for that image.
+
+    A drop-in transform for v1 and v2 pipelines. Takes PIL images, tensors ``(..., C, H, W)`` of any dtype, and
+    torchvision's ``Image``, ``Video``, ``Mask``, ``BoundingBoxes`` and ``KeyPoints`` in any nested sample, and returns
+    the same types, dtypes, devices, sizes and modes. A batched tensor gets its own parameters for each image.
+
+    Args:
+        limits: how far it may go.
+        localization: the localization network; a new, unfitted one if None, which makes small random warps.
+        p: chance, image by image, of being augmented; the other images come back bit-identical.
+        strength: in [0, 1], moves every parameter toward the identity.
+        deterministic: use the mode of each image's distribution instead of a draw.
+        interpolation: ``"bilinear"`` or ``"nearest"``; masks are always ``"nearest"``.
+        padding_mode: ``"reflection"``, ``"border"``, ``"zeros"`` or ``"fill"``; masks are always filled.
+        fill: a value, one a channel, or a dict by type as in torchvision; other than 0 only with ``"fill"``.
+        generator: a CPU generator to draw from instead of torch's global one.
+
+    Raises:
+        TypeError, ValueError: naming the argument, the rule and what came.
+
+    Example:
+        >>> augment = LearnedAffineAugment(AffineLimits(angle=10))
+        >>> augment(torch.rand(8, 3, 32, 32)).shape
+        torch.Size([8, 3, 32, 32])
+
+    Source: Cho, Kim, Yoon (KAIST), "Automatic data augmentation from an active-learning viewpoint for image
+    classification".
+    """
+
+    fit = FitMethod()
+    evaluate = evaluate
+    save_pretrained = save
+
+    @classmethod
+    @explain_keywords("from_pretrained")
+    def from_pretrained(
+        cls,
+        source: str | Path | WeightsEnum,
+        *,
+        revision: str | None = None,
+        limits: AffineLimits | None = None,
+        p: float | None = None,
+        strength: float | None = None,
+        deterministic: bool | None = None,
+        interpolation: Interpolation | None = None,
+        padding_mode: PaddingMode | None = None,
+        fill: Fill | Mapping[Any, Fill] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Self:
+        """Load a fitted augmenter.
+
+        Strict: none of the file's code is run, and nothing is left out. No random number is drawn.
+
+        Args:
+            source: a member of ``LearnedAffineAugment_Weights`` or its name, a file, a folder that ``save_pretrained``
+                wrote, or a hub id ``"org/repo"`` (through ``huggingface_hub``; its variables such as
+                ``HF_HUB_OFFLINE`` hold).
+            revision: branch, tag or commit, of a hub id only.
+            limits, p, strength, deterministic, interpolation, padding_mode, fill, generator: of the constructor; what
+                is not None replaces the file's. With another ``padding_mode`` than ``"fill"``, the file's ``fill`` no
+                longer counts.
+
+        Raises:
+            WeightsError: if the file is damaged, foreign, of a newer format, or asks for what is not allowed.
+            FileNotFoundError: if there is no such file.
+            ImportError: if the source is a hub id and ``huggingface_hub`` is not installed.
+            TypeError, ValueError: if a change is no argument of the constructor, or not a valid one.
+        """
+        changes: dict[str, Any] = {"limits": limits, "p": p, "strength": strength, "deterministic": deterministic}
+        changes |= {"interpolation": interpolation, "padding_mode": padding_mode, "fill": fill, "generator": generator}
+        given = {name: value for name, value in changes.items() if value is not None}
+        return load(cls, source, revision, given)

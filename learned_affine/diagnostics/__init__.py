@@ -1,0 +1,28 @@
+"""What a policy does to images and to a model, in numbers and warnings."""
+
+from learned_affine.diagnostics.checks import (
+    DeadNetworkWarning,
+    DestroyedImagesWarning,
+    DiscriminatorWarning,
+    FitWarning,
+    IdentityCollapseWarning,
+    IgnoresImageWarning,
+    PixelRangeWarning,
+    StoppedFitWarning,
+    TargetWarning,
+)
+from learned_affine.diagnostics.evaluation import Evaluation, evaluate
+
+__all__ = [
+    "DeadNetworkWarning",
+    "DestroyedImagesWarning",
+    "DiscriminatorWarning",
+    "Evaluation",
+    "FitWarning",
+    "IdentityCollapseWarning",
+    "IgnoresImageWarning",
+    "PixelRangeWarning",
+    "StoppedFitWarning",
+    "TargetWarning",
+    "evaluate",
+]

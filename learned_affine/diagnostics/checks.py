@@ -1,0 +1,138 @@
+"""Alarms: named warnings that say what went wrong with a fit, and what to change."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+class FitWarning(UserWarning):
+    """A fit that did not lead to a useful policy; its subclasses say how."""
+
+
+class IdentityCollapseWarning(FitWarning):
+    """The policy hardly moves the images."""
+
+
+class DestroyedImagesWarning(FitWarning):
+    """The policy leaves little of the images, or nothing that the classifier recognises."""
+
+
+class IgnoresImageWarning(FitWarning):
+    """Every image gets the same range."""
+
+
+class DeadNetworkWarning(FitWarning):
+    """The localization network gives every image the very same output."""
+
+
+class DiscriminatorWarning(FitWarning):
+    """The discriminator is at chance, or always right."""
+
+
+class TargetWarning(FitWarning):
+    """The target cannot be reached within the limits, or had to be guessed."""
+
+
+class PixelRangeWarning(FitWarning):
+    """The images' range does not fit what ``preprocess`` expects."""
+
+
+class StoppedFitWarning(FitWarning):
+    """The fit stopped early since a number was not finite; the last good weights are kept."""
+
+
+def check_fit(history: Any, classes: int, deterministic: bool) -> list[FitWarning]:
+    """The alarms that the last epoch of a fit sets off, none if all is well."""
+    last, info = history.last(), history.info
+    found: list[FitWarning] = []
+    if not last:
+        return found  # nothing was measured yet
+    if last["displacement"] < 0.02:  # half a pixel of a 28 pixel image
+        found.append(IdentityCollapseWarning(_identity_text(last, info)))
+    chance = 1 / classes
+    lost = last["agreement"] < chance + 0.25 * (1 - chance)  # of two classes, useful policies go down to 0.8
+    # only the raw head can run away, and nothing brings it back
+    lost = lost or (deterministic and last["displacement"] > 0.25)
+    if last["displacement"] == last["displacement"] and (last["visible_area"] < 0.3 or lost):
+        found.append(
+            DestroyedImagesWarning(
+                f"the policy destroys the images: mean displacement {last['displacement']:.0%} of the side, "
+                f"{last['visible_area']:.0%} of the image visible, the classifier agrees with its clean prediction on "
+                f"{last['agreement']:.0%}. Use the calibrated objective, narrower limits, or a smaller target."
+            )
+        )
+    found += _image_alarms(last, info, quiet=deterministic or bool(found))
+    found += _discriminator_alarms(last, info)
+    found += _target_alarms(last, info)
+    return found
+
+
+def _identity_text(last: dict[str, float], info: dict[str, Any]) -> str:
+    text = f"the policy collapsed to the identity: mean displacement {last['displacement']:.2%} of the image side. "
+    config = info.get("config", {})
+    if config.get("objective") == "paper" and config.get("sign") == "printed":
+        return text + "The paper's printed loss has this optimum; use FitConfig() instead."
+    return text + (
+        "Give images that the classifier was not trained on as val_loader, or a larger target or tolerance; "
+        "a classifier that is no better than a guess on those leaves no room."
+    )
+
+
+def _image_alarms(last: dict[str, float], info: dict[str, Any], quiet: bool) -> list[FitWarning]:
+    """Whether the policy depends on the image, where it should; ``quiet``: it need not."""
+    if not info.get("localization", {}).get("per_image", True):
+        return []  # one policy for all was asked for
+    spread, between = info.get("output_spread", math.nan), last["between_image_variance"]
+    if spread < 1e-5:
+        return [
+            DeadNetworkWarning(
+                f"the localization network is dead: its output no longer varies (by {spread:.1e} between images). "
+                "Fit again at a lower learning_rate, and look at the images: "
+                "are they all the same?"
+            )
+        ]
+    # without KL it fills its limits, which nothing is wrong with
+    if between < 0.005 and last["kl"] > 0.05 and not quiet:
+        return [
+            IgnoresImageWarning(
+                f"the policy ignores the image: {between:.1%} of the variance lies between images. Fit longer (steps), "
+                "or at a lower learning_rate; where one range suits every image, nothing is lost."
+            )
+        ]
+    return []
+
+
+def _discriminator_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWarning]:
+    score = last["discriminator_loss"]
+    if score != score or info.get("steps", 0) < 100 or info.get("config", {}).get("objective") == "paper":
+        return []
+    if score < 0.02:
+        return [
+            DiscriminatorWarning(
+                f"the discriminator is always right (its loss is {score:.3f}): its term has no useful gradient. "
+                "Lower discriminator_rate, or set adversarial_weight=0."
+            )
+        ]
+    if score > 2 * math.log(2) - 0.005:
+        return [
+            DiscriminatorWarning(
+                f"the discriminator is at chance (its loss is {score:.3f}, a guess has 1.386): its term does nothing. "
+                "Raise discriminator_rate, or set adversarial_weight=0."
+            )
+        ]
+    return []
+
+
+def _target_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWarning]:
+    config, target = info.get("config", {}), info.get("target")
+    if not target or info.get("steps", 0) < 100:
+        return []
+    if config.get("objective") == "calibrated" and last["cross_entropy"] > 1.5 * target + 0.05:
+        return [
+            TargetWarning(
+                f"augmented images stay harder than the target: cross entropy {last['cross_entropy']:.2f} against "
+                f"{target:.2f}. Fit longer (steps), raise dual_rate, or lower adversarial_weight."
+            )
+        ]
+    return []

@@ -1,0 +1,1 @@
+"""Improves a policy: one step, and the loop around it."""

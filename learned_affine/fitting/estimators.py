@@ -1,0 +1,232 @@
+"""Two estimators of how a policy should change: by the gradient of the loss, or by the loss at a few draws.
+
+An estimator is three methods: ``draw``, ``update`` and ``revert``, and its state. :class:`ScoreFunctionEstimator` is
+the default's; :class:`PathwiseEstimator` is the paper's.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from learned_affine.config import FitConfig
+from learned_affine.fitting.natural_gradient import (
+    NaturalGradient,
+    ReplayBuffer,
+    natural_gradient,
+    natural_gradient_step,
+)
+from learned_affine.geometry.parameters import AffineLimits, AffineParameters
+from learned_affine.objectives.objective import Outcome
+from learned_affine.policy.distribution import Policy
+from learned_affine.policy.network import LocalizationNetwork
+from learned_affine.policy.raw_head import RawHead
+from learned_affine.runtime.distributed import Distributed
+from learned_affine.tasks.classification import NO_GRADIENT
+
+CLIP = 5.0  # largest norm of a gradient of the score-function estimator; the paper's is not clipped
+TOGETHER = 3  # batches of the replay buffer in an update: their noise is averaged, and the newest are often among them
+
+
+@dataclass(frozen=True)
+class Draws:
+    """A few draws an image, before they are judged.
+
+    Args:
+        images: ``(B, C, H, W)``.
+        labels: ``(B,)`` as the loader gave them, or None.
+        parameters: of the ``K * B`` draws, one draw of all images after another.
+        kl: ``(B,)`` divergence of each image's policy from the prior, in nats.
+        observation: what the network observed of the images; None from the raw head, as the two below.
+        policy: of the images.
+        noise: ``(K, B, 6)``, of which the draws were made.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    parameters: AffineParameters
+    kl: Tensor
+    observation: Tensor | None = None
+    policy: Policy | None = None
+    noise: Tensor | None = None
+
+    @property
+    def count(self) -> int:
+        """Draws an image."""
+        return len(self.parameters) // len(self.images)
+
+    @property
+    def finite(self) -> bool:
+        """Whether a warp by them is safe: the gradient of one at NaN positions reads outside the image's memory."""
+        return bool(torch.isfinite(self.parameters.stacked().detach().sum()))
+
+    def parts(self) -> list[AffineParameters]:
+        """The parameters draw by draw, each of ``B`` images."""
+        size = len(self.images)
+        return [self.parameters[start : start + size] for start in range(0, len(self.parameters), size)]
+
+
+Evidence = list[tuple[Draws, Tensor]]  # draws, and the loss of each, (K * B,), without the divergence from the prior
+
+
+class Estimator:
+    """What both have in common: the network's optimizer, and the way back from a step that went wrong."""
+
+    differentiates: bool  # whether the loss must have a gradient
+    clip = math.inf
+
+    def __init__(
+        self,
+        network: LocalizationNetwork | RawHead,
+        limits: AffineLimits,
+        strength: float,
+        config: FitConfig,
+        processes: Distributed,
+    ) -> None:
+        self.limits, self.strength, self.config, self.processes = limits, strength, config, processes
+        self.parameters = list(network.parameters())
+        shared = network.head.bias  # which all images share; the weights tell one image from another
+        own = [parameter for parameter in self.parameters if parameter is not shared]
+        groups = [{"params": own, "factor": 1.0}, {"params": [shared], "factor": config.shared_rate}]
+        self.optimizer = torch.optim.Adam(groups, config.learning_rate)
+        self.good: list[Tensor] = []  # the network's weights before the last step
+
+    def remember(self) -> None:
+        """Keep the weights before a step."""
+        self.good = [parameter.detach().clone() for parameter in self.parameters]
+
+    @torch.no_grad()
+    def revert(self) -> None:
+        """Undo the last step, whose weights lead to warps that are not finite."""
+        for parameter, good in zip(self.parameters, self.good, strict=False):
+            parameter.copy_(good)
+
+    def backward(self, loss: Tensor) -> Tensor:
+        """Give the network the gradients of a loss, averaged over processes and clipped; their norm before that."""
+        self.optimizer.zero_grad(set_to_none=True)
+        # the network alone: a classifier that is no module is not frozen, and must not gather gradients either
+        loss.backward(inputs=[parameter for parameter in self.parameters if parameter.requires_grad])
+        self.processes.average_gradients(self.parameters)
+        return torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
+
+    def backward_through(self, loss: Tensor, outcome: Outcome) -> dict[str, Tensor]:
+        """Take the gradient of the loss through warp and classifier, where the estimator needs it; its norm."""
+        return {}
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as tensors and plain values."""
+        return {"optimizer": self.optimizer.state_dict()}
+
+    def load_state(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go back to where :meth:`state` was taken."""
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+class PathwiseEstimator(Estimator):
+    """The gradient of the loss through warp and classifier, of the raw head's one warp an image."""
+
+    differentiates = True
+
+    def __init__(self, network: RawHead, *arguments: Any) -> None:
+        super().__init__(network, *arguments)
+        self.network = network
+
+    def draw(self, images: Tensor, labels: Tensor | None, generator: torch.Generator, count: int) -> Draws:
+        """The warp of each image; there is no noise in it."""
+        parameters = self.network.draw(images, None, self.limits, self.strength)
+        return Draws(images, labels, parameters, images.new_zeros(len(images)))
+
+    def backward_through(self, loss: Tensor, outcome: Outcome) -> dict[str, Tensor]:
+        """Take the gradient of the loss; its norm."""
+        if not (loss.requires_grad and outcome.warped.requires_grad and outcome.output.requires_grad):
+            raise ValueError(NO_GRADIENT)
+        return {"gradient": self.backward(loss)}
+
+    def update(self, evidence: Evidence, progress: float, generator: torch.Generator) -> bool:
+        """Take a step along the gradient that is there."""
+        self.remember()
+        self.optimizer.step()
+        return True
+
+
+class ScoreFunctionEstimator(Estimator):
+    """Each batch's policies are improved from the loss at a few draws, and the network is regressed to them.
+
+    Needs no gradient through the classifier, of which it uses the outputs alone.
+    """
+
+    differentiates = False
+    clip = CLIP
+
+    def __init__(self, network: LocalizationNetwork, *arguments: Any) -> None:
+        super().__init__(network, *arguments)
+        self.network = network
+        self.buffer = ReplayBuffer(self.config.memory)
+
+    @torch.no_grad()
+    def draw(self, images: Tensor, labels: Tensor | None, generator: torch.Generator, count: int) -> Draws:
+        """``count`` draws from the policy of each image."""
+        observation = self.network.observe(images)
+        policy = self.network.policy(observation)
+        noise = torch.stack([self._noise(len(images), generator) for _ in range(count)]).to(images.device)
+        parameters = policy.draw(noise, self.limits, self.strength)
+        return Draws(images, labels, parameters, policy.kl(), observation, policy, noise)
+
+    def _noise(self, count: int, generator: torch.Generator) -> Tensor:
+        """This process's rows of the global batch's noise, which all processes draw alike."""
+        everywhere = Policy.noise(count * self.processes.count, generator=generator)
+        return everywhere[self.processes.local_slice(count)]
+
+    def update(self, evidence: Evidence, progress: float, generator: torch.Generator) -> bool:
+        """Improve the policies of the batch, and let the network follow; whether all was finite.
+
+        Args:
+            evidence: draws of training images, then of held-out ones where there are some, and the loss of each draw.
+            progress: share of the steps that is done.
+            generator: decides which batches of the replay buffer are used.
+        """
+        self._improve(*evidence)
+        self._set_rate(progress)
+        self.remember()
+        for _ in range(self.config.updates):
+            observation, mean, width = self.buffer.sample(TOGETHER, generator)
+            loss = self.network.policy(observation).kl_to(mean, width).mean()
+            if not math.isfinite(float(self.backward(loss))):
+                self.revert()
+                return False
+            self.optimizer.step()
+        return True
+
+    def _improve(self, training: tuple[Draws, Tensor], held_out: tuple[Draws, Tensor] | None = None) -> None:
+        """Put the batch into the replay buffer with better policies, the same in all processes."""
+        draws, _ = training
+        assert draws.policy is not None and draws.observation is not None
+        own, shared = _gradient(*training), None if held_out is None else _gradient(*held_out)
+        tensors = (draws.observation, draws.policy.mean, draws.policy.width, *own, *(shared or ()))
+        observation, mean, width, *found = self.processes.gather(*tensors)
+        gathered = NaturalGradient(*found[:3]), NaturalGradient(*found[3:]) if found[3:] else None
+        self.buffer.add(observation, *natural_gradient_step(mean, width, *gathered))
+
+    def _set_rate(self, progress: float) -> None:
+        """The learning rate falls along a cosine, to a twentieth so that it can follow the dual variable."""
+        rate = self.config.learning_rate * max(0.05, 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as tensors and plain values."""
+        return {**super().state(), "memory": self.buffer.state()}
+
+    def load_state(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go back to where :meth:`state` was taken."""
+        super().load_state(state, device)
+        self.buffer.load_state(state["memory"], device)
+
+
+def _gradient(draws: Draws, loss: Tensor) -> NaturalGradient:
+    assert draws.policy is not None and draws.noise is not None
+    return natural_gradient(draws.policy, draws.noise, loss.view(draws.count, -1))

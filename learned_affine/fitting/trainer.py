@@ -1,0 +1,235 @@
+"""One step of a fit: draw, judge, weigh, improve."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from learned_affine import losses
+from learned_affine.config import FitConfig
+from learned_affine.diagnostics.measures import output_measures, policy_measures, variance_between_images
+from learned_affine.fitting.estimators import Draws, PathwiseEstimator, ScoreFunctionEstimator
+from learned_affine.objectives.adversary import Adversary
+from learned_affine.objectives.constraint import Constraint
+from learned_affine.objectives.objective import OBJECTIVES, Outcome
+from learned_affine.objectives.target import Target
+from learned_affine.policy.distribution import Policy
+from learned_affine.policy.raw_head import RawHead
+from learned_affine.runtime.distributed import Distributed
+from learned_affine.tasks.classification import Classification
+from learned_affine.transforms.transform import PolicyTransform
+
+Metrics = dict[str, float]
+POSITION = ("step", "epoch", "step_in_epoch", "seed")  # where the data stand
+# draws an image for the share of variance between images: 8 alone fake a share of 1 % where there is none
+BETWEEN_DRAWS = 64
+
+
+class PolicyTrainer:
+    """A policy, the estimator that improves it, the constraint and the adversary, and where the data stand.
+
+    Args:
+        augment: the transform whose policy is fitted.
+        task: the classifier, and what its outputs cost.
+        config: every dial.
+        target: what augmented images are held to.
+        adversary: the discriminator, None without one.
+        processes: one or several.
+        device: where it computes.
+        seed: of the noise.
+    """
+
+    def __init__(
+        self,
+        augment: PolicyTransform,
+        task: Classification,
+        config: FitConfig,
+        target: Target,
+        adversary: Adversary | None,
+        processes: Distributed,
+        device: torch.device,
+        seed: int,
+    ) -> None:
+        self.augment, self.task, self.config, self.adversary = augment, task, config, adversary
+        self.processes, self.device, self.seed = processes, device, seed
+        self.network, self.held_out = augment.localization, target.held_out
+        task.temperature = target.temperature
+        self.objective = OBJECTIVES[config.objective](config)
+        self.constraint = Constraint(target.value, config.dual_rate)
+        shared = (augment.limits, augment.strength, config, processes)
+        self.estimator: PathwiseEstimator | ScoreFunctionEstimator = (
+            PathwiseEstimator(self.network, *shared)
+            if isinstance(self.network, RawHead)
+            else ScoreFunctionEstimator(self.network, *shared)
+        )
+        self.noise = torch.Generator().manual_seed(seed % 2**63)
+        self.step = self.epoch = self.step_in_epoch = 0
+        self.steps = config.steps
+
+    # -- one step -----------------------------------------------------------------------------------------------------
+
+    def train_step(self, images: Tensor, labels: Tensor | None) -> Metrics | None:
+        """One step; None, with nothing changed, where a number was not finite."""
+        images = images.to(self.device, non_blocking=True)
+        drawn = [self.estimator.draw(images, labels, self.noise, self.config.draws)]
+        if self.held_out is not None:
+            drawn.append(self._draw_held_out(self.held_out, len(images)))
+        if not self.processes.all(all(draws.finite for draws in drawn)):
+            self.estimator.revert()
+            return None
+        outcomes = [self._judge(draws) for draws in drawn]
+        weight = self._weight(outcomes[-1])
+        metrics = self._metrics(drawn, outcomes, weight)
+        if metrics is None:
+            return None
+        evidence = [(d, self.objective.draw_loss(o, self.target, weight)) for d, o in zip(drawn, outcomes, strict=True)]
+        if not self.estimator.update(evidence, self.step / max(1, self.steps), self.noise):
+            return None
+        return self._advance(metrics)
+
+    def _draw_held_out(self, held_out: Any, count: int) -> Draws:
+        """Draws of this process's part of some held-out images, half as many as a batch has."""
+        half = -(-count // 2)
+        images, labels = held_out.draw(half * self.processes.count, self.noise)
+        part = self.processes.local_slice(half)
+        images, labels = images[part].to(self.device), None if labels is None else labels[part]
+        return self.estimator.draw(images, labels, self.noise, self.config.draws)
+
+    def _judge(self, draws: Draws) -> Outcome:
+        """What became of all draws. One draw at a time, so that less memory is needed."""
+        outputs, scores, warped = [], [], draws.images
+        with torch.set_grad_enabled(self.estimator.differentiates), self.processes.autocast(self.device):
+            for parameters in draws.parts():
+                warped = self.augment.warp(draws.images, parameters)
+                outputs.append(self.task.output(warped))
+                scores += [] if self.adversary is None else [self.adversary.score(warped).float()]
+            labels = self.task.labels_of(draws.images, draws.labels, outputs[0])
+        output = torch.cat(outputs)
+        cost = None if labels is None else self.task.cost(output, labels.repeat(draws.count))
+        return Outcome(output, cost, draws.kl.repeat(draws.count), torch.cat(scores) if scores else None, warped)
+
+    @property
+    def target(self) -> float:
+        """The cost at which augmented images are held, in nats."""
+        return self.constraint.target
+
+    def _weight(self, outcome: Outcome) -> float:
+        """The dual variable for a batch; NaN where nothing is held at a target."""
+        if not self.objective.constrained or outcome.cost is None:
+            return math.nan
+        return self.constraint.weight(self.processes.average(float(outcome.cost.detach().mean())))
+
+    def _metrics(self, drawn: list[Draws], outcomes: list[Outcome], weight: float) -> Metrics | None:
+        """What a step measures, averaged over processes; None where it is not finite. Gradients are taken here."""
+        loss = self.objective.loss(outcomes[-1], self.target, weight).mean()
+        found = self._shown(loss, drawn[-1], outcomes[-1])
+        found |= self.estimator.backward_through(loss, outcomes[-1])
+        if self.adversary is not None:
+            found["discriminator_loss"] = self.adversary.backward(drawn[0].images, outcomes[0].warped.detach())
+        metrics = self.processes.averages(numbers(found))
+        checked = metrics["loss"] + metrics.get("discriminator_loss", 0.0) + metrics.pop("gradient", 0.0)
+        return metrics if math.isfinite(checked) else None
+
+    @torch.no_grad()
+    def _shown(self, loss: Tensor, draws: Draws, outcome: Outcome) -> dict[str, Tensor]:
+        """Loss, entropy (bits), cross entropy (nats), KL (nats), displacement."""
+        return {
+            "loss": loss,
+            "entropy": losses.shannon_entropy_bits(outcome.output).mean(),
+            "cross_entropy": loss.new_tensor(math.nan) if outcome.cost is None else outcome.cost.mean(),
+            "kl": outcome.kl.mean(),
+            "displacement": draws.parameters.displacement(*draws.images.shape[-2:]).mean(),
+        }
+
+    def _advance(self, metrics: Metrics) -> Metrics:
+        """Count a step that was taken; adversary and dual variable take theirs."""
+        if self.adversary is not None:
+            self.adversary.step()
+        if self.objective.constrained:
+            self.constraint.update(metrics["cross_entropy"])
+            metrics["dual"] = self.constraint.dual
+        self.step += 1
+        self.step_in_epoch += 1
+        return metrics
+
+    # -- measures -----------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def draw(self, images: Tensor, noise: torch.Generator) -> tuple[Tensor, Draws]:
+        """Warped images, and the draw of each that they come from."""
+        draws = self.estimator.draw(images, None, noise, 1)
+        return self.augment.warp(images, draws.parameters), draws
+
+    @torch.no_grad()
+    def measure(self, images: Tensor, labels: Tensor | None, noise: torch.Generator) -> Metrics:
+        """The measures of one batch, without a step."""
+        images = images.to(self.device)
+        draws = self.estimator.draw(images, labels, noise, 1)
+        if not self.processes.all(draws.finite):
+            return {}
+        outcome = self._judge(draws)
+        loss = self.objective.loss(outcome, self.target, self._weight(outcome)).mean()
+        metrics = numbers(self._shown(loss, draws, outcome))
+        metrics |= policy_measures(draws.parameters, *images.shape[-2:])
+        metrics |= output_measures(outcome.output, self.task.output(images)) | self._between(images, noise)
+        if self.adversary is not None:
+            metrics["discriminator_loss"] = float(self.adversary.loss(images, outcome.warped))
+        return self.processes.averages(metrics)
+
+    def _between(self, images: Tensor, generator: torch.Generator) -> Metrics:
+        """How much the network's output differs between images; NaN where that cannot be told from one image."""
+        if len(images) < 2:
+            return {"between_image_variance": math.nan, "output_spread": math.nan}
+        output = self.network(images)
+        if isinstance(output, Policy):
+            noise = Policy.noise(BETWEEN_DRAWS, len(images), generator=generator).to(self.device)
+            share = variance_between_images(output, noise)
+            output = torch.cat([output.mean, output.scale_tril.flatten(1)], dim=1)
+        else:
+            share = 1.0  # of the raw head, which knows no noise
+        return {"between_image_variance": share, "output_spread": float(output.flatten(1).std(0).max())}
+
+    # -- where it stands ----------------------------------------------------------------------------------------------
+
+    def description(self) -> dict[str, Any]:
+        """What a checkpoint must have been made with to go on from it."""
+        used = ("strength", "interpolation", "padding_mode")
+        return {
+            **self.config.to_dict(),
+            "limits": asdict(self.augment.limits),
+            "localization": self.network.arguments(),
+            **{name: getattr(self.augment, name) for name in used},
+        }
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as tensors and plain values."""
+        held = {"target": self.target, "temperature": self.task.temperature, "log_dual": self.constraint.log_dual}
+        return {
+            "network": self.network.state_dict(),
+            **self.estimator.state(),
+            **({} if self.adversary is None else self.adversary.state()),
+            "noise": self.noise.get_state(),
+            **held,
+            **{name: getattr(self, name) for name in POSITION},
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go back to where :meth:`state` was taken."""
+        self.network.load_state_dict(state["network"])
+        self.estimator.load_state(state, self.device)
+        if self.adversary is not None:
+            self.adversary.load_state(state)
+        self.constraint.target, self.constraint.log_dual = state["target"], state["log_dual"]
+        self.task.temperature = state["temperature"]
+        for name in POSITION:
+            setattr(self, name, state[name])
+        self.noise.set_state(state["noise"])
+
+
+def numbers(found: dict[str, Tensor]) -> Metrics:
+    """Zero-dimensional tensors as numbers, by one transfer from the device."""
+    return dict(zip(found, torch.stack([value.detach().float() for value in found.values()]).tolist(), strict=True))

@@ -1,0 +1,1 @@
+"""Six numbers for each image, and how they move its pixels and its labels."""

@@ -1,0 +1,68 @@
+"""Boxes and key points by a matrix, and what a matrix leaves visible.
+
+Two conventions meet here and nowhere else. A *matrix* is kornia's: source to destination in pixel indices, where
+the centre of the first pixel is (0, 0). torchvision's boxes and key points are *continuous*: the image spans
+``[0, W] x [0, H]`` and the centre of the first pixel is (0.5, 0.5). ``continuous`` converts the first to the second.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as F
+
+
+def continuous(matrix: Tensor) -> Tensor:
+    """The same map in continuous coordinates: pixel indices moved by half a pixel, ``T(.5) M T(-.5)``."""
+    half = matrix.new_full((2,), 0.5)
+    shift = matrix[..., 2] + half - matrix[..., :2] @ half
+    return torch.cat([matrix[..., :2], shift[..., None]], dim=-1)
+
+
+def warp_points(points: Tensor, matrix: Tensor) -> Tensor:
+    """Move points by one matrix: ``(..., 2)`` continuous ``(x, y)`` by ``(2, 3)`` pixel indices to ``(..., 2)``."""
+    moved = continuous(matrix.to(points.device, torch.float64))
+    return points.double() @ moved[:, :2].T + moved[:, 2]
+
+
+def warp_key_points(points: tv_tensors.KeyPoints, matrix: Tensor) -> tv_tensors.KeyPoints:
+    """Move ``(..., 2)`` key points by one ``(2, 3)`` matrix. As in torchvision, they may leave the canvas unclamped."""
+    moved = warp_points(points.as_subclass(Tensor), matrix).to(points.dtype)
+    return tv_tensors.wrap(moved, like=points)
+
+
+def warp_boxes(boxes: tv_tensors.BoundingBoxes, matrix: Tensor) -> tv_tensors.BoundingBoxes:
+    """Move ``(N, K)`` boxes of any format by one ``(2, 3)`` matrix; a box becomes the box round its moved corners.
+
+    The corners go through torchvision's own ``perspective``, whose coefficients map destination to source, so
+    rotated formats, clamping and integer boxes behave as in torchvision's transforms.
+    """
+    if boxes.numel() == 0:
+        return tv_tensors.wrap(boxes.as_subclass(Tensor).clone(), like=boxes)
+    moved = continuous(matrix.detach().cpu().double())
+    back = torch.linalg.inv(torch.cat([moved, moved.new_tensor([[0.0, 0.0, 1.0]])]))
+    coefficients = [*back[:2].flatten().tolist(), 0.0, 0.0]
+    return F.perspective(boxes, None, None, coefficients=coefficients)
+
+
+def visible_area(matrix: Tensor, height: int, width: int, grid: int = 16) -> Tensor:
+    """Share of the output that shows the input rather than padding, on a ``grid x grid`` of probes.
+
+    Args:
+        matrix: ``(B, 2, 3)``, source to destination, pixel indices.
+
+    Returns:
+        ``(B,)`` within [0, 1].
+    """
+    moved = continuous(matrix.float())
+    steps = (torch.arange(grid, device=matrix.device) + 0.5) / grid
+    y, x = torch.meshgrid(steps * height, steps * width, indexing="ij")
+    probes = torch.stack([x, y]).flatten(1)  # (2, P)
+    determinant = moved[:, 0, 0] * moved[:, 1, 1] - moved[:, 0, 1] * moved[:, 1, 0]
+    determinant = torch.where(determinant == 0, determinant.new_tensor(1e-12), determinant)
+    offset = probes[None] - moved[:, :, 2:]  # (B, 2, P)
+    back_x = (moved[:, 1, 1, None] * offset[:, 0] - moved[:, 0, 1, None] * offset[:, 1]) / determinant[:, None]
+    back_y = (moved[:, 0, 0, None] * offset[:, 1] - moved[:, 1, 0, None] * offset[:, 0]) / determinant[:, None]
+    inside = (back_x >= 0) & (back_x <= width) & (back_y >= 0) & (back_y <= height)
+    return inside.float().mean(-1)

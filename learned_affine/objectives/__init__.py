@@ -1,0 +1,1 @@
+"""What a policy is to minimise, and the target that holds the balance."""

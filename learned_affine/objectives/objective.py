@@ -1,0 +1,82 @@
+"""What a policy is to minimise: the terms of ``losses`` put together.
+
+The default is *calibrated*: give each image the widest distribution of warps at which the frozen classifier loses
+little of what it knows about held-out images. ``c*`` is its cross entropy on those, plus the budget of
+:mod:`learned_affine.objectives.target`.
+
+    KL(q(.|x) || prior)  +  lam (CE(f(T x), y) - c*)  -  w_H H(f(T x)) / log2 m  +  w_adv softplus(-D(T x))
+
+divided by ``1 + lam``; the dual variable ``lam`` grows where the mean cross entropy is above ``c*``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from learned_affine import losses
+from learned_affine.config import FitConfig
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a batch of augmented images; ``K`` draws an image stand one after another.
+
+    Args:
+        output: ``(K * B, m)`` logits of the frozen classifier at its temperature.
+        cost: ``(K * B,)`` cross entropy in nats; None where there are no labels and none are needed.
+        kl: ``(K * B,)`` divergence of each image's policy from the prior, in nats.
+        scores: ``(K * B,)`` of the discriminator, None without one.
+        warped: ``(B, C, H, W)``, the last draw's images.
+    """
+
+    output: Tensor
+    cost: Tensor | None
+    kl: Tensor
+    scores: Tensor | None
+    warped: Tensor
+
+
+class Calibrated:
+    """The default objective; the constraint's dual variable ``weight`` and its ``target`` come from outside."""
+
+    constrained = True
+
+    def __init__(self, config: FitConfig) -> None:
+        self.entropy_weight, self.adversarial_weight = config.entropy_weight, config.adversarial_weight
+
+    def loss(self, outcome: Outcome, target: float, weight: float) -> Tensor:
+        """The loss of each draw, ``(K * B,)``."""
+        return (outcome.kl + self.draw_loss(outcome, target, weight)) / (1 + weight)
+
+    def draw_loss(self, outcome: Outcome, target: float, weight: float) -> Tensor:
+        """The terms that depend on the draw, ``(K * B,)`` in nats: all but the divergence from the prior."""
+        assert outcome.cost is not None
+        loss = -self.entropy_weight * losses.relative_entropy(outcome.output)
+        if outcome.scores is not None:
+            loss = self.adversarial_weight * losses.adversarial_nats(outcome.scores) + loss
+        return loss + weight * (outcome.cost - target)
+
+
+class Paper:
+    """``log(1 - D(I')) + lambda L_ME(I')``, equation 4 of the paper."""
+
+    constrained = False
+
+    def __init__(self, config: FitConfig) -> None:
+        self.entropy_weight, self.adversarial_weight = config.entropy_weight, config.adversarial_weight
+        self.sign = config.sign
+
+    def loss(self, outcome: Outcome, target: float = math.nan, weight: float = math.nan) -> Tensor:
+        """The loss of each image, ``(B,)``; nothing is held at a target."""
+        loss = self.entropy_weight * losses.max_entropy_gap_nats(outcome.output, self.sign)
+        if outcome.scores is not None:
+            loss = loss + self.adversarial_weight * losses.adversarial_nats(outcome.scores, saturating=True)
+        return loss
+
+    draw_loss = loss  # all of it depends on the warp
+
+
+OBJECTIVES: dict[str, type[Calibrated] | type[Paper]] = {"calibrated": Calibrated, "paper": Paper}

@@ -1,0 +1,103 @@
+"""What every picture is made of: a figure without a screen, colours that print, pixels, and repeatable draws.
+
+Figures have a white ground, colours that the colour-blind can tell apart, and line styles and markers that differ in
+print. Nothing here touches torch's generators: a picture in the middle of a training run changes nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.transforms.transform import PolicyTransform
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which the colour-blind can tell apart; line styles and markers differ too, for print
+BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#666666"
+DPI = 120
+
+
+def blank_figure(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Figure, Any]:
+    """A figure that no screen is needed for, on a white ground so that it reads on dark pages too.
+
+    Args:
+        rows, columns: of its axes.
+        size: width and height in inches.
+        **options: of matplotlib's ``subplots``.
+
+    Returns:
+        The figure, and its axes as an array ``(rows, columns)``.
+
+    Raises:
+        ImportError: without matplotlib, saying how to get it.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("plots need matplotlib: pip install learned_affine[plot]") from error
+    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def finish(figure: Figure, path: str | Path | None) -> Figure:
+    """The figure, written to ``path`` first where there is one."""
+    if path is not None:
+        figure.savefig(str(path), dpi=DPI)
+    return figure
+
+
+def as_floating(images: Tensor) -> Tensor:
+    """The images in a floating dtype, as ``LearnedAffineAugment.warp`` wants them."""
+    return images if images.is_floating_point() else images.float()
+
+
+def aspect(images: Tensor) -> float:
+    """Height of the images over their width, as far as a figure follows it."""
+    return min(max(images.shape[-2] / images.shape[-1], 0.3), 3.0)
+
+
+def pixel_range(images: Tensor) -> tuple[float, float]:
+    """Least and largest finite pixel, which are drawn black and white."""
+    finite = images[torch.isfinite(images)]
+    return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+
+
+def show_image(axis: Any, image: Tensor, limits: tuple[float, float]) -> None:
+    """Draw ``(C, H, W)`` pixels, stretched from ``limits``, in continuous coordinates ``[0, W] x [0, H]``."""
+    low, high = limits
+    pixels = ((image.float() - low) / max(high - low, 1e-12)).nan_to_num().clamp(0, 1)
+    pixels = pixels[:3] if len(pixels) >= 3 else pixels[:1].expand(3, -1, -1)
+    extent = (0, image.shape[2], image.shape[1], 0)
+    axis.imshow(pixels.permute(1, 2, 0).cpu().numpy(), interpolation="nearest", extent=extent)
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def legend_below(axis: Any, columns: int) -> None:
+    """A legend under the axis, where it covers nothing; none if nothing has a label."""
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns, frameon=False)
+
+
+def draw(augment: PolicyTransform, images: Tensor, draws: int, seed: int) -> list[AffineParameters]:
+    """``draws`` times the parameters of ``(B, C, H, W)`` images, the same for the same seed; generators are untouched.
+
+    Raises:
+        ValueError: if ``draws`` is less than 1.
+    """
+    if draws < 1:
+        raise ValueError(f"draws must be at least 1, got {draws}")
+    own = augment.generator
+    try:
+        augment.generator = torch.Generator().manual_seed(seed)
+        return [augment.sample_parameters(images).to("cpu") for _ in range(draws)]
+    finally:
+        augment.generator = own

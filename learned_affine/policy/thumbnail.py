@@ -1,0 +1,83 @@
+"""What the localization network observes of an image: a small standardised copy."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def thumbnail(images: Tensor, size: int, channels: int) -> Tensor:
+    """A small standardised copy, so that pixel range, normalisation and resolution do not matter.
+
+    Args:
+        images: ``(B, C, H, W)`` of any dtype.
+        size: side of the result in pixels.
+        channels: channels of the result, see :func:`match_channels`.
+
+    Returns:
+        ``(B, channels, size, size)`` float32, mean 0 and deviation 1 for each image and channel; a flat channel is 0.
+    """
+    images = match_channels(images, channels)
+    small = images if images.dtype in (torch.float32, torch.float64) else images.float()
+    if small.shape[-2:] != (size, size):
+        # averages are exact and cheap on the way down, and only the way up needs interpolation
+        height, width = min(small.shape[-2], size), min(small.shape[-1], size)
+        if small.shape[-2:] != (height, width):
+            small = _average(small, height, width)
+        if (height, width) != (size, size):
+            small = F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
+    flat = small.float().flatten(2)
+    mean = flat.mean(-1, keepdim=True)
+    centred = flat - mean
+    # mean and norm are each one fast pass; torch.std_mean takes ten times as long, layer_norm twice
+    deviation = torch.linalg.vector_norm(centred, dim=-1, keepdim=True) / size
+    # rounding alone gives a flat channel a deviation near 1e-7 of its mean: that is no content
+    floor = 1e-5 * mean.abs().clamp_min(1e-3)
+    return (centred / torch.maximum(deviation, floor)).view(len(flat), channels, size, size)
+
+
+def _average(images: Tensor, height: int, width: int) -> Tensor:
+    """Averages over a grid of ``height x width`` cells; of large cells, over 16 pixels spread evenly."""
+    down, right = images.shape[-2] // height, images.shape[-1] // width
+    if images.shape[-2:] != (height * down, width * right):
+        return F.adaptive_avg_pool2d(images, (height, width))
+    if down == right == 2:
+        # halving a batch by adding rows, then columns, has a quarter of the cost of the pooling operator
+        if len(images) == 1:
+            return F.avg_pool2d(images, 2)
+        rows = images[:, :, 0::2] + images[:, :, 1::2]
+        return (rows[..., 0::2] + rows[..., 1::2]) / 4
+    if down >= 6 and right >= 6:  # a third to a sixth of the time that reading every pixel takes
+        rows = _quarters(images, down)
+        return _quarters(rows.mT, right).mT / 16
+    # rows first, which adds whole vectors: up to eight times as fast as the pooling operator
+    return images.unflatten(-2, (height, down)).mean(-2).unflatten(-1, (width, right)).mean(-1)
+
+
+def _quarters(images: Tensor, step: int) -> Tensor:
+    """Of each ``step`` rows the sum of four, the middle ones of their quarters."""
+    first, second, third, fourth = (images[..., (2 * part + 1) * step // 8 :: step, :] for part in range(4))
+    return (first + second) + (third + fourth)
+
+
+def match_channels(images: Tensor, channels: int) -> Tensor:
+    """The channels that a network fitted on ``channels`` observes.
+
+    Grey is expanded; alpha (the last of 2 or 4) is left out; RGB for a grey network is averaged.
+
+    Raises:
+        ValueError: if the images have channels that this cannot match.
+    """
+    count = images.shape[1]
+    if count == channels:
+        return images
+    if count in (2, 4) and channels in (1, 3):
+        images, count = images[:, :-1], count - 1
+    if count == 1:
+        return images.expand(-1, channels, -1, -1)
+    if count == 3 and channels == 1:
+        return (images if images.is_floating_point() else images.float()).mean(1, keepdim=True)
+    if count == channels:
+        return images
+    raise ValueError(f"images must have {channels} channels (or be grey), got {tuple(images.shape)}")

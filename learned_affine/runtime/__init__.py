@@ -1,0 +1,1 @@
+"""What any training loop needs, and nothing about policies."""

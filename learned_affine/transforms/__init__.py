@@ -1,0 +1,1 @@
+"""A torchvision transform: one draw a sample, applied to everything in it."""

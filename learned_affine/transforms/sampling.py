@@ -1,0 +1,60 @@
+"""How pixels are sampled: interpolation, padding, and the fill of each type of item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from torchvision import tv_tensors
+
+from learned_affine.geometry.warp import Fill
+
+
+class Sampling(NamedTuple):
+    """How pixels are sampled, as ``LearnedAffineAugment`` takes it.
+
+    Args:
+        interpolation: of images; masks are sampled at the nearest pixel.
+        padding_mode: of images; masks are filled.
+        fill: a value, one a channel, or a dict of those by type.
+    """
+
+    interpolation: str
+    padding_mode: str
+    fill: Any
+
+    def of(self, kind: type) -> Sampling:
+        """With the fill of one type of item."""
+        return self._replace(fill=fill_of(kind, self.fill))
+
+
+def check_fill(fill: Any, padding_mode: str) -> Any:
+    """Return a valid ``fill``.
+
+    Raises:
+        TypeError: if it is no number, sequence of numbers or dict of those by type.
+        ValueError: if it is not 0 although the padding mode does not fill.
+    """
+    if isinstance(fill, Mapping):
+        checked = {kind: check_fill(value, "fill") for kind, value in fill.items()}
+        image_fills = [value for kind, value in checked.items() if kind not in (tv_tensors.Mask, "Mask")]
+    else:
+        numbers = [fill] if isinstance(fill, int | float) else fill
+        if not isinstance(numbers, Sequence) or not all(isinstance(number, int | float) for number in numbers):
+            raise TypeError(f"fill must be a number, a sequence of numbers, or a dict of those by type, got {fill!r}")
+        if len(numbers) == 0:
+            raise ValueError("fill must have one value or one a channel, got an empty sequence")
+        checked, image_fills = fill, [fill]
+    if padding_mode != "fill" and any(value not in (0, 0.0) for value in image_fills):
+        raise ValueError(f"fill must be 0 unless padding_mode is 'fill', got fill={fill!r}, {padding_mode=}")
+    return checked
+
+
+def fill_of(kind: type, fill: Any) -> Fill:
+    """The fill for one kind of item: by its type or its name, then ``"others"``, then 0."""
+    if isinstance(fill, Mapping):
+        for key in (kind, kind.__name__, "others"):
+            if key in fill:
+                return fill[key]
+        return 0.0
+    return 0.0 if kind is tv_tensors.Mask else fill

@@ -1,0 +1,96 @@
+"""Where a weights file is: in the package, on disk, or on the hub."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from torchvision.models import WeightsEnum
+
+DEFAULT = "CIFAR10_V1"
+FILE = "model.safetensors"  # in a folder and on the hub, where one looks for that name
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+
+
+def find_file(source: Any, revision: str | None = None) -> Path:
+    """The weights file that ``source`` means.
+
+    Args:
+        source: a member of ``LearnedAffineAugment_Weights`` or its name, a file, a folder, or a hub id ``"org/repo"``;
+            what is on disk goes before the hub.
+        revision: branch, tag or commit, of a hub id only.
+
+    Raises:
+        FileNotFoundError: if there is no such file, here or on the hub.
+        ImportError: if it is a hub id and ``huggingface_hub`` is not installed.
+        TypeError: if it is neither a member, nor a string, nor a path.
+        ValueError: if ``revision`` comes with something that is not on the hub.
+    """
+    if not isinstance(source, str | Path | WeightsEnum):
+        raise TypeError(
+            f"source must be a member of LearnedAffineAugment_Weights, a string or a path, got {type(source).__name__}"
+        )
+    path = _in_package(source) or _on_disk(Path(str(source)))
+    if path is None and isinstance(source, str) and _is_hub_id(source):
+        return _from_hub(source, revision)
+    if revision is not None:
+        raise ValueError(f"revision is of a hub id 'org/repo'; source {str(source)!r} is none")
+    if path is None:
+        raise FileNotFoundError(
+            f"source must be one of {', '.join(list_weights())}, a weights file, a folder with {FILE}, or a hub id "
+            f"'org/repo'; got {str(source)!r}, taken for a path, where there is none"
+        )
+    return path
+
+
+def package_file(name: str) -> Path:
+    """The path of a file in the package."""
+    return Path(str(resources.files("learned_affine") / "data" / name))
+
+
+def list_weights() -> list[str]:
+    """The names that ``LearnedAffineAugment.from_pretrained`` knows."""
+    return sorted(path.stem.upper() for path in package_file("").glob("*.safetensors"))
+
+
+def _in_package(source: Any) -> Path | None:
+    """The package's file of a member or of its name, with or without that of the class; None if it is neither."""
+    if isinstance(source, WeightsEnum):
+        return package_file(source.url)
+    name = str(source).removeprefix("LearnedAffineAugment_Weights.") if isinstance(source, str) else ""
+    name = DEFAULT if name == "DEFAULT" else name
+    return package_file(f"{name.lower()}.safetensors") if name in list_weights() else None
+
+
+def _on_disk(path: Path) -> Path | None:
+    try:
+        path = path / FILE if path.is_dir() else path
+        return path if path.is_file() else None
+    except (OSError, ValueError):  # a name that no file can have: too long, or with a zero byte
+        return None
+
+
+def _is_hub_id(source: str) -> bool:
+    """Whether it cannot be meant as a path: that is never looked for on a network."""
+    return bool(_HUB_ID.fullmatch(source)) and not source.endswith(".safetensors") and not Path(source).parent.exists()
+
+
+def _from_hub(repository: str, revision: str | None) -> Path:
+    """Fetch the weights file of a hub repository; the only place that uses the network, and only when asked to."""
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError as error:
+        raise ImportError(
+            f"{repository!r} is no path here; to load it from the hub: pip install learned_affine[hub]"
+        ) from error
+    try:
+        return Path(hf_hub_download(repository, FILE, revision=revision))
+    except (OSError, ValueError) as error:  # of the network, of what is not there, and of an id that cannot be one
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        at = f" at revision {revision!r}" if revision else ""
+        raise FileNotFoundError(
+            f"source {repository!r} is no path here, and {FILE} of the hub repository of that name{at} could not be "
+            f"had: {reason}"
+        ) from error

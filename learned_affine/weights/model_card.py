@@ -1,0 +1,94 @@
+"""The model card that goes with a folder of weights: Markdown with a YAML head, as the hub wants it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+CARD = "README.md"
+MARK = "<!-- written by learned_affine; a card without this line is left alone -->"
+BODY = """
+{mark}
+
+# A policy for affine augmentation
+
+A `LearnedAffineAugment`: a torchvision transform that warps each image by an affine map drawn from a range that was
+learned for that image.
+
+```python
+# pip install learned_affine[hub]
+from learned_affine import LearnedAffineAugment
+
+augment = LearnedAffineAugment.from_pretrained("ORG/REPO")  # or this folder
+images = augment(images)  # before or after Normalize; p, strength and padding can be changed at loading
+```
+
+## What it may do
+
+{limits}
+
+The defaults of the file: {arguments}.
+
+## How it was fitted
+
+{info}
+
+## Measured in the last epoch of the fit
+
+{measures}
+
+Entropy is in bits, losses and KL in nats, displacement in shares of the image side.
+
+## Limits of use
+
+Fitted to one classifier on one set of images. It runs on others too: measure there whether it helps. It does not
+protect classes that a rotation, shift, shear or change of size can make into each other, such as 6 and 9.
+"""
+
+
+def model_card(description: dict[str, Any]) -> str:
+    """The card of a description of the newest format."""
+    limits, history = description["limits"], description["history"]
+    info = {} if history is None else history["info"]
+    epochs = {} if history is None else history["epochs"]
+    last = {key: values[-1] for key, values in epochs.items() if values and values[-1] is not None}
+    head = ["library_name: learned_affine"]
+    if isinstance(info.get("licence"), str):
+        head.append(f"license: {json.dumps(info['licence'].lower())}")
+    head += ["tags:", "- data-augmentation", "- image-classification", "- learned_affine"]
+    body = BODY.format(
+        mark=MARK,
+        limits=f"Rotation within ±{limits['angle']:g}°, scale from ×{1 / limits['scale']:.3g} to ×{limits['scale']:g}, "
+        f"shear within ±{limits['shear']:g}°, shift within ±{limits['translate']:.0%} of each side.",
+        arguments=", ".join(f"`{name}={value!r}`" for name, value in description["arguments"].items()),
+        info=_table({**_plain(info), "written by": description["written_by"]}),
+        measures=_table({key: f"{value:.4g}" for key, value in last.items()}) if last else "Not fitted.",
+    )
+    return "\n".join(["---", *head, "---", body.lstrip()])
+
+
+def is_ours(path: Path) -> bool:
+    """Whether there is no card yet, or one that was written here and may be written anew."""
+    return not path.exists() or MARK in path.read_text(encoding="utf-8", errors="replace")
+
+
+def _plain(info: dict[str, Any]) -> dict[str, Any]:
+    """What fits a row of a table; the configuration stands in config.json."""
+    rows = {key: value for key, value in info.items() if not isinstance(value, dict | list)}
+    return rows | {
+        f"{key}: {inner}": value
+        for key, values in info.items()
+        if isinstance(values, dict) and key != "config"
+        for inner, value in values.items()
+    }
+
+
+def _table(rows: dict[str, Any]) -> str:
+    lines = [f"| {_cell(key)} | {_cell(value)} |" for key, value in rows.items()]
+    return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def _cell(value: Any) -> str:
+    """On one line, and without what would end the cell."""
+    return " ".join(str(value).split()).replace("|", "\\|")

@@ -1,0 +1,74 @@
+"""One safetensors file that holds a fitted augmenter: tensors, constructor arguments, and how it was fitted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from learned_affine._files import write_atomically
+from learned_affine.transforms.transform import PolicyTransform
+from learned_affine.weights.container import WeightsError, from_bytes, read_file, to_bytes
+from learned_affine.weights.locate import FILE, find_file
+from learned_affine.weights.model_card import CARD, is_ours, model_card
+from learned_affine.weights.schema import describe_augment, parse, upgrade
+
+T = TypeVar("T", bound=PolicyTransform)
+OTHER_FILES = (".bin", ".ckpt", ".json", ".npz", ".onnx", ".pickle", ".pkl", ".pt", ".pth", ".zip")
+
+
+def save(augment: PolicyTransform, path: str | Path) -> Path:
+    """Write an augmenter to a ``.safetensors`` file, or into a folder that is ready to be shared on the hub.
+
+    The folder holds ``model.safetensors``, the same description as ``config.json``, and a model card ``README.md``; a
+    card that was edited is left alone. Of ``history.info`` everything goes along, so that what should be known of a
+    policy can be put there: ``augment.history.info["data"] = "..."``.
+
+    Returns:
+        The path of the weights file.
+
+    Raises:
+        WeightsError: if a weight is not finite, or the file would be one that is not loaded again.
+        ValueError: if ``path`` has the ending of another kind of file.
+        TypeError: if the network is one of your own, which no file of ours could describe, or ``fill`` or
+            ``history.info`` hold something that is not plain.
+    """
+    path = Path(path)
+    if path.suffix.lower() in OTHER_FILES and not path.is_dir():
+        raise ValueError(f"path must end in .safetensors, or be a folder, got {str(path)!r}")
+    description = describe_augment(augment)
+    tensors = {
+        key: value.detach().cpu().float().contiguous() for key, value in augment.localization.state_dict().items()
+    }
+    try:
+        content = to_bytes(description, tensors)
+    except TypeError as error:
+        raise TypeError(f"history.info must hold plain values, as JSON knows them: {error}") from error
+    parse(from_bytes(content))  # what is written can be loaded
+    if path.suffix == ".safetensors":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return write_atomically(path, content)
+    path.mkdir(parents=True, exist_ok=True)
+    write_atomically(path / "config.json", json.dumps(description, indent=1).encode())
+    if is_ours(path / CARD):
+        write_atomically(path / CARD, model_card(description).encode())
+    return write_atomically(path / FILE, content)
+
+
+def load(kind: type[T], source: Any, revision: str | None, changes: dict[str, Any]) -> T:
+    """What ``LearnedAffineAugment.from_pretrained`` does, on the class to make."""
+    path = find_file(source, revision)
+    try:
+        arguments, history = parse(read_file(path))
+    except WeightsError as error:
+        raise WeightsError(f"weights file {str(path)!r} cannot be used: {error}") from error
+    if changes.get("padding_mode", "fill") != "fill":
+        arguments["fill"] = 0.0
+    augment = kind(**{**arguments, **changes})
+    augment.history = history
+    return augment
+
+
+def describe(source: Any, revision: str | None = None) -> dict[str, Any]:
+    """What a weights file says of itself, in the newest format; no tensor is made. ``source`` as for :func:`load`."""
+    return upgrade(read_file(find_file(source, revision)).description)

@@ -1,0 +1,102 @@
+"""The truth of the drawn glyphs by brute force, its drawings against our own warp, and rank correlation."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.common import rows
+from benchmarks.invariances import glyphs
+from benchmarks.invariances.run import Shuffled, parse, pose_change, run, spearman
+from learned_affine import AffineParameters, LearnedAffineAugment
+from tests.subjects import vivid
+
+
+@pytest.mark.parametrize("name", ["turn", "shift", "size"])
+def test_true_interval_is_where_the_label_holds(name: str) -> None:
+    task = glyphs.TASKS[name]
+    tolerance = torch.tensor(task.tolerances).repeat(40)
+    generator = torch.Generator().manual_seed(0)
+    pose = task.reach * (2 * torch.rand(len(tolerance), generator=generator) - 1)
+    beyond = pose.abs() > tolerance
+    low, high = glyphs.intervals(task, pose, tolerance, beyond)
+    grid = torch.linspace(0, task.limit, 2001)
+    for sign, end in ((1, high), (-1, -low)):
+        moved = pose + sign * grid[:, None]  # (G, N)
+        if name == "turn":
+            moved = (moved + 180) % 360 - 180
+        same = (moved.abs() > tolerance) == beyond
+        if name != "turn":
+            same &= moved.abs() <= task.reach  # nothing further out is ever shown
+        reached = same.int().cumprod(0).sum(0).clamp_min(1) - 1  # the last step before the label is lost
+        torch.testing.assert_close(grid[reached], end, atol=2 * float(grid[1]), rtol=0)
+
+
+def test_a_drawing_moves_as_the_augmenter_moves_it() -> None:
+    points = glyphs.STROKES[:4]
+    zero, radius = torch.zeros(4), torch.full((4,), 0.25)
+    upright = glyphs.render(points, zero, radius, zero, torch.zeros(4, 2))
+    turn, shift, size = torch.tensor([40.0, -70, 0, 0]), torch.tensor([0, 0, 0.125, 0]), torch.tensor([0, 0, 0, 0.3])
+    drawn = glyphs.render(points, turn, radius * size.exp(), zero, torch.stack([shift, zero], -1))
+    parameters = AffineParameters(turn, size.exp(), size.exp(), zero, shift, zero)
+    warped = LearnedAffineAugment(padding_mode="zeros").warp(upright, parameters)
+    assert (
+        float((warped - drawn).abs().mean((1, 2, 3)).max()) < 0.03
+    )  # blur, and the softness of a stroke, which does not grow
+    assert float((upright - drawn).abs().mean((1, 2, 3)).min()) > 0.04
+    for index, name in enumerate(("turn", "turn", "shift", "size")):
+        change = pose_change(glyphs.TASKS[name], parameters)[index]
+        torch.testing.assert_close(change, (turn, turn, shift, size)[index][index])
+
+
+def test_a_draw_is_repeatable_and_has_every_class() -> None:
+    for task in glyphs.TASKS.values():
+        drawn, again = glyphs.draw(task, 240, 1), glyphs.draw(task, 240, 1)
+        torch.testing.assert_close(drawn.images, again.images, atol=0, rtol=0)
+        assert sorted(drawn.labels.unique().tolist()) == list(range(task.classes))
+        assert bool(drawn.keeps(torch.zeros(240)).all())
+
+
+def test_rank_correlation_by_hand() -> None:
+    assert spearman(torch.tensor([1.0, 2, 3, 4]), torch.tensor([10.0, 30, 20, 40])) == pytest.approx(0.8)
+    # ranks 1.5 1.5 3 4 against 1 2 3 4: covariance 4.5, variances 4.5 and 5
+    assert spearman(torch.tensor([1.0, 1, 3, 4]), torch.tensor([1.0, 2, 3, 4])) == pytest.approx(4.5 / (4.5 * 5) ** 0.5)
+
+
+def test_shuffled_policy_has_the_same_parameters() -> None:
+    augment = vivid(p=1.0)
+    images = torch.rand(6, 3, 8, 8).requires_grad_(False)
+    torch.manual_seed(0)
+    warped = Shuffled(augment)(images)
+    torch.manual_seed(0)
+    parameters = augment.sample_parameters(images)
+    order = torch.randperm(6)
+    torch.testing.assert_close(warped, augment.warp(images, parameters[order]))
+
+
+def test_rows_survive_a_killed_writer_and_versions_do_not_mix(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows.append(path, {"code": "a", "arm": "x", "value": float("nan")})
+    with path.open("a") as file:
+        file.write('{"code": "a", "ar')
+    rows.append(path, {"code": "b", "arm": "x", "value": 1.0})
+    assert rows.has(path, {"code": "b", "arm": "x"})
+    assert not rows.has(path, {"code": "c", "arm": "x"})
+    mine, told = rows.newest_version(rows.read(path), "b")
+    assert [row["value"] for row in mine] == [1.0]
+    assert "1 rows of others are left out" in told
+    mine, told = rows.newest_version(rows.read(path), "c")
+    assert [row["code"] for row in mine] == ["b"]
+    assert "an earlier version (b)" in told
+
+
+def test_a_small_run_of_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = "--size 66 --width 4 --epochs 1 --steps 4"
+    monkeypatch.setattr(sys, "argv", ["run", *small.split()])
+    row = run(glyphs.TASKS["size"], 0, parse())
+    assert -1 <= row["rank_correlation"] <= 1
+    assert len(row["truth_by_label"]) == len(row["fitted_by_label"]) == 11
+    assert row["label_kept"] > 0.2  # the first warps are small
+    for name in ("none", "learned", "shuffled"):
+        assert 0 <= row[f"accuracy_{name}"] <= 1

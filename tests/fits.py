@@ -1,0 +1,70 @@
+"""Short fits, and what must be the same before and after one."""
+
+import warnings
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from learned_affine import FitConfig, LearnedAffineAugment
+from learned_affine.diagnostics import FitWarning
+from tests.subjects import Halves, blobs
+
+IMAGES, LABELS = blobs(64)
+
+
+def loader(batch: int = 16, shuffle: bool = False) -> DataLoader:
+    return DataLoader(TensorDataset(IMAGES, LABELS), batch, shuffle=shuffle)
+
+
+def silent(augment=LearnedAffineAugment, classifier=None, data=None, **options):
+    """A fit without a bar, whose policy need not be a useful one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        options = {"progress": False, **options}
+        return augment.fit(classifier or Halves(), loader() if data is None else data, **options)
+
+
+def quick(classifier=None, data=None, **options):
+    """A short fit with a given target."""
+    return silent(classifier=classifier, data=data, **{"config": FitConfig(target=0.3), "max_steps": 3, **options})
+
+
+def same_weights(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two have the same parameters, bit by bit."""
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return all(torch.equal(mine, yours) for mine, yours in pairs)
+
+
+# -- a classifier that must come back as it was -----------------------------------------------------------------------
+
+
+def bits(tensor: torch.Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+
+
+def snapshot(classifier: nn.Module) -> dict:
+    """Everything of a classifier that a fit must leave alone; tensors as the same objects with the same bits."""
+    tensors = {**dict(classifier.named_parameters()), **dict(classifier.named_buffers())}
+    hooks = [name for name in vars(classifier) if name.endswith("hooks")]
+    return {
+        "tensors": {name: (id(one), one.dtype, one.device, one.stride(), bits(one)) for name, one in tensors.items()},
+        "training": [module.training for module in classifier.modules()],
+        "grads": [(p.requires_grad, None if p.grad is None else bits(p.grad)) for p in classifier.parameters()],
+        "hooks": [[list(getattr(module, name, None) or ()) for name in hooks] for module in classifier.modules()],
+        "attributes": [sorted(vars(module)) for module in classifier.modules()],
+    }
+
+
+def assert_same(before: dict, classifier: nn.Module) -> None:
+    after = snapshot(classifier)
+    for part, old in before.items():
+        assert old == after[part], part
+
+
+def mixed_state(classifier: nn.Module) -> nn.Module:
+    """A classifier in a state that a careless restore would not bring back."""
+    classifier.train()
+    next(classifier.children()).eval()
+    next(classifier.parameters()).requires_grad_(False)
+    return classifier

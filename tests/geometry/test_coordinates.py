@@ -1,0 +1,85 @@
+"""Boxes and key points by a matrix: against torchvision's ``perspective``, and against drawn blobs."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as F
+
+from learned_affine import AffineLimits
+from learned_affine.geometry.coordinates import continuous, visible_area, warp_boxes, warp_key_points, warp_points
+from learned_affine.geometry.warp import warp_images
+from tests.geometry.matrices import coefficients, matrices
+
+FORMATS = [format_.name for format_ in tv_tensors.BoundingBoxFormat]
+PLAIN = ("XYXY", "XYWH", "CXCYWH")
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_boxes_agree_with_perspective(format_):
+    start = tv_tensors.BoundingBoxes([[5.0, 6, 20, 15], [0, 0, 8, 8]], format="XYXY", canvas_size=(30, 40))
+    boxes = F.convert_bounding_box_format(start, new_format=format_) if format_ in PLAIN else rotated(format_)
+    matrix = matrices(1, 30, 40)[0]
+    expected = F.perspective(boxes, None, None, coefficients=coefficients(matrix))
+    torch.testing.assert_close(warp_boxes(boxes, matrix), expected, atol=0.01, rtol=0)
+
+
+def rotated(format_: str) -> tv_tensors.BoundingBoxes:
+    """Two rotated boxes in a format for them."""
+    centre = tv_tensors.BoundingBoxes(
+        [[15.0, 13, 10, 6, 30], [20, 10, 8, 4, -60]], format="CXCYWHR", canvas_size=(30, 40)
+    )
+    return F.convert_bounding_box_format(centre, new_format=format_)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=100)
+def test_axis_aligned_box_is_the_box_round_its_moved_corners(seed):
+    torch.manual_seed(seed)
+    low = torch.rand(3, 2, dtype=torch.float64) * 15
+    corners = torch.cat([low, low + 1 + 10 * torch.rand(3, 2, dtype=torch.float64)], dim=1)
+    boxes = tv_tensors.BoundingBoxes(corners, format="XYXY", canvas_size=(30, 30), clamping_mode=None)
+    matrix = matrices(1, 30, 30)[0]
+    moved = warp_points(corners[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(3, 4, 2), matrix)
+    expected = torch.cat([moved.amin(1), moved.amax(1)], dim=1)
+    torch.testing.assert_close(warp_boxes(boxes, matrix).as_subclass(Tensor), expected, atol=1e-3, rtol=0)
+
+
+def test_no_boxes_stay_no_boxes():
+    boxes = tv_tensors.BoundingBoxes(torch.zeros(0, 4), format="XYXY", canvas_size=(30, 40))
+    moved = warp_boxes(boxes, matrices(1, 30, 40)[0])
+    assert moved.shape == (0, 4) and isinstance(moved, tv_tensors.BoundingBoxes)
+
+
+def test_key_points_agree_with_perspective():
+    points = tv_tensors.KeyPoints([[10.0, 12], [20, 5], [39, 29]], canvas_size=(30, 40))  # the last one leaves
+    matrix = matrices(1, 30, 40)[0]
+    expected = F.perspective(points, None, None, coefficients=coefficients(matrix))
+    torch.testing.assert_close(warp_key_points(points, matrix), expected, atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_drawn_blob_is_found_where_its_key_point_went(seed):
+    torch.manual_seed(seed)
+    matrix = matrices(1, 64, 80, AffineLimits(40, 1.2, 10, 0.1))
+    point = torch.tensor([38.0, 30.0], dtype=torch.float64)  # continuous
+    steps = torch.arange(80, dtype=torch.float64) + 0.5
+    image = torch.exp(-((steps[None, :80] - point[0]) ** 2 + (steps[:64, None] - point[1]) ** 2) / 18)[None, None]
+    warped = warp_images(image, matrix, padding_mode="zeros")[0, 0]
+    found = torch.stack([(warped.sum(0) * steps).sum(), (warped.sum(1) * steps[:64]).sum()]) / warped.sum()
+    torch.testing.assert_close(found, warp_points(point, matrix[0]), atol=0.01, rtol=0)
+
+
+def test_continuous_keeps_the_centre_of_a_rotation():
+    right_angle = torch.tensor([[1.0, 0, 0, 0, 0, 0]], dtype=torch.float64)
+    rotation = AffineLimits(90, 1, 0, 0).parameters(right_angle).matrix(9, 5)
+    middle = torch.tensor([2.5, 4.5], dtype=torch.float64)
+    moved = continuous(rotation)[0]
+    torch.testing.assert_close(moved[:, :2] @ middle + moved[:, 2], middle)
+
+
+def test_visible_area_of_a_half_shift_is_a_half():
+    shift = torch.tensor([[[1.0, 0, 8], [0, 1, 0]], [[0.5, 0, 3.75], [0, 0.5, 3.75]]])
+    torch.testing.assert_close(visible_area(shift, 16, 16), torch.tensor([0.5, 0.25]))

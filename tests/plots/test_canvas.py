@@ -1,0 +1,73 @@
+"""What holds for every picture: no text overlaps, nothing else is touched, no strength moves nothing."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from learned_affine import plots
+from tests.fits import loader, quick
+from tests.subjects import Halves, blobs, vivid
+
+IMAGES, LABELS = blobs(6)
+
+
+@pytest.fixture(scope="module")
+def history():
+    return quick(val_loader=loader()).history
+
+
+def pictures(history):
+    images, labels = blobs(40, classes=10)
+    yield plots.plot_before_after(vivid(), images[:10])
+    yield plots.plot_policies({"as learned": vivid(), "too strong": vivid()}, images[:8])
+    yield plots.plot_fan(vivid(), images[:6])
+    yield plots.plot_quiver(vivid(), images[:6])
+    yield plots.plot_parameters(vivid(), images, labels, names=[f"class {number}" for number in range(10)])
+    yield plots.plot_entropy(vivid(), Halves(), images)
+    yield history.plot()
+
+
+def texts_of(axis):
+    """The texts of an axis that are drawn; matplotlib keeps tick labels beyond its limits, too."""
+    ticks = []
+    for side in (axis.xaxis, axis.yaxis):
+        low, high = sorted(side.get_view_interval())
+        ticks += [tick.label1 for tick in side.get_major_ticks() if low <= tick.get_loc() <= high]
+    legend = axis.get_legend().get_texts() if axis.get_legend() else []
+    found = [axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts, *legend, *ticks]
+    return [text for text in found if text.get_visible() and text.get_text().strip()]
+
+
+def test_no_text_overlaps_and_the_size_fits_a_page(history):
+    for figure in pictures(history):
+        figure.canvas.draw()
+        boxes = [(text.get_text(), text.get_window_extent()) for axis in figure.axes for text in texts_of(axis)]
+        for (one, a), (two, b) in itertools.combinations(boxes, 2):
+            gap_x = max(a.x0, b.x0) - min(a.x1, b.x1)
+            gap_y = max(a.y0, b.y0) - min(a.y1, b.y1)
+            assert max(gap_x, gap_y) > -1, f"{one!r} overlaps {two!r}"
+        assert figure.get_figwidth() <= 12 and math.prod(figure.get_size_inches()) < 100
+        assert figure.get_facecolor() == (1.0, 1.0, 1.0, 1.0)
+
+
+def test_pictures_leave_randomness_alone(history):
+    augment = vivid(generator=torch.Generator().manual_seed(4))
+    own, state = augment.generator, torch.get_rng_state()
+    before = own.get_state()
+    plots.plot_before_after(augment, IMAGES)
+    plots.plot_entropy(augment, Halves(), IMAGES)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert augment.generator is own and torch.equal(own.get_state(), before)
+
+
+def test_without_strength_nothing_moves():
+    still = vivid(strength=0.0)
+    quiver = plots.plot_quiver(still, IMAGES).axes[0].collections[0]
+    assert [*quiver.U, *quiver.V] == pytest.approx([0] * 8, abs=1e-5)
+    same, other = plots.plot_entropy(still, Halves(), IMAGES, draws=2).axes[0].lines[:2]
+    assert len(same.get_xdata()) == 12 and len(other.get_xdata()) == 0
+    assert max(same.get_xdata()) < 1e-4
+    bars = [axis.collections[-1].get_segments() for axis in plots.plot_parameters(still, IMAGES, LABELS).axes]
+    assert [float(segments[0][0][0]) for segments in bars] == pytest.approx([0, 1, 1, 0, 0, 0], abs=1e-6)

@@ -1,0 +1,23 @@
+"""The curves of a fit are the numbers of its history."""
+
+import pytest
+
+from learned_affine import FitHistory
+from tests.fits import loader, quick
+
+
+@pytest.fixture(scope="module")
+def history():
+    return quick(val_loader=loader()).history
+
+
+def test_curves_are_the_histories_numbers(history):
+    losses, output, moved, _ = history.plot().axes
+    assert list(losses.lines[0].get_ydata()) == history["loss"]
+    assert output.lines[-1].get_ydata()[0] == history.info["target"]
+    assert list(moved.lines[0].get_ydata()) == pytest.approx([100 * value for value in history["displacement"]])
+
+
+def test_an_empty_history_is_an_empty_picture(tmp_path):
+    FitHistory().plot(tmp_path / "h.png")
+    assert (tmp_path / "h.png").stat().st_size > 1000

@@ -1,0 +1,31 @@
+"""Pictures of many images: entropy against displacement, and the parameters of each class."""
+
+import pytest
+
+from learned_affine import plots
+from tests.plots.seeded import seeded
+from tests.subjects import Halves, blobs, vivid
+
+IMAGES, LABELS = blobs(6)
+
+
+def test_entropy_is_that_of_the_classifier_on_the_warped_images():
+    augment, classifier = vivid(), Halves().train()
+    logits = classifier(augment.warp(IMAGES, seeded(vivid(), IMAGES, 1)[0]))
+    p = logits.softmax(-1).detach()
+    bits = -(p * p.log2()).sum(-1)
+    lines = plots.plot_entropy(augment, classifier, IMAGES, draws=1).axes[0].lines[:2]
+    drawn = [y for line in lines for y in line.get_ydata().tolist()]
+    assert sorted(drawn) == pytest.approx(sorted(bits.tolist()), abs=1e-4)
+    assert classifier.training and classifier.sharpness.requires_grad
+
+
+def test_histograms_have_a_row_a_class_by_name():
+    figure = plots.plot_parameters(vivid(), IMAGES, LABELS, names=["left", "right"])
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["left", "right"]
+    assert len(figure.axes) == 6
+
+
+def test_bad_labels_are_refused():
+    with pytest.raises(ValueError, match="labels must be those of 6 images in 1 to 20 classes, got 5"):
+        plots.plot_parameters(vivid(), IMAGES, LABELS[:5])

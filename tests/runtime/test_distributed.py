@@ -1,0 +1,104 @@
+"""Several processes: equal ranks, the result of one process at the same global batch, one log; mixed precision."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, SequentialSampler, TensorDataset
+
+from learned_affine.geometry import warp
+from learned_affine.runtime.distributed import Distributed, ShardedBatchSampler
+from tests.fits import loader, quick, same_weights
+from tests.subjects import blobs, small_net
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(folder, batch, processes):
+    folder.mkdir()
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    command = [sys.executable, *(launch if processes > 1 else []), str(ROOT / "tests/runtime/two_processes.py")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, str(folder), str(batch)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [torch.load(path, weights_only=True) for path in sorted(folder.glob("rank*.pt"))]
+
+
+def test_two_processes_stay_equal_and_agree_with_one(tmp_path):
+    pytest.importorskip("accelerate")
+    main, other = run(tmp_path / "two", 8, 2)
+    (alone,) = run(tmp_path / "one", 16, 1)
+    for name, weights in main["weights"].items():
+        for key, value in weights.items():
+            assert torch.equal(value, other["weights"][name][key]), (name, key)
+        assert torch.equal(main["loss"][name], other["loss"][name])
+    # sums in another order differ in the last digits, which spread by Adam: its first steps are all of one size
+    for key, value in main["weights"]["whole"].items():
+        torch.testing.assert_close(value, alone["weights"]["whole"][key], atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(main["loss"]["whole"], alone["loss"]["whole"], atol=1e-3, rtol=1e-3)
+    for key, value in main["weights"]["parts"].items():
+        assert torch.equal(value, main["weights"]["unbroken"][key])  # N + N = 2 N
+    assert main["steps"] == [12, 12, 12, 12] and main["processes"] == [2, 2, 2, 2]
+    assert (main["told"], other["told"]) == (12, 0) and (main["warnings"], other["warnings"]) == (1, 0)
+    assert len(list((tmp_path / "two" / "log").glob("events*"))) == 1
+    assert (tmp_path / "two" / "fit.pt").exists()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("images", [1, 7, 12, 13])
+def test_batches_are_shared_out_evenly_and_none_is_lost(images, count):
+    batches = BatchSampler(SequentialSampler(range(images)), 2, drop_last=False)
+    shares = [list(ShardedBatchSampler(batches, rank, count)) for rank in range(count)]
+    assert {len(share) for share in shares} == {len(ShardedBatchSampler(batches, 0, count))}
+    assert {tuple(batch) for share in shares for batch in share} == {tuple(batch) for batch in batches}
+    given = [share[step] for step in range(len(shares[0])) for share in shares]
+    assert given[: len(batches)] == list(batches)  # step k of all is step k of one with a larger batch
+
+
+def test_what_is_split_already_is_left_alone():
+    data = TensorDataset(*blobs(8))
+    processes = Distributed()
+    processes.count = 2
+    sampled = DataLoader(data, 2, sampler=DistributedSampler(data, 2, 0))
+    for given in ([1, 2], sampled, DataLoader(data, batch_size=None)):
+        assert processes.shard(given) is given
+    assert len(processes.shard(DataLoader(data, 2))) == 2
+
+
+@pytest.fixture
+def accelerate_state():
+    """accelerate keeps its state for the whole process."""
+    state = pytest.importorskip("accelerate.state")
+    state.AcceleratorState._reset_state(True)
+    yield
+    state.AcceleratorState._reset_state(True)
+
+
+def test_users_own_accelerator_changes_nothing(accelerate_state):
+    from accelerate import Accelerator
+
+    plain, own = quick(), quick(accelerator=Accelerator(cpu=True))
+    assert same_weights(plain, own)
+
+
+def test_mixed_precision_leaves_warps_in_float32(accelerate_state, monkeypatch):
+    from accelerate import Accelerator
+
+    warped, logits, warp_affine = [], [], warp.warp_affine
+
+    def spy(source, matrix, *args, **options):
+        warped.append((source.dtype, matrix.dtype, torch.is_autocast_enabled("cpu")))
+        return warp_affine(source, matrix, *args, **options)
+
+    monkeypatch.setattr(warp, "warp_affine", spy)
+    classifier = small_net()
+    classifier[0].register_forward_hook(lambda module, args, output: logits.append(output.dtype))
+    mixed = quick(classifier, loader(), accelerator=Accelerator(cpu=True, mixed_precision="bf16"), max_steps=8)
+    assert set(warped) == {(torch.float32, torch.float32, False)}
+    assert torch.bfloat16 in logits
+    plain = quick(classifier, loader(), max_steps=8)
+    assert mixed.history["kl"][-1] == pytest.approx(plain.history["kl"][-1], rel=0.02)
+    assert mixed.history["cross_entropy"][-1] == pytest.approx(plain.history["cross_entropy"][-1], rel=0.05)

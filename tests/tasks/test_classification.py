@@ -1,0 +1,122 @@
+"""What a classifier's outputs mean and cost, its temperature, and what stands before it."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+from torchvision.transforms import v2
+
+from learned_affine import FitConfig
+from learned_affine.tasks.classification import Classification, temperature_of
+from tests.fits import quick
+from tests.subjects import Halves, blobs
+
+IMAGES, LABELS = blobs(64)
+RGB = IMAGES.expand(-1, 3, -1, -1)
+LOGITS = torch.tensor([[0.75, 0.25], [0.5, 0.5]]).log()
+
+
+# -- outputs ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrap", [lambda logits: logits, lambda logits: SimpleNamespace(logits=logits)])
+def test_logits_come_as_a_tensor_or_by_name(wrap):
+    task = Classification(lambda images: wrap(LOGITS))
+    assert torch.equal(task.logits(IMAGES[:2]), LOGITS)
+
+
+def test_an_output_is_the_logits_at_the_temperature():
+    task = Classification(lambda images: LOGITS)
+    assert torch.equal(task.output(IMAGES[:2]), LOGITS)
+    task.temperature = 2.0
+    torch.testing.assert_close(task.output(IMAGES[:2]), LOGITS / 2)
+    assert torch.equal(task.logits(IMAGES[:2]), LOGITS)
+
+
+def test_the_cost_is_the_cross_entropy_by_hand():
+    task = Classification(Halves())
+    torch.testing.assert_close(task.cost(LOGITS, torch.tensor([1, 0])), torch.tensor([math.log(4), math.log(2)]))
+    assert task.cost_of_guess(torch.zeros(3, 10)) == pytest.approx(math.log(10))
+
+
+# -- labels -----------------------------------------------------------------------------------------------------------
+
+
+def test_predicted_labels_are_the_classifiers_own_on_the_untouched_image():
+    task = Classification(Halves(), labels="predicted")
+    assert torch.equal(task.labels_of(IMAGES, None, LOGITS), LABELS)
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, None), ([0, 2], None), ([-1, 1], None), ([0, 1], [0, 1])])
+def test_optional_labels_are_used_where_they_are_class_indices(given, used):
+    task = Classification(Halves(), labels="optional")
+    found = task.labels_of(IMAGES[:2], None if given is None else torch.tensor(given), LOGITS)
+    assert (None if found is None else found.tolist()) == used
+
+
+def test_labels_that_are_needed_are_named():
+    task = Classification(Halves())
+    with pytest.raises(ValueError, match=r"^loader must give labels .* for the objective 'calibrated', got none"):
+        task.labels_of(IMAGES[:2], None, LOGITS)
+    with pytest.raises(ValueError, match=r"^val_loader's labels must be within \[0, 2\), the classifier's, got 1 to 2"):
+        task.check(torch.tensor([1, 2]), LOGITS, "val_loader")
+
+
+# -- temperature ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
+def test_temperature_undoes_a_scale(scale):
+    """Labels drawn from the softmax itself: logits times a scale have that scale for temperature."""
+    logits = 2 * torch.randn(20_000, 5, generator=torch.Generator().manual_seed(0))
+    labels = torch.multinomial(logits.softmax(-1), 1, generator=torch.Generator().manual_seed(1))[:, 0]
+    assert temperature_of(scale * logits, labels) == pytest.approx(scale, rel=0.05)
+
+
+@pytest.mark.parametrize(("certain", "scale"), [(True, 0.1), (False, 100.0)])
+def test_temperature_stays_within_its_bounds(certain, scale):
+    """Always right: the surer the better. Always wrong: the less sure the better."""
+    logits = nn.functional.one_hot(LABELS, 2).float()
+    assert temperature_of(logits, LABELS if certain else 1 - LABELS) == pytest.approx(scale)
+
+
+# -- preprocess -------------------------------------------------------------------------------------------------------
+
+
+def test_preprocess_by_the_transforms_of_a_model():
+    """What torchvision ships with weights: resizing, cropping, scaling and normalising, all differentiable."""
+    seen = []
+    classifier = Halves()
+    classifier.register_forward_pre_hook(lambda module, args: seen.append(args[0].detach()))
+    preprocess = models.ResNet18_Weights.DEFAULT.transforms(crop_size=24, resize_size=28)
+    augment = quick(classifier, [(RGB, LABELS)], preprocess=preprocess)
+    assert {tuple(images.shape[1:]) for images in seen} == {(3, 24, 24)}
+    assert min(float(images.min()) for images in seen) < -1  # normalised
+    assert augment.localization.head.bias.abs().sum() > 0  # the fit has learned through it
+
+
+def test_preprocess_by_a_pipeline():
+    pipeline = v2.Compose([v2.Resize(20), v2.CenterCrop(16), v2.Normalize([0.5], [0.5])])
+    assert quick(preprocess=pipeline).history.info["steps"] == 3
+
+
+def test_preprocess_that_passes_no_gradient_is_refused():
+    with pytest.raises(ValueError, match="let preprocess be differentiable"):
+        quick(preprocess=lambda images: images.detach(), config=FitConfig.paper())
+    with pytest.raises(ValueError, match="gradient of 0 at every pixel"):
+        quick(preprocess=torch.round, config=FitConfig.paper())
+
+
+def test_preprocess_need_not_pass_a_gradient_to_the_score_function():
+    assert quick(preprocess=lambda images: images.mul(255).to(torch.uint8).float()).history.info["steps"] == 3
+
+
+def test_preprocess_stands_before_the_classifier():
+    seen = []
+    classifier = Halves()
+    classifier.register_forward_pre_hook(lambda module, args: seen.append(args[0].mean().item()))
+    quick(classifier, preprocess=v2.Normalize([-1.0], [1.0]))
+    assert min(seen) > 1

@@ -1,0 +1,138 @@
+"""How each type follows the parameters that were drawn: images, clips, masks, boxes and key points."""
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as F
+
+from learned_affine import AffineLimits
+from learned_affine.geometry.coordinates import warp_points
+from learned_affine.transforms import kernels
+from tests.subjects import vivid
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "F", "I"])
+def test_pil_keeps_its_mode_and_size(mode):
+    image = PIL.Image.fromarray((np.random.default_rng(0).random((20, 30, 3)) * 255).astype(np.uint8)).convert(mode)
+    out = vivid()(image)
+    assert isinstance(out, PIL.Image.Image) and (out.mode, out.size) == (mode, (30, 20))
+    assert np.asarray(out).tolist() != np.asarray(image).tolist()
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "I;16"])
+def test_pil_of_other_modes_is_refused(mode):
+    with pytest.raises(TypeError, match=rf"one of the modes L, LA.*got '{mode}'"):
+        vivid()(PIL.Image.new(mode, (8, 8)))
+
+
+def test_pil_and_tensor_give_the_same_pixels():
+    pixels = torch.randint(0, 256, (3, 20, 24), dtype=torch.uint8)
+    augment = vivid()
+    torch.manual_seed(1)
+    expected = augment(pixels)
+    torch.manual_seed(1)
+    assert torch.equal(F.pil_to_tensor(augment(F.to_pil_image(pixels))), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.float32, torch.float64, torch.float16, torch.bool])
+@pytest.mark.parametrize("shape", [(3, 12, 10), (4, 1, 12, 10), (2, 2, 3, 9, 9)])
+def test_tensors_keep_dtype_and_shape_and_are_not_changed(dtype, shape):
+    images = (torch.rand(shape) * 2).to(dtype)
+    before = images.clone()
+    out = vivid()(images)
+    assert out.dtype == dtype and out.shape == images.shape
+    assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("kind", [tv_tensors.Image, tv_tensors.Video])
+def test_tv_tensors_keep_their_type(kind):
+    out = vivid()(kind(torch.rand(2, 4, 3, 9, 9)))
+    assert type(out) is kind and out.shape == (2, 4, 3, 9, 9)
+
+
+def test_a_clip_gets_one_matrix():
+    frame = torch.rand(3, 10, 10)
+    augment = vivid()
+    out = augment(tv_tensors.Video(frame.expand(2, 5, -1, -1, -1)))
+    assert len(augment.last_parameters) == 2
+    assert torch.equal(out[0], out[0, :1].expand_as(out[0])) and not torch.equal(out[0], out[1])
+
+
+def test_labels_follow_pixels():
+    augment = vivid(AffineLimits(20, 1.1, 5, 0.05), padding_mode="zeros")
+    mask = torch.zeros(2, 60, 60, dtype=torch.bool)
+    mask[0, 20:40, 25:35] = True
+    box = tv_tensors.BoundingBoxes([[25.0, 20, 35, 40]], format="XYXY", canvas_size=(60, 60))
+    point = tv_tensors.KeyPoints([[30.0, 30.0]], canvas_size=(60, 60))
+    image = tv_tensors.Image(mask[:1].float().expand(3, -1, -1))
+    out_image, out_mask, out_box, out_point = augment(image, tv_tensors.Mask(mask), box, point)
+    matrix = augment.last_parameters.double().matrix(60, 60)[0]
+    corners = torch.tensor([[25.0, 20], [35, 20], [35, 40], [25, 40]])
+    moved = warp_points(corners, matrix)
+    expected = torch.cat([moved.amin(0), moved.amax(0)]).float()
+    torch.testing.assert_close(out_box.as_subclass(torch.Tensor)[0], expected, atol=0.01, rtol=0)
+    expected = warp_points(torch.tensor([[30.0, 30.0]]), matrix).float()
+    torch.testing.assert_close(out_point.as_subclass(torch.Tensor), expected, atol=0.01, rtol=0)
+    assert ((out_image[0] > 0.5) != out_mask[0]).sum() <= 2  # bilinear at half against nearest
+    assert out_mask.dtype == torch.bool and not out_mask[1].any()
+
+
+@pytest.mark.parametrize("p", [0.5, 1.0])
+def test_memory_format_is_kept(p):
+    images = torch.rand(8, 3, 12, 12).to(memory_format=torch.channels_last)
+    assert vivid(p=p)(images).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("p", [0.5, 1.0])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_batch_in_pieces_is_the_batch_in_one(monkeypatch, p, dtype, layout):
+    images = (torch.rand(9, 3, 12, 12) * 255).to(dtype).to(memory_format=layout)
+    augment, outs = vivid(p=p), []
+    for pixels in (2**30, 2 * 144, 1):
+        monkeypatch.setattr(kernels, "PIECE", pixels)
+        torch.manual_seed(2)
+        outs.append(augment(images))
+    assert torch.equal(outs[0], outs[1]) and torch.equal(outs[0], outs[2])
+    assert all(out.is_contiguous(memory_format=layout) for out in outs)
+
+
+@pytest.mark.parametrize("p", [0.5, 1.0])
+def test_a_graph_through_the_pixels_is_kept(p):
+    images = torch.rand(8, 1, 9, 9, requires_grad=True)
+    vivid(p=p)(images).sum().backward()
+    assert (images.grad.flatten(1).abs().sum(1) > 0).all()
+
+
+def test_nan_pixels_stay_in_their_image():
+    images = torch.rand(3, 3, 12, 12)
+    clean = images.clone()
+    images[1, :, 5, 5] = float("nan")
+    augment = vivid()
+    torch.manual_seed(0)
+    out = augment(images)
+    torch.manual_seed(0)
+    expected = augment(clean)
+    assert torch.equal(out[[0, 2]], expected[[0, 2]])
+
+
+class Photo(tv_tensors.Image):
+    """A type of the user's own that is an image."""
+
+
+class Depth(tv_tensors.TVTensor):
+    """A type of the user's own that is none that this package knows."""
+
+
+def test_kernels_are_looked_up_by_type_and_its_bases():
+    photo, depth = Photo(torch.rand(3, 8, 8)), Depth(torch.rand(1, 8, 8))
+    warped, same = vivid()(photo, depth)
+    assert warped.shape == photo.shape and not torch.equal(warped.as_subclass(torch.Tensor), photo)
+    assert same is depth
+
+
+def test_every_type_of_torchvision_has_a_kernel():
+    types = {one for one in vars(tv_tensors).values() if isinstance(one, type) and issubclass(one, torch.Tensor)}
+    assert tv_tensors.KeyPoints in types and types <= set(kernels.KERNELS)

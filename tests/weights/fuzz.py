@@ -1,0 +1,341 @@
+"""Load mutated weights files under limits of time and memory, in a process of its own.
+
+    python -m tests.weights.fuzz COUNT FOLDER     # prints what was measured, as JSON
+
+Each file loads as what it says, or raises ``WeightsError``. A load that takes more than a second of CPU time kills the
+process by its timer; one that takes more than 200 MB runs into the limit of its address space.
+"""
+
+import contextlib
+import json
+import pickle
+import random
+import resource
+import signal
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as load_tensors
+
+from learned_affine import LearnedAffineAugment
+from learned_affine.weights.container import WeightsError, digest_of
+
+EARLIER = Path(__file__).parent / "earlier"
+SECONDS, BYTES = 1.0, 200_000_000
+ODD = [
+    *(None, True, False, 0, -1, 1, 3, 1.5, 1e308, -1e308, 2**31, 2**63, 2**64, 10**400, "", "x", "x" * 5000, [], {}),
+    *([0] * 2000, {"a": 1}, [[[[1]]]], "../../etc/passwd", "/dev/zero", "a\0b", "bounded", "raw", "fill", "\ud800"),
+]
+NAMES = ["../../../tmp/x", "/etc/passwd", "..", "a\0b", "C:\\x", "x" * 3000, "", "__metadata__", "head.bias", "é"]
+DTYPES = ["F64", "F32", "F16", "BF16", "I64", "I8", "U8", "BOOL", "F8_E4M3", "C64", "F4", "", "f32", "../x"]
+SHAPES = [[2**31, 2**31], [10**18], [-1], [0], [], [1.5], ["a"], [10**400], [1] * 5000, None, "64", [2**63, 2], [64, 0]]
+LENGTHS = [0, 1, 7, 2**20, 2**20 + 1, 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 100_000_001]
+
+
+class Trap:
+    """What runs code when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def unpack(content):
+    """The header and the data of a container."""
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + length]), content[8 + length :]
+
+
+def pack(header, data, length=None):
+    """A container, by whatever header and length."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return (len(text) if length is None else length).to_bytes(8, "little") + text + data
+
+
+def sign(header, data):
+    """The container with a digest that fits, so that what is behind that check is reached, too."""
+    metadata = header.get("__metadata__")
+    if isinstance(metadata, dict) and "sha256" in metadata:
+        with contextlib.suppress(SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError):
+            metadata["sha256"] = digest_of(metadata["learned_affine"], load_tensors(pack(header, data)))
+    return pack(header, data)
+
+
+# -- damage: what was written is no longer what is there --------------------------------------------------------------
+
+
+def flip_bits(content, draw):
+    content = bytearray(content)
+    end = draw.choice([8, 3000, len(content)])
+    for _ in range(draw.randint(1, 8)):
+        content[draw.randrange(min(end, len(content)))] ^= 1 << draw.randrange(8)
+    return bytes(content)
+
+
+def overwrite(content, draw):
+    content = bytearray(content)
+    start = draw.randrange(min(draw.choice([3000, 10**9]), len(content)))
+    content[start : start + draw.randint(1, 64)] = draw.randbytes(draw.randint(0, 64))
+    return bytes(content)
+
+
+def truncate(content, draw):
+    return content[: draw.randrange(min(draw.choice([64, 6000, 10**9]), len(content)))]
+
+
+def append(content, draw):
+    return content + draw.randbytes(draw.randint(1, 5000))
+
+
+def resize_header(content, draw):
+    length = int.from_bytes(content[:8], "little")
+    near = [length + step for step in (-8, -1, 1, 8, 1000)] + [len(content) - 8, len(content)]
+    return draw.choice([*LENGTHS, *near]).to_bytes(8, "little") + content[8:]
+
+
+DAMAGE = [flip_bits, flip_bits, overwrite, truncate, append, resize_header]
+
+# -- malice: whole files that say what they should not ----------------------------------------------------------------
+
+
+def names_of(header):
+    return [name for name in header if name != "__metadata__"]
+
+
+def swap_dtype(content, draw):
+    header, data = unpack(content)
+    for name in draw.sample(names_of(header), draw.randint(1, 3)):
+        header[name]["dtype"] = draw.choice(DTYPES)
+    return sign(header, data)
+
+
+def poison(content, draw):
+    header, data = unpack(content)
+    data = bytearray(data)
+    place = draw.randrange(len(data) // 4) * 4
+    value = torch.tensor(draw.choice([float("nan"), float("inf"), -float("inf"), 3e38]))
+    data[place : place + 4] = value.numpy().tobytes()
+    return sign(header, bytes(data))
+
+
+def reshape(content, draw):
+    header, data = unpack(content)
+    entry = header[draw.choice(names_of(header))]
+    entry[draw.choice(["shape", "shape", "data_offsets"])] = draw.choice(SHAPES)
+    return sign(header, data)
+
+
+def rename(content, draw):
+    header, data = unpack(content)
+    kinds = names_of(header)
+    if draw.random() < 0.5:
+        header[draw.choice(NAMES)] = header.pop(draw.choice(kinds))
+    else:
+        one, two = draw.sample(kinds, 2)
+        header[one], header[two] = header[two], header[one]
+    return sign(header, data)
+
+
+def many(content, draw):
+    header, data = unpack(content)
+    count = draw.choice([1, 100, 10_000])
+    header |= {f"t{index}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for index in range(count)}
+    return sign(header, data)
+
+
+def deepen(content, draw):
+    header, data = unpack(content)
+    depth = draw.choice([10, 33, 500, 990, 5000, 200_000])
+    nested = draw.choice(["[", '{"a":']) * depth
+    nested += draw.choice(["", "1" + ("]" if nested[0] == "[" else "}") * depth])
+    where = draw.randrange(4)
+    if where == 0:
+        return pack(nested.encode(), data)
+    if where == 1:
+        return pack(b'{"x":' + nested.encode() + b"}", data)
+    if where == 2:
+        header["__metadata__"]["learned_affine"] = nested
+    else:
+        described = header["__metadata__"]["learned_affine"].rstrip("}")
+        header["__metadata__"]["learned_affine"] = described + ', "more": ' + nested + "}"
+    return sign(header, data)
+
+
+def twice(content, draw):
+    header, data = unpack(content)
+    text = json.dumps(header).encode()
+    name = draw.choice(list(header)).encode()
+    return pack(text[:-1] + b', "' + name + b'": ' + json.dumps(draw.choice(ODD)).encode() + b"}", data)
+
+
+def spots(value, path=()):
+    """Where a description can be changed."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield (*path, key)
+            yield from spots(inner, (*path, key))
+    elif isinstance(value, list) and value:
+        yield (*path, 0)
+
+
+def misdescribe(content, draw):
+    header, data = unpack(content)
+    described = json.loads(header["__metadata__"]["learned_affine"])
+    for _ in range(draw.choice([1, 1, 1, 4])):
+        *path, last = draw.choice(list(spots(described)))
+        target = described
+        for key in path:
+            target = target[key]
+        action = draw.choice(["set", "set", "set", "drop", "add"])
+        if action == "drop":
+            del target[last]
+        elif action == "add" and isinstance(target, dict):
+            target[draw.choice(NAMES)] = draw.choice(ODD)
+        else:
+            target[last] = draw.choice(ODD)
+        if not described:
+            break
+    header["__metadata__"]["learned_affine"] = json.dumps(described)
+    return sign(header, data)
+
+
+def enlarge(content, draw):
+    header, data = unpack(content)
+    described = json.loads(header["__metadata__"]["learned_affine"])
+    sizes = {name: draw.choice([1, 3, 64, 256, 1024, 2**31, 10**9]) for name in ("channels", "size", "width")}
+    described["localization"] |= sizes
+    header["__metadata__"]["learned_affine"] = json.dumps(described)
+    return sign(header, data)
+
+
+def remark(content, draw):
+    header, data = unpack(content)
+    header["__metadata__"] = draw.choice([*ODD, {"learned_affine": draw.choice(ODD)}, {draw.choice(NAMES): "x"}])
+    return pack(header, data)
+
+
+def impostor(content, draw, trap=Path("trap")):
+    kind = draw.randrange(5)
+    if kind == 0:
+        return pickle.dumps(Trap(trap), protocol=draw.randint(0, 5))
+    if kind == 1:
+        return pickle.dumps({"state": [Trap(trap)]})
+    if kind == 2:
+        return draw.randbytes(draw.randint(0, 2000))
+    if kind == 3:
+        return bytes(draw.choice([0, 1, 8, 9, 10, 5000]))
+    return pack(draw.choice([b"{}", b"[]", b"", b"null", b'{"__metadata__":{}}', b"{\xff}", b" {}"]), b"")
+
+
+def bloat(content, draw):
+    return content + bytes(draw.choice([30, 34, 70]) * 2**20)
+
+
+MALICE = [swap_dtype, poison, reshape, rename, many, deepen, twice, misdescribe, misdescribe, enlarge, remark, impostor]
+KINDS = {kind.__name__ for kind in (*DAMAGE, *MALICE, bloat)}
+
+
+def mutated(content, draw):
+    """A mutated file, the name of what was done, and whether it is mere damage."""
+    if draw.random() < 0.002:
+        return bloat(content, draw), "bloat", True
+    kind = draw.choice(DAMAGE if draw.random() < 0.4 else MALICE)
+    return kind(content, draw), kind.__name__, kind in DAMAGE
+
+
+# -- the verdict ------------------------------------------------------------------------------------------------------
+
+
+def is_sound(augment, path):
+    """Whether a loaded augmenter is what the file says, by another reader, and works."""
+    with safe_open(path, "pt") as file:
+        held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    own = augment.localization.state_dict()
+    same = set(own) == set(held) and all(torch.equal(own[name], held[name]) for name in own)
+    finite = all(bool(torch.isfinite(value).all()) for value in own.values())
+    return same and finite and 0 <= augment.p <= 1 and 0 <= augment.strength <= 1
+
+
+def originals(folder):
+    """Files of every format, the newest written now."""
+    found = [path.read_bytes() for path in sorted(EARLIER.glob("*.safetensors"))]
+    for path in sorted(EARLIER.glob("*.safetensors")):
+        again = LearnedAffineAugment.from_pretrained(path).save_pretrained(folder / "again.safetensors")
+        found.append(again.read_bytes())
+    return found
+
+
+def status(key):
+    """A number of this process in bytes, as Linux tells it."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) * 1024
+    raise KeyError(key)
+
+
+def limit_memory():
+    space = status("VmSize") + BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (space, space))
+
+
+def attempt(path):
+    """Load once: the augmenter, or None where it is refused; CPU and wall seconds; bytes at the peak."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before, start, cpu = status("VmRSS"), time.perf_counter(), time.process_time()
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    try:
+        augment = LearnedAffineAugment.from_pretrained(path)
+    except WeightsError:
+        augment = None
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    taken = time.process_time() - cpu, time.perf_counter() - start
+    return augment, *taken, status("VmHWM") - before
+
+
+def run(count, folder, seed=0):
+    """Load ``count`` mutated files."""
+    torch.set_num_threads(1)
+    draw, sources, path = random.Random(seed), originals(folder), folder / "model.safetensors"
+    limit_memory()
+    worst, loaded, kinds = [0.0, 0.0, 0], Counter(), Counter()
+    for number in range(count):
+        content, kind, is_damage = mutated(draw.choice(sources), draw)
+        path.write_bytes(content)
+        augment, *cost = attempt(path)
+        worst = [max(pair) for pair in zip(worst, cost, strict=True)]
+        kinds[kind] += 1
+        if augment is None:
+            continue
+        loaded[kind] += 1
+        assert is_sound(augment, path), (number, kind)
+        signed = b'"sha256"' in content
+        assert not (is_damage and signed) or any(same_meaning(content, source) for source in sources), (number, kind)
+    assert sorted(entry.name for entry in folder.iterdir()) == ["again.safetensors", "model.safetensors"]
+    assert not Path("trap").exists()
+    return {
+        "files": count,
+        "loaded": sum(loaded.values()),
+        "worst_cpu_seconds": round(worst[0], 3),
+        "worst_wall_seconds": round(worst[1], 3),
+        "worst_megabytes": round(worst[2] / 1e6, 1),
+        "loaded_by_kind": dict(loaded),
+        "kinds": dict(kinds),
+    }
+
+
+def same_meaning(content, source):
+    """Whether damage left everything as it was, as in the blanks after a header."""
+    try:
+        return unpack(content) == unpack(source)
+    except ValueError:
+        return False
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(int(sys.argv[1]), Path(sys.argv[2]))))

@@ -1,0 +1,37 @@
+"""The model card, read by the hub's own reader."""
+
+import pytest
+
+from learned_affine import LearnedAffineAugment
+from learned_affine.weights.model_card import MARK
+from tests.subjects import vivid
+
+huggingface_hub = pytest.importorskip("huggingface_hub")
+load = LearnedAffineAugment.from_pretrained
+
+
+def test_the_card_is_one_that_the_hub_can_read(folder):
+    augment = load(folder)
+    augment.history.info |= {"licence": 'MIT"\ninjected: yes', "data": "a | b\nc"}
+    augment.save_pretrained(folder)
+    card = huggingface_hub.ModelCard.load(folder / "README.md")
+    assert card.data.library_name == "learned_affine" and "data-augmentation" in card.data.tags
+    assert card.data.license == 'mit"\ninjected: yes' and "injected" not in card.data.to_dict()
+    assert (
+        r"| data | a \| b c |" in card.text and "Rotation within ±7°" in card.text and "| displacement |" in card.text
+    )
+
+
+def test_an_unfitted_augmenter_has_a_card_too(tmp_path):
+    vivid().save_pretrained(tmp_path)
+    assert "Not fitted" in huggingface_hub.ModelCard.load(tmp_path / "README.md").text
+
+
+def test_a_card_that_was_edited_is_left_alone(folder):
+    card = folder / "README.md"
+    card.write_text(card.read_text() + "\nmore")
+    load(folder).save_pretrained(folder)
+    assert "more" not in card.read_text(), "with its mark it is ours to write anew"
+    card.write_text(card.read_text().replace(MARK, "mine"))
+    load(folder).save_pretrained(folder)
+    assert "mine" in card.read_text()

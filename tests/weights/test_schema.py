@@ -1,0 +1,210 @@
+"""What a weights file says: every earlier format still loads, and what it should not say is refused."""
+
+import json
+
+import PIL.Image
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torchvision import tv_tensors
+
+from learned_affine import AffineLimits, FitHistory, LearnedAffineAugment
+from learned_affine.fitting.history import KEYS
+from learned_affine.policy.network import LocalizationNetwork
+from learned_affine.policy.raw_head import RawHead
+from learned_affine.weights import WeightsError, describe
+from learned_affine.weights.container import FORMAT
+from tests.fits import quick
+from tests.subjects import vivid
+from tests.weights.fuzz import EARLIER, sign, unpack
+
+load = LearnedAffineAugment.from_pretrained
+
+
+def rewrite(path, change):
+    """Write a file again with its tensors and description changed, and a digest that fits."""
+    header, _ = unpack(path.read_bytes())
+    tensors, config = load_file(path), json.loads(header["__metadata__"]["learned_affine"])
+    change(tensors, config)
+    save_file(tensors, path, {"learned_affine": json.dumps(config), "sha256": ""})
+    path.write_bytes(sign(*unpack(path.read_bytes())))
+
+
+# -- fills ------------------------------------------------------------------------------------------------------------
+
+
+FILLS = [
+    3,
+    [1.0, 2.0, 3.0],
+    {tv_tensors.Image: 3, "others": 1},
+    {PIL.Image.Image: 9, tv_tensors.Image: [1, 2, 3], torch.Tensor: 0.5, tv_tensors.Mask: 255, tv_tensors.Video: 4},
+    {"Image": 2, "Mask": 1},
+]
+
+
+@pytest.mark.parametrize("fill", FILLS)
+def test_fills_come_back_by_type_and_can_be_changed(tmp_path, fill):
+    path = vivid(padding_mode="fill", fill=fill).save_pretrained(tmp_path / "a.safetensors")
+    assert load(path).fill == fill and load(path, p=0.1).fill == fill
+    assert load(path, fill=7).fill == 7
+    assert load(path, padding_mode="zeros").fill == 0, "what another padding cannot use no longer counts"
+    with pytest.raises(ValueError, match="fill must be 0"):
+        load(path, padding_mode="zeros", fill=7)
+
+
+def test_fill_by_a_type_that_no_name_stands_for_is_not_written(tmp_path):
+    class Own(tv_tensors.Image):
+        pass
+
+    with pytest.raises(TypeError, match=r"fill must be by .* got .*Own"):
+        vivid(padding_mode="fill", fill={Own: 1}).save_pretrained(tmp_path / "a.safetensors")
+
+
+# -- what the file says of the fit ------------------------------------------------------------------------------------
+
+
+def test_the_history_comes_back_without_the_clock(tmp_path):
+    history, again = (augment := quick()).history, load(augment.save_pretrained(tmp_path / "a.safetensors")).history
+    assert again.info == history.info
+    for key in KEYS:
+        assert again[key] == pytest.approx(
+            history[key] if key not in ("seconds", "images_per_second") else [], nan_ok=True
+        )
+
+
+def test_the_file_says_what_it_was_fitted_to_and_with(tmp_path):
+    augment = quick()
+    augment.history.info["data"] = "blobs"
+    info = describe(augment.save_pretrained(tmp_path / "a.safetensors"))["history"]["info"]
+    assert (info["classifier"], info["images"], info["data"], info["seed"]) == ("Halves", 64, "blobs", 0)
+    assert info["versions"].keys() == {"learned_affine", "torch", "torchvision", "kornia"}
+    assert torch.__version__.startswith(info["versions"]["torch"]) and info["config"]["objective"] == "calibrated"
+
+
+def test_a_long_history_stays_small(tmp_path):
+    augment = quick()
+    augment.history = FitHistory(info=augment.history.info | {"target": float("nan")})
+    for epoch in range(12_345):
+        augment.history.add(loss=epoch, entropy=float("inf"))
+    path = augment.save_pretrained(tmp_path / "a.safetensors")
+    again = load(path).history
+    assert path.stat().st_size < 120_000 and again.info["target"] is None
+    assert again["loss"][-1] == 12_344 and 50 <= again.epochs <= 100
+    assert len(set(again["loss"][i + 1] - again["loss"][i] for i in range(again.epochs - 1))) == 1, "evenly thinned"
+
+
+def test_a_history_that_json_cannot_hold_is_named(tmp_path):
+    augment = quick()
+    augment.history.info["when"] = object()
+    with pytest.raises(TypeError, match=r"history\.info must hold plain values"):
+        augment.save_pretrained(tmp_path / "a.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+# -- formats ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(EARLIER.glob("*.safetensors")), ids=lambda path: path.stem)
+def test_files_of_every_earlier_format_load(path, tmp_path):
+    augment = load(path)
+    again = load(augment.save_pretrained(tmp_path / "a.safetensors"))
+    assert describe(path)["format"] == describe(tmp_path / "a.safetensors")["format"] == FORMAT
+    for name, tensor in load_file(path).items():
+        assert torch.equal(augment.localization.state_dict()[name], tensor), name
+    kept = ("p", "strength", "deterministic", "interpolation", "padding_mode", "fill", "limits")
+    assert all(getattr(again, name) == getattr(augment, name) for name in kept)
+    assert (again.history is None) == (augment.history is None)
+
+
+def test_every_earlier_format_has_a_file():
+    found = {
+        json.loads(unpack(path.read_bytes())[0]["__metadata__"]["learned_affine"])["format"]
+        for path in EARLIER.iterdir()
+    }
+    assert found == set(range(1, FORMAT))
+
+
+def test_what_the_files_of_format_1_were_made_of():
+    fitted, raw, unfitted = (load(EARLIER / f"format_1_{name}.safetensors") for name in ("fitted", "raw", "unfitted"))
+    assert fitted.fill == {tv_tensors.Image: 7, "others": 1} and fitted.limits == AffineLimits(20, 1.2, 10, 0.1)
+    assert (fitted.p, fitted.strength, fitted.interpolation, fitted.history.epochs) == (0.75, 0.5, "nearest", 2)
+    assert isinstance(raw.localization, RawHead) and raw.deterministic and raw.history is None
+    assert not unfitted.localization.per_image and unfitted.limits == AffineLimits.wide()
+
+
+# -- what is refused --------------------------------------------------------------------------------------------------
+
+
+def tensors_with(**changes):
+    return lambda tensors, config: tensors.update(changes)
+
+
+def described_with(part, **changes):
+    return lambda tensors, config: config[part].update(changes)
+
+
+ZEROS = torch.zeros
+REFUSED = {
+    "a tensor is missing": (
+        lambda tensors, config: tensors.pop("head.bias"),
+        r"missing tensors 'head.bias', unexpected",
+    ),
+    "one too many": (tensors_with(more=ZEROS(1)), r"unexpected ones 'more'"),
+    "another shape": (tensors_with(**{"head.bias": ZEROS(3)}), r"head.bias must be F32 of shape \(27,\), got .*\(3,\)"),
+    "another dtype": (tensors_with(**{"head.bias": ZEROS(27).half()}), r"head.bias must be F32 .* got 'F16'"),
+    "NaN": (tensors_with(**{"head.bias": ZEROS(27) / 0}), "NaN or infinity in head.bias"),
+    "other channels": (
+        described_with("localization", channels=1),
+        r"features\.1\.weight must be F32 of shape \(64, 256\)",
+    ),
+    "too wide": (described_with("localization", width=10**9), r"localization.width must be an int in \[1, 1024\], got"),
+    "gigabytes": (described_with("localization", width=1024, size=256), r"features\.1\.\w+ must be F32"),
+    "an unknown size": (described_with("localization", depth=3), r"its localization is damaged: .* unexpected 'depth'"),
+    "an unknown head": (described_with("localization", head="../x"), r"localization.head must be one of bounded, raw"),
+    "a size that is no int": (described_with("localization", size=True), "localization.size must be an int"),
+    "a bool that is none": (described_with("localization", per_image="yes"), "localization.per_image must be a bool"),
+    "another bool": (described_with("arguments", deterministic=1), "arguments.deterministic must be a bool"),
+    "p out of range": (described_with("arguments", p=2), r"p must be in \[0, 1\], got 2"),
+    "p that overflows": (described_with("arguments", p=10**400), "description is damaged"),
+    "an unknown padding": (described_with("arguments", padding_mode="wrap"), "padding_mode must be one of"),
+    "a fill by no type": (described_with("arguments", fill={"__class__": 1}), r"fill must be by .* got '__class__'"),
+    "a fill that is no number": (described_with("arguments", fill=["1"]), "fill must hold finite numbers"),
+    "limits out of range": (described_with("limits", angle=1000), "limits.angle must be"),
+    "a limit missing": (
+        lambda tensors, config: config["limits"].pop("angle"),
+        "its limits is damaged: missing 'angle'",
+    ),
+    "a part missing": (lambda tensors, config: config.pop("limits"), "its description is damaged: missing 'limits'"),
+    "a part too many": (
+        lambda tensors, config: config.update(code="x"),
+        "its description is damaged: .* unexpected 'code'",
+    ),
+    "a newer format": (
+        lambda tensors, config: config.update(format=99),
+        r"format 99, and this version reads up to .*update",
+    ),
+    "a format that is none": (lambda tensors, config: config.update(format="2"), "format must be a positive int"),
+    "an infinite format": (lambda tensors, config: config.update(format=float("inf")), "Infinity is no JSON number"),
+    "a history that is none": (lambda tensors, config: config.update(history=[1]), "its history must be a JSON object"),
+    "a history of words": (described_with("history", epochs={"loss": ["a"]}), "its history must hold finite numbers"),
+    "an uneven history": (described_with("history", epochs={"loss": [1], "kl": [1, 2]}), "lists of equal length"),
+}
+
+
+@pytest.mark.parametrize(("change", "named"), REFUSED.values(), ids=REFUSED)
+def test_files_that_say_what_they_should_not_are_refused(tmp_path, change, named):
+    augment = vivid()
+    augment.history = quick().history
+    path = augment.save_pretrained(tmp_path / "a.safetensors")
+    rewrite(path, change)
+    with pytest.raises(WeightsError, match=rf"weights file '.*a\.safetensors' cannot be used: .*{named}"):
+        load(path)
+
+
+def test_a_network_of_ones_own_is_not_written(tmp_path):
+    class Own(LocalizationNetwork):
+        pass
+
+    with pytest.raises(TypeError, match=r"localization must be .* got Own"):
+        LearnedAffineAugment(localization=Own()).save_pretrained(tmp_path / "a.safetensors")
+    assert not list(tmp_path.iterdir())
