@@ -1,5 +1,6 @@
-"""Images and labels for the examples, in memory: the embedded part of Fashion-MNIST, or torchvision's datasets."""
+"""Images and labels for the examples, in memory: embedded ones (a part of Fashion-MNIST, icons), or torchvision's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,20 +12,22 @@ from torchvision import datasets
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
-MINI = Path(__file__).parent / "data" / "fashion_mini.npz"
+DATA = Path(__file__).parent / "data"
+CHOICES = "fashion-mini, icons, fashion-mnist, cifar10 or folder:DIR"
 SPLITS = {"cifar10": datasets.CIFAR10, "fashion-mnist": datasets.FashionMNIST}
 
 
 @dataclass
 class Images:
-    """Pixels in [0, 1], ``(N, C, H, W)``, with class indices ``(N,)``."""
+    """Pixels in [0, 1], ``(N, C, H, W)``, with class indices ``(N,)``, and the classes' names where they are known."""
 
     images: Tensor
     labels: Tensor
+    classes: tuple[str, ...] = ()
 
     def take(self, index: Tensor) -> "Images":
         """Some of them."""
-        return Images(self.images[index], self.labels[index])
+        return Images(self.images[index], self.labels[index], self.classes)
 
     def loader(self, batch: int, shuffle: bool = False) -> DataLoader:
         """Batches of them."""
@@ -36,28 +39,42 @@ class Images:
 
 
 def load(name: str, root: str, download: bool, size: int = 32) -> tuple[Images, Images]:
-    """Training and test images of ``fashion-mini``, ``fashion-mnist``, ``cifar10`` or ``folder:DIR``.
+    """Training and test images of ``fashion-mini``, ``icons``, ``fashion-mnist``, ``cifar10`` or ``folder:DIR``.
 
-    A folder holds ``train/<class>/`` and ``test/<class>/``; its images are resized to ``size`` pixels.
+    Icons are dark on white paper: give warps ``padding_mode="border"``. A folder holds ``train/<class>/`` and
+    ``test/<class>/``; its images are resized to ``size`` pixels.
     """
     if name == "fashion-mini":
-        arrays = np.load(MINI)
-        return tuple(_from_arrays(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in ("train", "test"))
+        return _embedded("fashion_mini.npz", datasets.FashionMNIST.classes)
+    if name == "icons":
+        return _embedded("icons.npz")
     if name.startswith("folder:"):
         return _from_folder(Path(name.removeprefix("folder:")), size)
     if name not in SPLITS:
-        raise SystemExit(f"--data must be fashion-mini, {', '.join(SPLITS)} or folder:DIR, got {name!r}")
+        raise SystemExit(f"--data must be {CHOICES}, got {name!r}")
     try:
         parts = [SPLITS[name](root, train=train, download=download) for train in (True, False)]
     except RuntimeError as error:
         raise SystemExit(f"--root {root!r} holds no {name}: add --download, or name its folder ({error})") from None
-    return tuple(_from_arrays(np.asarray(part.data), np.asarray(part.targets)) for part in parts)
+    return tuple(_from_arrays(np.asarray(part.data), np.asarray(part.targets), part.classes) for part in parts)
 
 
-def _from_arrays(images: np.ndarray, labels: np.ndarray) -> Images:
+def names_a_side(name: str) -> bool:
+    """Whether a class's name says left or right, so that a mirror image is of another class: arrow-left, or undo."""
+    return name.endswith(("-left", "-right")) or name in ("undo", "redo")
+
+
+def _embedded(file: str, classes: Sequence[str] | None = None) -> tuple[Images, Images]:
+    with np.load(DATA / file) as arrays:
+        names = arrays["classes"].tolist() if classes is None else classes
+        parts = ("train", "test")
+        return tuple(_from_arrays(arrays[f"{part}_images"], arrays[f"{part}_labels"], names) for part in parts)
+
+
+def _from_arrays(images: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Images:
     pixels = torch.from_numpy(images.copy())
     pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
-    return Images(pixels.float() / 255, torch.from_numpy(labels.astype(np.int64)))
+    return Images(pixels.float() / 255, torch.from_numpy(labels.astype(np.int64)), tuple(classes))
 
 
 def _from_folder(folder: Path, size: int) -> tuple[Images, Images]:
@@ -68,7 +85,7 @@ def _from_folder(folder: Path, size: int) -> tuple[Images, Images]:
             raise SystemExit(f"--data folder:DIR must hold DIR/{part}/<class>/<images>, got {str(folder)!r} without it")
         found = datasets.ImageFolder(str(folder / part), v2.Compose(steps))
         pixels = torch.stack([image for image, _ in tqdm(found, desc=f"read {part}", unit="image", disable=None)])
-        parts.append(Images(pixels, torch.tensor(found.targets)))
-    if int(parts[1].labels.max()) > int(parts[0].labels.max()):
+        parts.append(Images(pixels, torch.tensor(found.targets), tuple(found.classes)))
+    if parts[1].classes != parts[0].classes:
         raise SystemExit(f"--data folder:DIR must have the same classes in train and test, got {str(folder)!r}")
     return parts[0], parts[1]

@@ -3,6 +3,7 @@
     python examples/three_stages.py                        # embedded images, default objective
     python examples/three_stages.py --limits wide          # nothing to choose: the limits may be far too wide
     python examples/three_stages.py --preset paper         # what the paper's printed loss does
+    python examples/three_stages.py --data icons --padding border
     python examples/three_stages.py --data cifar10 --root data --download --classifier resnet18
 
 Prints one table and writes ``augmenter.safetensors``, ``history.json``, ``results.json``, ``before_after.png`` and
@@ -24,9 +25,9 @@ from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_c
 from learned_affine.plots import plot_before_after, plot_history
 
 try:
-    from examples.datasets import Images, load
+    from examples.datasets import CHOICES, Images, load
 except ModuleNotFoundError:  # run as a script, which finds what is beside it
-    from datasets import Images, load
+    from datasets import CHOICES, Images, load
 
 PRESETS = {
     "default": FitConfig,
@@ -76,7 +77,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="fashion-mini", help="fashion-mini, fashion-mnist, cifar10 or folder:DIR")
+    parser.add_argument("--data", default="fashion-mini", help=CHOICES)
     parser.add_argument("--root", default="data", help="where torchvision's datasets are")
     parser.add_argument("--download", action="store_true", help="fetch them if they are not there")
     parser.add_argument("--classifier", default="small", help="small, or a name in torchvision.models")
@@ -126,7 +127,9 @@ def preset(options: argparse.Namespace) -> FitConfig:
 
 def build(name: str, train: Images) -> nn.Module:
     """A classifier for these images; one of torchvision's ResNets gets a stem that leaves small images their size."""
-    classes, channels, side = int(train.labels.max()) + 1, train.images.shape[1], train.images.shape[-1]
+    # the names, where they are known: a small part of the images may lack the last class
+    classes = len(train.classes) or int(train.labels.max()) + 1
+    channels, side = train.images.shape[1], train.images.shape[-1]
     if name == "small":
         return SmallConvNet(classes, channels)
     if name not in torchvision.models.list_models(module=torchvision.models):
