@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "data"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-
-import make_icons
-from datasets import Images, load, names_a_side
-from make_icons import Picture
-from three_stages import build
+from examples.data import make_icons
+from examples.data.make_icons import Picture
+from examples.datasets import Images, load, names_a_side
+from examples.three_stages import build
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "examples" / "data"

@@ -29,7 +29,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from icons_page import page
+
+try:
+    from examples.data.icons_page import page
+except ModuleNotFoundError:  # run as a script, which finds what is beside it
+    from icons_page import page
 
 LICENCES = ("Apache-2.0", "CC0-1.0", "ISC", "MIT")
 LOGOS = ("Logos", "Programming")  # the package's categories for sets of logos
