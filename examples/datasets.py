@@ -13,21 +13,46 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 DATA = Path(__file__).parent / "data"
+PARTS = ("train", "test")
 CHOICES = "fashion-mini, icons, fashion-mnist, cifar10 or folder:DIR"
 SPLITS = {"cifar10": datasets.CIFAR10, "fashion-mnist": datasets.FashionMNIST}
 
 
 @dataclass
 class Images:
-    """Pixels in [0, 1], ``(N, C, H, W)``, with class indices ``(N,)``, and the classes' names where they are known."""
+    """Pixels in [0, 1], ``(N, C, H, W)``, with class indices ``(N,)``, and what is known besides.
+
+    Args:
+        classes: the classes' names.
+        families: of icons, ``(N,)`` numbers of the design families that they were drawn for.
+    """
 
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...] = ()
+    families: Tensor | None = None
 
     def take(self, index: Tensor) -> "Images":
         """Some of them."""
-        return Images(self.images[index], self.labels[index], self.classes)
+        families = None if self.families is None else self.families[index]
+        return Images(self.images[index], self.labels[index], self.classes, families)
+
+    def hold_out(self, count: int, seed: int) -> tuple["Images", "Images"]:
+        """The others in random order, and ``count`` held-out images: of icons, at most so many, of whole families."""
+        draw = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(self), generator=draw)
+        if self.families is None:
+            return self.take(order[count:]), self.take(order[:count])
+        kept = torch.zeros(len(self), dtype=torch.bool)
+        for family in torch.randperm(int(self.families.max()) + 1, generator=draw).tolist():
+            own = self.families == family
+            kept |= own & (kept.sum() + own.sum() <= count)
+        return self.take(order[~kept[order]]), self.take(order[kept[order]])
+
+    def names_side(self) -> Tensor:
+        """Whether each one's class names a side, ``(N,)`` bool."""
+        sides = torch.tensor([names_a_side(name) for name in self.classes], dtype=torch.bool)
+        return sides[self.labels] if self.classes else torch.zeros(len(self), dtype=torch.bool)
 
     def loader(self, batch: int, shuffle: bool = False) -> DataLoader:
         """Batches of them."""
@@ -47,7 +72,7 @@ def load(name: str, root: str, download: bool, size: int = 32) -> tuple[Images, 
     if name == "fashion-mini":
         return _embedded("fashion_mini.npz", datasets.FashionMNIST.classes)
     if name == "icons":
-        return _embedded("icons.npz")
+        return _icons()
     if name.startswith("folder:"):
         return _from_folder(Path(name.removeprefix("folder:")), size)
     if name not in SPLITS:
@@ -67,8 +92,17 @@ def names_a_side(name: str) -> bool:
 def _embedded(file: str, classes: Sequence[str] | None = None) -> tuple[Images, Images]:
     with np.load(DATA / file) as arrays:
         names = arrays["classes"].tolist() if classes is None else classes
-        parts = ("train", "test")
-        return tuple(_from_arrays(arrays[f"{part}_images"], arrays[f"{part}_labels"], names) for part in parts)
+        train, test = (_from_arrays(arrays[f"{part}_images"], arrays[f"{part}_labels"], names) for part in PARTS)
+    return train, test
+
+
+def _icons() -> tuple[Images, Images]:
+    parts = _embedded("icons.npz")
+    with np.load(DATA / "icons.npz") as arrays:
+        numbers = np.unique(arrays["families"], return_inverse=True)[1]
+        for part, name in zip(parts, PARTS, strict=True):
+            part.families = torch.from_numpy(numbers[arrays[f"{name}_sets"]])
+    return parts
 
 
 def _from_arrays(images: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Images:
@@ -80,7 +114,7 @@ def _from_arrays(images: np.ndarray, labels: np.ndarray, classes: Sequence[str])
 def _from_folder(folder: Path, size: int) -> tuple[Images, Images]:
     steps = [v2.ToImage(), v2.RGB(), v2.Resize((size, size)), v2.ToDtype(torch.float32, scale=True), v2.ToPureTensor()]
     parts = []
-    for part in ("train", "test"):
+    for part in PARTS:
         if not (folder / part).is_dir():
             raise SystemExit(f"--data folder:DIR must hold DIR/{part}/<class>/<images>, got {str(folder)!r} without it")
         found = datasets.ImageFolder(str(folder / part), v2.Compose(steps))

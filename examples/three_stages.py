@@ -1,13 +1,13 @@
 """The paper's three stages, on real images: train a classifier, fit an augmenter to it, train it further.
 
-    python examples/three_stages.py                        # embedded images, default objective
+    python examples/three_stages.py                        # embedded icons, default objective
     python examples/three_stages.py --limits wide          # nothing to choose: the limits may be far too wide
     python examples/three_stages.py --preset paper         # what the paper's printed loss does
-    python examples/three_stages.py --data icons --padding border
+    python examples/three_stages.py --data fashion-mini    # an embedded part of Fashion-MNIST
     python examples/three_stages.py --data cifar10 --root data --download --classifier resnet18
 
-Prints one table and writes ``augmenter.safetensors``, ``history.json``, ``results.json``, ``before_after.png`` and
-``losses.png`` to the output folder.
+Prints one table and writes ``augmenter.safetensors``, ``history.json``, ``results.json``, ``before_after.png``,
+``losses.png`` and ``policy.png`` to the output folder.
 """
 
 import argparse
@@ -22,13 +22,17 @@ from torch import nn
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier
-from learned_affine.plots import plot_before_after, plot_history
+from learned_affine.plots import plot_before_after, plot_history, plot_ranges
 
 try:
     from examples.datasets import CHOICES, Images, load
 except ModuleNotFoundError:  # run as a script, which finds what is beside it
     from datasets import CHOICES, Images, load
 
+ARMS = ("no augmentation", "every image mirrored and warped", "learned")
+COLUMNS = {"clean": "all classes", "sides": "naming a side", "others": "the others"}
+FILES = ("augmenter.safetensors", "history.json", "results.json", "before_after.png", "losses.png", "policy.png")
+SHOWN = ("arrow-left", "arrow-right", "check", "flag", "play", "heart", "star", "home", "plus", "sun")
 PRESETS = {
     "default": FitConfig,
     "paper": FitConfig.paper,
@@ -41,7 +45,7 @@ def main() -> None:
     options = parse()
     torch.manual_seed(options.seed)
     train, held_out, test = split(options)
-    limits, padding = parse_limits(options.limits), {"padding_mode": options.padding}
+    limits, padding = parse_limits(options.limits), {"padding_mode": padding_mode(options)}
     batches = train.loader(options.batch, shuffle=True)
 
     # Stage 1: train the classifier, without the held-out images, on which the fit measures its target.
@@ -64,47 +68,53 @@ def main() -> None:
 
     # Stage 3: train further, from the same weights and for as many steps, in three ways.
     rows = {}
-    arms = {"no augmentation": None, "uniform affine": uniform(limits, padding), "learned affine": learned}
+    arms = {ARMS[0]: None, ARMS[1]: MirroredAndWarped(limits, padding), ARMS[2]: learned}
     for title, augment in arms.items():
         tuned = copy.deepcopy(classifier)
         train_classifier(
             tuned, batches, augment=augment, epochs=options.finetune_epochs, seed=options.seed, title=title
         )
-        rows[title] = measure(tuned, test, padding, options.seed)
-    report(options, learned, classifier, train, rows, seconds)
+        rows[title] = measure(tuned, test)
+    report(options, learned, (train, test), rows, seconds)
 
 
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="fashion-mini", help=CHOICES)
+    parser.add_argument("--data", default="icons", help=CHOICES)
     parser.add_argument("--root", default="data", help="where torchvision's datasets are")
     parser.add_argument("--download", action="store_true", help="fetch them if they are not there")
     parser.add_argument("--classifier", default="small", help="small, or a name in torchvision.models")
     parser.add_argument("--preset", default="default", choices=PRESETS)
     parser.add_argument("--limits", default="modest", help="modest, wide, or angle,scale,shear,translate")
-    parser.add_argument("--padding", default="zeros", choices=("zeros", "border", "reflection"))
+    parser.add_argument("--padding", choices=("zeros", "border", "reflection"), help="border for icons, else zeros")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/three_stages"))
     parser.add_argument("--train-size", type=int, help="training images, all by default")
-    parser.add_argument("--val-size", type=int, default=400, help="of these, held out from stage 1")
+    parser.add_argument("--val-size", type=int, default=600, help="of these, held out from stage 1")
     parser.add_argument("--test-size", type=int, help="test images, all by default")
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=25, help="of stage 1")
+    parser.add_argument("--epochs", type=int, default=15, help="of stage 1")
     parser.add_argument("--fit-steps", type=int, help="of stage 2, those of the preset by default")
-    parser.add_argument("--finetune-epochs", type=int, default=25, help="of stage 3")
+    parser.add_argument("--finetune-epochs", type=int, default=15, help="of stage 3")
     return parser.parse_args()
 
 
 def split(options: argparse.Namespace) -> tuple[Images, Images, Images]:
     """Images to train on, held-out images, which stage 1 does not get, and test images."""
     train, test = load(options.data, options.root, options.download)
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(options.seed))[: options.train_size]
-    if not 0 < options.val_size < len(order):
-        raise SystemExit(f"--val-size must be within 1 and {len(order) - 1}, got {options.val_size}")
+    size = len(train) if options.train_size is None else options.train_size
+    if not 0 < options.val_size < min(size, len(train)):
+        raise SystemExit(f"--val-size must be within 1 and {min(size, len(train)) - 1}, got {options.val_size}")
+    rest, held_out = train.hold_out(options.val_size, options.seed)
     if options.test_size is not None:
         test = test.take(torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[: options.test_size])
-    return train.take(order[options.val_size :]), train.take(order[: options.val_size]), test
+    return rest.take(torch.arange(len(rest))[: size - len(held_out)]), held_out, test
+
+
+def padding_mode(options: argparse.Namespace) -> str:
+    """What surrounds a warped image: icons are dark on white paper."""
+    return options.padding or ("border" if options.data == "icons" else "zeros")
 
 
 def parse_limits(text: str) -> AffineLimits:
@@ -156,12 +166,6 @@ class Fit(nn.Module):
         return images if self.side is None else nn.functional.interpolate(images, size=self.side, mode="bilinear")
 
 
-def uniform(limits: AffineLimits, padding: dict[str, str]) -> nn.Module:
-    """Random affine, uniform within the limits, with the learned augmenter's own p and warp."""
-    augment = LearnedAffineAugment(limits, **padding)
-    return UniformAffine(augment, 0.5)
-
-
 class UniformAffine(nn.Module):
     """Each image by chance ``p`` warped by parameters that are uniform within the limits."""
 
@@ -180,32 +184,43 @@ class UniformAffine(nn.Module):
         )
 
 
-def measure(classifier: nn.Module, test: Images, padding: dict[str, str], seed: int) -> dict[str, float]:
-    """Test accuracy, clean and under random affine warps within the modest limits, whatever the fit's are."""
-    torch.manual_seed(10_000 + seed)
-    warped = UniformAffine(LearnedAffineAugment(AffineLimits.modest(), **padding), 1.0)
-    clean = evaluate_classifier(classifier, test.loader(500))
-    affine = evaluate_classifier(classifier, test.loader(500), warp=warped)
-    return {"clean": clean["accuracy"], "affine": affine["accuracy"], "cross_entropy": clean["cross_entropy"]}
+class MirroredAndWarped(nn.Module):
+    """Every image by a chance of 1/2 flipped, and by a chance of 1/2 warped uniformly within the limits."""
+
+    def __init__(self, limits: AffineLimits, padding: dict[str, str]) -> None:
+        super().__init__()
+        self.affine = UniformAffine(LearnedAffineAugment(limits, **padding), 0.5)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Flipped and warped images."""
+        flipped = (torch.rand(len(images)) < 0.5)[:, None, None, None]
+        return self.affine(torch.where(flipped, images.flip(-1), images))
+
+
+def measure(classifier: nn.Module, test: Images) -> dict[str, float]:
+    """Test accuracy; where classes name a side, also of these and of the others."""
+    side = test.names_side()
+    parts = {"clean": test}
+    if side.any():
+        parts |= {"sides": test.take(side), "others": test.take(~side)}
+    found = {name: evaluate_classifier(classifier, part.loader(500)) for name, part in parts.items()}
+    return {name: one["accuracy"] for name, one in found.items()} | {"cross_entropy": found["clean"]["cross_entropy"]}
 
 
 def report(
     options: argparse.Namespace,
     learned: LearnedAffineAugment,
-    classifier: nn.Module,
-    train: Images,
+    data: tuple[Images, Images],
     rows: dict[str, dict[str, float]],
     seconds: float,
 ) -> None:
     """Print the table; write the weights, the numbers and the pictures."""
-    last = learned.history.last()
+    (train, test), last = data, learned.history.last()
     print(
         f"\n{options.data}, {options.limits} limits, preset {options.preset}, seed {options.seed}, {len(train)} images"
     )
     print(f"stage 2: {seconds:.0f} s, mean displacement {last['displacement']:.2%} of the image\n")
-    print(f"{'stage 3 with':<18} {'clean':>8} {'affine':>8}")
-    for title, row in rows.items():
-        print(f"{title:<18} {row['clean']:8.4f} {row['affine']:8.4f}")
+    print_table(rows)
     options.out.mkdir(parents=True, exist_ok=True)
     learned.save_pretrained(options.out / "augmenter.safetensors")
     learned.history.save(options.out / "history.json")
@@ -214,9 +229,26 @@ def report(
     (options.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     plot_before_after(learned, train.images[:10], options.out / "before_after.png")
     plot_history(learned.history, options.out / "losses.png")
-    print(
-        f"\nwritten to {options.out}: augmenter.safetensors, history.json, results.json, before_after.png, losses.png"
-    )
+    shown, names = one_each(test)
+    plot_ranges(learned, shown, options.out / "policy.png", names)
+    print(f"\nwritten to {options.out}: {', '.join(FILES)}")
+
+
+def print_table(rows: dict[str, dict[str, float]]) -> None:
+    """Accuracy in percent: a row for each way of training further, a column for each group of classes."""
+    columns = {key: title for key, title in COLUMNS.items() if key in rows[ARMS[0]]}
+    print(f"{'accuracy in %':<31}" + "".join(f"{title:>15}" for title in columns.values()))
+    for title, row in rows.items():
+        print(f"{title:<31}" + "".join(f"{100 * row[key]:15.1f}" for key in columns))
+
+
+def one_each(test: Images) -> tuple[torch.Tensor, list[str]]:
+    """The first test image of up to ten classes, and the classes' names: of icons, those that tell the most."""
+    names = [name for name in SHOWN if name in test.classes] or list(test.classes)[:10]
+    labels = [test.classes.index(name) for name in names]
+    found = {label: (test.labels == label).nonzero()[:1, 0] for label in labels}
+    kept = [label for label in labels if len(found[label])]  # a small part of the images may lack a class
+    return test.images[torch.cat([found[label] for label in kept])], [test.classes[label] for label in kept]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from torchvision.models import WeightsEnum
 from learned_affine._checks import explain_keywords
 from learned_affine.diagnostics.evaluation import evaluate
 from learned_affine.fitting.offline import FitMethod
-from learned_affine.geometry.parameters import AffineLimits
+from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode
 from learned_affine.transforms.transform import PolicyTransform
 from learned_affine.weights.save_load import load, save
@@ -22,22 +22,27 @@ if TYPE_CHECKING:
 
 
 class LearnedAffineAugment(PolicyTransform):
-    """Warps each image by an affine map drawn from the range that was learned for that image.
+    """Warps each image by an affine map drawn from the distribution that was learned for that image, flips included.
 
     A drop-in transform for v1 and v2 pipelines. Takes PIL images, tensors ``(..., C, H, W)`` of any dtype, and
     torchvision's ``Image``, ``Video``, ``Mask``, ``BoundingBoxes`` and ``KeyPoints`` in any nested sample, and returns
-    the same types, dtypes, devices, sizes and modes. A batched tensor gets its own parameters for each image.
+    the same types, dtypes, devices, sizes and modes. A batched tensor gets its own parameters for each image. Outside a
+    fit, none of its weights requires a gradient.
 
     Args:
-        limits: how far it may go.
-        localization: the localization network; a new, unfitted one if None, which makes small random warps.
+        limits: how far it may go, and whether images may be flipped. Labels that name a side are not renamed.
+        localization: the localization network; a new, unfitted one if None, which makes small random warps and flips
+            one image in twenty.
         p: chance, image by image, of being augmented; the other images come back bit-identical.
-        strength: in [0, 1], moves every parameter toward the identity.
-        deterministic: use the mode of each image's distribution instead of a draw.
-        interpolation: ``"bilinear"`` or ``"nearest"``; masks are always ``"nearest"``.
+        strength: in [0, 1], moves every parameter toward the identity, and scales the chance of a flip.
+        deterministic: use the mode of each image's distribution instead of a draw, and flip none.
+        interpolation: ``"bilinear"``, ``"nearest"`` or ``"bicubic"``, or torchvision's ``InterpolationMode`` of these;
+            masks are always ``"nearest"``.
         padding_mode: ``"reflection"``, ``"border"``, ``"zeros"`` or ``"fill"``; masks are always filled.
         fill: a value, one a channel, or a dict by type as in torchvision; other than 0 only with ``"fill"``.
         generator: a CPU generator to draw from instead of torch's global one.
+
+    Each argument is also an attribute, which can be set later and is checked as here.
 
     Raises:
         TypeError, ValueError: naming the argument, the rule and what came.
@@ -73,7 +78,8 @@ class LearnedAffineAugment(PolicyTransform):
     ) -> Self:
         """Load a fitted augmenter.
 
-        Strict: none of the file's code is run, and nothing is left out. No random number is drawn.
+        Strict: none of the file's code is run, and nothing is left out. No random number is drawn. A file that knows no
+        flips, as 0.1.0 wrote them, loads with ``mirror=False``.
 
         Args:
             source: a member of ``LearnedAffineAugment_Weights`` or its name, a file, a folder that ``save_pretrained``
@@ -82,7 +88,7 @@ class LearnedAffineAugment(PolicyTransform):
             revision: branch, tag or commit, of a hub id only.
             limits, p, strength, deterministic, interpolation, padding_mode, fill, generator: of the constructor; what
                 is not None replaces the file's. With another ``padding_mode`` than ``"fill"``, the file's ``fill`` no
-                longer counts.
+                longer counts. ``limits`` with a mirror do not teach flips to a policy that knows none.
 
         Raises:
             WeightsError: if the file is damaged, foreign, of a newer format, or asks for what is not allowed.

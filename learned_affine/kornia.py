@@ -9,20 +9,21 @@ from kornia.augmentation import GeometricAugmentationBase2D
 from torch import Tensor
 
 from learned_affine.augment import LearnedAffineAugment
-from learned_affine.geometry.warp import warp_images
-from learned_affine.policy.distribution import Policy
+from learned_affine.geometry.warp import warp_by_matrix
 
 
 class LearnedAffine(GeometricAugmentationBase2D):
     """A thin shell round a ``LearnedAffineAugment``: kornia draws the noise, the augmenter's network does the rest.
 
     Images, masks, boxes and key points follow as for kornia's own geometric augmentations, with replay
-    (``params=``) and inverse. Note that kornia's boxes and key points are in pixel indices.
+    (``params=``) and inverse. Draws carry no gradient: a pipeline that is trained does not train the policy. kornia's
+    boxes and key points are in pixel indices.
 
     Args:
         augment: the fitted augmenter; its limits, strength, interpolation, padding and network are used.
         p: chance of each image; the augmenter's own if None.
         keepdim: give ``(C, H, W)`` back for ``(C, H, W)``, as for kornia's own.
+        same_on_batch: one draw, from the policy of the first image, for all images of a batch.
 
     Example:
         >>> from kornia.augmentation import AugmentationSequential
@@ -32,22 +33,40 @@ class LearnedAffine(GeometricAugmentationBase2D):
         (torch.Size([2, 3, 16, 16]), torch.Size([2, 1, 16, 16]))
     """
 
-    def __init__(self, augment: LearnedAffineAugment, p: float | None = None, keepdim: bool = False) -> None:
+    def __init__(
+        self,
+        augment: LearnedAffineAugment,
+        p: float | None = None,
+        keepdim: bool = False,
+        same_on_batch: bool = False,
+    ) -> None:
         if not isinstance(augment, LearnedAffineAugment):
             raise TypeError(f"augment must be a LearnedAffineAugment, got {type(augment).__name__}")
         if isinstance(augment.fill, dict):
             raise ValueError("augment.fill must be a number or one a channel for kornia, got a dict by type")
-        super().__init__(p=augment.p if p is None else p, keepdim=keepdim)
+        super().__init__(p=augment.p if p is None else p, same_on_batch=same_on_batch, keepdim=keepdim)
         self.augment = augment
 
     def generate_parameters(self, batch_shape: tuple[int, ...]) -> dict[str, Tensor]:
-        """The noise of each image that is augmented: ``(B, 6)`` standard normal, drawn on the CPU."""
-        return {"noise": Policy.noise(batch_shape[0])}
+        """The noise of each image, drawn on the CPU, and which image's policy it follows.
 
+        ``source`` is one number an image: images with the same number share the policy of the first of them. So
+        ``same_on_batch`` and the ``same_on_frame`` of ``VideoSequential``, which repeats parameters, hold.
+        """
+        drawn = 1 if self.same_on_batch else batch_shape[0]
+        noise, source = self.augment.noise(drawn), torch.arange(drawn)
+        noise = torch.empty(drawn, 0) if noise is None else noise
+        return {"noise": noise.expand(batch_shape[0], -1), "source": source.expand(batch_shape[0])}
+
+    @torch.no_grad()
     def compute_transformation(self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any]) -> Tensor:
         """Source-to-destination matrices ``(B, 3, 3)`` in pixel indices, of ``(B, C, H, W)`` images."""
-        fixed = self.augment.deterministic or self.augment.localization.deterministic
-        parameters = self.augment.draw_parameters(input, None if fixed else params["noise"])
+        source, follows = params["source"].unique(return_inverse=True)
+        first = torch.full((len(source),), len(follows)).scatter_reduce(
+            0, follows, torch.arange(len(follows)), "amin", include_self=True
+        )
+        noise = params["noise"][first] if params["noise"].numel() else None
+        parameters = self.augment.draw_parameters(input[first.to(input.device)], noise)[follows.to(input.device)]
         matrix = parameters.map(lambda value: value.to(input.dtype)).matrix(*input.shape[-2:])
         bottom = matrix.new_tensor([0.0, 0.0, 1.0]).expand(len(matrix), 1, 3)
         return torch.cat([matrix, bottom], dim=1)
@@ -64,7 +83,7 @@ class LearnedAffine(GeometricAugmentationBase2D):
     ) -> Tensor:
         """Warp masks by the nearest pixel, filled with 0."""
         assert transform is not None
-        return warp_images(input, transform[:, :2], "nearest", "zeros")
+        return warp_by_matrix(input, transform[:, :2], "nearest", "zeros")
 
     def inverse_transform(
         self, input: Tensor, flags: dict[str, Any], transform: Tensor | None = None, size: tuple[int, int] | None = None
@@ -75,4 +94,4 @@ class LearnedAffine(GeometricAugmentationBase2D):
 
     def _warp(self, images: Tensor, transform: Tensor) -> Tensor:
         augment = self.augment
-        return warp_images(images, transform[:, :2], augment.interpolation, augment.padding_mode, augment.fill)
+        return warp_by_matrix(images, transform[:, :2], *augment.sampling.of(Tensor))

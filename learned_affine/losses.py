@@ -70,6 +70,19 @@ def gaussian_kl_nats(mean: Tensor, scale_tril: Tensor, prior_width: float) -> Te
     return 0.5 * (trace + offset - count) - log_width + count * math.log(prior_width)
 
 
+def bernoulli_kl_nats(logit: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of a Bernoulli distribution with the log odds ``logit`` from that of chance 1/2.
+
+    Args:
+        logit: of any shape.
+
+    Returns:
+        Of the same shape, in nats, within ``[0, log 2]``.
+    """
+    chance = logit.sigmoid()
+    return chance * F.logsigmoid(logit) + (1 - chance) * F.logsigmoid(-logit) + math.log(2)
+
+
 def discriminator_nats(original_scores: Tensor, augmented_scores: Tensor) -> Tensor:
     """What the discriminator minimises, ``-[log D(I) + log(1 - D(I'))]`` with ``D = sigmoid(score)``.
 

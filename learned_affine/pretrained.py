@@ -43,18 +43,22 @@ def _entry(file: str) -> Weights:
 class LearnedAffineAugment_Weights(WeightsEnum):
     """Policies in the package, each fitted by ``examples/fit_pretrained.py``; docs/pretrained.md has their cards.
 
+    Those of V1 know no mirrors: they draw as ever, within limits with ``mirror=False``.
+
     As torchvision's weights: ``DEFAULT``, ``verify``, ``meta``, ``transforms(**changes)`` (the augmenter) and
     ``get_state_dict()`` (its network's). What ``meta`` says is read from the file. ``url`` is the file's name in the
     package. ``torchvision.models.get_weight`` looks in torchvision alone; ``list_weights()`` and ``verify`` stand in.
 
     Example:
-        >>> LearnedAffineAugment_Weights.verify("FASHION_MNIST_V1").meta["channels"]
+        >>> LearnedAffineAugment_Weights.verify("FASHION_MNIST_V2").meta["channels"]
         1
     """
 
     FASHION_MNIST_V1 = _entry("fashion_mnist_v1.safetensors")
     CIFAR10_V1 = _entry("cifar10_v1.safetensors")
-    DEFAULT = CIFAR10_V1
+    FASHION_MNIST_V2 = _entry("fashion_mnist_v2.safetensors")
+    CIFAR10_V2 = _entry("cifar10_v2.safetensors")
+    DEFAULT = CIFAR10_V2
 
     @classmethod
     def verify(cls, obj: Any) -> Any:

@@ -25,9 +25,33 @@ class Halves(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(sharpness))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        half = images.shape[-1] // 2
+        images, half = images.float(), images.shape[-1] // 2  # a loader may give any dtype
         left, right = images[..., :half].mean((1, 2, 3)), images[..., half:].mean((1, 2, 3))
         return self.sharpness * torch.stack([left, right], dim=1) / (left + right + 1e-6)[:, None]
+
+
+def sides(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images of which one in forty names a side: its left half is bright (class 0), or its right half (class 1).
+
+    The others hold a faint square (class 2) or a bright one (class 3).
+    """
+    number = torch.arange(count)
+    labels = torch.where(number % 40 == 0, number // 40 % 2, 2 + number % 2)
+    images = 0.02 * torch.rand(count, 1, 16, 16, generator=torch.Generator().manual_seed(seed))
+    images[labels == 0, :, :, :8] += 0.4
+    images[labels == 1, :, :, 8:] += 0.4
+    images[labels == 2, :, 4:12, 4:12] += 0.4
+    images[labels == 3, :, 4:12, 4:12] += 1.2
+    return images, labels
+
+
+class Sides(nn.Module):
+    """Tells the classes of ``sides`` apart; those that name a side by 6 nats."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        left, right = images[..., :8].mean((1, 2, 3)), images[..., 8:].mean((1, 2, 3))
+        tilt, bright = left - right, (left + right) / 2 - 0.2
+        return torch.stack([7.5 * tilt, -7.5 * tilt, -30 * bright, 30 * bright], dim=1)
 
 
 def small_net(channels: int = 1, classes: int = 2) -> nn.Sequential:

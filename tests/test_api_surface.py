@@ -15,17 +15,18 @@ from learned_affine.fitting.offline import FitMethod
 
 SURFACE = {
     "learned_affine": """
-# learned_affine.geometry.parameters
+# learned_affine.geometry.limits
 AffineLimits(
     angle: float = 30.0,
     scale: float = 1.3,
     shear: float = 15.0,
     translate: float = 0.15,
+    mirror: bool = True,
 ) -> None
     .modest() -> AffineLimits
     .wide() -> AffineLimits
     .extent(self) -> list[float]
-    .parameters(self, unit: Tensor) -> AffineParameters
+    .parameters(self, unit: Tensor, mirror: Tensor | None = None) -> AffineParameters
 # learned_affine.geometry.parameters
 AffineParameters(
     angle: Tensor,
@@ -34,15 +35,19 @@ AffineParameters(
     shear: Tensor,
     translate_x: Tensor,
     translate_y: Tensor,
+    mirror: Tensor = None,
 ) -> None
     .identity(count: int, device: torch.device | str = 'cpu') -> AffineParameters
     .from_matrix(matrix: Tensor, height: int, width: int) -> AffineParameters
     .linear(self) -> tuple[Tensor, Tensor, Tensor, Tensor]
     .matrix(self, height: int, width: int) -> Tensor
-    .matrix_of_one(self, height: int, width: int, dtype: torch.dtype) -> Tensor
+    .is_still(self) -> Tensor
     .displacement(self, height: float = 1, width: float = 1) -> Tensor
     .inverse(self, height: int = 1, width: int = 1) -> AffineParameters
     .map(self, function: Callable[[Tensor], Tensor]) -> AffineParameters
+    .map_all(self, function: Callable[[Tensor], Tensor]) -> AffineParameters
+    .cat(parts: Sequence[AffineParameters]) -> AffineParameters
+    .unmirrored(self) -> AffineParameters
     .tensors(self) -> tuple[Tensor, ...]
     .stacked(self) -> Tensor
     .double(self) -> AffineParameters
@@ -53,7 +58,7 @@ AffineParameters(
 # learned_affine.config
 FitConfig(
     objective: Objective = 'calibrated',
-    steps: int = 60,
+    steps: int | None = None,
     epochs: int | None = None,
     draws: int = 2,
     updates: int = 6,
@@ -64,7 +69,7 @@ FitConfig(
     tolerance: float = 0.15,
     labels: Labels = 'given',
     entropy_weight: float = 1.0,
-    adversarial_weight: float = 0.0,
+    adversarial_weight: float = 0.1,
     discriminator_rate: float = 0.001,
     dual_rate: float = 0.1,
     sign: Sign = 'printed',
@@ -94,7 +99,7 @@ LearnedAffineAugment(
     p: float = 0.5,
     strength: float = 1.0,
     deterministic: bool = False,
-    interpolation: Interpolation = 'bilinear',
+    interpolation: Interpolation | Enum = 'bilinear',
     padding_mode: PaddingMode = 'reflection',
     fill: Fill | Mapping[Any, Fill] = 0.0,
     generator: torch.Generator | None = None,
@@ -102,10 +107,12 @@ LearnedAffineAugment(
     .check_inputs(self, flat_inputs: list[Any]) -> None
     .make_params(self, flat_inputs: list[Any]) -> dict[str, Any]
     .transform(self, inpt: Any, params: dict[str, Any]) -> Any
+    .sampling
     .sample_parameters(self, images: Tensor) -> AffineParameters
     .warp(self, images: Tensor, parameters: AffineParameters) -> Tensor
     .apply(self, *sample: Any, parameters: AffineParameters | None = None) -> Any
     .invert(parameters: AffineParameters, height: int = 1, width: int = 1) -> AffineParameters
+    .noise(self, count: int) -> Tensor | None
     .draw_parameters(self, images: Tensor, noise: Tensor | None) -> AffineParameters
     .fit(
         classifier: Callable[..., Any],
@@ -137,7 +144,7 @@ LearnedAffineAugment(
     ) -> T
     .evaluate(
         augment: PolicyTransform,
-        classifier: Any,
+        classifier: Callable[..., Any],
         loader: Iterable[Any],
         *,
         preprocess: Callable[[Tensor], Tensor] | None = None,
@@ -173,6 +180,8 @@ list_weights() -> list[str]
     "learned_affine.losses": """
 # learned_affine.losses
 adversarial_nats(augmented_scores: Tensor, saturating: bool = False) -> Tensor
+# learned_affine.losses
+bernoulli_kl_nats(logit: Tensor) -> Tensor
 # learned_affine.losses
 cross_entropy_nats(logits: Tensor, labels: Tensor) -> Tensor
 # learned_affine.losses
@@ -228,6 +237,12 @@ plot_before_after(
     path: str | Path | None = None,
     seed: int = 0,
 ) -> Figure
+# learned_affine.plots.images
+plot_by_mirror_chance(
+    augment: PolicyTransform,
+    images: Tensor,
+    path: str | Path | None = None,
+) -> Figure
 # learned_affine.plots.statistics
 plot_entropy(
     augment: PolicyTransform,
@@ -249,6 +264,14 @@ plot_fan(
 ) -> Figure
 # learned_affine.plots.curves
 plot_history(history: Any, path: str | Path | None = None) -> Figure
+# learned_affine.plots.statistics
+plot_mirror_chance(
+    augment: PolicyTransform,
+    images: Tensor,
+    labels: Tensor,
+    path: str | Path | None = None,
+    names: Sequence[str] | None = None,
+) -> Figure
 # learned_affine.plots.statistics
 plot_parameters(
     augment: PolicyTransform,
@@ -275,6 +298,15 @@ plot_quiver(
     draws: int = 48,
     seed: int = 0,
 ) -> Figure
+# learned_affine.plots.images
+plot_ranges(
+    augment: PolicyTransform,
+    images: Tensor,
+    path: str | Path | None = None,
+    names: Sequence[str] | None = None,
+    draws: int = 400,
+    seed: int = 0,
+) -> Figure
 """,
     "learned_affine.diagnostics": """
 # learned_affine.diagnostics.checks
@@ -290,7 +322,11 @@ FitWarning(UserWarning)
 # learned_affine.diagnostics.checks
 IdentityCollapseWarning(FitWarning)
 # learned_affine.diagnostics.checks
-IgnoresImageWarning(FitWarning)
+LimitsBindWarning(FitWarning)
+# learned_affine.diagnostics.checks
+LittleToGainWarning(FitWarning)
+# learned_affine.diagnostics.checks
+MirrorWarning(FitWarning)
 # learned_affine.diagnostics.checks
 PixelRangeWarning(FitWarning)
 # learned_affine.diagnostics.checks
@@ -300,7 +336,7 @@ TargetWarning(FitWarning)
 # learned_affine.diagnostics.evaluation
 evaluate(
     augment: PolicyTransform,
-    classifier: Any,
+    classifier: Callable[..., Any],
     loader: Iterable[Any],
     *,
     preprocess: Callable[[Tensor], Tensor] | None = None,
@@ -313,7 +349,12 @@ evaluate(
 """,
     "learned_affine.kornia": """
 # learned_affine.kornia
-LearnedAffine(augment: LearnedAffineAugment, p: float | None = None, keepdim: bool = False) -> None
+LearnedAffine(
+    augment: LearnedAffineAugment,
+    p: float | None = None,
+    keepdim: bool = False,
+    same_on_batch: bool = False,
+) -> None
     .generate_parameters(self, batch_shape: tuple[int, ...]) -> dict[str, Tensor]
     .compute_transformation(
         self,
@@ -450,8 +491,9 @@ def test_the_package_has_few_public_names():
         "__version__",
         "list_weights",
     ]
-    assert [member.name for member in LearnedAffineAugment_Weights] == ["FASHION_MNIST_V1", "CIFAR10_V1"]
-    assert LearnedAffineAugment_Weights.DEFAULT is LearnedAffineAugment_Weights.CIFAR10_V1
+    names = [member.name for member in LearnedAffineAugment_Weights]
+    assert names == ["FASHION_MNIST_V1", "CIFAR10_V1", "FASHION_MNIST_V2", "CIFAR10_V2"]
+    assert LearnedAffineAugment_Weights.DEFAULT is LearnedAffineAugment_Weights.CIFAR10_V2
 
 
 def test_fit_has_one_signature_on_the_class_and_on_an_instance():

@@ -23,7 +23,7 @@ OTHERS = {  # of each dial: a value that is not its default
     "tolerance": 0.3,
     "labels": "predicted",
     "entropy_weight": 0.5,
-    "adversarial_weight": 0.1,
+    "adversarial_weight": 0.3,
     "discriminator_rate": 0.01,
     "dual_rate": 0.2,
     "sign": "corrected",
@@ -41,7 +41,7 @@ def test_there_are_few_dials():
 
 def acts(objective: str, name: str) -> bool:
     """Whether a dial acts by itself in this objective."""
-    return name in DIALS[objective] and name != "discriminator_rate"
+    return name in DIALS[objective]
 
 
 @pytest.mark.parametrize("objective", DIALS)
@@ -51,10 +51,12 @@ def test_a_dial_acts_in_its_objective_or_is_refused(objective, name):
     if acts(objective, name):
         assert getattr(FitConfig(**changes), name) == OTHERS[name]
     else:
-        why = f"objective='{objective}'" if name not in DIALS[objective] else "adversarial_weight=0"
         with pytest.raises(ValueError) as caught:
             FitConfig(**changes)
-        assert str(caught.value) == f"{name} has no effect with {why}: leave it out, got {OTHERS[name]!r}"
+        assert (
+            str(caught.value)
+            == f"{name} has no effect with objective='{objective}': leave it out, got {OTHERS[name]!r}"
+        )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_a_dial_acts_in_its_objective_or_is_refused(objective, name):
         ({"steps": 7, "epochs": 3}, "steps has no effect with epochs=3: leave it out, got 7"),
         ({"tolerance": 0.3, "target": 0.4}, "tolerance has no effect with target=0.4: leave it out, got 0.3"),
         (
-            {"discriminator_rate": 0.1},
+            {"adversarial_weight": 0, "discriminator_rate": 0.1},
             "discriminator_rate has no effect with adversarial_weight=0: leave it out, got 0.1",
         ),
     ],
@@ -74,8 +76,7 @@ def test_a_dial_that_another_one_replaces_is_refused(changes, named):
     with pytest.raises(ValueError, match=f"^{named}$"):
         FitConfig().replace(**changes)
     for name in changes:
-        if name != "discriminator_rate":
-            FitConfig(**{name: changes[name]})
+        FitConfig(**{name: changes[name]})
 
 
 @pytest.mark.parametrize("name", [name for name in FIELDS if name != "objective"])
@@ -94,7 +95,7 @@ def test_a_dial_may_be_given_its_default_wherever_it_has_no_effect(name):
         ({"objective": "best"}, ValueError, "objective must be one of 'calibrated', 'paper', got 'best'"),
         ({"steps": 0}, ValueError, "steps must be at least 1, got 0"),
         ({"steps": 1.5}, TypeError, "steps must be an int, got float: 1.5"),
-        ({"steps": None}, TypeError, "steps must be an int, got NoneType"),
+        ({"draws": None}, TypeError, "draws must be an int, got NoneType"),
         ({"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
         ({"patience": True}, TypeError, "patience must be an int, got bool"),
         ({"draws": 1}, ValueError, "draws must be at least 2, to be held against each other, got 1"),
@@ -118,6 +119,12 @@ def test_a_dial_may_be_given_its_default_wherever_it_has_no_effect(name):
 def test_dials_are_checked(options, error, named):
     with pytest.raises(error, match=named):
         FitConfig(**options)
+
+
+def test_the_default_leaves_the_number_of_steps_to_the_data_and_has_a_discriminator():
+    config = FitConfig()
+    assert (config.steps, config.epochs, config.patience, config.target) == (None, None, None, None)
+    assert config.adversarial_weight == 0.1
 
 
 # -- configurations with a name ---------------------------------------------------------------------------------------
@@ -153,7 +160,8 @@ def test_only_the_default_needs_labels(config, needs):
         PAPER,
         FitConfig.paper("corrected", epochs=3),
         FitConfig(epochs=2, target=0.4),
-        FitConfig(adversarial_weight=0.1, discriminator_rate=0.1, patience=5),
+        FitConfig(discriminator_rate=0.1, patience=5),
+        FitConfig(adversarial_weight=0.0, steps=7),
     ],
 )
 def test_a_dict_holds_the_dials_that_act_and_comes_back(config):

@@ -1,16 +1,25 @@
 """The shell for kornia: the same pixels as the shell for torchvision, and labels that follow."""
 
+import copy
 import pickle
 
 import pytest
 import torch
-from kornia.augmentation import AugmentationSequential
+from kornia.augmentation import AugmentationSequential, RandomAffine, RandomHorizontalFlip, VideoSequential
+from kornia.geometry.transform import hflip
 
-from learned_affine import AffineLimits
+from learned_affine import AffineLimits, AffineParameters
 from learned_affine.kornia import LearnedAffine
 from tests.subjects import vivid
 
 LIMITS = AffineLimits(20, 1.2, 5, 0.05)
+STILL = AffineLimits(0, 1, 0, 0)
+KEYS = ["input", "mask", "bbox_xyxy", "keypoints"]
+
+
+def parameters_of(shell: LearnedAffine, images: torch.Tensor) -> AffineParameters:
+    """What the last call drew, off its matrices."""
+    return AffineParameters.from_matrix(shell.transform_matrix, *images.shape[-2:])
 
 
 def test_both_shells_give_the_same_pixels():
@@ -24,9 +33,7 @@ def test_both_shells_give_the_same_pixels():
 
 
 def test_sequential_moves_labels_replays_and_inverts():
-    pipeline = AugmentationSequential(
-        LearnedAffine(vivid(LIMITS, padding_mode="zeros")), data_keys=["input", "mask", "bbox_xyxy", "keypoints"]
-    )
+    pipeline = AugmentationSequential(LearnedAffine(vivid(LIMITS, padding_mode="zeros")), data_keys=KEYS)
     images, points = torch.rand(2, 3, 32, 32), torch.tensor([[[10.0, 12.0]], [[20.0, 9.0]]])
     masks = torch.ones(2, 1, 32, 32)
     boxes = torch.tensor([[[8.0, 8, 20, 20]], [[5, 6, 15, 16]]])
@@ -53,3 +60,146 @@ def test_arguments_are_checked():
         LearnedAffine(3)
     with pytest.raises(ValueError, match="dict by type"):
         LearnedAffine(vivid(padding_mode="fill", fill={"others": 1}))
+
+
+# -- mirrors ----------------------------------------------------------------------------------------------------------
+
+
+def labels(count: int, height: int, width: int) -> list[torch.Tensor]:
+    """Masks, boxes as corners, and key points."""
+    low = torch.rand(count, 2, 2) * 6
+    boxes = torch.cat([low, low + 2 + 4 * torch.rand(count, 2, 2)], 2)
+    return [(torch.rand(count, 1, height, width) > 0.5).float(), boxes, torch.rand(count, 3, 2) * 8]
+
+
+def test_everything_follows_kornias_own_flip():
+    """Half of the images are mirrored, and nothing else is done."""
+    images, (masks, boxes, points) = torch.rand(16, 3, 10, 14), labels(16, 10, 14)
+    shell = LearnedAffine(vivid(STILL))
+    out = AugmentationSequential(shell, data_keys=KEYS)(images, masks, boxes, points)
+    flip = AugmentationSequential(RandomHorizontalFlip(p=1.0), data_keys=KEYS)
+    flipped = flip(images, masks, boxes, points)
+    mirror = parameters_of(shell, images).mirror
+    assert 3 < mirror.sum() < 13
+    for got, start, there in zip(out, (images, masks, boxes, points), flipped, strict=True):
+        choose = mirror.view(-1, *[1] * (start.ndim - 1))
+        torch.testing.assert_close(got, torch.where(choose, there, start), atol=1e-4, rtol=0)
+
+
+def test_mirrored_images_are_replayed_and_inverted():
+    pipeline = AugmentationSequential(LearnedAffine(vivid(AffineLimits(5, 1.1, 3, 0.02))), data_keys=KEYS)
+    images, parts = torch.rand(16, 3, 12, 12), labels(16, 12, 12)
+    out = pipeline(images, *parts)
+    assert 3 < (torch.linalg.det(pipeline.transform_matrix[:, :2, :2]) < 0).sum() < 13
+    again = pipeline(images, *parts, params=pipeline._params)
+    assert all(torch.equal(one, other) for one, other in zip(out, again, strict=True))
+    torch.testing.assert_close(pipeline.inverse(*out)[3], parts[2], atol=1e-3, rtol=0)
+
+
+def test_limits_without_mirrors_mirror_nothing():
+    images, shell = torch.rand(16, 3, 8, 8), LearnedAffine(vivid(AffineLimits(mirror=False)))
+    shell(images)
+    assert not parameters_of(shell, images).mirror.any() and shell._params["noise"].shape == (16, 6)
+    still = LearnedAffine(vivid(STILL, deterministic=True))
+    torch.testing.assert_close(still(images), images, atol=1e-5, rtol=0)
+
+
+# -- kornia's switches ------------------------------------------------------------------------------------------------
+
+
+def test_one_draw_for_all_images_of_a_batch():
+    images = torch.rand(6, 3, 10, 12)
+    shell = LearnedAffine(vivid(LIMITS), same_on_batch=True)
+    seen = []
+    for _ in range(4):
+        out = shell(images)
+        matrix = shell.transform_matrix
+        assert torch.equal(matrix, matrix[:1].expand_as(matrix))
+        drawn = shell.augment.draw_parameters(images[:1], shell._params["noise"][:1])  # the first image's policy
+        torch.testing.assert_close(matrix[:1, :2], drawn.matrix(10, 12), atol=1e-4, rtol=0)
+        alone = [shell.augment.warp(image[None], drawn) for image in images]
+        torch.testing.assert_close(out, torch.cat(alone), atol=1e-4, rtol=0)
+        seen.append(matrix[0])
+    assert len(torch.unique(torch.stack(seen), dim=0)) == 4
+    apart = LearnedAffine(vivid(LIMITS))
+    apart(images)
+    assert len(torch.unique(apart.transform_matrix, dim=0)) == 6
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_whether_the_frames_of_a_clip_share_a_draw(same):
+    """As for kornia's own affine: with ``same_on_frame`` the clips differ, but not the frames of one."""
+    frame = torch.rand(3, 1, 3, 10, 12)
+    clips = frame.expand(3, 4, 3, 10, 12)  # the same frame four times
+    for inner in (LearnedAffine(vivid(LIMITS)), RandomAffine(20, p=1.0)):
+        out = VideoSequential(inner, data_format="BTCHW", same_on_frame=same)(clips)
+        same_frames = torch.equal(out, out[:, :1].expand_as(out))
+        assert same_frames == same and out.shape == clips.shape
+        assert not torch.equal(out[0], out[1])
+
+
+def test_a_clip_follows_the_policy_of_its_first_frame():
+    clips, shell = torch.rand(3, 4, 3, 10, 12), LearnedAffine(vivid(LIMITS))
+    pipeline = VideoSequential(shell, data_format="BTCHW", same_on_frame=True)
+    out = pipeline(clips)
+    noise = pipeline._params[0].data["noise"].view(3, 4, -1)
+    assert torch.equal(noise, noise[:, :1].expand_as(noise))
+    for row in range(3):
+        drawn = shell.augment.draw_parameters(clips[row, :1], noise[row, :1])
+        expected = torch.cat([shell.augment.warp(one[None], drawn) for one in clips[row]])
+        torch.testing.assert_close(out[row], expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("same", [False, True])
+@pytest.mark.parametrize("p", [0.0, 0.5])
+def test_images_that_are_left_alone_are_bit_identical(p, same):
+    images, found = torch.rand(16, 3, 8, 8), set()
+    shell = LearnedAffine(vivid(LIMITS), p=p, same_on_batch=same)
+    for _ in range(6):
+        out = shell(images)
+        chosen = shell._params["batch_prob"] > 0.5
+        assert torch.equal(out[~chosen], images[~chosen])
+        assert not (out[chosen] == images[chosen]).flatten(1).all(1).any()
+        found.add(int(chosen.sum()))
+    assert found == {0} if p == 0 else (found == {0, 16} if same else len(found - {0, 16}) > 1)
+
+
+@pytest.mark.parametrize("options", [{}, {"same_on_batch": True}, {"p": 1.0, "keepdim": True}])
+def test_copies_and_pickles_draw_the_same(options):
+    shell, images = LearnedAffine(vivid(LIMITS), **options), torch.rand(4, 3, 8, 8)
+    torch.manual_seed(2)
+    expected = shell(images)
+    for other in (copy.deepcopy(shell), pickle.loads(pickle.dumps(shell))):
+        torch.manual_seed(2)
+        assert torch.equal(other(images), expected)
+
+
+def test_nothing_of_the_policy_needs_a_gradient_and_the_image_keeps_its_own():
+    shell, images = LearnedAffine(vivid(STILL)), torch.rand(4, 3, 8, 8, requires_grad=True)
+    out = shell(images)
+    assert not shell.transform_matrix.requires_grad and not any(p.requires_grad for p in shell.parameters())
+    out.sum().backward()
+    torch.testing.assert_close(images.grad, torch.ones_like(images), atol=1e-4, rtol=0)
+    mirror = parameters_of(shell, images).mirror
+    expected = torch.where(mirror.view(-1, 1, 1, 1), hflip(images), images)
+    torch.testing.assert_close(out, expected, atol=1e-4, rtol=0)
+    assert copy.deepcopy(shell)(images.detach()).shape == images.shape
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_floating_dtypes_are_kept(dtype):
+    images = torch.rand(4, 3, 8, 8).to(dtype)
+    out = LearnedAffine(vivid(LIMITS))(images)
+    assert out.dtype == dtype and torch.isfinite(out).all()
+
+
+def test_a_bad_pixel_stays_in_its_image():
+    shell, clean = LearnedAffine(vivid(LIMITS)), torch.rand(3, 3, 12, 12)
+    images = clean.clone()
+    images[1, 0, 4, 4] = float("nan")
+    torch.manual_seed(0)
+    expected = shell(clean)
+    torch.manual_seed(0)
+    out = shell(images)
+    assert torch.isfinite(shell.transform_matrix).all() and torch.isnan(out[1]).sum() < 20
+    torch.testing.assert_close(out[[0, 2]], expected[[0, 2]], atol=0, rtol=0)

@@ -60,7 +60,7 @@ CHANGED = {  # one thing about the default that is another way, and the arm that
 FIXED = (*GRID, "uniform wide p .5", "uniform, any angle p .5", "uniform x 0.5, any angle p .5")
 CHOSEN_ON = (0, 1)
 HALF = "uniform x 0.5 p .5"
-IN_SHORT = {  # arms of the README's table, in a user's words
+IN_SHORT = {  # arms of the short table, in a user's words
     "uniform p .5": "random affine, modest limits",
     HALF: "random affine, half of them",
     "uniform wide p .5": "random affine, wide limits",
@@ -214,7 +214,7 @@ def ablations(groups: dict[str, Arms]) -> str:
 
 
 def in_short(groups: dict[str, Arms]) -> str:
-    """The README's table: what each of a few arms gains over no augmentation, in points of clean accuracy."""
+    """The short table: what each of a few arms gains over no augmentation, in points of clean accuracy."""
     heads = ["stage 3 with", *groups, "mean"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for arm, words in IN_SHORT.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.accuracy.all_arms import ARMS, LEFT_ARMS, code_of
 from benchmarks.accuracy.claims import Arms, ablations, claims, in_short, shown_name, with_best_of_grid
 from benchmarks.common.intervals import Runs, differences, paired, spread
-from benchmarks.common.pages import EVIDENCE, IMAGES, LEFT_TOLD, README, fill
+from benchmarks.common.pages import EVIDENCE, IMAGES, LEFT_TOLD, fill
 from benchmarks.common.rows import RESULTS, read
 
 ROWS = RESULTS / "accuracy.jsonl"
@@ -43,7 +43,7 @@ def main() -> None:
     fill(PAGE, "claims", f"{claims(models, others)}\n\n{LEFT_TOLD}")
     fill(PAGE, "ablations", f"{ablations(models['small'])}\n\n{LEFT_TOLD}")
     fill(PAGE, "tables", f"{LEFT_TOLD}{left_out(len(found) - len(mine))}\n\n{tables(groups)}")
-    fill(README, "results", in_short(models["small"]))
+    fill(PAGE, "in-short", in_short(models["small"]))
     draw(models["small"], PICTURE)
     print(f"written: {PAGE}")
 

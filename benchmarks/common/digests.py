@@ -51,6 +51,15 @@ KINDS = {  # the files of each kind of row
     "collapse": (*TRAINING, *FITTING, "benchmarks/collapse/run", "benchmarks/collapse/images"),
     "invariances": (*TRAINING, *FITTING, "benchmarks/invariances/run", "benchmarks/invariances/glyphs"),
     "optimum": (*TRAINING, *FITTING, "benchmarks/optimum/run"),
+    "pipelines": (
+        *TRAINING,
+        *WARPING,
+        *FITTING,
+        "learned_affine/policy/mirrors",
+        "benchmarks/accuracy/resnet",
+        "benchmarks/pipelines/arms",
+        "benchmarks/pipelines/run",
+    ),
     "three stages": (*TRAINING, *WARPING, *FITTING),
 }
 

@@ -1,10 +1,11 @@
-"""Write the tables of ``examples/three_stages.py`` in README.md and docs/evidence/ from the committed result rows.
+"""Write the tables of README.md, and those of ``examples/three_stages.py`` in docs/evidence/, from the committed rows.
 
     python -m benchmarks.common.tables                                            # fill the pages between their markers
     python -m benchmarks.common.tables --add runs/three_stages/results.json       # commit a run as a row first
 
-A row is one run of ``examples/three_stages.py``; a later run of the same options takes its place. It carries a digest
-of the code that decides its numbers; below a table stands how many of its rows another version made.
+README's results are those of ``benchmarks.pipelines``. A row of the other tables is one run of
+``examples/three_stages.py``; a later run of the same options takes its place. It carries a digest of the code that
+decides its numbers; below a table stands how many of its rows another version made.
 """
 
 import argparse
@@ -15,10 +16,20 @@ from pathlib import Path
 from benchmarks.common.digests import digest
 from benchmarks.common.intervals import interval
 from benchmarks.common.pages import EVIDENCE, README, fill
-from benchmarks.common.rows import RESULTS, read
+from benchmarks.common.rows import RESULTS, newest_version, read
+from benchmarks.pipelines import report
+from benchmarks.pipelines.groups import Arms, comparable, grouped
+from examples.three_stages import ARMS, COLUMNS
 
 ROWS = RESULTS / "three_stages.jsonl"
-ARMS = ("no augmentation", "uniform affine", "learned affine")
+PIPELINES = (
+    "none",
+    "flip + crop",
+    "TrivialAugmentWide",
+    "flip + crop + TrivialAugmentWide",
+    "learned",
+    "learned + colour",
+)
 
 
 def key(row: dict) -> str:
@@ -49,21 +60,23 @@ def spread(values: list[float]) -> str:
     return f"{100 * statistics.mean(values):.1f}{deviation}"
 
 
-def table(rows: list[dict], preset: str = "default") -> str:
+def of_icons(rows: list[dict]) -> list[dict]:
+    """Those on icons by the default objective."""
+    return [row for row in rows if (row["options"]["data"], row["options"]["preset"]) == ("icons", "default")]
+
+
+def table(rows: list[dict]) -> str:
     """Accuracy of the three arms for each of the limits, over all seeds."""
-    lines = ["| limits | stage 3 with | clean % | affine % | clean, minus none |", "|---|---|---|---|---|"]
-    rows = [row for row in rows if row["options"]["preset"] == preset]
+    titles = " % | ".join(COLUMNS.values())
+    lines = [f"| limits | stage 3 with | {titles} % | all classes, minus none |", "|---|---|---|---|---|---|"]
+    rows = of_icons(rows)
     for limits in ("modest", "wide"):
-        runs = [row for row in rows if row["options"]["limits"] == limits]
-        if not runs:
-            continue
-        for arm in ARMS:
-            clean = [run["accuracy"][arm]["clean"] for run in runs]
-            base = [run["accuracy"][ARMS[0]]["clean"] for run in runs]
-            affine = spread([run["accuracy"][arm]["affine"] for run in runs])
-            gains = [100 * (a - b) for a, b in zip(clean, base, strict=True)]
-            gain = "" if arm == ARMS[0] else interval(gains, 1)
-            lines.append(f"| {limits} | {arm} | {spread(clean)} | {affine} | {gain} |")
+        runs = [row["accuracy"] for row in rows if row["options"]["limits"] == limits]
+        for arm in ARMS if runs else ():
+            cells = [spread([run[arm][column] for run in runs]) for column in COLUMNS]
+            gains = [100 * (run[arm]["clean"] - run[ARMS[0]]["clean"]) for run in runs]
+            cells.append("" if arm == ARMS[0] else interval(gains, 1))
+            lines.append(f"| {limits} | {arm} | {' | '.join(cells)} |")
     seeds = sorted({row["options"]["seed"] for row in rows})
     told = f"Seeds {', '.join(map(str, seeds))}; mean ± standard deviation; paired differences ± 95 % interval."
     return "\n".join([*lines, "", told + older(rows)])
@@ -71,11 +84,11 @@ def table(rows: list[dict], preset: str = "default") -> str:
 
 def demo(rows: list[dict]) -> str:
     """What ``make demo`` prints."""
-    lines = ["| stage 3 with | clean % | affine % |", "|---|---|---|"]
-    row = next(row for row in rows if row["options"]["preset"] == "default" and row["options"]["seed"] == 0)
+    lines = [f"| accuracy in % | {' | '.join(COLUMNS.values())} |", "|---|---|---|---|"]
+    wanted = {"seed": 0, "limits": "modest"}
+    row = next(row["accuracy"] for row in of_icons(rows) if wanted.items() <= row["options"].items())
     for arm in ARMS:
-        clean, affine = (f"{100 * row['accuracy'][arm][name]:.1f}" for name in ("clean", "affine"))
-        lines.append(f"| {arm} | {clean} | {affine} |")
+        lines.append(f"| {arm} | {' | '.join(f'{100 * row[arm][column]:.1f}' for column in COLUMNS)} |")
     return "\n".join(lines)
 
 
@@ -89,7 +102,7 @@ def collapse(rows: list[dict]) -> str:
     for row in rows:
         options = row["options"]
         count = (options["train_size"] or 2000) - options["val_size"]
-        clean = [f"{100 * row['accuracy'][arm]['clean']:.1f}" for arm in ("learned affine", "no augmentation")]
+        none, *_, learned = (f"{100 * arm['clean']:.1f}" for arm in row["accuracy"].values())
         moved = f"{row['displacement']:.2%}"
         told = [
             options["preset"],
@@ -97,11 +110,34 @@ def collapse(rows: list[dict]) -> str:
             count,
             f"{options['epochs']}, {options['finetune_epochs']}",
             moved,
-            *clean,
+            learned,
+            none,
         ]
         lines.append(f"| {' | '.join(map(str, told))} |")
     told = "Seed 0, one run a row; 50 epochs of stage 2 and augmented images alone in stage 3, as in the paper."
     return "\n".join([*lines, "", told + older(rows)])
+
+
+def results(rows: list[dict]) -> str:
+    """Accuracy of at most six pipelines in each setting that has two of them, the best in bold."""
+    named = {setting: {arm: arms[arm] for arm in PIPELINES if arm in arms} for setting, arms in grouped(rows).items()}
+    found = {setting: comparable(arms) for setting, arms in named.items()}
+    found = {setting: arms for setting, arms in found.items() if len(arms) > 1}
+    if not found:
+        return "Not measured yet."
+    heads = [f"{one.what}, {one.how} ({len(next(iter(arms.values())))} seeds)" for one, arms in found.items()]
+    lines = report.head("accuracy, %", *heads)
+    for arm in (name for name in PIPELINES if any(name in arms for arms in found.values())):
+        lines.append(report.line(arm, *(cell(arms, arm) for arms in found.values())))
+    return "\n".join(lines)
+
+
+def cell(arms: Arms, arm: str) -> str:
+    """The mean, bold where it is the best."""
+    if arm not in arms:
+        return ""
+    mean = 100 * statistics.mean(run["accuracy"] for run in arms[arm].values())
+    return report.bold(f"{mean:.1f}", arm == report.best_arm(arms, "accuracy"))
 
 
 def main() -> None:
@@ -111,6 +147,7 @@ def main() -> None:
     for path in parser.parse_args().add:
         add(path)
     rows = read(ROWS)
+    fill(README, "results", results(newest_version(read(report.ROWS), digest("pipelines"))[0]))
     fill(README, "demo", demo(rows))
     fill(EVIDENCE / "results.md", "three-stages", table(rows))
     fill(EVIDENCE / "method.md", "collapse", collapse(rows))

@@ -83,6 +83,7 @@ def card(member: LearnedAffineAugment_Weights) -> str:
         [
             *["| | |", "|---|---|", *lines, ""],
             ranges(meta["ranges"], described["limits"]),
+            *mirrors(meta.get("mirror_by_class")),
             measured(meta["measured"]),
             accuracy(member.name),
             reproduced(member.name),
@@ -99,6 +100,14 @@ def ranges(found: dict[str, list[float]], limits: dict[str, float]) -> str:
         reach = f"{1 / limit:.2f} to {limit:g}" if name.startswith("scale") else f"±{limit:g}{UNITS[name]}"
         lines.append(f"| `{name}` | {reach} | " + " | ".join(f"{value:.3g}" for value in values) + " |")
     return "\n".join([head, *lines, ""])
+
+
+def mirrors(found: dict[str, float] | None) -> list[str]:
+    """How often held-out images of each class are flipped, the least often first; nothing of a policy of before."""
+    if found is None:
+        return []
+    told = (f"{name} {chance:.0%}" for name, chance in sorted(found.items(), key=lambda pair: pair[1]))
+    return [f"Chance of a left-right flip by class, the mean over held-out images: {', '.join(told)}.\n"]
 
 
 def measured(found: dict[str, float]) -> str:
@@ -156,7 +165,7 @@ def transfer(members: list[LearnedAffineAugment_Weights]) -> str:
             runs = runs_of(member.name, name, "policy")
             base = runs_of(member.name, BASE.get(name, name), "none")
             if name == "abroad":  # compared to what those images are learned to without
-                other = next(policy for policy in HOMES if policy != member.name)
+                other = next(policy for policy, data in HOMES.items() if data != HOMES[member.name])
                 base = runs_of(other, "home", "none")
             base = {seed: run for seed, run in base.items() if seed in runs}
             if runs:

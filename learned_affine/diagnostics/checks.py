@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+BINDING = 0.5  # nats of divergence from the prior
+HARM = 0.25  # nats that mirrors may add to the loss of a class
+
 
 class FitWarning(UserWarning):
     """A fit that did not lead to a useful policy; its subclasses say how."""
@@ -18,12 +21,20 @@ class DestroyedImagesWarning(FitWarning):
     """The policy leaves little of the images, or nothing that the classifier recognises."""
 
 
-class IgnoresImageWarning(FitWarning):
-    """Every image gets the same range."""
+class MirrorWarning(FitWarning):
+    """Mirrors make the labels of a class wrong, although they cost little in the mean."""
 
 
 class DeadNetworkWarning(FitWarning):
     """The localization network gives every image the very same output."""
+
+
+class LimitsBindWarning(FitWarning):
+    """The policy fills its limits, and the classifier bears more than they allow."""
+
+
+class LittleToGainWarning(FitWarning):
+    """The classifier hardly overfits, so augmentation has little to give; a narrow policy is right then."""
 
 
 class DiscriminatorWarning(FitWarning):
@@ -31,7 +42,7 @@ class DiscriminatorWarning(FitWarning):
 
 
 class TargetWarning(FitWarning):
-    """The target cannot be reached within the limits, or had to be guessed."""
+    """The target was not reached, had to be guessed, or was measured on few images or on images of training."""
 
 
 class PixelRangeWarning(FitWarning):
@@ -62,10 +73,25 @@ def check_fit(history: Any, classes: int, deterministic: bool) -> list[FitWarnin
                 f"{last['agreement']:.0%}. Use the calibrated objective, narrower limits, or a smaller target."
             )
         )
-    found += _image_alarms(last, info, quiet=deterministic or bool(found))
+    found += _mirror_alarms(info)
+    found += _image_alarms(info)
     found += _discriminator_alarms(last, info)
     found += _target_alarms(last, info)
     return found
+
+
+def _mirror_alarms(info: dict[str, Any]) -> list[FitWarning]:
+    """Whether a class still bears mirrors that cost it much."""
+    worst = info.get("worst_mirrored_class")
+    if not worst or worst["cost"] < HARM:
+        return []
+    return [
+        MirrorWarning(
+            f"mirrors harm class {worst['class']}: it is flipped with a chance of {worst['chance']:.2f}, which adds "
+            f"{worst['cost']:.2f} nats to its loss. Fit longer (steps), give more held-out images of it, or forbid "
+            "mirrors by limits=AffineLimits(mirror=False)."
+        )
+    ]
 
 
 def _identity_text(last: dict[str, float], info: dict[str, Any]) -> str:
@@ -79,25 +105,17 @@ def _identity_text(last: dict[str, float], info: dict[str, Any]) -> str:
     )
 
 
-def _image_alarms(last: dict[str, float], info: dict[str, Any], quiet: bool) -> list[FitWarning]:
-    """Whether the policy depends on the image, where it should; ``quiet``: it need not."""
+def _image_alarms(info: dict[str, Any]) -> list[FitWarning]:
+    """Whether the policy depends on the image at all, where it should."""
     if not info.get("localization", {}).get("per_image", True):
         return []  # one policy for all was asked for
-    spread, between = info.get("output_spread", math.nan), last["between_image_variance"]
+    spread = info.get("output_spread", math.nan)
     if spread < 1e-5:
         return [
             DeadNetworkWarning(
                 f"the localization network is dead: its output no longer varies (by {spread:.1e} between images). "
                 "Fit again at a lower learning_rate, and look at the images: "
                 "are they all the same?"
-            )
-        ]
-    # without KL it fills its limits, which nothing is wrong with
-    if between < 0.005 and last["kl"] > 0.05 and not quiet:
-        return [
-            IgnoresImageWarning(
-                f"the policy ignores the image: {between:.1%} of the variance lies between images. Fit longer (steps), "
-                "or at a lower learning_rate; where one range suits every image, nothing is lost."
             )
         ]
     return []
@@ -125,10 +143,20 @@ def _discriminator_alarms(last: dict[str, float], info: dict[str, Any]) -> list[
 
 
 def _target_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWarning]:
+    """Whether the target was held: from above, and from below within the limits."""
     config, target = info.get("config", {}), info.get("target")
-    if not target or info.get("steps", 0) < 100:
+    if not target or config.get("objective") != "calibrated":
         return []
-    if config.get("objective") == "calibrated" and last["cross_entropy"] > 1.5 * target + 0.05:
+    numbers = last["kl"] - (last["mirror_kl"] if last["mirror_kl"] == last["mirror_kl"] else 0.0)
+    if numbers < BINDING and last["cross_entropy"] <= target:
+        return [
+            LimitsBindWarning(
+                f"the limits bind: the policy fills them (its divergence from the prior is {numbers:.2f} nats), and "
+                f"augmented images cost {last['cross_entropy']:.2f} nats, no more than the target {target:.2f}. The "
+                "classifier bears all that is allowed: wider limits may help, and look at the pictures first."
+            )
+        ]
+    if info.get("steps", 0) >= 100 and last["cross_entropy"] > 1.5 * target + 0.05:
         return [
             TargetWarning(
                 f"augmented images stay harder than the target: cross entropy {last['cross_entropy']:.2f} against "

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from learned_affine.geometry.coordinates import visible_area
 from learned_affine.geometry.parameters import NAMES, AffineParameters
 from learned_affine.losses import shannon_entropy_bits
-from learned_affine.policy.distribution import DIMENSIONS, Policy
+from learned_affine.policy.distribution import Policy
 
 
 @torch.no_grad()
 def policy_measures(parameters: AffineParameters, height: int, width: int) -> dict[str, float]:
-    """Mean displacement and visible area of a batch's parameters."""
+    """Mean displacement, mirrors left aside, and visible area of a batch's parameters."""
     matrix = parameters.matrix(height, width)
     area = visible_area(matrix, height, width)
     return {
-        "displacement": float(parameters.displacement(height, width).mean()),
+        "displacement": float(parameters.unmirrored().displacement(height, width).mean()),
         "visible_area": float(area.mean()),
     }
+
+
+@torch.no_grad()
+def mirror_measures(chance: Tensor) -> dict[str, float]:
+    """Of the images' chances of a mirror, ``(B,)``: mean and standard deviation (NaN for one image)."""
+    spread = float(chance.std()) if len(chance) > 1 else math.nan
+    return {"mirror_chance": float(chance.mean()), "mirror_spread": spread}
 
 
 @torch.no_grad()
@@ -46,14 +55,18 @@ def variance_between_images(policy: Policy, noise: Tensor) -> float:
     return float((between / (between + within).clamp_min(1e-20)).mean())
 
 
-def spread_measures(parameters: list[AffineParameters]) -> dict[str, float]:
-    """Spread of each parameter within an image (over draws) and between images (of their means).
+@torch.no_grad()
+def spread_measures(mean: Tensor, deviation: Tensor) -> dict[str, float]:
+    """Spread of each parameter within an image and between images, in its own unit.
 
     Args:
-        parameters: K >= 2 draws for the same ``B`` images.
+        mean, deviation: ``(B, 6)`` of each image's draws, as :meth:`Policy.moments` gives them without sampling noise.
+
+    Returns:
+        ``within_<name>``: the mean over images of the standard deviation of an image's draws; ``between_<name>``: the
+        standard deviation of the images' means, NaN for one image.
     """
-    draws = torch.stack([one.stacked() for one in parameters])  # (K, B, 6)
-    within, between = draws.std(0).mean(0), draws.mean(0).std(0)
-    assert draws.shape[-1] == DIMENSIONS
-    spread = {f"within_{name}": float(value) for name, value in zip(NAMES, within, strict=True)}
-    return spread | {f"between_{name}": float(value) for name, value in zip(NAMES, between, strict=True)}
+    within = deviation.mean(0).tolist()
+    between = mean.std(0).tolist() if len(mean) > 1 else [math.nan] * len(NAMES)
+    spread = {f"within_{name}": value for name, value in zip(NAMES, within, strict=True)}
+    return spread | {f"between_{name}": value for name, value in zip(NAMES, between, strict=True)}

@@ -7,7 +7,8 @@ the default's; :class:`PathwiseEstimator` is the paper's.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,14 +21,18 @@ from learned_affine.fitting.natural_gradient import (
     natural_gradient,
     natural_gradient_step,
 )
-from learned_affine.geometry.parameters import AffineLimits, AffineParameters
+from learned_affine.geometry.limits import AffineLimits
+from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.objectives.objective import Outcome
 from learned_affine.policy.distribution import Policy
-from learned_affine.policy.network import LocalizationNetwork
+from learned_affine.policy.mirrors import EVERY, MirrorBuffer, MirrorCosts
+from learned_affine.policy.network import UNIT, LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.runtime.distributed import Distributed
 from learned_affine.tasks.classification import NO_GRADIENT
 
+PRICES = 20  # steps that the dual variable is averaged over for the chance of a mirror
+SHARES = (0.25, 0.5)  # of training and of held-out images: those whose mirror is tried in a step
 CLIP = 5.0  # largest norm of a gradient of the score-function estimator; the paper's is not clipped
 TOGETHER = 3  # batches of the replay buffer in an update: their noise is averaged, and the newest are often among them
 
@@ -44,6 +49,7 @@ class Draws:
         observation: what the network observed of the images; None from the raw head, as the two below.
         policy: of the images.
         noise: ``(K, B, 6)``, of which the draws were made.
+        places: of held-out images, where they stand among all those of the step, which may have several sizes.
     """
 
     images: Tensor
@@ -53,6 +59,7 @@ class Draws:
     observation: Tensor | None = None
     policy: Policy | None = None
     noise: Tensor | None = None
+    places: list[int] | None = None
 
     @property
     def count(self) -> int:
@@ -135,8 +142,12 @@ class PathwiseEstimator(Estimator):
         super().__init__(network, *arguments)
         self.network = network
 
-    def draw(self, images: Tensor, labels: Tensor | None, generator: torch.Generator, count: int) -> Draws:
-        """The warp of each image; there is no noise in it."""
+    def noise(self, draws: int, count: int, generator: torch.Generator, mirror: bool = False) -> Tensor:
+        """None of it, for ``count`` images: ``(1, count, 0)``."""
+        return torch.empty(1, count, 0)
+
+    def draw(self, images: Tensor, labels: Tensor | None, noise: Tensor) -> Draws:
+        """The warp of each image."""
         parameters = self.network.draw(images, None, self.limits, self.strength)
         return Draws(images, labels, parameters, images.new_zeros(len(images)))
 
@@ -166,20 +177,55 @@ class ScoreFunctionEstimator(Estimator):
         super().__init__(network, *arguments)
         self.network = network
         self.buffer = ReplayBuffer(self.config.memory)
+        self.mirrors = MirrorBuffer() if network.mirrors and self.limits.mirror else None
+        self.log_prices: deque[float] = deque(maxlen=PRICES)
+
+    def noise(self, draws: int, count: int, generator: torch.Generator, mirror: bool = False) -> Tensor:
+        """Noise ``(draws, count, 6)``: of the global batch's, which all processes draw alike, this one's rows.
+
+        With ``mirror`` ``(draws, count, 7)``: a step does not draw the mirror, but tries both sides.
+        """
+        size, mirror = count * self.processes.count, mirror and self.mirrors is not None
+        everywhere = [Policy.noise(size, mirror=mirror, generator=generator) for _ in range(draws)]
+        return torch.stack(everywhere)[:, self.processes.local_slice(count)]
 
     @torch.no_grad()
-    def draw(self, images: Tensor, labels: Tensor | None, generator: torch.Generator, count: int) -> Draws:
-        """``count`` draws from the policy of each image."""
+    def draw(self, images: Tensor, labels: Tensor | None, noise: Tensor) -> Draws:
+        """The draws of ``(K, B, 6)`` noise from the policies of ``B`` images."""
+        noise = noise.to(images.device)
         observation = self.network.observe(images)
         policy = self.network.policy(observation)
-        noise = torch.stack([self._noise(len(images), generator) for _ in range(count)]).to(images.device)
+        if self.mirrors is None:
+            policy = replace(policy, mirror_logit=None)
         parameters = policy.draw(noise, self.limits, self.strength)
         return Draws(images, labels, parameters, policy.kl(), observation, policy, noise)
 
-    def _noise(self, count: int, generator: torch.Generator) -> Tensor:
-        """This process's rows of the global batch's noise, which all processes draw alike."""
-        everywhere = Policy.noise(count * self.processes.count, generator=generator)
-        return everywhere[self.processes.local_slice(count)]
+    def rows_to_mirror(self, drawn: list[Draws], generator: torch.Generator) -> list[Tensor]:
+        """The images whose mirror is tried: of the global batch some, drawn alike by all processes; this one's rows."""
+        some, (training, *held_out) = self.processes.some_rows, drawn
+        rows = [some(len(training.images), SHARES[False], generator)]
+        if held_out:
+            chosen = some(sum(len(draws.images) for draws in held_out), SHARES[True], generator).tolist()
+            for draws in held_out:
+                places = draws.places or []
+                rows.append(torch.tensor([places.index(row) for row in chosen if row in places], dtype=torch.long))
+        return rows
+
+    def mirrored(self, draws: Draws, rows: Tensor) -> Draws:
+        """Some of the images, mirrored before the last of their draws."""
+        assert draws.observation is not None and draws.policy is not None
+        labels = None if draws.labels is None else draws.labels[rows.to(draws.labels.device)]
+        rows = rows.to(draws.images.device)
+        parameters = replace(draws.parts()[-1][rows], mirror=torch.ones_like(rows, dtype=torch.bool))
+        policy, images = draws.policy.rows(rows), draws.images[rows]
+        return Draws(images, labels, parameters, draws.kl[rows], draws.observation[rows], policy)
+
+    def learn_mirrors(self, tried: list[MirrorCosts], log_dual: float) -> None:
+        """Keep what mirrors cost, in all processes, and the price at which costs become chances."""
+        assert self.mirrors is not None
+        self.mirrors.add(MirrorCosts(*self.processes.gather(*map(torch.cat, zip(*tried, strict=True)))))
+        self.log_prices.append(log_dual)
+        self.network.price = math.exp(sum(self.log_prices) / len(self.log_prices)) / UNIT
 
     def update(self, evidence: Evidence, progress: float, generator: torch.Generator) -> bool:
         """Improve the policies of the batch, and let the network follow; whether all was finite.
@@ -192,21 +238,24 @@ class ScoreFunctionEstimator(Estimator):
         self._improve(*evidence)
         self._set_rate(progress)
         self.remember()
-        for _ in range(self.config.updates):
+        for number in range(self.config.updates):
             observation, mean, width = self.buffer.sample(TOGETHER, generator)
             loss = self.network.policy(observation).kl_to(mean, width).mean()
+            if self.mirrors is not None and number % EVERY == 0:
+                loss = loss + self.mirrors.loss(self.network, generator)
             if not math.isfinite(float(self.backward(loss))):
                 self.revert()
                 return False
             self.optimizer.step()
         return True
 
-    def _improve(self, training: tuple[Draws, Tensor], held_out: tuple[Draws, Tensor] | None = None) -> None:
+    def _improve(self, training: tuple[Draws, Tensor], *held_out: tuple[Draws, Tensor]) -> None:
         """Put the batch into the replay buffer with better policies, the same in all processes."""
         draws, _ = training
         assert draws.policy is not None and draws.observation is not None
-        own, shared = _gradient(*training), None if held_out is None else _gradient(*held_out)
-        tensors = (draws.observation, draws.policy.mean, draws.policy.width, *own, *(shared or ()))
+        parts = [_gradient(*one) for one in held_out]
+        own, shared = _gradient(*training), map(torch.cat, zip(*parts, strict=True))
+        tensors = (draws.observation, draws.policy.mean, draws.policy.width, *own, *shared)
         observation, mean, width, *found = self.processes.gather(*tensors)
         gathered = NaturalGradient(*found[:3]), NaturalGradient(*found[3:]) if found[3:] else None
         self.buffer.add(observation, *natural_gradient_step(mean, width, *gathered))
@@ -219,12 +268,26 @@ class ScoreFunctionEstimator(Estimator):
 
     def state(self) -> dict[str, Any]:
         """All of it, as tensors and plain values."""
-        return {**super().state(), "memory": self.buffer.state()}
+        state = {**super().state(), "memory": self.buffer.state()}
+        if self.mirrors is None:
+            return state
+        return state | {"mirrors": self.mirrors.state(), "price": self.network.price, "log_prices": [*self.log_prices]}
 
     def load_state(self, state: dict[str, Any], device: torch.device) -> None:
         """Go back to where :meth:`state` was taken."""
         super().load_state(state, device)
         self.buffer.load_state(state["memory"], device)
+        if self.mirrors is not None:
+            self.mirrors.load_state(state["mirrors"], device)
+            self.network.price, self.log_prices = state["price"], deque(state["log_prices"], PRICES)
+
+
+def mirror_costs(mirrored: Draws, cost: Tensor, held_out: bool) -> MirrorCosts:
+    """What mirroring some images costs, each in nats, as the buffer keeps it."""
+    assert mirrored.observation is not None
+    known = torch.full((len(cost),), held_out, device=cost.device)
+    labels = torch.full_like(known, -1, dtype=torch.long) if mirrored.labels is None else mirrored.labels
+    return MirrorCosts(mirrored.observation, cost, known, labels.to(cost.device))
 
 
 def _gradient(draws: Draws, loss: Tensor) -> NaturalGradient:

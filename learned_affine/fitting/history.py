@@ -18,12 +18,16 @@ KEYS = (
     "val_discriminator_loss",
     "entropy",
     "cross_entropy",
+    "accuracy",
     "dual",
     "agreement",
     "displacement",
     "kl",
     "between_image_variance",
     "visible_area",
+    "mirror_chance",
+    "mirror_spread",
+    "mirror_kl",
     "seconds",
     "images_per_second",
 )
@@ -32,9 +36,12 @@ KEYS = (
 class FitHistory(Mapping[str, list[float]]):
     """Lists of one number an epoch, by the names in ``KEYS``; a dict in all but writing.
 
-    Entropy is in bits, cross entropy and KL in nats, displacement a share of the image side. Losses, entropy, cross
-    entropy, KL, dual and displacement are means over the epoch's steps; agreement, variance, visible area and what is
-    named ``val_`` are measured at the end of an epoch, at most every 50 steps: between, the newest value stands.
+    Entropy is in bits, cross entropy and KL in nats, displacement a share of the image side, without flips. Cross
+    entropy, accuracy, entropy, KL and displacement are of augmented held-out images, if there are any. They, the losses
+    and ``dual`` are means over the epoch's steps. Agreement, variance, visible area, ``mirror_chance`` (the mean chance
+    of a flip), ``mirror_spread`` (its standard deviation between images), ``mirror_kl`` (its divergence from 1/2) and
+    what is named ``val_`` are measured at the end of an epoch, at most every 50 steps; in between, the newest value
+    stands.
 
     Args:
         records: what to start from, as ``to_dict()["epochs"]`` gives it.

@@ -15,18 +15,23 @@ from torch import Tensor
 from learned_affine._checks import warn_caller
 from learned_affine.diagnostics.checks import StoppedFitWarning
 from learned_affine.fitting.history import FitHistory
-from learned_affine.fitting.trainer import Metrics, PolicyTrainer
+from learned_affine.fitting.trainer import FEWEST_STEPS, Metrics, PolicyTrainer
 from learned_affine.runtime.checkpoint import write_checkpoint
 from learned_affine.runtime.distributed import seed_cpu
 from learned_affine.runtime.early_stopping import EarlyStopping
 from learned_affine.runtime.progress import FitLog
-from learned_affine.tasks.batches import Read, generator_of, length_of
+from learned_affine.tasks.batches import Read, generators_of, length_of
 
 MEASURED_BATCHES = 2  # batches that an epoch's measures are taken on, so that their cost does not grow with the data
 MEASURED_STEPS = 50  # measures are taken no more often than this, so that short epochs do not cost more
 CHECKPOINT_STEPS = 200  # a checkpoint at least this often, within a long epoch too
-STEP_KEYS = ("loss", "discriminator_loss", "dual", "kl", "entropy", "cross_entropy", "displacement")
-MEASURED_KEYS = ("agreement", "between_image_variance", "visible_area", "val_loss", "val_discriminator_loss")
+STEP_KEYS = ("loss", "discriminator_loss", "dual", "kl", "entropy", "cross_entropy", "accuracy", "displacement")
+MOST_STEPS, SHARE_OF_PASS = 300, 0.8  # of a default fit, which so costs about a tenth of ten epochs of training
+MOST_SECONDS, TIMED_STEPS = 120.0, 10  # and no more than this: after so many steps it is known how long they take
+MEASURED_KEYS = (
+    *("agreement", "between_image_variance", "visible_area", "mirror_chance", "mirror_spread", "mirror_kl"),
+    *("val_loss", "val_discriminator_loss"),
+)
 NO_BATCH = object()
 
 
@@ -44,18 +49,21 @@ class FitLoop:
         log: FitLog,
     ) -> None:
         self.trainer, self.read, self.callbacks, self.checkpoint, self.log = trainer, read, callbacks, checkpoint, log
-        self.generator = generator_of(loader)  # the loader's own, which its order follows
+        self.generators = generators_of(loader)  # the loader's own, which its order follows
         self.loader, self.val_loader = trainer.processes.shard(loader), val_loader
         self.history = FitHistory()
         self.sums: Metrics = {}  # of the epoch's steps so far
-        self.order: Tensor | None = None  # the state of the loader's own generator at the start of the epoch
+        self.order: list[Tensor] = []  # the states of the loader's own generators at the start of the epoch
         self.kept: dict[str, Any] | None = None  # the history to go on from, where the end of the run added to it
         self.early_stopping = EarlyStopping(trainer.config.patience)
         self.epochs = trainer.config.epochs
-        self.end = trainer.config.steps
+        self.began, self.resumed = time.perf_counter(), False
+        length = self._length()
         if self.epochs is not None:
-            length = self._length()
-            self.end = trainer.steps = sys.maxsize if length == sys.maxsize else self.epochs * length
+            trainer.steps = sys.maxsize if length == sys.maxsize else self.epochs * length
+        elif trainer.config.steps is None and length < sys.maxsize:
+            trainer.steps = min(MOST_STEPS, max(FEWEST_STEPS, round(SHARE_OF_PASS * length)))
+        self.end = sys.maxsize  # until max_steps is known
 
     def begin(self, info: dict[str, Any], state: dict[str, Any] | None) -> None:
         """Start the history with what is known of the fit, or go on from a checkpoint's state."""
@@ -64,6 +72,7 @@ class FitLoop:
             self.log.say(f"target {info['target']:.4g} from {info['target_source']}")
         else:
             self.load_state(state)
+            self.resumed = True  # some of the first steps were taken elsewhere: how long all of them take is not known
             if info["held_on"] != self.history.info["held_on"]:
                 raise ValueError(
                     "val_loader must be given to go on with a fit that has one, and not otherwise, got a checkpoint "
@@ -74,15 +83,17 @@ class FitLoop:
     def to_end(self, max_steps: int | None) -> None:
         """Pass over the loader until the steps are done, early stopping ends the fit, or a number is not finite."""
         trainer = self.trainer
-        self.end = self.end if max_steps is None else min(self.end, max_steps)
-        self.log.start(self.end if self.end < sys.maxsize else None, trainer.step)
+        self.end = sys.maxsize if max_steps is None else max_steps
+        total = min(self.end, trainer.steps)
+        self.log.start(total if total < sys.maxsize else None, trainer.step)
         going = True
         while going and not self._done() and (self.epochs is None or trainer.epoch < self.epochs):
             going = self._epoch()
+        self.history.info["worst_mirrored_class"] = trainer.worst_mirrored_class()
         self._write()
 
     def _done(self) -> bool:
-        return self.trainer.step >= self.end or self.early_stopping.reached
+        return self.trainer.step >= min(self.end, self.trainer.steps) or self.early_stopping.reached
 
     # -- one pass -----------------------------------------------------------------------------------------------------
 
@@ -117,12 +128,17 @@ class FitLoop:
         return finite
 
     def _order_data(self) -> None:
-        """Let the order of the data follow from the seed and the epoch alone, or from the loader's own generator."""
+        """Let the order of the data follow from the seed and the epoch alone, or from the loader's own generators."""
         trainer = self.trainer
         seed_cpu(trainer.seed * 100_003 + trainer.epoch)
-        if self.generator is not None and trainer.step_in_epoch == 0:
-            self.order = trainer.processes.broadcast_tensor(self.generator.get_state())
-            self.generator.set_state(self.order)
+        if trainer.step_in_epoch == 0:
+            states = [generator.get_state() for generator in self.generators]
+            self._set_order([trainer.processes.broadcast_tensor(state) for state in states])
+
+    def _set_order(self, order: list[Tensor]) -> None:
+        self.order = order
+        for generator, state in zip(self.generators, order, strict=False):
+            generator.set_state(state)
 
     def _batches(self) -> Iterator[Any]:
         """The batches of one pass, for as long as every process has one."""
@@ -146,6 +162,8 @@ class FitLoop:
         for key, value in {**values, "steps": 1.0}.items():
             self.sums[key] = self.sums.get(key, 0.0) + value
         self.history.info["steps"] = self.trainer.step
+        if self.trainer.step == TIMED_STEPS and not self.resumed:
+            self._keep_within_time()
         if self.early_stopping.update(values):
             self.history.info["at_rest"] = True
             self.log.say(f"early stopping after step {self.trainer.step}: no measure moves any more")
@@ -153,6 +171,13 @@ class FitLoop:
             self.log.step(self.trainer.step, values)
             for callback in self.callbacks:
                 callback({"step": self.trainer.step, **values})
+
+    def _keep_within_time(self) -> None:
+        """Let a default fit take fewer steps where all of them would take too long."""
+        config, processes = self.trainer.config, self.trainer.processes
+        if config.steps is None and config.epochs is None:
+            affordable = int(MOST_SECONDS * TIMED_STEPS / max(time.perf_counter() - self.began, 1e-9))
+            self.trainer.steps = max(FEWEST_STEPS, min(self.trainer.steps, processes.min(affordable)))
 
     # -- the end of a pass --------------------------------------------------------------------------------------------
 
@@ -226,9 +251,9 @@ class FitLoop:
         }
         write_checkpoint(self.checkpoint, state)
 
-    def _order_now(self) -> Tensor | None:
-        """The generator's state that the epoch to go on with starts from."""
-        return self.order if self.generator is None or self.trainer.step_in_epoch else self.generator.get_state()
+    def _order_now(self) -> list[Tensor]:
+        """The generators' states that the epoch to go on with starts from."""
+        return self.order if self.trainer.step_in_epoch else [generator.get_state() for generator in self.generators]
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from where a checkpoint was written."""
@@ -237,9 +262,10 @@ class FitLoop:
         if self.history.info["held_on"] == "unseen":  # what earlier checkpoints call held-out images
             self.history.info["held_on"] = "held-out"
         self.early_stopping.load_state(state["stillness"])
-        self.order = state["order"]
-        if self.order is not None and self.generator is not None:
-            self.generator.set_state(self.order)
+        order = state["order"]
+        if isinstance(order, Tensor) or order is None:  # of one generator or none, as earlier checkpoints have it
+            order = [] if order is None else [order]
+        self._set_order(order)
 
 
 def _stopped_text(step: int) -> str:

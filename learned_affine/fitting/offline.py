@@ -18,22 +18,21 @@ from learned_affine.config import FitConfig
 from learned_affine.diagnostics.checks import PixelRangeWarning, check_fit
 from learned_affine.fitting.loop import FitLoop
 from learned_affine.fitting.trainer import Metrics, PolicyTrainer
-from learned_affine.geometry.parameters import AffineLimits
+from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode
 from learned_affine.objectives.adversary import Adversary
-from learned_affine.objectives.target import Target, keep_held_out, measure_target
+from learned_affine.objectives.target import Batches, Target, keep_held_out, measure_target
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.runtime.checkpoint import find_checkpoint, read_checkpoint
 from learned_affine.runtime.distributed import Distributed, seed_cpu
 from learned_affine.runtime.progress import FitLog
-from learned_affine.tasks.batches import Batch, Read, length_of, peek, unpack
+from learned_affine.tasks.batches import Batch, Read, length_of, peek, unpack, untouched
 from learned_affine.tasks.classification import Classification, count_classes
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.transforms.transform import PolicyTransform
 
 T = TypeVar("T", bound=PolicyTransform)
-NETWORKS: dict[str, type[LocalizationNetwork] | type[RawHead]] = {"calibrated": LocalizationNetwork, "paper": RawHead}
 
 
 class BoundFit(Generic[T]):
@@ -77,14 +76,15 @@ class BoundFit(Generic[T]):
         On the class it makes a new augmenter, on an instance it fits that one.
 
         Args:
-            classifier: a module or callable from ``(B, C, H, W)`` to logits ``(B, m)``, or to something with
-                ``.logits``.
+            classifier: a module or callable from ``(B, C, H, W)`` to logits ``(B, m)``, to something with ``.logits``,
+                or to a dict with ``"logits"``. It sees images in the dtype and range that the loader gives.
             loader: an iterable of ``(images, labels)``, ``images``, dicts, or tuples with more fields; the images that
-                the classifier was trained on.
+                the classifier was trained on, best without random augmentation.
             config: the dials, see :class:`learned_affine.FitConfig`; the default needs no choice.
             preprocess: between augmenter and classifier, for instance ``v2.Normalize(...)``.
-            val_loader: held-out images, which the classifier was *not* trained on, with labels; what warps cost it on
-                them decides how wide policies are. Up to 1,024 of the first 4,000 are kept in memory.
+            val_loader: held-out images of any sizes, which the classifier was *not* trained on, with labels; what warps
+                cost it on them decides how wide policies are. At least 20, better 400; up to 1,024 of the first 4,000
+                are kept in memory.
             device: where to compute; the classifier's device if None.
             seed: of weights, noise and data order; None for a random one.
             max_steps: stop after so many steps, earlier ones included.
@@ -108,7 +108,7 @@ class BoundFit(Generic[T]):
             FileNotFoundError: if ``resume`` is a path where there is no checkpoint.
 
         Warns:
-            FitWarning: one of its kinds, where the fit did not lead to a useful policy.
+            FitWarning: one of its kinds, where the fit did not lead to a useful policy, or there is little to gain.
 
         Example:
             >>> from learned_affine import LearnedAffineAugment
@@ -133,7 +133,7 @@ class BoundFit(Generic[T]):
         where = processes.device or classifier_device(classifier)
         read = partial(unpack, image_key=image_key, label_key=label_key)
         task = Classification(classifier, preprocess, config.labels if config.objective == "calibrated" else "optional")
-        with torch.random.fork_rng(devices=[]), frozen(classifier, where):
+        with torch.random.fork_rng(devices=[]), untouched(loader, val_loader), frozen(classifier, where):
             seed_cpu(seed)
             loader, first = peek(loader, read)
             fitted = _augmenter(self.augment, first[0], config, arguments)
@@ -152,7 +152,9 @@ class BoundFit(Generic[T]):
                 loop.to_end(max_steps)
             finally:
                 log.close()
-                fitted.localization.to(home).eval()
+                if isinstance(fitted.localization, LocalizationNetwork) and fitted.localization.mirrors:
+                    fitted.localization.set_price(1.0)
+                fitted.localization.to(home).eval().requires_grad_(False)
         if processes.is_main:
             for alarm in check_fit(
                 fitted.history, fitted.history.info["classes"], isinstance(fitted.localization, RawHead)
@@ -188,13 +190,15 @@ def _prepare(
     resume: Path | None,
 ) -> tuple[PolicyTrainer, dict[str, Any]]:
     """The trainer, with its target measured, and what the history says of the fit; ``first`` is the first batch."""
-    network = fitted.localization.to(device)
+    network = fitted.localization.to(device).requires_grad_(True)
     adversary = Adversary(network.channels, config, processes, device) if config.adversarial_weight > 0 else None
     processes.broadcast_parameters(network)
     classes = count_classes(task.logits, first[0].to(device), config.objective == "paper")
     held_out = None if val_loader is None or config.objective == "paper" else partial(map, read, val_loader)
     if resume is None:
-        training = None if isinstance(loader, Iterator) else partial(map, read, loader)
+        training: Batches | None = partial(map, read, loader)
+        if isinstance(loader, Iterator):  # that gives its batches once: the first stands for all, where it may
+            training = None if held_out is None else lambda: [first]
         target = measure_target(task, config, training, held_out, processes, device, seed)
     else:  # whose checkpoint has the target; the same held-out images are kept again
         target = Target(0.0, "checkpoint", held_out=None if held_out is None else keep_held_out(held_out, seed))
@@ -206,6 +210,7 @@ def _prepare(
         "classes": classes,
         "target": target.value,
         "target_source": target.source,
+        **target.measures,
         "held_on": "training" if target.held_out is None else "held-out",
         "processes": processes.count,
         "steps": 0,
@@ -215,15 +220,19 @@ def _prepare(
 
 def _augmenter(augment: T | type[T], images: Tensor, config: FitConfig, arguments: Mapping[str, Any]) -> T:
     """The transform to fit: the given one, or a new one whose network observes the channels of ``images``."""
-    network = NETWORKS[config.objective]
     if isinstance(augment, type):
-        given = arguments.get("localization")
-        return augment(**{**arguments, "localization": given or network(images.shape[1])})
+        limits = arguments.get("limits") or AffineLimits()
+        given = arguments.get("localization") or _network(images.shape[1], limits, config)
+        return augment(**{**arguments, "localization": given})
     if arguments:
         raise TypeError(f"fit on an instance takes no constructor arguments, got {', '.join(arguments)}")
-    if not isinstance(augment.localization, network):
-        augment.localization = network(augment.localization.channels).eval()
+    if isinstance(augment.localization, RawHead) != (config.objective == "paper"):
+        augment.localization = _network(augment.localization.channels, augment.limits, config).eval()
     return augment
+
+
+def _network(channels: int, limits: AffineLimits, config: FitConfig) -> LocalizationNetwork | RawHead:
+    return RawHead(channels) if config.objective == "paper" else LocalizationNetwork(channels, mirrors=limits.mirror)
 
 
 def _check_arguments(config: Any, classifier: Any, preprocess: Any, val_loader: Any, seed: Any, max_steps: Any) -> None:
@@ -262,7 +271,9 @@ def _callback_list(callbacks: Any) -> list[Callable[[dict[str, float]], Any]]:
 
 
 def _check_pixel_range(images: Tensor) -> None:
-    """Warn where the pixels are not spread over [0, 1], as ``preprocess`` expects them."""
+    """Warn where the pixels are not spread over [0, 1], as ``preprocess`` expects them of a floating dtype."""
+    if not images.is_floating_point():
+        return  # with a range of its own, which is that of the dtype
     low, high = float(images.min()), float(images.max())
     if low < -0.01 or high > 1.01:
         why = "are they normalised already, or 0 to 255 as floats?"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -11,13 +12,19 @@ from torch import Tensor
 
 from learned_affine import losses
 from learned_affine.config import FitConfig
-from learned_affine.diagnostics.measures import output_measures, policy_measures, variance_between_images
-from learned_affine.fitting.estimators import Draws, PathwiseEstimator, ScoreFunctionEstimator
+from learned_affine.diagnostics.measures import (
+    mirror_measures,
+    output_measures,
+    policy_measures,
+    variance_between_images,
+)
+from learned_affine.fitting.estimators import Draws, PathwiseEstimator, ScoreFunctionEstimator, mirror_costs
 from learned_affine.objectives.adversary import Adversary
 from learned_affine.objectives.constraint import Constraint
-from learned_affine.objectives.objective import OBJECTIVES, Outcome
+from learned_affine.objectives.objective import OBJECTIVES, Outcome, merge
 from learned_affine.objectives.target import Target
 from learned_affine.policy.distribution import Policy
+from learned_affine.policy.network import UNIT
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.runtime.distributed import Distributed
 from learned_affine.tasks.classification import Classification
@@ -27,6 +34,7 @@ Metrics = dict[str, float]
 POSITION = ("step", "epoch", "step_in_epoch", "seed")  # where the data stand
 # draws an image for the share of variance between images: 8 alone fake a share of 1 % where there is none
 BETWEEN_DRAWS = 64
+FEWEST_STEPS = 60
 
 
 class PolicyTrainer:
@@ -59,31 +67,34 @@ class PolicyTrainer:
         self.network, self.held_out = augment.localization, target.held_out
         task.temperature = target.temperature
         self.objective = OBJECTIVES[config.objective](config)
-        self.constraint = Constraint(target.value, config.dual_rate)
+        self.constraint = Constraint(target.value, config.dual_rate, target.budget)
         shared = (augment.limits, augment.strength, config, processes)
         self.estimator: PathwiseEstimator | ScoreFunctionEstimator = (
             PathwiseEstimator(self.network, *shared)
             if isinstance(self.network, RawHead)
             else ScoreFunctionEstimator(self.network, *shared)
         )
+        if isinstance(self.estimator, ScoreFunctionEstimator) and self.estimator.mirrors is not None:
+            self.estimator.network.set_price(self.constraint.dual / UNIT)
         self.noise = torch.Generator().manual_seed(seed % 2**63)
         self.step = self.epoch = self.step_in_epoch = 0
-        self.steps = config.steps
+        self.steps = config.steps or FEWEST_STEPS
 
     # -- one step -----------------------------------------------------------------------------------------------------
 
     def train_step(self, images: Tensor, labels: Tensor | None) -> Metrics | None:
         """One step; None, with nothing changed, where a number was not finite."""
         images = images.to(self.device, non_blocking=True)
-        drawn = [self.estimator.draw(images, labels, self.noise, self.config.draws)]
-        if self.held_out is not None:
-            drawn.append(self._draw_held_out(self.held_out, len(images)))
+        drawn = [self._draw(images, labels), *self._draw_held_out(len(images))]
         if not self.processes.all(all(draws.finite for draws in drawn)):
             self.estimator.revert()
             return None
         outcomes = [self._judge(draws) for draws in drawn]
-        weight = self._weight(outcomes[-1])
-        metrics = self._metrics(drawn, outcomes, weight)
+        held = slice(1, None) if len(drawn) > 1 else slice(None)  # what is held at the target
+        judged = merge(outcomes[held])
+        weight = self._weight(judged)
+        mirrored = self._try_mirrors(drawn, outcomes, weight)
+        metrics = self._metrics(drawn, outcomes, judged, held, weight, mirrored)
         if metrics is None:
             return None
         evidence = [(d, self.objective.draw_loss(o, self.target, weight)) for d, o in zip(drawn, outcomes, strict=True)]
@@ -91,13 +102,19 @@ class PolicyTrainer:
             return None
         return self._advance(metrics)
 
-    def _draw_held_out(self, held_out: Any, count: int) -> Draws:
-        """Draws of this process's part of some held-out images, half as many as a batch has."""
+    def _draw(self, images: Tensor, labels: Tensor | None) -> Draws:
+        noise = self.estimator.noise(self.config.draws, len(images), self.noise)
+        return self.estimator.draw(images, labels, noise)
+
+    def _draw_held_out(self, count: int) -> Iterator[Draws]:
+        """Draws of some held-out images, half as many as a batch has, this process's part; one for each size."""
+        if self.held_out is None:
+            return
         half = -(-count // 2)
-        images, labels = held_out.draw(half * self.processes.count, self.noise)
-        part = self.processes.local_slice(half)
-        images, labels = images[part].to(self.device), None if labels is None else labels[part]
-        return self.estimator.draw(images, labels, self.noise, self.config.draws)
+        chosen = self.held_out.draw(half * self.processes.count, self.noise)[self.processes.local_slice(half)]
+        noise = self.estimator.noise(self.config.draws, half, self.noise)
+        for places, images, labels in self.held_out.batches(chosen):
+            yield replace(self.estimator.draw(images.to(self.device), labels, noise[:, places]), places=places)
 
     def _judge(self, draws: Draws) -> Outcome:
         """What became of all draws. One draw at a time, so that less memory is needed."""
@@ -110,7 +127,33 @@ class PolicyTrainer:
             labels = self.task.labels_of(draws.images, draws.labels, outputs[0])
         output = torch.cat(outputs)
         cost = None if labels is None else self.task.cost(output, labels.repeat(draws.count))
-        return Outcome(output, cost, draws.kl.repeat(draws.count), torch.cat(scores) if scores else None, warped)
+        right = None if labels is None else (output.argmax(-1) == labels.repeat(draws.count)).float()
+        return Outcome(output, cost, draws.kl.repeat(draws.count), torch.cat(scores) if scores else None, right, warped)
+
+    @torch.no_grad()
+    def _try_mirrors(self, drawn: list[Draws], outcomes: list[Outcome], weight: float) -> dict[str, Tensor]:
+        """Judge some images mirrored; what mirrors add to the costs of those held at the target, and their number."""
+        estimator = self.estimator
+        if not isinstance(estimator, ScoreFunctionEstimator) or estimator.mirrors is None:
+            return {}
+        none = torch.zeros(0, dtype=torch.long)
+        costs = [mirror_costs(estimator.mirrored(drawn[0], none), torch.zeros(0, device=self.device), False)]
+        added, tried = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
+        rows_of_each = estimator.rows_to_mirror(drawn, self.noise)
+        for place, (draws, outcome, rows) in enumerate(zip(drawn, outcomes, rows_of_each, strict=True)):
+            if len(rows) == 0:
+                continue
+            mirrored = estimator.mirrored(draws, rows)
+            last = rows.to(self.device) + len(draws.images) * (draws.count - 1)
+            before, after = outcome.rows(last), self._judge(mirrored)
+            both = [self.objective.draw_loss(one, self.target, weight) for one in (before, after)]
+            costs.append(mirror_costs(mirrored, (both[1] - both[0]) / weight, place > 0))
+            assert mirrored.policy is not None and before.cost is not None and after.cost is not None
+            if place > 0 or len(drawn) == 1:
+                chance = self.augment.strength * mirrored.policy.mirror_chance
+                added, tried = added + (chance * (after.cost - before.cost)).sum(), tried + len(rows)
+        estimator.learn_mirrors(costs, self.constraint.log_dual)
+        return {"added": added, "tried": tried}
 
     @property
     def target(self) -> float:
@@ -123,26 +166,37 @@ class PolicyTrainer:
             return math.nan
         return self.constraint.weight(self.processes.average(float(outcome.cost.detach().mean())))
 
-    def _metrics(self, drawn: list[Draws], outcomes: list[Outcome], weight: float) -> Metrics | None:
+    def _metrics(
+        self,
+        drawn: list[Draws],
+        outcomes: list[Outcome],
+        judged: Outcome,
+        held: slice,
+        weight: float,
+        mirrored: dict[str, Tensor],
+    ) -> Metrics | None:
         """What a step measures, averaged over processes; None where it is not finite. Gradients are taken here."""
-        loss = self.objective.loss(outcomes[-1], self.target, weight).mean()
-        found = self._shown(loss, drawn[-1], outcomes[-1])
-        found |= self.estimator.backward_through(loss, outcomes[-1])
+        loss = self.objective.loss(judged, self.target, weight).mean()
+        found = self._shown(loss, drawn[held], judged) | self.estimator.backward_through(loss, judged)
         if self.adversary is not None:
             found["discriminator_loss"] = self.adversary.backward(drawn[0].images, outcomes[0].warped.detach())
-        metrics = self.processes.averages(numbers(found))
+        metrics = self.processes.averages(numbers(found | mirrored))
+        if mirrored:  # some, though perhaps none in this process
+            metrics["cross_entropy"] += metrics.pop("added") / metrics.pop("tried")
         checked = metrics["loss"] + metrics.get("discriminator_loss", 0.0) + metrics.pop("gradient", 0.0)
         return metrics if math.isfinite(checked) else None
 
     @torch.no_grad()
-    def _shown(self, loss: Tensor, draws: Draws, outcome: Outcome) -> dict[str, Tensor]:
-        """Loss, entropy (bits), cross entropy (nats), KL (nats), displacement."""
+    def _shown(self, loss: Tensor, drawn: list[Draws], outcome: Outcome) -> dict[str, Tensor]:
+        """Loss, entropy (bits), cross entropy (nats), KL (nats), displacement (without mirrors)."""
+        moved = [draws.parameters.unmirrored().displacement(*draws.images.shape[-2:]) for draws in drawn]
         return {
             "loss": loss,
             "entropy": losses.shannon_entropy_bits(outcome.output).mean(),
             "cross_entropy": loss.new_tensor(math.nan) if outcome.cost is None else outcome.cost.mean(),
+            "accuracy": loss.new_tensor(math.nan) if outcome.right is None else outcome.right.mean(),
             "kl": outcome.kl.mean(),
-            "displacement": draws.parameters.displacement(*draws.images.shape[-2:]).mean(),
+            "displacement": torch.cat(moved).mean(),
         }
 
     def _advance(self, metrics: Metrics) -> Metrics:
@@ -156,26 +210,35 @@ class PolicyTrainer:
         self.step_in_epoch += 1
         return metrics
 
+    def worst_mirrored_class(self) -> dict[str, float] | None:
+        """The class to which mirrors add most; see :meth:`learned_affine.policy.mirrors.MirrorBuffer.worst_class`."""
+        estimator = self.estimator
+        if isinstance(estimator, PathwiseEstimator) or estimator.mirrors is None or not estimator.mirrors.kept:
+            return None
+        return estimator.mirrors.worst_class(estimator.network, self.augment.strength)
+
     # -- measures -----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def draw(self, images: Tensor, noise: torch.Generator) -> tuple[Tensor, Draws]:
         """Warped images, and the draw of each that they come from."""
-        draws = self.estimator.draw(images, None, noise, 1)
+        draws = self.estimator.draw(images, None, self.estimator.noise(1, len(images), noise, mirror=True))
         return self.augment.warp(images, draws.parameters), draws
 
     @torch.no_grad()
     def measure(self, images: Tensor, labels: Tensor | None, noise: torch.Generator) -> Metrics:
         """The measures of one batch, without a step."""
         images = images.to(self.device)
-        draws = self.estimator.draw(images, labels, noise, 1)
+        draws = self.estimator.draw(images, labels, self.estimator.noise(1, len(images), noise, mirror=True))
         if not self.processes.all(draws.finite):
             return {}
         outcome = self._judge(draws)
         loss = self.objective.loss(outcome, self.target, self._weight(outcome)).mean()
-        metrics = numbers(self._shown(loss, draws, outcome))
+        metrics = numbers(self._shown(loss, [draws], outcome))
         metrics |= policy_measures(draws.parameters, *images.shape[-2:])
         metrics |= output_measures(outcome.output, self.task.output(images)) | self._between(images, noise)
+        metrics |= {} if draws.policy is None else mirror_measures(self.augment.strength * draws.policy.mirror_chance)
+        metrics["mirror_kl"] = 0.0 if draws.policy is None else float(draws.policy.mirror_kl().mean())
         if self.adversary is not None:
             metrics["discriminator_loss"] = float(self.adversary.loss(images, outcome.warped))
         return self.processes.averages(metrics)
@@ -208,6 +271,7 @@ class PolicyTrainer:
     def state(self) -> dict[str, Any]:
         """All of it, as tensors and plain values."""
         held = {"target": self.target, "temperature": self.task.temperature, "log_dual": self.constraint.log_dual}
+        held |= {"most_dual": self.constraint.most, "steps": self.steps}
         return {
             "network": self.network.state_dict(),
             **self.estimator.state(),
@@ -224,6 +288,7 @@ class PolicyTrainer:
         if self.adversary is not None:
             self.adversary.load_state(state)
         self.constraint.target, self.constraint.log_dual = state["target"], state["log_dual"]
+        self.constraint.most, self.steps = state["most_dual"], state["steps"]
         self.task.temperature = state["temperature"]
         for name in POSITION:
             setattr(self, name, state[name])

@@ -36,11 +36,16 @@ def warp_boxes(boxes: tv_tensors.BoundingBoxes, matrix: Tensor) -> tv_tensors.Bo
     """Move ``(N, K)`` boxes of any format by one ``(2, 3)`` matrix; a box becomes the box round its moved corners.
 
     The corners go through torchvision's own ``perspective``, whose coefficients map destination to source, so
-    rotated formats, clamping and integer boxes behave as in torchvision's transforms.
+    rotated formats, clamping and integer boxes behave as in torchvision's transforms. A mirror goes through its own
+    ``horizontal_flip`` first: ``perspective`` takes it for granted that the corners go round a rotated box clockwise.
+    What is not moved is not clamped either.
     """
-    if boxes.numel() == 0:
-        return tv_tensors.wrap(boxes.as_subclass(Tensor).clone(), like=boxes)
     moved = continuous(matrix.detach().cpu().double())
+    if torch.linalg.det(moved[:, :2]) < 0:
+        boxes = F.horizontal_flip(boxes)
+        moved = torch.stack([-moved[:, 0], moved[:, 1], moved[:, 2] + boxes.canvas_size[1] * moved[:, 0]], dim=1)
+    if boxes.numel() == 0 or torch.equal(moved, torch.eye(2, 3, dtype=moved.dtype)):
+        return tv_tensors.wrap(boxes.as_subclass(Tensor).clone(), like=boxes)
     back = torch.linalg.inv(torch.cat([moved, moved.new_tensor([[0.0, 0.0, 1.0]])]))
     coefficients = [*back[:2].flatten().tolist(), 0.0, 0.0]
     return F.perspective(boxes, None, None, coefficients=coefficients)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from learned_affine import losses
 from learned_affine.config import FitConfig
-from learned_affine.policy.thumbnail import match_channels
+from learned_affine.policy.thumbnail import match_channels, without_bad_cells
 from learned_affine.runtime.distributed import Distributed
 
 
@@ -45,7 +45,7 @@ class Discriminator(nn.Module):
         """Scores ``(B,)`` of ``(B, C, H, W)`` images; ``D = sigmoid(score)``."""
         if max(images.shape[-2:]) > self.size:
             images = F.adaptive_avg_pool2d(images, (min(images.shape[-2], self.size), min(images.shape[-1], self.size)))
-        return self.layers(images).squeeze(-1)
+        return self.layers(without_bad_cells(images)).squeeze(-1)
 
 
 class Adversary:
@@ -60,7 +60,8 @@ class Adversary:
 
     def __init__(self, channels: int, config: FitConfig, processes: Distributed, device: torch.device) -> None:
         self.channels, self.processes, self.device = channels, processes, device
-        self.discriminator = Discriminator(channels).to(device)
+        size = 32 if config.objective == "paper" else 16  # which is as good a judge of where things are, for a third
+        self.discriminator = Discriminator(channels, size=size).to(device)
         self.discriminator.to(memory_format=torch.channels_last)  # in which its convolutions are fastest
         processes.broadcast_parameters(self.discriminator)
         kind: Any = torch.optim.SGD if config.objective == "paper" else torch.optim.Adam
@@ -68,7 +69,8 @@ class Adversary:
 
     def score(self, images: Tensor) -> Tensor:
         """The scores ``(B,)`` of ``(B, C, H, W)`` images."""
-        scores: Tensor = self.discriminator(match_channels(images, self.channels).float())
+        scale = 1.0 if images.is_floating_point() else 1 / torch.iinfo(images.dtype).max
+        scores: Tensor = self.discriminator(match_channels(images, self.channels).float() * scale)
         return scores
 
     def loss(self, originals: Tensor, warped: Tensor) -> Tensor:

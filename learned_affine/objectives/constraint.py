@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-START = 10.0  # from 1 the policy first runs too wide, and the steps are used up by its way back
+START = 10.0  # where no budget is known
+SHARE = 3.0  # over the budget: where six numbers whose cost is quadratic in their widths end; too low a start runs wide
+MOST = 3.0  # times the start: beyond, the constraint is hopeless, and a larger dual variable is only noise
 DAMPING = 1.0  # without it the dual variable swings, and where it is at the last step is chance
-RANGE = (math.log(1e-4), math.log(1e4))  # of its logarithm, so that a long spell on one side can be made up for
+LEAST = math.log(1e-4)  # of its logarithm, so that a long spell on one side can be made up for
 
 
 @dataclass
@@ -17,12 +19,17 @@ class Constraint:
     Args:
         target: cost to hold, in nats.
         rate: step of the logarithm of the dual variable.
-        log_dual: logarithm of the dual variable.
+        budget: how far the target is above the cost without augmentation, in nats; None: not known.
     """
 
     target: float
     rate: float
-    log_dual: float = math.log(START)
+    budget: float | None = None
+
+    def __post_init__(self) -> None:
+        """Start where the dual variable is expected to end."""
+        start = START if self.budget is None else min(1e3, max(1.0, SHARE / max(self.budget, 1e-9)))
+        self.log_dual, self.most = math.log(start), math.log(MOST * start)
 
     @property
     def dual(self) -> float:
@@ -35,8 +42,8 @@ class Constraint:
 
     def update(self, measured: float) -> None:
         """One step: ``log lam += rate * clip((measured - target) / target, -1, 1)``."""
-        low, high = RANGE
-        self.log_dual = max(low, min(high, self.log_dual + self.rate * relative_error(measured, self.target)))
+        moved = self.log_dual + self.rate * relative_error(measured, self.target)
+        self.log_dual = max(LEAST, min(self.most, moved))
 
 
 def relative_error(measured: float, target: float) -> float:

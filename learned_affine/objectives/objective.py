@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from learned_affine import losses
@@ -29,6 +30,7 @@ class Outcome:
         cost: ``(K * B,)`` cross entropy in nats; None where there are no labels and none are needed.
         kl: ``(K * B,)`` divergence of each image's policy from the prior, in nats.
         scores: ``(K * B,)`` of the discriminator, None without one.
+        right: ``(K * B,)``, 1 where the classifier gives the label, else 0; None as ``cost``.
         warped: ``(B, C, H, W)``, the last draw's images.
     """
 
@@ -36,7 +38,26 @@ class Outcome:
     cost: Tensor | None
     kl: Tensor
     scores: Tensor | None
+    right: Tensor | None
     warped: Tensor
+
+    def rows(self, rows: Tensor) -> Outcome:
+        """The outcome of some draws."""
+        cost, scores, right = (None if one is None else one[rows] for one in (self.cost, self.scores, self.right))
+        return Outcome(self.output[rows], cost, self.kl[rows], scores, right, self.warped)
+
+
+def merge(outcomes: list[Outcome]) -> Outcome:
+    """The outcomes of several batches as that of one; the images are those of the last."""
+    if len(outcomes) == 1:
+        return outcomes[0]
+
+    def joined(name: str) -> Tensor | None:
+        parts = [getattr(one, name) for one in outcomes]
+        return None if any(part is None for part in parts) else torch.cat(parts)
+
+    output, kl = (torch.cat([getattr(one, name) for one in outcomes]) for name in ("output", "kl"))
+    return Outcome(output, joined("cost"), kl, joined("scores"), joined("right"), outcomes[-1].warped)
 
 
 class Calibrated:

@@ -1,23 +1,36 @@
-"""The cost at which a fit holds augmented images, measured on held-out images."""
+"""The cost at which a fit holds augmented images, measured on held-out images.
+
+    c* = u + min(tolerance * K, max(g, 0.03 K)),    K = log m - u,    g = u - t
+
+``u`` is the classifier's cross entropy on held-out images, ``t`` that on training images, both at the temperature at
+which it is as sure as it is right; ``K`` is what it knows about held-out images, ``g`` what it gained by memorising the
+training images. A warp may cost on new images at most what memorising gained on old ones: augmentation is to make
+training images as hard as new ones, not harder. A weak classifier is held to a share of what it knows; and since ``g``
+is known to some hundredths of a nat alone, and can be below 0, a small share is always allowed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from learned_affine._checks import warn_caller
 from learned_affine.config import FitConfig
-from learned_affine.diagnostics.checks import TargetWarning
+from learned_affine.diagnostics.checks import LittleToGainWarning, TargetWarning
 from learned_affine.runtime.distributed import Distributed
 from learned_affine.tasks.batches import Batch
 from learned_affine.tasks.classification import Classification
 from learned_affine.tasks.reservoir import Reservoir
 
-TARGET_IMAGES = 4000  # held-out images that the target is measured on: its standard error is then under 2 %
+HELD_OUT_IMAGES = 4000  # that the target is measured on: its standard error is then under 2 %
+TRAINING_IMAGES = 2000  # that the gap is measured on
+LEAST_IMAGES, FEW_IMAGES = 20, 100  # held-out ones: with 20 a fit cost three times its budget, with 100 up to 1.5 times
+LEAST_SHARE = 0.03  # of what the classifier knows: is allowed without any gap
 LEAST = 1e-3  # nats: a target of 0 could not be held
+SHARED = 0.005  # of the training images: that many may be among the held-out ones by chance
 EMPTY = "val_loader must give at least one batch, got an empty one"
 Batches = Callable[[], Iterable[Batch]]  # opens a loader anew
 
@@ -31,12 +44,21 @@ class Target:
         source: where it comes from, in words.
         temperature: of the classifier's logits.
         held_out: images that it is held on; None: the training images.
+        budget: how far the value is above what images cost without augmentation, in nats; None: not known.
+        measures: what it was measured from, for the history.
     """
 
     value: float
     source: str
     temperature: float = 1.0
     held_out: Reservoir | None = None
+    budget: float | None = None
+    measures: dict[str, float] = field(default_factory=dict)
+
+
+def budget(known: float, gap: float, tolerance: float) -> float:
+    """How many nats the warps may cost; see the head of this file."""
+    return min(tolerance * known, max(gap, LEAST_SHARE * known))
 
 
 def measure_target(
@@ -53,32 +75,36 @@ def measure_target(
     Args:
         task: the classifier; its temperature stays as it is.
         config: says whether a target is needed, given, or measured.
-        training: the images that the classifier was trained on; None if they can be read only once.
+        training: the images that the classifier was trained on; None if there are none to be read twice.
         held_out: images that it was not trained on, None if there are none.
         processes: one or several, which measure together.
         device: of the classifier.
         seed: decides which held-out images are kept for the steps.
+
+    Raises:
+        ValueError: if there are too few images, or their labels do not fit.
     """
     if config.objective == "paper":
         return Target(0.0, "none: the paper has no target")
     if held_out is not None:
-        return _on_held_out(task, config, held_out, processes, device, seed)
+        return _on_held_out(task, config, training, held_out, processes, device, seed)
     if config.target is not None:
         return Target(config.target, "FitConfig.target")
     if training is None:
         raise ValueError("loader must be one that can be passed over again, or come with val_loader=, got an iterator")
-    output, labels = classify_some(task, training(), device)
-    cost = processes.average(mean_cost(task, config, output, labels, "loader"))
+    output, labels = classify_some(task, training(), HELD_OUT_IMAGES, device)
+    cost = processes.average(float(costs(task, config, output, labels, "loader").mean()))
     # a quarter of the way from what the classifier has on its training images to what a guess has: cautious
-    guess = cost + 0.25 * max(task.cost_of_guess(output) - cost, 0.0)
+    extra = 0.25 * max(task.cost_of_guess(output) - cost, 0.0)
     if processes.is_main:
-        warn_caller(TargetWarning(_guess_text(guess)))
-    return Target(guess, "guess: no val_loader")
+        warn_caller(TargetWarning(_guess_text(cost + extra)))
+    return Target(max(cost + extra, LEAST), "guess: no val_loader", budget=extra)
 
 
 def _on_held_out(
     task: Classification,
     config: FitConfig,
+    training: Batches | None,
     held_out: Batches,
     processes: Distributed,
     device: torch.device,
@@ -86,38 +112,82 @@ def _on_held_out(
 ) -> Target:
     """The target for augmented held-out images, of which some are kept for the steps."""
     kept = Reservoir(seed)
-    logits, labels = classify_some(task, kept.watch(held_out()), device)
+    logits, labels = classify_some(task, kept.watch(held_out()), HELD_OUT_IMAGES, device)
     temperature = 1.0
     if config.needs_labels:
-        # of an overconfident classifier the errors would set the scale, not what it knows
+        # a classifier that is surer than right would have its errors, not its knowledge, set the scale
         known_labels = task.check(labels, logits, "val_loader")
         temperature = processes.average(task.find_temperature(logits, known_labels))
     if config.target is not None:
         return Target(config.target, "FitConfig.target, on held-out images (val_loader)", temperature, kept)
-    output = logits / temperature
-    plain = processes.average(mean_cost(task, config, output, labels, "val_loader"))
-    known = max(task.cost_of_guess(output) - plain, 0.0)
-    source = f"held-out images (val_loader): {plain:.3g} and {config.tolerance:.0%} of the {known:.3g} known about them"
-    return Target(max(plain + config.tolerance * known, LEAST), source, temperature, kept)
+    _check_count(len(logits), processes)
+    plain = costs(task, config, logits / temperature, labels, "val_loader")
+    shared: list[int] = []
+    own = _noting(() if training is None else training(), set(map(_digest, kept.images)), shared)
+    trained, given = classify_some(task, own, TRAINING_IMAGES, device)
+    memorised = costs(task, config, trained / temperature, given, "loader")
+    u, t = processes.average(float(plain.mean())), processes.average(float(memorised.mean()))
+    gap, error = u - t, float((plain.var() / len(plain) + memorised.var() / len(memorised)).sqrt())
+    known = max(task.cost_of_guess(logits) - u, 0.0)
+    extra = budget(known, gap, config.tolerance)
+    if processes.is_main:
+        _warn(u, t, error, known, len(shared), len(trained))
+    source = f"held-out images (val_loader): {u:.3g}, and {extra:.3g} for warps (known {known:.3g}, gap {gap:.3g})"
+    measures = {"held_out_accuracy": float((logits.argmax(-1) == labels).float().mean())} if labels is not None else {}
+    measures |= {"held_out_cost": u, "training_cost": t, "gap_error": error, "budget": extra}
+    return Target(max(u + extra, LEAST), source, temperature, kept, extra, measures)
+
+
+def _check_count(count: int, processes: Distributed) -> None:
+    if count < LEAST_IMAGES:
+        raise ValueError(
+            f"val_loader must give at least {LEAST_IMAGES} images to measure the target on, better 400, got {count}"
+        )
+    if count < FEW_IMAGES and processes.is_main:
+        warn_caller(
+            TargetWarning(
+                f"val_loader gives {count} images: measured on fewer than {FEW_IMAGES}, the target can be half as far "
+                "off again. Give 400 or more."
+            )
+        )
+
+
+def _warn(u: float, t: float, error: float, known: float, shared: int, trained: int) -> None:
+    """Say where the held-out images are none, and where there is little to gain."""
+    if shared >= 5 and shared > SHARED * trained:
+        warn_caller(
+            TargetWarning(
+                f"val_loader shares images with loader ({shared} of {trained} that were looked at): the target and the "
+                "range of the warps need images that the classifier was not trained on."
+            )
+        )
+    elif u - t < max(2 * error, LEAST_SHARE * known):
+        warn_caller(
+            LittleToGainWarning(
+                f"augmentation has little to give: held-out images cost the classifier {u:.3g} nats, training images "
+                f"{t:.3g} (± {2 * error:.2g}), so it hardly overfits. The policy stays narrow; "
+                "FitConfig(target=) widens it."
+            )
+        )
 
 
 def keep_held_out(held_out: Batches, seed: int) -> Reservoir:
     """The held-out images that :func:`measure_target` keeps, for a fit that goes on and has its target."""
     kept = Reservoir(seed)
-    for _ in up_to(kept.watch(held_out()), TARGET_IMAGES):
+    for _ in up_to(kept.watch(held_out()), HELD_OUT_IMAGES):
         pass
     if not kept.images:
         raise ValueError(EMPTY)
     return kept
 
 
-def mean_cost(task: Classification, config: FitConfig, output: Tensor, labels: Tensor | None, name: str) -> float:
-    """Mean cost of images in nats; with predicted labels, what the classifier's own answers cost."""
+def costs(task: Classification, config: FitConfig, output: Tensor, labels: Tensor | None, name: str) -> Tensor:
+    """Cost of each image in nats; with predicted labels, what the classifier's own answers cost."""
     if config.needs_labels:
         labels = task.check(labels, output, name)
     if labels is None or config.labels == "predicted":
         labels = output.argmax(-1)
-    return float(task.cost(output, labels).mean().clamp_min(LEAST))
+    return task.cost(output, labels)
 
 
 def up_to(batches: Iterable[Batch], count: int) -> Iterator[Batch]:
@@ -131,16 +201,27 @@ def up_to(batches: Iterable[Batch], count: int) -> Iterator[Batch]:
 
 
 @torch.no_grad()
-def classify_some(task: Classification, batches: Iterable[Batch], device: torch.device) -> Batch:
-    """Logits and labels of the first ``TARGET_IMAGES`` images; labels are None unless all images have one."""
+def classify_some(task: Classification, batches: Iterable[Batch], count: int, device: torch.device) -> Batch:
+    """Logits and labels of the first ``count`` images; labels are None unless all images have one."""
     logits: list[Tensor] = []
     labels: list[Tensor] = []
-    for images, given in up_to(batches, TARGET_IMAGES):
+    for images, given in up_to(batches, count):
         logits.append(task.logits(images.to(device)).cpu())
         labels += [] if given is None else [given.cpu()]
     if not logits:
         raise ValueError(EMPTY)
     return torch.cat(logits), torch.cat(labels) if len(labels) == len(logits) else None
+
+
+def _noting(batches: Iterable[Batch], known: set[int], found: list[int]) -> Iterator[Batch]:
+    """The same batches; of the images that are among the known ones, the digest is added to ``found``."""
+    for images, labels in batches:
+        found += [digest for digest in map(_digest, images) if digest in known]
+        yield images, labels
+
+
+def _digest(image: Tensor) -> int:
+    return hash(image.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
 
 
 def _guess_text(guess: float) -> str:

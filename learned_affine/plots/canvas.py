@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.policy.distribution import Policy
 from learned_affine.transforms.transform import PolicyTransform
 
 if TYPE_CHECKING:
@@ -101,3 +102,11 @@ def draw(augment: PolicyTransform, images: Tensor, draws: int, seed: int) -> lis
         return [augment.sample_parameters(images).to("cpu") for _ in range(draws)]
     finally:
         augment.generator = own
+
+
+@torch.no_grad()
+def mirror_chance(augment: PolicyTransform, images: Tensor) -> Tensor:
+    """Each image's chance of being mirrored when it is augmented, ``(B,)`` on the CPU."""
+    policy = augment.localization(images)
+    known = isinstance(policy, Policy) and augment.limits.mirror
+    return (augment.strength * policy.mirror_chance).cpu() if known else torch.zeros(len(images))

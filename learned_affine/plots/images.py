@@ -11,7 +11,7 @@ from torch import Tensor
 
 from learned_affine._checks import check_batch
 from learned_affine.geometry.coordinates import continuous
-from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.geometry.parameters import AffineParameters, signed
 from learned_affine.plots.canvas import (
     BLUE,
     ORANGE,
@@ -20,6 +20,7 @@ from learned_affine.plots.canvas import (
     blank_figure,
     draw,
     finish,
+    mirror_chance,
     pixel_range,
     show_image,
 )
@@ -29,13 +30,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_COLUMNS = 16
+MOST_IN_GRID = 128
 MOST_MARGIN = 0.6
 
 
 def caption_lines(parameters: AffineParameters, index: int) -> str:
-    """What is done to one image, in four short lines."""
-    angle, x, y, shear, right, down = (float(value[index]) for value in parameters.detach().tensors())
-    return f"rotation {angle:+.0f}°\nscale {x:.2f} × {y:.2f}\nshear {shear:+.0f}°\nshift {right:+.0%}, {down:+.0%}"
+    """What is done to one image, in four short lines, or five for one that is mirrored."""
+    one = parameters.detach()[index]
+    angle, x, y, shear, right, down = (float(value) for value in one.tensors())
+    flip = "mirrored\n" if bool(one.mirror) else ""
+    shift = f"shift {signed(100 * right)}%, {signed(100 * down)}%"
+    return f"{flip}rotation {signed(angle)}°\nscale {x:.2f} × {y:.2f}\nshear {signed(shear)}°\n{shift}"
 
 
 @torch.no_grad()
@@ -158,6 +163,68 @@ def plot_quiver(
         axis.quiver(*start.T, *shift.T, color=ORANGE, zorder=5, **arrows)
         axis.plot(*start.T, "o", markerfacecolor="white", markeredgecolor="black", markersize=3.5, zorder=4)
         set_margin(axis, moved, height, width)
+    return finish(figure, path)
+
+
+@torch.no_grad()
+def plot_by_mirror_chance(augment: PolicyTransform, images: Tensor, path: str | Path | None = None) -> Figure:
+    """A grid of images sorted by their chance of being mirrored, from the one that is never flipped on.
+
+    Args:
+        augment: the augmenter.
+        images: ``(B, C, H, W)``, at most 128; eight and more stand in rows of eight.
+        path: where to write a PNG, SVG or PDF; None for none.
+
+    Returns:
+        The matplotlib figure, with each image's chance below it.
+    """
+    check_batch("images", images)
+    if not 1 <= len(images) <= MOST_IN_GRID:
+        raise ValueError(f"images must be 1 to {MOST_IN_GRID} to fit a picture, got {len(images)}")
+    chance = mirror_chance(augment, images)
+    columns, source = min(8, len(images)), as_floating(images)
+    rows = -(-len(images) // columns)
+    figure, axes = blank_figure(rows, columns, (1.1 * columns, (1.1 * aspect(images) + 0.25) * rows))
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, place in zip(axes.flat, chance.argsort().tolist(), strict=False):
+        axis.set_axis_on()
+        show_image(axis, source[place], pixel_range(source))
+        axis.set_xlabel(f"{chance[place]:.2f}", fontsize=8)
+    return finish(figure, path)
+
+
+@torch.no_grad()
+def plot_ranges(
+    augment: PolicyTransform,
+    images: Tensor,
+    path: str | Path | None = None,
+    names: Sequence[str] | None = None,
+    draws: int = 400,
+    seed: int = 0,
+) -> Figure:
+    """Each image with its own chance of a flip and its own range of rotation, from the 5 % to the 95 % point.
+
+    Args:
+        augment: the augmenter.
+        images: ``(B, C, H, W)``, at most 16.
+        path: where to write a PNG, SVG or PDF; None for none.
+        names: what stands above the images, for instance their classes.
+        draws: draws an image, from which the range is read.
+        seed: of the draws.
+
+    Returns:
+        The matplotlib figure.
+    """
+    source, chance = check_columns(images), mirror_chance(augment, images)
+    angles = torch.stack([one.angle for one in draw(augment, images, draws, seed)])  # (draws, B)
+    low, high = angles.float().quantile(torch.tensor([0.05, 0.95]), dim=0)
+    figure, axes = blank_figure(1, len(images), (max(1.1 * len(images), 1.6), 1.1 * aspect(images) + 0.8))
+    for column, axis in enumerate(axes[0]):
+        show_image(axis, source[column], pixel_range(source))
+        axis.set_title(names[column] if names else "", fontsize=9)
+        degrees = f"{signed(float(low[column]))}° to {signed(float(high[column]))}°"
+        axis.set_xlabel(f"flip {100 * chance[column]:.0f} %\nrotation\n{degrees}", fontsize=9)
     return finish(figure, path)
 
 

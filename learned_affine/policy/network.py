@@ -7,14 +7,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from learned_affine.geometry.parameters import AffineLimits, AffineParameters
+from learned_affine.geometry.limits import AffineLimits
+from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.geometry.warp import in_full_precision
 from learned_affine.policy.distribution import DIMENSIONS, PRIOR_WIDTH, Policy
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.policy.thumbnail import thumbnail
 
-START_WIDTH = 0.1  # of the prior's: a wide start gets stuck where the classifier is sure and wrong
+START = math.log(0.1 * PRIOR_WIDTH)  # of the widths: a wide start gets stuck where the classifier is sure and wrong
+UNIT = 10.0  # the head's last output for an image that it costs a nat to mirror is -UNIT
+DIFFERENT = (
+    0.5  # mean difference from the mirror image, in deviations of the pixels, from which on an image counts whole
+)
+MIRROR_START = math.log(0.05 / 0.95)  # a chance of 5 %
+NUMBERS = DIMENSIONS + DIMENSIONS * (DIMENSIONS + 1) // 2  # outputs of the head: the mean, and the entries of L
 
 
 class LocalizationNetwork(nn.Module):
@@ -32,36 +40,47 @@ class LocalizationNetwork(nn.Module):
         size: side of the thumbnail in pixels.
         width: features of the hidden layer.
         per_image: if False, the image is not observed: one learned policy for all.
+        mirrors: whether it also gives each image's chance of a mirror.
     """
 
     deterministic = False
 
-    def __init__(self, channels: int = 3, size: int = 16, width: int = 64, per_image: bool = True) -> None:
+    def __init__(
+        self, channels: int = 3, size: int = 16, width: int = 64, per_image: bool = True, mirrors: bool = True
+    ) -> None:
         super().__init__()
-        self.channels, self.size, self.width, self.per_image = channels, size, width, per_image
+        self.channels, self.size, self.width, self.per_image, self.mirrors = channels, size, width, per_image, mirrors
         self.features = nn.Sequential(
             nn.Flatten(),
             nn.Linear(channels * size * size, width),
             nn.LayerNorm(width),
             nn.LeakyReLU(0.1),
         )
-        rows, columns = torch.tril_indices(DIMENSIONS, DIMENSIONS)
-        self.head = nn.Linear(width, DIMENSIONS + len(rows))
+        self.head = nn.Linear(width, NUMBERS + mirrors)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        if mirrors:
+            nn.init.constant_(self.head.bias[NUMBERS:], MIRROR_START)
+        self.price = 1.0  # while a fit is under way: the dual variable over UNIT, by which costs become logits
+        rows, columns = torch.tril_indices(DIMENSIONS, DIMENSIONS)
         source = torch.full((DIMENSIONS, DIMENSIONS), DIMENSIONS)
         source[rows, columns] = DIMENSIONS + torch.arange(len(rows))
-        self._source: Tensor  # of each of L's 36 entries: the output of the head that it is made of
-        self._scale: Tensor  # what that is multiplied with off the diagonal: nothing above it
-        self._diagonal: Tensor  # whether an entry is on the diagonal
+        self._source: Tensor  # of each of L's 36 entries the output of the head that it is made of; any above them
+        self._diagonal: Tensor  # 1 on the diagonal of L
+        self._below: Tensor  # the prior's width below it
+        eye = torch.eye(DIMENSIONS)
         self.register_buffer("_source", source.flatten(), persistent=False)
-        self.register_buffer("_scale", PRIOR_WIDTH * torch.ones(DIMENSIONS, DIMENSIONS).tril(), persistent=False)
-        self.register_buffer("_diagonal", torch.eye(DIMENSIONS, dtype=torch.bool), persistent=False)
-        self._start = math.log(START_WIDTH * PRIOR_WIDTH)
+        self.register_buffer("_diagonal", eye, persistent=False)
+        self.register_buffer("_below", PRIOR_WIDTH * torch.ones_like(eye).tril(-1), persistent=False)
 
     def arguments(self) -> dict[str, Any]:
         """What the constructor needs to build it again."""
-        return {"channels": self.channels, "size": self.size, "width": self.width, "per_image": self.per_image}
+        names = ("channels", "size", "width", "per_image", "mirrors")
+        return {name: getattr(self, name) for name in names}
+
+    def noise(self, count: int, limits: AffineLimits, generator: torch.Generator | None) -> Tensor:
+        """The noise of ``count`` images: with a seventh number where images may be mirrored."""
+        return Policy.noise(count, mirror=self.mirrors and limits.mirror, generator=generator)
 
     def forward(self, images: Tensor) -> Policy:
         """The policy of each of ``(B, C, H, W)`` images."""
@@ -77,13 +96,38 @@ class LocalizationNetwork(nn.Module):
 
     def policy(self, observation: Tensor) -> Policy:
         """The policies of what :meth:`observe` gave."""
-        raw = self.head(self.features(observation) if self.per_image else observation).float()
+        features = self.features(observation) if self.per_image else observation
+        raw = self.head(features).float()
         entries = raw.index_select(1, self._source).view(-1, DIMENSIONS, DIMENSIONS)
-        width = (entries.clamp(-6, 3) + self._start).exp()
-        return Policy(raw[:, :DIMENSIONS], torch.where(self._diagonal, width, entries * self._scale))
+        width = (entries.clamp(-6, 3) + START).exp() * self._diagonal
+        logit = (self.price * self._gated(raw[:, NUMBERS], observation)).clamp_max(0) if self.mirrors else None
+        return Policy(raw[:, :DIMENSIONS], torch.addcmul(width, entries, self._below), logit)
+
+    def mirror_output(self, observation: Tensor) -> Tensor:
+        """What a mirror costs, ``(B,)``, in ``-1 / UNIT`` nats: the head's last output alone."""
+        features = self.features(observation) if self.per_image else observation
+        output = F.linear(features, self.head.weight[NUMBERS:], self.head.bias[NUMBERS:])[:, 0]
+        return self._gated(output, observation)
+
+    def _gated(self, output: Tensor, observation: Tensor) -> Tensor:
+        """The output, which counts as much as the image differs from its mirror image.
+
+        One that equals its mirror image bears the flip whatever it shows: the network need not learn that.
+        """
+        if not self.per_image:
+            return output
+        differs = (observation - observation.flip(-1)).abs().flatten(1).mean(1)
+        return (differs / DIFFERENT).clamp_max(1).to(output.dtype) * output
+
+    @torch.no_grad()
+    def set_price(self, price: float) -> None:
+        """Take another price without changing any chance; 1 at the end of a fit."""
+        self.head.weight[NUMBERS:] *= self.price / price
+        self.head.bias[NUMBERS:] *= self.price / price
+        self.price = price
 
     def draw(self, images: Tensor, noise: Tensor | None, limits: AffineLimits, strength: float) -> AffineParameters:
-        """Parameters within ``limits``: from ``(B, 6)`` noise, or the mode without."""
+        """Parameters within ``limits``: from the images' noise, or the mode without."""
         policy: Policy = self(images)
         return policy.draw(noise, limits, strength)
 

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from learned_affine.geometry.parameters import AffineLimits, AffineParameters
+from learned_affine.geometry.limits import AffineLimits
+from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.policy.thumbnail import thumbnail
 
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+HUGE = 1e18  # pixels beyond stand for "no data"; their square would not be finite
+
 
 def thumbnail(images: Tensor, size: int, channels: int) -> Tensor:
     """A small standardised copy, so that pixel range, normalisation and resolution do not matter.
@@ -25,8 +27,11 @@ def thumbnail(images: Tensor, size: int, channels: int) -> Tensor:
         height, width = min(small.shape[-2], size), min(small.shape[-1], size)
         if small.shape[-2:] != (height, width):
             small = _average(small, height, width)
+        small = without_bad_cells(small)
         if (height, width) != (size, size):
             small = F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
+    else:
+        small = without_bad_cells(small)
     flat = small.float().flatten(2)
     mean = flat.mean(-1, keepdim=True)
     centred = flat - mean
@@ -35,6 +40,17 @@ def thumbnail(images: Tensor, size: int, channels: int) -> Tensor:
     # rounding alone gives a flat channel a deviation near 1e-7 of its mean: that is no content
     floor = 1e-5 * mean.abs().clamp_min(1e-3)
     return (centred / torch.maximum(deviation, floor)).view(len(flat), channels, size, size)
+
+
+def without_bad_cells(small: Tensor) -> Tensor:
+    """Cells that hold a pixel that is not finite, or a huge no-data value, take the mean of their channel's others."""
+    on_cpu = small.device.type == "cpu" and not torch.compiler.is_compiling()
+    if on_cpu and (len(small) == 0 or float(small.detach().abs().amax()) < HUGE):  # not so for NaN
+        return small
+    good = small.abs() < HUGE
+    count = good.sum((-2, -1), keepdim=True).clamp_min(1)
+    mean = torch.where(good, small, 0.0).sum((-2, -1), keepdim=True) / count
+    return torch.where(good, small, mean)
 
 
 def _average(images: Tensor, height: int, width: int) -> Tensor:
@@ -80,4 +96,6 @@ def match_channels(images: Tensor, channels: int) -> Tensor:
         return (images if images.is_floating_point() else images.float()).mean(1, keepdim=True)
     if count == channels:
         return images
-    raise ValueError(f"images must have {channels} channels (or be grey), got {tuple(images.shape)}")
+    came, last = tuple(images.shape), images.shape[-1]
+    hint = f": with {last} channels last? Put them first, image.movedim(-1, -3)" if last in (1, 2, 3, 4) else ""
+    raise ValueError(f"images must have {channels} channels (or be grey) and the shape (B, C, H, W), got {came}{hint}")

@@ -6,6 +6,7 @@ to know about the processes but ``average_gradients``.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -59,6 +60,12 @@ class Distributed:
     def local_slice(self, count: int) -> slice:
         """This process's rows of what has ``count`` for each of them, by rank."""
         return slice(self.rank * count, (self.rank + 1) * count)
+
+    def some_rows(self, count: int, share: float, generator: torch.Generator) -> Tensor:
+        """A share of all rows, of which each process has ``count``, drawn alike by all; this one's, perhaps none."""
+        size, start = count * self.count, count * self.rank
+        rows = torch.randperm(size, generator=generator)[: math.ceil(share * size)]
+        return rows[(start <= rows) & (rows < start + count)] - start
 
     def shard(self, loader: Iterable[Any]) -> Iterable[Any]:
         """This process's part of a loader.

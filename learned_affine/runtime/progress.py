@@ -67,6 +67,7 @@ class FitLog:
             self.writer.add_scalar(f"epoch/{key}", value, step)
         if not bool(torch.isfinite(warped.sum())):
             return  # a histogram of what is not finite is an error in TensorBoard
+        images, warped = images.float(), warped.float()
         low, high = images.amin(), images.amax()
         pair = (torch.cat([images, warped]) - low) / (high - low).clamp_min(1e-12)
         shown = pair[:, :3] if pair.shape[1] >= 3 else pair[:, :1]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from learned_affine._checks import shown
 
+INTEGERS = (torch.uint8, torch.uint16, torch.int16, torch.int32)
 IMAGE_KEYS = ("image", "images", "pixel_values", "img", "x", "input", "inputs")
 LABEL_KEYS = ("label", "labels", "target", "targets", "y", "class", "fine_label")
 Batch = tuple[Tensor, Tensor | None]
@@ -36,30 +40,41 @@ def unpack(batch: Any, image_key: str | None = None, label_key: str | None = Non
         raise TypeError(f"loader must give images as a tensor (B, C, H, W), got {shown(images)}")
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(f"loader must give images of shape (B, C, H, W), none of them empty, got {shown(images)}")
-    return _floating(images), _class_indices(labels, len(images))
+    return _checked(images), _class_indices(labels, len(images))
 
 
-def _floating(images: Tensor) -> Tensor:
-    """Images as float32 or float64; 8-bit ones as [0, 1]."""
-    if images.dtype == torch.uint8:
-        return images.float() / 255
-    if not images.is_floating_point():
-        raise TypeError(f"loader must give floating or uint8 images, got {images.dtype}")
-    images = images if images.dtype == torch.float64 else images.float()
-    if not bool(torch.isfinite(images.sum())):
+def _checked(images: Tensor) -> Tensor:
+    """Images of a dtype and with pixels that a fit can use; they stay as they are, for the classifier.
+
+    A finite value that stands for "no data" is allowed, however large.
+    """
+    if not images.is_floating_point() and images.dtype not in INTEGERS:
+        kinds = ", ".join(str(dtype).removeprefix("torch.") for dtype in INTEGERS)
+        raise TypeError(f"loader must give floating images, or one of {kinds}, got {images.dtype}")
+    # a sum is one fast pass, but that of large pixels overflows
+    if images.is_floating_point() and not bool(torch.isfinite(images.sum())) and not bool(images.isfinite().all()):
         raise ValueError("loader must give finite images, got NaN or infinity among their pixels")
     return images
 
 
 def _class_indices(labels: Any, count: int) -> Tensor | None:
-    """Labels as ``(B,)`` class indices; None if they are none."""
-    if isinstance(labels, list | tuple) and all(isinstance(label, int) for label in labels):
-        labels = torch.tensor(labels)
+    """Labels as ``(B,)`` class indices; None if they are none. Takes tensors, arrays, and lists of any numbers."""
+    if isinstance(labels, list | tuple):
+        numbers = [_plain_number(label) for label in labels]
+        labels = torch.tensor(numbers) if numbers and all(type(number) is int for number in numbers) else None
+    if isinstance(labels, np.ndarray) and np.issubdtype(labels.dtype, np.integer):
+        labels = torch.from_numpy(labels.astype(np.int64))
     if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.dtype == torch.bool:
         return None
     if labels.numel() != count:
         raise ValueError(f"loader must give one class index an image ({count}), got {shown(labels)}")
     return labels.reshape(count).long()
+
+
+def _plain_number(label: Any) -> Any:
+    """A number of torch's or numpy's as one of Python's; anything else as it is."""
+    single = isinstance(label, Tensor | np.ndarray | np.generic) and label.ndim == 0
+    return label.item() if single else label
 
 
 def _find_key(batch: Any, name: str, given: str | None, usual: tuple[str, ...], required: bool = True) -> str | None:
@@ -99,10 +114,31 @@ def length_of(loader: Iterable[Any]) -> int | None:
         return None
 
 
-def generator_of(loader: Any) -> torch.Generator | None:
-    """A loader's own generator, or its sampler's, which its shuffling follows; None where it has none."""
-    for owner in (loader, getattr(loader, "sampler", None)):
-        generator = getattr(owner, "generator", None)
-        if isinstance(generator, torch.Generator):
-            return generator
-    return None
+def generators_of(loader: Any) -> list[torch.Generator]:
+    """A loader's own generators, and those of its samplers, which its shuffling and its workers follow."""
+    batches = getattr(loader, "batch_sampler", None)
+    owners = (loader, getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None))
+    found = [getattr(owner, "generator", None) for owner in owners]
+    return list({id(one): one for one in found if isinstance(one, torch.Generator)}.values())
+
+
+@contextmanager
+def untouched(*loaders: Any) -> Iterator[None]:
+    """Use loaders, and leave their generators and persistent workers as they were.
+
+    Persistent workers are seeded when they start. Those that start in here are let go, so that the next ones follow
+    the user's own seeds.
+    """
+    generators = [generator for loader in loaders for generator in generators_of(loader)]
+    states = [generator.get_state() for generator in generators]
+    persistent = [one for one in loaders if isinstance(one, DataLoader) and one.persistent_workers]
+    own = [loader._iterator for loader in persistent]
+    for loader in persistent:
+        loader._iterator = None
+    try:
+        yield
+    finally:
+        for loader, iterator in zip(persistent, own, strict=True):
+            loader._iterator = iterator
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -15,6 +15,7 @@ NO_GRADIENT = (
     "classifier must pass a gradient to its input, got logits without one: do not run it under torch.no_grad or "
     "inference mode, and let preprocess be differentiable"
 )
+PRIOR_SPREAD = 0.5  # of the logarithm of a temperature
 PROBED = 16  # images that tell whether the logits depend on them
 
 
@@ -79,23 +80,27 @@ class Classification:
 
 
 def logits_of(classifier: Callable[..., Any], images: Tensor) -> Tensor:
-    """The classifier's logits ``(B, m)``, from a tensor or from an output that has ``.logits``.
+    """The classifier's logits ``(B, m)``: a tensor, an output that has ``.logits``, or a dict with ``"logits"``.
 
     Raises:
         TypeError: if it is neither.
         ValueError: if the shape is another one, m < 2, or something in it is not finite.
     """
     output = classifier(images)
-    logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
+    logits = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", output)
     if not isinstance(logits, Tensor):
-        raise TypeError(f"classifier must return logits or something with .logits, got {type(output).__name__}")
+        raise TypeError(
+            "classifier must return logits, something with .logits, or a dict with 'logits', got "
+            f"{type(output).__name__}"
+        )
     if logits.ndim != 2 or logits.shape[0] != len(images) or logits.shape[1] < 2:
         raise ValueError(
             f"classifier must return logits of shape ({len(images)}, m) with m >= 2, got {tuple(logits.shape)}"
         )
+    logits = logits.float()  # before they are added up, which half precision would not hold
     if not bool(torch.isfinite(logits.detach().sum())):
         raise ValueError("classifier must return finite logits, got NaN or infinity: look at its weights and its input")
-    return logits.float()
+    return logits
 
 
 def count_classes(classify: Callable[[Tensor], Tensor], images: Tensor, through_gradient: bool = True) -> int:
@@ -113,6 +118,8 @@ def count_classes(classify: Callable[[Tensor], Tensor], images: Tensor, through_
         raise ValueError("fit must be called with gradients on, which its network needs, got torch.no_grad around it")
     if not through_gradient:
         return _count_without_gradient(classify, images[:PROBED])
+    if not images.is_floating_point():
+        raise TypeError(f"loader must give floating images for a fit by gradient, got {images.dtype}")
     probe = images[:PROBED].detach().clone().requires_grad_()
     logits = classify(probe)
     if not logits.requires_grad:
@@ -166,14 +173,16 @@ def temperature_of(logits: Tensor, labels: Tensor) -> float:
         labels: ``(N,)``.
 
     Returns:
-        The one of 300 within [0.1, 100] with the least cross entropy.
+        The one of 300 within [0.1, 100] with the least cross entropy, and a weak prior at 1: where all of few images
+        are right, none would be sharp enough.
 
     Source: Guo et al., "On calibration of modern neural networks" (2017), section 4.2.
     """
     scales = torch.cat([torch.logspace(-1, 1, 200), torch.logspace(1, 2, 101)[1:]]).tolist()
 
     def cost(place: int) -> float:
-        return float(cross_entropy_nats(logits / scales[place], labels).mean())
+        prior = math.log(scales[place]) ** 2 / (2 * PRIOR_SPREAD**2) / len(labels)
+        return float(cross_entropy_nats(logits / scales[place], labels).mean()) + prior
 
     low, high = 0, len(scales) - 1
     while low < high:  # convex in the inverse of the temperature: one valley

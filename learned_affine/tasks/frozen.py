@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -15,21 +15,24 @@ def frozen(classifier: Any, device: torch.device) -> Iterator[None]:
     """Evaluation mode on ``device`` and no gradient for its parameters; afterwards everything is as it was.
 
     Restores every module's ``training`` flag, every ``requires_grad``, every buffer bit by bit, and the device, also
-    after an exception or Ctrl-C. A classifier that is no module is left alone.
+    after an exception or Ctrl-C. Takes scripted, frozen and exported modules too: an exported one keeps the mode that
+    it was exported in. A classifier that is no module is left alone.
     """
     if not isinstance(classifier, nn.Module):
         yield
         return
-    modes = [(module, module.training) for module in classifier.modules()]
+    modes = [(module, getattr(module, "training", None)) for module in classifier.modules()]  # frozen scripts have none
     grads = [(parameter, parameter.requires_grad) for parameter in classifier.parameters()]
     devices = {tensor.device for tensor in (*classifier.parameters(), *classifier.buffers())}
     buffers = [(buffer, buffer.detach().clone()) for buffer in classifier.buffers()]
-    owned = [(module, dict(module._buffers)) for module in classifier.modules()]
+    eager = [module for module in classifier.modules() if not isinstance(module, torch.jit.ScriptModule)]
+    owned = [(module, dict(module._buffers)) for module in eager]
     moves = len(devices) == 1 and devices != {device}
     try:
         if moves:
             classifier.to(device)
-        classifier.eval()
+        with suppress(NotImplementedError):  # of an exported module, whose mode cannot be changed
+            classifier.eval()
         for parameter, _ in grads:
             parameter.requires_grad_(False)
         yield
@@ -40,7 +43,10 @@ def frozen(classifier: Any, device: torch.device) -> Iterator[None]:
         if moves:
             classifier.to(devices.pop())
         for module, training in modes:
-            module.training = training
+            if training is None:
+                module.__dict__.pop("training", None)
+            else:
+                module.training = training
         for parameter, needed in grads:
             parameter.requires_grad_(needed)
         with torch.no_grad():

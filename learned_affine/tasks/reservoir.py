@@ -14,7 +14,7 @@ KEPT_NUMBERS = 2**26  # pixels times channels at most: 256 MB of float32
 
 
 class Reservoir:
-    """Some held-out images, each equally likely to be kept (Vitter 1985, algorithm R), those of the first one's shape.
+    """Some held-out images of any sizes, each equally likely to be kept (Vitter 1985, algorithm R).
 
     Kept in memory, since a step needs a few of them in random order, which a loader for validation does not give.
 
@@ -36,8 +36,6 @@ class Reservoir:
             yield images, labels
 
     def _offer(self, image: Tensor, label: Tensor | None) -> None:
-        if self.images and image.shape != self.images[0].shape:
-            return
         room = max(64, min(KEPT, KEPT_NUMBERS // image.numel()))
         place = len(self.images) if len(self.images) < room else self._any(self.passed + 1)
         self.passed += 1
@@ -49,11 +47,17 @@ class Reservoir:
     def _any(self, count: int) -> int:
         return int(torch.randint(count, (), generator=self.generator))
 
-    def draw(self, count: int, generator: torch.Generator) -> Batch:
-        """``count`` images in random order, ``(count, C, H, W)``, and their labels; again from the start if too few."""
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Which images a step uses, ``(count,)``, in random order; again from the start if there are too few."""
         rounds = -(-count // len(self.images))
-        orders = [torch.randperm(len(self.images), generator=generator) for _ in range(rounds)]
-        order = torch.cat(orders)[:count].tolist()
-        labels = [self.labels[row] for row in order]
-        known = [label for label in labels if label is not None]
-        return torch.stack([self.images[row] for row in order]), torch.stack(known) if len(known) == count else None
+        return torch.cat([torch.randperm(len(self.images), generator=generator) for _ in range(rounds)])[:count]
+
+    def batches(self, chosen: Tensor) -> Iterator[tuple[list[int], Tensor, Tensor | None]]:
+        """The chosen images ``(count, C, H, W)`` with their labels, batch by batch of one size, and their places."""
+        order = chosen.tolist()
+        shapes = list(dict.fromkeys(self.images[row].shape for row in order))
+        for shape in shapes:
+            places = [place for place, row in enumerate(order) if self.images[row].shape == shape]
+            images = torch.stack([self.images[order[place]] for place in places])
+            known = [label for place in places if (label := self.labels[order[place]]) is not None]
+            yield places, images, torch.stack(known) if len(known) == len(places) else None

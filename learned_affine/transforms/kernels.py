@@ -12,11 +12,19 @@ from torchvision import tv_tensors
 
 from learned_affine._checks import shown
 from learned_affine.geometry.coordinates import warp_boxes, warp_key_points
-from learned_affine.geometry.warp import as_dtype, warp_images
-from learned_affine.transforms.sample import SampleParameters, pil_to_tensor, take
+from learned_affine.geometry.warp import Fill, as_dtype, warp_images
+from learned_affine.transforms.pil import (
+    INDEXED,
+    WITH_ALPHA,
+    pil_to_tensor,
+    premultiplied,
+    tensor_to_pil,
+    unmultiplied,
+    with_metadata,
+)
+from learned_affine.transforms.sample import OWNER, SampleParameters, alike, indexable, take
 from learned_affine.transforms.sampling import Sampling
 
-PIECE = 2**18  # pixels that one thread warps at a time
 Kernel = Callable[[Any, SampleParameters, Sampling], Any]
 
 
@@ -30,25 +38,54 @@ def apply_kernel(item: Any, drawn: SampleParameters, sampling: Sampling) -> Any:
 
 
 def pil_image(image: PIL.Image.Image, drawn: SampleParameters, sampling: Sampling) -> PIL.Image.Image:
-    """Warp a PIL image; its bands are put together by PIL, in a fifth of the time that a tensor's permutation takes."""
-    sampling, taken = sampling.of(PIL.Image.Image), drawn.converted(image)
-    taken = take(pil_to_tensor(image)[None], drawn.rows) if taken is None else taken
-    warped = warp_images(taken, drawn.matrix(image.height, image.width, taken), *sampling)[0]
-    dtype = {"F": torch.float32, "I": torch.int32}.get(image.mode, torch.uint8)
-    planes = as_dtype(warped, dtype, sampling.padding_mode).numpy()
-    bands = [PIL.Image.fromarray(plane) for plane in planes]
-    return bands[0] if len(bands) == 1 else PIL.Image.merge(image.mode, bands)
+    """Warp a PIL image; transparent colour counts as much as it is opaque, and indices of a palette are not mixed."""
+    own = _own_image(image, drawn)
+    if own is not None and own.count != 1:
+        raise ValueError(f"images of one sample must be as many as the first ({own.count}), got one PIL image")
+    if own is None or own.still is not None:
+        flip = own is not None and bool(own.parameters.mirror[0])
+        moved = image.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT) if flip else image.copy()
+        return with_metadata(moved, image)
+    sampling, planes, parameters = sampling.of(PIL.Image.Image), own.converted(image), own.parameters
+    planes = take(pil_to_tensor(image)[None], None) if planes is None else planes
+    if image.mode in INDEXED:
+        sampling = sampling._replace(interpolation="nearest")
+    if image.mode in WITH_ALPHA:
+        sampling = sampling._replace(fill=_premultiplied_fill(sampling.fill, planes.shape[1]))
+        warped = unmultiplied(warp_images(premultiplied(planes), parameters, *sampling))
+    else:
+        warped = warp_images(planes, parameters, *sampling)
+    return tensor_to_pil(as_dtype(warped[0], pil_to_tensor_dtype(image.mode)), image)
+
+
+def _premultiplied_fill(fill: Fill, channels: int) -> Fill:
+    values = [fill] * channels if isinstance(fill, int | float) else list(fill)
+    if not any(values) or len(values) != channels:
+        return fill
+    return [float(value) for value in premultiplied(torch.tensor(values).view(1, -1, 1, 1)).flatten()]
+
+
+def pil_to_tensor_dtype(mode: str) -> torch.dtype:
+    """The dtype of a mode's values."""
+    special = {"F": torch.float32, "I": torch.int32}
+    return torch.uint16 if mode.startswith("I;16") else special.get(mode, torch.uint8)
 
 
 def tensor_image(item: Tensor, drawn: SampleParameters, sampling: Sampling) -> Tensor:
     """Warp ``(..., C, H, W)`` images."""
-    return _like(item, _warp_frames(item, 3, drawn, sampling.of(type(item)), drawn.converted(item)))
+    own = _own_image(item, drawn)
+    if own is None:
+        return alike(item, _plain(item).clone())
+    return alike(item, _warp_frames(item, 3, own, sampling.of(type(item)), own.converted(item)))
 
 
 def video(item: tv_tensors.Video, drawn: SampleParameters, sampling: Sampling) -> Tensor:
     """Warp ``(..., T, C, H, W)`` clips with the same matrix for all frames."""
-    taken = drawn.converted(item) if item.shape[-4] == 1 else None
-    return _like(item, _warp_frames(item, 4, drawn, sampling.of(type(item)), taken))
+    own = _own_image(item, drawn)
+    if own is None:
+        return alike(item, _plain(item).clone())
+    observed = own.converted(item) if item.shape[-4] == 1 else None
+    return alike(item, _warp_frames(item, 4, own, sampling.of(type(item)), observed))
 
 
 def _warp_frames(item: Tensor, own: int, drawn: SampleParameters, sampling: Sampling, taken: Tensor | None) -> Tensor:
@@ -61,41 +98,44 @@ def _warp_frames(item: Tensor, own: int, drawn: SampleParameters, sampling: Samp
         lead = 0
     frames = pixels.shape[lead:-3].numel()
     if lead == 1 and pixels.ndim == 4:
-        return _warp_rows(pixels, drawn, sampling, taken)
+        return warp_rows(pixels, drawn, sampling, taken)
     # frames (and whatever else shares a matrix) stand side by side as channels of one image
     folded = pixels.reshape(drawn.count, -1, *pixels.shape[-2:])
     if not isinstance(sampling.fill, int | float) and len(sampling.fill) > 1:
         sampling = sampling._replace(fill=list(sampling.fill) * frames)
-    return _warp_rows(folded, drawn, sampling, taken if frames == 1 else None).reshape(pixels.shape)
+    return warp_rows(folded, drawn, sampling, taken if frames == 1 else None).reshape(pixels.shape)
 
 
-def _warp_rows(images: Tensor, drawn: SampleParameters, sampling: Sampling, taken: Tensor | None = None) -> Tensor:
+def warp_rows(images: Tensor, drawn: SampleParameters, sampling: Sampling, taken: Tensor | None = None) -> Tensor:
     """Warp the rows of ``(B, C, H, W)`` that are augmented, ``taken`` if known; the others are copied bit by bit."""
-    taken = take(images, drawn.rows) if taken is None else taken
-    matrix = drawn.matrix(images.shape[-2], images.shape[-1], taken)
+    rows, parameters = drawn.rows, drawn.on(images.device)
+    if drawn.still is not None:
+        return _with_still_rows(images, drawn, sampling)
+    taken = take(images, rows) if taken is None else taken
     channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
-
-    def warped(some: Tensor, by: Tensor) -> Tensor:
-        found = as_dtype(warp_images(some, by, *sampling), images.dtype, sampling.padding_mode)
-        return found.contiguous(memory_format=torch.channels_last) if channels_last else found
-
-    if drawn.rows is None:
-        return warped(taken, matrix)
-    whole, rows = images.clone(memory_format=torch.preserve_format), drawn.rows.to(images.device)
-    for piece in _pieces(taken):
-        whole[rows[piece]] = warped(taken[piece], matrix[piece])
+    warped = as_dtype(warp_images(taken, parameters, *sampling), images.dtype)
+    if drawn.chosen is not None:
+        return torch.where(drawn.chosen.to(images.device)[:, None, None, None], warped, images)
+    if rows is None:
+        return warped.contiguous(memory_format=torch.channels_last) if channels_last else warped
+    whole = images.clone(memory_format=torch.preserve_format)
+    indexable(whole).index_copy_(0, rows.to(images.device), indexable(warped))
     return whole
 
 
-def _pieces(images: Tensor) -> list[slice]:
-    """Where to cut what is copied into a batch anyway: the sampling grids of a piece are in the cache and in memory at
-    hand, where fresh memory has to be mapped page by page, which for a large batch can take as long as sampling.
-    """
-    count, pixels = len(images), images.shape[-2] * images.shape[-1]
-    if images.device.type != "cpu" or images.requires_grad or torch.compiler.is_compiling():
-        return [slice(0, count)]
-    step = max(1, PIECE // pixels) * torch.get_num_threads()  # which share a piece image by image
-    return [slice(start, start + step) for start in range(0, count, step)]
+def _with_still_rows(images: Tensor, drawn: SampleParameters, sampling: Sampling) -> Tensor:
+    """Where some images are not moved but for their mirror: those are copied or flipped exactly, without sampling."""
+    assert drawn.still is not None
+    rows = torch.arange(drawn.count) if drawn.rows is None else drawn.rows.cpu()
+    still, flip = drawn.still, drawn.parameters.mirror.cpu()
+    whole = images.clone(memory_format=torch.preserve_format)
+    moved = (~still).nonzero().flatten()
+    if len(moved):
+        rest = SampleParameters(drawn.parameters[moved.tolist()], rows[moved], drawn.count)
+        whole = warp_rows(images, rest, sampling)
+    flipped = rows[still & flip].to(images.device)
+    indexable(whole)[flipped] = indexable(images)[flipped].flip(-1)
+    return whole
 
 
 # -- labels -----------------------------------------------------------------------------------------------------------
@@ -103,51 +143,59 @@ def _pieces(images: Tensor) -> list[slice]:
 
 def mask(item: tv_tensors.Mask, drawn: SampleParameters, sampling: Sampling) -> Tensor:
     """Warp ``(..., H, W)`` masks by the nearest pixel: those of one image together, those of a batch row by row."""
+    own = _own(item, drawn)
     pixels, sampling = _plain(item), Sampling("nearest", "fill", sampling.of(tv_tensors.Mask).fill)
-    if pixels.numel() == 0:
-        return _like(item, pixels.clone())
-    if id(item) in drawn.owner:
-        place = drawn.place(drawn.owner[id(item)])
-        if place is None:
-            return _like(item, pixels.clone())
-        drawn = SampleParameters(drawn.parameters[place], None, 1, [])
-    if drawn.count > 1 and pixels.shape[0] != drawn.count:
-        raise ValueError(f"masks must be one for each of {drawn.count} images, got {shown(item)}")
-    rows = pixels.reshape(drawn.count, -1, *pixels.shape[-2:])
-    return _like(item, _warp_rows(rows, drawn, sampling).reshape(pixels.shape))
+    if own is None or pixels.numel() == 0:
+        return alike(item, pixels.clone())
+    rows = pixels.reshape(own.count, -1, *pixels.shape[-2:])
+    return alike(item, warp_rows(rows, own, sampling).reshape(pixels.shape))
 
 
 def boxes(item: tv_tensors.BoundingBoxes, drawn: SampleParameters, sampling: Sampling) -> Tensor:
     """Move the boxes of one image."""
-    return _move(item, warp_boxes, drawn)
+    own = _own(item, drawn)
+    if own is None:
+        return alike(item, _plain(item).clone())
+    return alike(item, _plain(warp_boxes(item, _matrix_of_labels(item, own)[0])))
 
 
 def key_points(item: tv_tensors.KeyPoints, drawn: SampleParameters, sampling: Sampling) -> Tensor:
     """Move the key points of one image, or ``(B, ..., 2)`` of a batch row by row."""
-    if drawn.count == 1 or id(item) in drawn.owner or item.ndim <= 2 or len(item) != drawn.count:
-        return _move(item, warp_key_points, drawn)
-    matrix, moved = _matrix_of_labels(item, drawn), _plain(item).clone()
-    for place, row in enumerate(range(drawn.count) if drawn.rows is None else drawn.rows.tolist()):
-        moved[row] = _plain(warp_key_points(_like(item, moved[row]), matrix[place]))
-    return _like(item, moved)
+    own = _own(item, drawn)
+    if own is None:
+        return alike(item, _plain(item).clone())
+    matrix = _matrix_of_labels(item, own)
+    if own.count == 1:
+        return alike(item, _plain(warp_key_points(item, matrix[0])))
+    moved = _plain(item).clone()
+    for place, row in enumerate(range(own.count) if own.rows is None else own.rows.tolist()):
+        moved[row] = _plain(warp_key_points(alike(item, moved[row]), matrix[place]))
+    return alike(item, moved)
 
 
-def _move(item: Any, warp: Callable[[Any, Tensor], Tensor], drawn: SampleParameters) -> Tensor:
-    """Move boxes or key points with the image that they belong to."""
+def _own(item: Any, drawn: SampleParameters) -> SampleParameters | None:
+    """The parameters that a label follows: those of its owner, or row by row; None if its image is not augmented."""
     if drawn.count == 1:
-        return warp(item, _matrix_of_labels(item, drawn)[0])
-    if id(item) not in drawn.owner:
-        raise ValueError(
-            f"a batch of {drawn.count} images needs one {type(item).__name__} an image (a list of {drawn.count} "
-            f"targets), got {shown(item)}"
-        )
-    place = drawn.place(drawn.owner[id(item)])
-    return _like(item, _plain(item).clone()) if place is None else warp(item, _matrix_of_labels(item, drawn)[place])
+        return drawn
+    owner = getattr(item, OWNER, None)
+    if owner is not None:
+        return drawn.of(owner)
+    if isinstance(item, tv_tensors.BoundingBoxes) or len(item) != drawn.count:
+        if item.numel() == 0:
+            return None
+        raise ValueError(f"labels of a batch of {drawn.count} images must be assigned to them, got {shown(item)}")
+    return drawn
+
+
+def _own_image(item: Any, drawn: SampleParameters) -> SampleParameters | None:
+    """The parameters that an image follows: those of its owner where it stands in a list of targets."""
+    owner = getattr(item, OWNER, None) if drawn.count > 1 else None
+    return drawn if owner is None else drawn.of(owner)
 
 
 def _matrix_of_labels(item: Any, drawn: SampleParameters) -> Tensor:
     height, width = item.canvas_size
-    return drawn.parameters.double().to("cpu").matrix(height, width)
+    return drawn.parameters.to("cpu").double().matrix(height, width)
 
 
 # -- types ------------------------------------------------------------------------------------------------------------
@@ -160,10 +208,6 @@ def other(item: Any, drawn: SampleParameters, sampling: Sampling) -> Any:
 
 def _plain(item: Tensor) -> Tensor:
     return item if type(item) is Tensor else item.as_subclass(Tensor)
-
-
-def _like(item: Any, pixels: Tensor) -> Any:
-    return tv_tensors.wrap(pixels, like=item) if isinstance(item, tv_tensors.TVTensor) else pixels
 
 
 KERNELS: dict[type, Kernel] = {

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
 from learned_affine._checks import shown
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.geometry.warp import working
+from learned_affine.transforms.pil import pil_to_tensor
 
-PIL_MODES = ("L", "LA", "RGB", "RGBA", "F", "I")
 LABELS = (tv_tensors.BoundingBoxes, tv_tensors.KeyPoints, tv_tensors.Mask)
+PICTURES = (tv_tensors.Image, tv_tensors.Video, PIL.Image.Image)
+OWNER = "_learned_affine_owner"  # attribute of a label: the row of the batch whose image it follows
+# torch can convert wide unsigned integers, but not index them; the signed ones of the same size hold the same bits
+SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
 
 
 class SampleParameters:
-    """The parameters drawn for a sample, and which label belongs to which of its images.
+    """The parameters drawn for a sample.
 
     Args:
         parameters: those of the images in ``rows``.
         rows: ``(R,)`` indices of the images that are augmented, None for all.
         count: number of images, ``B``.
-        items: everything in the sample that is to be transformed.
         observed: the image that the network observed and what :func:`take` gave for it, so that it is converted once.
+        may_be_still: whether to look for images that are not moved but for their mirror: those are copied exactly.
+        chosen: ``(B,)`` bool, instead of ``rows`` where a graph is compiled, whose shapes may not depend on the draw.
     """
 
     def __init__(
@@ -34,70 +42,91 @@ class SampleParameters:
         parameters: AffineParameters,
         rows: Tensor | None,
         count: int,
-        items: list[Any],
         observed: tuple[Any, Tensor] | None = None,
+        may_be_still: bool = False,
+        chosen: Tensor | None = None,
     ) -> None:
         self.parameters, self.rows, self.count, self.observed = parameters, rows, count, observed
-        self.owner = {} if count == 1 else self._owners(items)
+        self.chosen = chosen
+        still = parameters.is_still().cpu() if may_be_still else None
+        self.still = still if still is not None and bool(still.any()) else None  # (R,), None if there are none
 
-    def _owners(self, items: list[Any]) -> dict[int, int]:
-        """Of a batch of B images with a list of B targets, the i-th boxes (or key points, or mask) follow image i."""
-        owner = {}
-        for kind in LABELS:
-            own = [item for item in items if isinstance(item, kind)]
-            if len(own) == self.count:
-                owner.update({id(item): row for row, item in enumerate(own)})
-        return owner
+    def of(self, row: int) -> SampleParameters | None:
+        """The parameters of one image alone; None if it is not augmented."""
+        found = [row] if self.rows is None else (self.rows == row).nonzero().flatten().tolist()
+        if not found:
+            return None
+        return SampleParameters(self.parameters[found], None, 1, None, self.still is not None)
 
-    def place(self, row: int) -> int | None:
-        """Where image ``row`` stands in ``parameters``; None if it is not augmented."""
-        if self.rows is None:
-            return row
-        found = (self.rows == row).nonzero()
-        return int(found) if len(found) else None
-
-    def matrix(self, height: int, width: int, like: Tensor) -> Tensor:
-        """``(R, 2, 3)`` matrices for items of that size, on the device and in the precision of floating ones."""
-        parameters, first = self.parameters, self.parameters.angle
-        at_hand = first.device.type == "cpu" and like.device.type == "cpu" and not torch.compiler.is_compiling()
-        if at_hand and len(first) == 1:
-            return parameters.matrix_of_one(height, width, like.dtype)
-        if first.dtype != like.dtype or first.device != like.device:
-            parameters = parameters.map(lambda value: value.to(like.device, like.dtype))
-        return parameters.matrix(height, width)
+    def on(self, device: torch.device) -> AffineParameters:
+        """The parameters on a device."""
+        return self.parameters if self.parameters.angle.device == device else self.parameters.to(device)
 
     def converted(self, item: Any) -> Tensor | None:
         """What :func:`take` gives for an item, if it is the image that the network observed."""
         return self.observed[1] if self.observed is not None and self.observed[0] is item else None
 
 
+def indexable(images: Tensor) -> Tensor:
+    """The same bits in a dtype that can be indexed."""
+    return images.view(SIGNED[images.dtype]) if images.dtype in SIGNED else images
+
+
 def take(images: Tensor, rows: Tensor | None) -> Tensor:
     """The ``rows`` of ``(B, C, H, W)`` images, None for all, in the dtype that they are warped in."""
-    return working(images if rows is None else images.index_select(0, rows.to(images.device)))
+    if rows is not None:
+        some = indexable(images).index_select(0, rows.to(images.device))
+        images = some.view(images.dtype) if images.dtype in SIGNED else some  # a view by dtype has no gradient
+    return working(images)
+
+
+def alike(item: Tensor, values: Tensor) -> Any:
+    """Values in the type of an item, with what a subclass keeps beside them; a parameter becomes a tensor."""
+    if type(item) is Tensor or isinstance(item, torch.nn.Parameter):
+        return values
+    known = isinstance(item, tv_tensors.TVTensor)
+    made = tv_tensors.wrap(values, like=item) if known else values.as_subclass(type(item))
+    for name, value in item.__dict__.items():
+        if name != OWNER:
+            made.__dict__.setdefault(name, value)
+    return made
+
+
+# -- images -----------------------------------------------------------------------------------------------------------
 
 
 def is_image(item: Any) -> bool:
-    """Whether an item is an image, which the network can observe."""
-    if isinstance(item, PIL.Image.Image | tv_tensors.Image | tv_tensors.Video):
+    """Whether an item has pixels that the network can observe."""
+    if isinstance(item, PICTURES):
         return True
     return isinstance(item, Tensor) and F.is_pure_tensor(item)
 
 
-def has_labels(items: list[Any]) -> bool:
-    """Whether there are labels that would have to follow an image."""
-    return any(isinstance(item, LABELS) for item in items)
+def first_image(items: Sequence[Any]) -> Any:
+    """The image that decides; None if there is none. As in torchvision a plain tensor is one only without others."""
+    images = [item for item in items if is_image(item)]
+    return next((item for item in images if not F.is_pure_tensor(item)), images[0] if images else None)
 
 
-def first_image(items: list[Any]) -> Any:
-    """The image that decides; None if there is none."""
-    return next((item for item in items if is_image(item)), None)
+def refuse_arrays(items: Sequence[Any]) -> None:
+    """Refuse an image as a numpy array, which would come back unchanged.
+
+    Raises:
+        TypeError: saying how to convert it.
+    """
+    for item in items:
+        if isinstance(item, np.ndarray) and item.ndim in (2, 3, 4):
+            raise TypeError(
+                f"an image must be a PIL image or a tensor, got {shown(item)}: put v2.ToImage() before this transform, "
+                "which takes arrays (H, W, C)"
+            )
 
 
 def as_batch(item: Any) -> Tensor:
     """An image of any kind as ``(B, C, H, W)`` for the network; of a clip, its first frame.
 
     Raises:
-        TypeError: for a PIL mode that cannot be interpolated.
+        TypeError: for a PIL mode that cannot be warped, and complex numbers.
         ValueError: for a tensor that is no image.
     """
     if isinstance(item, PIL.Image.Image):
@@ -117,15 +146,66 @@ def as_batch(item: Any) -> Tensor:
     return plain if plain.ndim == 4 else plain.reshape(-1, *plain.shape[-3:])
 
 
-def pil_to_tensor(image: PIL.Image.Image) -> Tensor:
-    """``(C, H, W)`` of a PIL image.
+# -- labels -----------------------------------------------------------------------------------------------------------
+
+
+def has_labels(items: Sequence[Any]) -> bool:
+    """Whether there are labels that would have to follow an image."""
+    return any(isinstance(item, LABELS) for item in items)
+
+
+def assign_labels(inputs: Any, count: int | None = None) -> Any:
+    """The same structure, in which each label of a batch knows the row that it follows.
+
+    Everything inside the i-th entry of a list or tuple as long as the batch follows image i, whatever its kind or
+    number; the outermost such list decides. One that holds the batch itself is no list of targets. Outside of such
+    lists, masks and key points with a row for each image follow row by row.
+
+    Args:
+        inputs: the sample.
+        count: images of the batch; None: as many as the first image of the sample has.
 
     Raises:
-        TypeError: for a mode whose values cannot be interpolated.
+        ValueError: for a label that cannot be assigned.
     """
-    if image.mode not in PIL_MODES:
-        raise TypeError(
-            f"a PIL image must have one of the modes {', '.join(PIL_MODES)}, got {image.mode!r}: "
-            "convert it first, for instance by v2.RGB() or image.convert('RGB')"
+    leaves = pytree.tree_leaves(inputs)
+    batch = first_image(leaves)
+    if count is None:
+        followers = (leaf for leaf in leaves if leaf is not batch and isinstance(leaf, (*LABELS, *PICTURES)))
+        if batch is None or isinstance(batch, PIL.Image.Image) or next(followers, None) is None:
+            return inputs
+        count = len(as_batch(batch))
+    return inputs if count == 1 else _assign(inputs, count, batch, None)
+
+
+def _assign(node: Any, count: int, batch: Any, owner: int | None) -> Any:
+    """Walk down the structure as torch's pytree does; ``owner`` is the row of the list of targets around ``node``."""
+    if isinstance(node, LABELS) or (owner is not None and isinstance(node, PICTURES)):
+        return _owned(node, count, owner)
+    children, spec = pytree.tree_flatten(node, is_leaf=lambda child: child is not node)
+    if len(children) == 1 and children[0] is node:
+        return node
+    targets = owner is None and isinstance(node, list | tuple) and not hasattr(node, "_fields")
+    targets = targets and len(node) == count and not any(leaf is batch for leaf in pytree.tree_leaves(node))
+    owners = range(count) if targets else [owner] * len(children)
+    return pytree.tree_unflatten(
+        [_assign(child, count, batch, row) for child, row in zip(children, owners, strict=True)], spec
+    )
+
+
+def _owned(label: Any, count: int, owner: int | None) -> Any:
+    """A view of a label with its owner; an object that stands in several targets becomes several views."""
+    if isinstance(label, PIL.Image.Image):
+        view = label.copy()
+        setattr(view, OWNER, owner)
+        return view
+    by_row = isinstance(label, tv_tensors.Mask | tv_tensors.KeyPoints) and label.ndim > 2 and len(label) == count
+    if owner is None and not by_row and label.numel():
+        raise ValueError(
+            f"a batch of {count} images needs its {type(label).__name__} in a list of {count} targets, one an image, "
+            f"or masks and key points with {count} rows: got {shown(label)}, which cannot be assigned to an image"
         )
-    return F.pil_to_tensor(image)
+    plain = label.as_subclass(Tensor)
+    view = alike(label, plain.view_as(plain))
+    setattr(view, OWNER, owner)
+    return view

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torchvision import tv_tensors
+from torchvision.transforms import InterpolationMode
 
-from learned_affine.geometry.warp import Fill
+from learned_affine._checks import check_choice
+from learned_affine.geometry.warp import INTERPOLATIONS, Fill
 
 
 class Sampling(NamedTuple):
@@ -26,6 +28,11 @@ class Sampling(NamedTuple):
     def of(self, kind: type) -> Sampling:
         """With the fill of one type of item."""
         return self._replace(fill=fill_of(kind, self.fill))
+
+
+def check_interpolation(value: Any) -> str:
+    """Return an interpolation by its name, also where torchvision's ``InterpolationMode`` came."""
+    return check_choice("interpolation", value.value if isinstance(value, InterpolationMode) else value, INTERPOLATIONS)
 
 
 def check_fill(fill: Any, padding_mode: str) -> Any:

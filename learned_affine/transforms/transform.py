@@ -4,30 +4,40 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
+import PIL.Image
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 from torchvision.transforms import v2
 
-from learned_affine._checks import check_batch, check_choice, check_range, shown
-from learned_affine.geometry.parameters import AffineLimits, AffineParameters
+from learned_affine._checks import check_batch, shown
+from learned_affine.geometry.limits import AffineLimits
+from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.geometry.warp import (
-    INTERPOLATIONS,
-    PADDING_MODES,
     Fill,
     Interpolation,
     PaddingMode,
     in_full_precision,
     warp_images,
+    working,
 )
-from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
-from learned_affine.transforms.kernels import apply_kernel
-from learned_affine.transforms.sample import SampleParameters, as_batch, first_image, has_labels, take
-from learned_affine.transforms.sampling import Sampling, check_fill, fill_of
+from learned_affine.transforms.attributes import CHECKS
+from learned_affine.transforms.kernels import apply_kernel, warp_rows
+from learned_affine.transforms.sample import (
+    SampleParameters,
+    as_batch,
+    assign_labels,
+    first_image,
+    has_labels,
+    refuse_arrays,
+    take,
+)
+from learned_affine.transforms.sampling import Sampling
 
 
 class PolicyTransform(v2.Transform):
@@ -41,36 +51,41 @@ class PolicyTransform(v2.Transform):
         p: float = 0.5,
         strength: float = 1.0,
         deterministic: bool = False,
-        interpolation: Interpolation = "bilinear",
+        interpolation: Interpolation | Enum = "bilinear",
         padding_mode: PaddingMode = "reflection",
         fill: Fill | Mapping[Any, Fill] = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if limits is not None and not isinstance(limits, AffineLimits):
-            raise TypeError(f"limits must be AffineLimits, got {type(limits).__name__}")
-        if generator is not None and not isinstance(generator, torch.Generator):
-            raise TypeError(f"generator must be a torch.Generator, got {type(generator).__name__}")
-        if generator is not None and generator.device.type != "cpu":
-            raise ValueError(f"generator must be on the CPU, where noise is drawn, got {generator.device}")
-        self.limits = limits or AffineLimits()
-        self.localization = (localization or LocalizationNetwork()).eval()
-        self.p = check_range("p", p, 0.0, 1.0)
-        self.strength = check_range("strength", strength, 0.0, 1.0)
-        self.deterministic = bool(deterministic)
-        self.interpolation = check_choice("interpolation", interpolation, INTERPOLATIONS)
-        self.padding_mode = check_choice("padding_mode", padding_mode, PADDING_MODES)
-        self.fill = check_fill(fill, padding_mode)
+        self.limits = AffineLimits() if limits is None else limits
+        network = localization or LocalizationNetwork(mirrors=self.limits.mirror)
+        self.localization = network.eval().requires_grad_(False)
+        self.p, self.strength, self.deterministic = p, strength, deterministic
+        self.padding_mode, self.fill, self.interpolation = "fill", fill, interpolation
+        self.padding_mode = padding_mode
         self.generator = generator
         self.history: Any = None
         self.last_parameters: AffineParameters | None = None
         self._worker_generator: tuple[int, torch.Generator] | None = None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, checked as in the constructor."""
+        if name in CHECKS:
+            value = CHECKS[name](self, value)
+        super().__setattr__(name, value)
+
     # -- torchvision's hooks ------------------------------------------------------------------------------------------
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Transform a sample; in a batch with targets each label follows its own image."""
+        if len(inputs) > 1 or not isinstance(inputs[0], Tensor | PIL.Image.Image):
+            inputs = assign_labels(inputs)
+        return super().__call__(*inputs)
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
         """Refuse what would otherwise be augmented wrongly, and warn where there is nothing to augment."""
         if first_image(flat_inputs) is None:
+            refuse_arrays(flat_inputs)
             if has_labels(flat_inputs):
                 raise ValueError("the sample must hold an image for its boxes, masks or key points to follow, got none")
             warnings.warn(f"no image to augment in the sample, got {_kinds(flat_inputs)}", UserWarning, stacklevel=4)
@@ -83,8 +98,12 @@ class PolicyTransform(v2.Transform):
             return {"drawn": None}
         images = as_batch(image)  # (B, C, H, W)
         count = len(images)
-        chosen = torch.rand(count, generator=self._generator()) < self.p if 0 < self.p < 1 else None
-        noise = None if self._is_deterministic else Policy.noise(count, generator=self._generator())
+        own = self._generator()
+        options: dict[str, Any] = {} if own is None else {"generator": own}  # see Policy.noise
+        chosen = torch.rand(count, **options) < self.p if 0 < self.p < 1 else None
+        noise = self.noise(count)
+        if torch.compiler.is_compiling():
+            return {"drawn": self._draw_all(images, noise, chosen)}
         if self.p == 0 or (chosen is not None and not bool(chosen.any())):
             self.last_parameters = AffineParameters.identity(count)
             return {"drawn": None}
@@ -93,19 +112,37 @@ class PolicyTransform(v2.Transform):
         drawn = self.draw_parameters(taken, noise if noise is None or rows is None else noise[rows])
         self.last_parameters = _scatter(drawn, rows, count)
         has_graph = isinstance(image, Tensor) and image.requires_grad  # which what is taken here, without grad, has not
-        return {"drawn": SampleParameters(drawn, rows, count, flat_inputs, None if has_graph else (image, taken))}
+        observed = None if has_graph else (image, taken)
+        return {"drawn": SampleParameters(drawn, rows, count, observed, self._may_be_still)}
+
+    def _draw_all(self, images: Tensor, noise: Tensor | None, chosen: Tensor | None) -> SampleParameters | None:
+        """What is drawn for every image, in a compiled graph, whose shapes may not depend on which are chosen."""
+        if self.p == 0:
+            return None
+        drawn = self.draw_parameters(working(images), noise)
+        if chosen is not None:
+            there = chosen.to(images.device)
+            identity = AffineParameters.identity(len(images), images.device)
+            pairs = zip((*drawn.tensors(), drawn.mirror), (*identity.tensors(), identity.mirror), strict=True)
+            drawn = AffineParameters(*(torch.where(there, new, old) for new, old in pairs))
+        self.last_parameters = drawn
+        return SampleParameters(drawn, None, len(images), chosen=chosen)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Warp one item of the sample."""
         drawn: SampleParameters | None = params["drawn"]
-        if drawn is None:
-            return inpt
-        return apply_kernel(inpt, drawn, Sampling(self.interpolation, self.padding_mode, self.fill))
+        return inpt if drawn is None else apply_kernel(inpt, drawn, self.sampling)
+
+    @property
+    def sampling(self) -> Sampling:
+        """How pixels are sampled."""
+        return Sampling(str(self.interpolation), self.padding_mode, self.fill)
 
     # -- parameters in hand -------------------------------------------------------------------------------------------
 
+    @torch.no_grad()
     def sample_parameters(self, images: Tensor) -> AffineParameters:
-        """Draw from the policy of each image, whatever ``p`` is. Differentiable.
+        """Draw from the policy of each image, whatever ``p`` is.
 
         Args:
             images: ``(B, C, H, W)``.
@@ -114,46 +151,50 @@ class PolicyTransform(v2.Transform):
             Parameters of ``B`` images, on their device.
         """
         check_batch("images", images)
-        noise = None if self._is_deterministic else Policy.noise(len(images), generator=self._generator())
-        return self.draw_parameters(images, noise)
+        return self.draw_parameters(images, self.noise(len(images)))
 
     def warp(self, images: Tensor, parameters: AffineParameters) -> Tensor:
-        """Warp ``(B, C, H, W)`` floating images by their parameters. Differentiable in both."""
+        """Warp ``(B, C, H, W)`` images by their parameters; integers are rounded. Differentiable in both, if floating.
+
+        Raises:
+            TypeError, ValueError: if one of them is no batch, or they are of different lengths.
+        """
         check_batch("images", images)
-        if len(parameters) not in (1, len(images)):
-            raise ValueError(f"parameters must be those of 1 or {len(images)} images, got {len(parameters)}")
-        dtype = torch.float64 if images.dtype == torch.float64 else torch.float32
-        matrix = parameters.map(lambda value: value.to(images.device, dtype)).matrix(*images.shape[-2:])
-        fill = fill_of(torch.Tensor, self.fill)
-        return warp_images(images, matrix.expand(len(images), 2, 3), self.interpolation, self.padding_mode, fill)
+        parameters = _check_parameters(parameters, len(images)).to(images.device)
+        sampling = self.sampling.of(torch.Tensor)
+        has_graph = any(value.requires_grad for value in (images, *parameters.tensors()))
+        if torch.is_grad_enabled() and has_graph and images.is_floating_point():
+            return warp_images(images, parameters, *sampling)
+        drawn = SampleParameters(parameters, None, len(images), may_be_still=images.device.type == "cpu")
+        return warp_rows(images, drawn, sampling)
 
     @torch.no_grad()
     def apply(self, *sample: Any, parameters: AffineParameters | None = None) -> Any:
-        """Replay parameters on any sample: ``apply(sample, parameters)``. Images and labels move together.
+        """Replay parameters on any sample, ``apply(sample, parameters)``: images and labels together, or labels alone.
 
         Called by ``nn.Module`` itself with a function (``module.apply(fn)``), it does what it does there.
+
+        Raises:
+            TypeError, ValueError: if the parameters are not those of the sample's images.
         """
         if parameters is None and len(sample) == 1 and callable(sample[0]) and not isinstance(sample[0], Tensor):
             return super().apply(sample[0])
-        if parameters is None:
+        if parameters is None and sample:
             *sample, parameters = sample  # type: ignore[assignment]
         if not isinstance(parameters, AffineParameters):
             raise TypeError(f"parameters must be AffineParameters, got {shown(parameters)}")
-        flat, spec = pytree.tree_flatten(sample[0] if len(sample) == 1 else tuple(sample))
-        self.check_inputs(flat)
-        wanted = self._needs_transform_list(flat)
-        used = [item for item, want in zip(flat, wanted, strict=True) if want]
-        image = first_image(used)
-        if image is None:
-            return sample[0] if len(sample) == 1 else tuple(sample)
-        count = len(as_batch(image))
-        if len(parameters) not in (1, count):
-            raise ValueError(f"parameters must be those of 1 or {count} images, got {len(parameters)}")
-        parameters = parameters if len(parameters) == count else parameters.map(lambda value: value.expand(count))
+        whole = sample[0] if len(sample) == 1 else tuple(sample)
+        image = first_image(pytree.tree_leaves(whole))
+        count = len(parameters) if image is None else len(as_batch(image))
+        parameters = _check_parameters(parameters, count)
+        flat, spec = pytree.tree_flatten(assign_labels(whole, count))
+        if image is None and not has_labels(flat):
+            self.check_inputs(flat)
         moved = (parameters.displacement() > 0).cpu()
         rows = None if bool(moved.all()) else moved.nonzero().squeeze(1)
-        plan = SampleParameters(parameters if rows is None else parameters[rows], rows, count, used)
-        params = {"drawn": plan if bool(moved.any()) else None}
+        some = parameters if rows is None else parameters[rows]
+        params = {"drawn": SampleParameters(some, rows, count, None, True) if bool(moved.any()) else None}
+        wanted = self._needs_transform_list(flat)
         done = [self.transform(item, params) if want else item for item, want in zip(flat, wanted, strict=True)]
         return pytree.tree_unflatten(done, spec)
 
@@ -168,8 +209,20 @@ class PolicyTransform(v2.Transform):
     def _is_deterministic(self) -> bool:
         return self.deterministic or self.localization.deterministic
 
+    @property
+    def _may_be_still(self) -> bool:
+        """Whether a draw can leave an image exactly where it is but for its mirror."""
+        return self._is_deterministic or self.strength == 0 or not any(self.limits.extent())
+
+    def noise(self, count: int) -> Tensor | None:
+        """The noise of ``count`` images, from the generator; None where there is none in a draw."""
+        network = self.localization
+        if self._is_deterministic or isinstance(network, RawHead):
+            return None
+        return network.noise(count, self.limits, self._generator())
+
     def draw_parameters(self, images: Tensor, noise: Tensor | None) -> AffineParameters:
-        """Parameters of ``(B, C, H, W)`` images from ``(B, 6)`` noise, or the mode; the network follows the device."""
+        """Parameters of ``(B, C, H, W)`` images from their noise, or the mode; the network follows the device."""
         head = self.localization.head.weight
         if head.device != images.device:
             self.localization.to(images.device)
@@ -223,8 +276,17 @@ def _scatter(drawn: AffineParameters, rows: Tensor | None, count: int) -> Affine
         return drawn
     whole = AffineParameters.identity(count, drawn.angle.device)
     index = rows.to(drawn.angle.device)
-    pairs = zip(whole.tensors(), drawn.tensors(), strict=True)
+    pairs = zip((*whole.tensors(), whole.mirror), (*drawn.tensors(), drawn.mirror), strict=True)
     return AffineParameters(*(all_.index_copy(0, index, some.to(all_.dtype)) for all_, some in pairs))
+
+
+def _check_parameters(parameters: Any, count: int) -> AffineParameters:
+    """Parameters of ``count`` images."""
+    if not isinstance(parameters, AffineParameters):
+        raise TypeError(f"parameters must be AffineParameters, got {shown(parameters)}")
+    if len(parameters) not in (1, count):
+        raise ValueError(f"parameters must be those of 1 or {count} images, got {len(parameters)}")
+    return parameters if len(parameters) == count else parameters.map_all(lambda value: value.expand(count))
 
 
 def _kinds(items: list[Any]) -> str:

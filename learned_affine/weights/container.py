@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-FORMAT = 2  # 1: no digest, types in ``fill`` by their bare names
+FORMAT = 3  # 1: no digest, types in ``fill`` by their bare names; 2: no mirrors
 MAX_FILE = 32 * 1024 * 1024  # bytes; a file of ours is under 1 MB
 MAX_HEADER = 1024 * 1024  # bytes; a header of ours is some 5 kB
 MAX_TENSORS = 64

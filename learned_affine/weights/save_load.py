@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any, TypeVar
 
+from learned_affine._checks import warn_caller
 from learned_affine._files import write_atomically
+from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.transforms.transform import PolicyTransform
 from learned_affine.weights.container import WeightsError, from_bytes, read_file, to_bytes
 from learned_affine.weights.locate import FILE, find_file
@@ -32,19 +35,26 @@ def save(augment: PolicyTransform, path: str | Path) -> Path:
         ValueError: if ``path`` has the ending of another kind of file.
         TypeError: if the network is one of your own, which no file of ours could describe, or ``fill`` or
             ``history.info`` hold something that is not plain.
+
+    Warns:
+        UserWarning: if the augmenter is not fitted.
     """
     path = Path(path)
     if path.suffix.lower() in OTHER_FILES and not path.is_dir():
         raise ValueError(f"path must end in .safetensors, or be a folder, got {str(path)!r}")
     description = describe_augment(augment)
-    tensors = {
-        key: value.detach().cpu().float().contiguous() for key, value in augment.localization.state_dict().items()
-    }
+    network = copy.deepcopy(augment.localization)
+    if isinstance(network, LocalizationNetwork) and network.mirrors:
+        network.set_price(1.0)  # while a fit is under way it is another one
+    tensors = {key: value.detach().cpu().float().contiguous() for key, value in network.state_dict().items()}
     try:
         content = to_bytes(description, tensors)
     except TypeError as error:
         raise TypeError(f"history.info must hold plain values, as JSON knows them: {error}") from error
     parse(from_bytes(content))  # what is written can be loaded
+    if augment.history is None:
+        text = "augment is not fitted: what is saved makes the same small random warps of every image"
+        warn_caller(UserWarning(text))
     if path.suffix == ".safetensors":
         path.parent.mkdir(parents=True, exist_ok=True)
         return write_atomically(path, content)

@@ -14,7 +14,7 @@ from torchvision import tv_tensors
 
 from learned_affine._version import __version__
 from learned_affine.fitting.history import KEYS, FitHistory
-from learned_affine.geometry.parameters import AffineLimits
+from learned_affine.geometry.limits import AffineLimits
 from learned_affine.policy.network import HEADS, LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.transforms.transform import PolicyTransform
@@ -90,15 +90,31 @@ def _named(fill: Any) -> Any:
 
 def upgrade(described: dict[str, Any]) -> dict[str, Any]:
     """A description of any format of ours, in the newest one."""
-    if described["format"] == FORMAT:
+    format_ = described["format"]
+    if format_ == FORMAT:
         return described
-    described = dict(described, format=FORMAT, written_by=f"torch {described.get('torch')}")
-    described.pop("torch", None)
+    described = _without_mirrors(dict(described, format=FORMAT))
+    return _with_full_names(described) if format_ == 1 else described
+
+
+def _with_full_names(described: dict[str, Any]) -> dict[str, Any]:
+    """A description of format 1, which had types by their bare names, and torch's version apart."""
+    described["written_by"] = f"torch {described.pop('torch', None)}"
     arguments = described.get("arguments")
-    if isinstance(arguments, dict) and isinstance(arguments.get("fill"), dict):  # format 1 had types by bare names
+    if isinstance(arguments, dict) and isinstance(arguments.get("fill"), dict):
         types = {name.rsplit(".")[-1]: name for name in list(TYPES)[:4]}
         fill = {types.get(key, key): value for key, value in arguments["fill"].items()}
         described["arguments"] = {**arguments, "fill": fill}
+    return described
+
+
+def _without_mirrors(described: dict[str, Any]) -> dict[str, Any]:
+    """A description of before format 3, whose policies knew no mirror."""
+    limits, network = described.get("limits"), described.get("localization")
+    if isinstance(limits, dict):
+        described["limits"] = {**limits, "mirror": False}
+    if isinstance(network, dict) and network.get("head") == "bounded":
+        described["localization"] = {**network, "mirrors": False}
     return described
 
 
@@ -186,14 +202,15 @@ def _network(described: Any, file: WeightsFile) -> LocalizationNetwork | RawHead
     if not isinstance(head, str) or head not in HEADS:
         raise WeightsError(f"localization.head must be one of {', '.join(HEADS)}, got {short(head)}")
     kind: Callable[..., LocalizationNetwork | RawHead] = HEADS[head]
-    extra = ("per_image",) if head == "bounded" else ()
+    extra = ("per_image", "mirrors") if head == "bounded" else ()
     arguments = dict(_exactly("localization", described, ("head", *SIZES, *extra)))
     arguments.pop("head")
     for name, most in SIZES.items():
         if type(arguments[name]) is not int or not 1 <= arguments[name] <= most:
             raise WeightsError(f"localization.{name} must be an int in [1, {most}], got {short(arguments[name])}")
-    if extra and type(arguments["per_image"]) is not bool:
-        raise WeightsError(f"localization.per_image must be a bool, got {short(arguments['per_image'])}")
+    for name in extra:
+        if type(arguments[name]) is not bool:
+            raise WeightsError(f"localization.{name} must be a bool, got {short(arguments[name])}")
     with torch.device("meta"):  # a description can ask for gigabytes
         _check_table(kind(**arguments).state_dict(), file.table)
     tensors = file.tensors()

@@ -109,14 +109,15 @@ def test_an_arm_whose_code_has_left_is_marked_and_has_rows():
 
 def test_a_later_run_of_three_stages_takes_the_place_of_an_earlier_one(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "ROWS", tmp_path / "rows.jsonl")
-    options = {"preset": "default", "limits": "modest", "seed": 0, "out": "runs", "root": "data", "download": False}
-    accuracy = {arm: {"clean": 0.5, "affine": 0.25} for arm in tables.ARMS}
+    options = {"data": "icons", "preset": "default", "limits": "modest", "seed": 0, "out": "runs", "root": "data"}
+    options["download"] = False
+    accuracy = {arm: {"clean": 0.5, "sides": 0.25, "others": 0.625} for arm in tables.ARMS}
     (tmp_path / "results.json").write_text(json.dumps({"options": options, "accuracy": accuracy}))
     (tmp_path / "rows.jsonl").touch()
     tables.add(tmp_path / "results.json")
     tables.add(tmp_path / "results.json")
     (run,) = read(tables.ROWS)
     assert run["code"] == digest("three stages") and not {"out", "root"} & set(run["options"])
-    assert tables.demo([run]).splitlines()[2] == "| no augmentation | 50.0 | 25.0 |"
+    assert tables.demo([run]).splitlines()[2] == "| no augmentation | 50.0 | 25.0 | 62.5 |"
     assert tables.older([run]) == ""
     assert tables.older([run, {**run, "code": "other"}]).startswith(" 1 of these rows")

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 import warnings
 
 import pytest
@@ -17,7 +18,9 @@ from learned_affine.diagnostics import (
     DiscriminatorWarning,
     FitWarning,
     IdentityCollapseWarning,
-    IgnoresImageWarning,
+    LimitsBindWarning,
+    LittleToGainWarning,
+    MirrorWarning,
     PixelRangeWarning,
     StoppedFitWarning,
     TargetWarning,
@@ -25,7 +28,7 @@ from learned_affine.diagnostics import (
 from learned_affine.diagnostics.checks import check_fit
 from learned_affine.policy.network import LocalizationNetwork
 from tests.fits import loader
-from tests.subjects import Halves, blobs, small_net
+from tests.subjects import Halves, Sides, blobs, sides, small_net
 
 IMAGES, LABELS = blobs(64)
 fit = LearnedAffineAugment.fit
@@ -52,12 +55,23 @@ def healthy(**changes):
 
 
 def test_a_healthy_fit_is_silent():
-    assert alarms(preprocess=v2.Normalize([0.0], [1.0]), limits=AffineLimits.wide()) == {}
+    options = {"config": FitConfig(target=0.4, steps=150), "data": loader(32), "limits": AffineLimits.wide()}
+    assert alarms(preprocess=v2.Normalize([0.0], [1.0]), **options) == {}
 
 
 def test_one_policy_for_all_that_was_asked_for_is_silent():
     network = LocalizationNetwork(1, per_image=False)
-    assert alarms(localization=network) == {}
+    assert alarms(localization=network, limits=AffineLimits.wide()) == {}
+
+
+def test_mirrors_that_harm_a_class():
+    """Warps this small leave most of what may be lost to the mirrors, and one image in forty names a side."""
+    options = {"classifier": Sides(), "data": [sides(160, 0)], "val_loader": [sides(160, 1)]}
+    options["config"] = FitConfig(steps=120, target=0.2)
+    found = alarms(limits=AffineLimits(5, 1.05, 5, 0.02), **options)
+    assert re.match(r"mirrors harm class [01]: it is flipped with a chance of 0\.[1-5]", found[MirrorWarning])
+    assert "AffineLimits(mirror=False)" in found[MirrorWarning]
+    assert MirrorWarning not in alarms(limits=AffineLimits.wide(), padding_mode="zeros", **options)
 
 
 def test_collapse_to_the_identity():
@@ -90,15 +104,26 @@ def without_features(network):
 
 def test_a_dead_localization_network():
     network = without_features(LocalizationNetwork(1))
-    found = alarms(localization=network)
+    found = alarms(localization=network, limits=AffineLimits.wide())
     assert set(found) == {DeadNetworkWarning} and "no longer varies" in found[DeadNetworkWarning]
 
 
-def test_a_policy_that_ignores_the_image():
-    same = IMAGES[:1] + 1e-2 * torch.rand(64, 1, 16, 16)  # nothing to tell them apart by
-    data = [(same, LABELS * 0)]
-    found = alarms(data=data, config=healthy(target=0.3), val_loader=data, limits=AffineLimits.wide())
-    assert "of the variance" in found[IgnoresImageWarning]
+def test_limits_that_the_policy_fills():
+    """The classifier bears every warp within them, and twice what that costs."""
+    found = alarms(config=healthy(target=1.0, steps=200), limits=AffineLimits(5, 1.05, 5, 0.02, mirror=False))
+    assert set(found) == {LimitsBindWarning}
+    assert re.match(
+        r"the limits bind: the policy fills them \(its divergence .* is 0\.\d+ nats\), and augmented images "
+        r"cost 0\.\d+ nats, no more than the target 1\.00",
+        found[LimitsBindWarning],
+    )
+
+
+def test_a_classifier_that_hardly_overfits():
+    images, labels = blobs(128)
+    options = {"data": [(images, labels)], "val_loader": [(images + 1e-6, labels)]}  # costs what training images do
+    found = alarms(config=FitConfig(), max_steps=1, **options)
+    assert "augmentation has little to give" in found[LittleToGainWarning]
 
 
 def test_a_discriminator_that_is_always_right():
@@ -178,10 +203,13 @@ def history_of(**values):
         "discriminator_loss": 1.0,
         "entropy": 1.0,
         "kl": 1.0,
+        "mirror_kl": 0.2,
         "cross_entropy": 0.5,
     }
     config = values.pop("config", FitConfig())
     info = {"output_spread": values.pop("spread", 1.0), "steps": 400, "target": 0.5, "classes": 10}
+    info["worst_mirrored_class"] = values.pop("worst", None)
+    info |= values.pop("info", {})
     history = FitHistory(info={"config": config.to_dict(), **info})
     history.add(**{**fine, **values})
     return history
@@ -194,14 +222,23 @@ def history_of(**values):
         ({"displacement": 0.001}, IdentityCollapseWarning),
         ({"visible_area": 0.1}, DestroyedImagesWarning),
         ({"agreement": 0.1}, DestroyedImagesWarning),
-        ({"between_image_variance": 0.003}, IgnoresImageWarning),
-        ({"between_image_variance": 0.003, "kl": 0.01}, None),
+        ({"between_image_variance": 0.0}, None),  # that each image gets the same may be best
+        ({"kl": 0.6}, LimitsBindWarning),  # of which the six numbers have 0.4
+        ({"kl": 0.6, "cross_entropy": 0.501}, None),  # which costs more than the target of 0.5
+        ({"kl": 0.6, "mirror_kl": 0.05}, None),
+        ({"kl": 0.4, "mirror_kl": math.nan}, LimitsBindWarning),
+        ({"kl": 0.6, "info": {"target": None}}, None),
+        ({"kl": 0.6, "config": FitConfig.paper()}, None),
         ({"spread": 1e-9}, DeadNetworkWarning),
         ({"spread": math.nan}, None),
         ({"between_image_variance": math.nan}, None),
         ({"discriminator_loss": 0.001}, DiscriminatorWarning),
         ({"discriminator_loss": 2 * math.log(2)}, DiscriminatorWarning),
-        ({"cross_entropy": 2.0}, TargetWarning),
+        ({"cross_entropy": 0.79}, None),
+        ({"cross_entropy": 0.81}, TargetWarning),  # half as much again, and 0.05
+        ({"cross_entropy": 0.81, "info": {"steps": 99}}, None),  # too early to tell
+        ({"worst": {"class": 3, "chance": 0.4, "cost": 0.5}}, MirrorWarning),
+        ({"worst": {"class": 3, "chance": 0.4, "cost": 0.01}}, None),
     ],
 )
 def test_alarms(values, alarm):

@@ -1,18 +1,23 @@
-"""Judging a policy."""
+"""Judging a policy: against truths worked out by hand or by a dense integral, and without a trace."""
+
+import math
 
 import pytest
 import torch
+from torch import nn
 
 from learned_affine import AffineLimits, LearnedAffineAugment
-from tests.fits import assert_same, loader, mixed_state, snapshot
+from learned_affine.geometry.parameters import NAMES
+from learned_affine.policy.raw_head import RawHead
+from tests.fits import IMAGES, LABELS, assert_same, loader, mixed_state, snapshot
 from tests.subjects import Halves, blobs, small_net, vivid
 
 
 def test_identity_changes_nothing():
-    found = LearnedAffineAugment(AffineLimits(0, 1, 0, 0)).evaluate(Halves(), loader())
+    found = LearnedAffineAugment(AffineLimits(0, 1, 0, 0, mirror=False)).evaluate(Halves(), loader())
     assert found["displacement"] == 0 and found["agreement"] == 1 and found["visible_area"] == 1
     assert found["accuracy"] == found["clean_accuracy"] == 1
-    assert found["within_angle"] == found["between_angle"] == 0
+    assert found["within_angle"] == found["between_angle"] == found["mirror_chance"] == found["worst_class_loss"] == 0
 
 
 def test_a_wide_policy_shows_and_prints_as_a_table():
@@ -28,5 +33,213 @@ def test_classifier_is_untouched_and_errors_are_clear():
     assert_same(before, classifier)
     with pytest.raises(ValueError, match="at least one batch"):
         vivid().evaluate(Halves(), [])
-    with pytest.raises(ValueError, match="draws"):
-        vivid().evaluate(Halves(), [torch.rand(2, 1, 8, 8)], draws=1)
+    with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
+        vivid().evaluate(Halves(), [torch.rand(2, 1, 8, 8)], draws=0)
+
+
+# -- spread -----------------------------------------------------------------------------------------------------------
+
+
+def true_moments(augment: LearnedAffineAugment) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation of each image's parameters, ``(B, 6)`` each, by a dense sum over the normal density."""
+    with torch.no_grad():
+        policy = augment.localization(IMAGES)
+    steps = torch.linspace(-8, 8, 4001, dtype=torch.float64)
+    density = torch.exp(-(steps**2) / 2)
+    density /= density.sum()
+    spread = policy.scale_tril.double().square().sum(-1).sqrt()
+    unit = augment.strength * torch.tanh(policy.mean.double()[..., None] + spread[..., None] * steps)
+    limits = augment.limits
+    values = torch.empty_like(unit)
+    for place, name in enumerate(NAMES):
+        if name.startswith("scale"):
+            values[:, place] = limits.scale ** unit[:, place]
+        else:
+            values[:, place] = getattr(limits, name.partition("_")[0]) * unit[:, place]
+    mean = values @ density
+    return mean, (((values - mean[..., None]) ** 2) @ density).sqrt()
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.4])
+def test_spread_is_that_of_the_policy_without_sampling_noise(strength):
+    augment = vivid(AffineLimits.wide(), strength=strength)
+    mean, deviation = true_moments(augment)
+    few, many = (augment.evaluate(Halves(), loader(), draws=draws) for draws in (2, 32))
+    for place, name in enumerate(NAMES):
+        assert few[f"within_{name}"] == pytest.approx(float(deviation[:, place].mean()), rel=1e-4)
+        assert few[f"between_{name}"] == pytest.approx(float(mean[:, place].std()), rel=1e-4)
+    for key in few:
+        if key.startswith(("within_", "between_", "mirror_")):
+            assert few[key] == many[key], key
+
+
+def test_spread_is_that_of_the_draws():
+    augment = vivid(AffineLimits(40))
+    drawn = torch.stack([augment.sample_parameters(IMAGES).angle for _ in range(1000)])
+    found = augment.evaluate(Halves(), loader())
+    assert found["within_angle"] == pytest.approx(float(drawn.std(0).mean()), rel=0.03)
+    assert found["between_angle"] == pytest.approx(float(drawn.mean(0).std()), rel=0.1)
+
+
+def test_one_policy_for_all_images_has_no_spread_between_them():
+    found = LearnedAffineAugment().evaluate(Halves(), loader(), draws=1)
+    assert all(found[f"between_{name}"] < 1e-6 < found[f"within_{name}"] for name in NAMES)
+    assert found["mirror_chance"] == pytest.approx(0.05) and found["mirror_spread"] < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["deterministic", "raw"])
+def test_what_draws_nothing_spreads_between_images_alone(kind):
+    augment = vivid(deterministic=True)
+    if kind == "raw":
+        augment = LearnedAffineAugment(localization=RawHead(1))
+        nn.init.normal_(augment.localization.head.weight, std=0.02)
+    drawn = augment.sample_parameters(IMAGES)
+    found = augment.evaluate(Halves(), loader())
+    for name in NAMES:
+        assert found[f"within_{name}"] == 0
+        assert found[f"between_{name}"] == pytest.approx(float(getattr(drawn, name).std()), rel=1e-4), name
+    assert found["mirror_chance"] == found["mirror_spread"] == 0 and not bool(drawn.mirror.any())
+
+
+# -- mirrors ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limits", "options", "share"),
+    [
+        (AffineLimits(), {}, 1.0),
+        (AffineLimits(), {"strength": 0.4}, 0.4),
+        (AffineLimits(), {"strength": 0.0}, 0.0),
+        (AffineLimits(), {"deterministic": True}, 0.0),
+        (AffineLimits(mirror=False), {}, 0.0),
+    ],
+)
+def test_the_chance_of_a_mirror_is_how_often_images_are_mirrored(limits, options, share):
+    augment = vivid(AffineLimits())
+    network = augment.localization
+    with torch.no_grad():
+        features = network.features(network.observe(IMAGES))
+        odds = (features @ network.head.weight[-1] + network.head.bias[-1]).clamp(max=0).exp()
+    chance = share * odds / (1 + odds)
+    changed = LearnedAffineAugment(limits, localization=network, **options)
+    found = changed.evaluate(Halves(), loader())
+    assert found["mirror_chance"] == pytest.approx(float(chance.mean()), rel=1e-5)
+    assert found["mirror_spread"] == pytest.approx(float(chance.std()), rel=1e-5)
+    drawn = torch.stack([changed.sample_parameters(IMAGES).mirror for _ in range(400)]).double()
+    assert float(drawn.mean()) == pytest.approx(float(chance.mean()), abs=4 * 0.5 / math.sqrt(400 * 64))
+
+
+# -- the worst class --------------------------------------------------------------------------------------------------
+
+
+def halves_of(images: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return Halves(4.0)(images)
+
+
+def test_the_worst_class_is_the_one_whose_cross_entropy_grows_most():
+    """A shift of everything to the right is good for what is on the right, and bad for what is on the left."""
+    augment = LearnedAffineAugment(AffineLimits(0, 1, 0, 0.4), deterministic=True, padding_mode="zeros")
+    with torch.no_grad():
+        augment.localization.head.bias[4] = 1.0  # translate_x by 0.4 tanh(1)
+    found = augment.evaluate(halves_of, loader())
+    warped = augment.warp(IMAGES, augment.sample_parameters(IMAGES))
+    grown = nn.functional.cross_entropy(halves_of(warped), LABELS, reduction="none")
+    grown -= nn.functional.cross_entropy(halves_of(IMAGES), LABELS, reduction="none")
+    right = (halves_of(warped).argmax(-1) == LABELS).float()
+    assert float(grown[LABELS == 0].mean()) > 0 > float(grown[LABELS == 1].mean())
+    assert found["worst_class"] == 0
+    assert found["worst_class_loss"] == pytest.approx(float(grown[LABELS == 0].mean()), rel=1e-4)
+    assert found["worst_class_accuracy"] == float(right[LABELS == 0].mean())
+    assert found["accuracy"] == float(right.mean())
+
+
+def test_a_class_that_mirrors_make_wrong_is_told_although_the_mean_cost_is_small():
+    """Classes 0 to 9 are told by how bright the upper half is, class 10 by the lower half's left side."""
+    labels = torch.cat([torch.arange(10).repeat(6), torch.full((4,), 10)])
+    images = torch.zeros(64, 1, 8, 8)
+    images[:, :, :4] = labels[:, None, None, None] / 10
+    images[labels == 10, :, 4:, :4] = 1
+
+    def classifier(seen):
+        upper, left, right = seen[:, 0, :4], seen[:, 0, 4:, :4].mean((1, 2)), seen[:, 0, 4:, 4:].mean((1, 2))
+        ten = 40 * (left - right) - 20
+        return torch.cat([-((10 * upper.mean((1, 2))[:, None] - torch.arange(10)) ** 2), ten[:, None]], dim=1)
+
+    augment = LearnedAffineAugment(AffineLimits(0, 1, 0, 0))
+    with torch.no_grad():
+        augment.localization.head.bias[-1] = 0.0  # every image half the time
+    found = augment.evaluate(classifier, [(images, labels)], draws=32)
+    assert found["worst_class"] == 10 and found["worst_class_loss"] > 10
+    assert found["clean_accuracy"] - found["accuracy"] < 0.05
+    assert found["worst_class_accuracy"] == pytest.approx(0.5, abs=0.2)
+
+
+# -- what an image's own policy gains ---------------------------------------------------------------------------------
+
+
+def shifted(monkeypatch, shift):
+    """An augmenter that moves each image by a share of the side along x, which follows from the image."""
+    augment = LearnedAffineAugment(AffineLimits(0, 1, 0, 0.5), padding_mode="zeros")
+
+    def drawn(images):
+        unit = torch.zeros(len(images), 6)
+        unit[:, 4] = shift(images) / 0.5
+        return augment.limits.parameters(unit)
+
+    monkeypatch.setattr(augment, "sample_parameters", drawn)
+    return augment
+
+
+def to_the_outside(images):
+    """A blob on the left goes further to the left by a quarter of the side, one on the right to the right."""
+    left, right = images[..., :8].sum((1, 2, 3)), images[..., 8:].sum((1, 2, 3))
+    return torch.where(left > right, -0.25, 0.25)
+
+
+def test_own_gain_is_what_another_images_draws_cost_more(monkeypatch):
+    """Labels go 0, 1, 0, 1: the image before is of the other class, so that its shift goes the wrong way."""
+    found = shifted(monkeypatch, to_the_outside).evaluate(Halves(), [(IMAGES, LABELS)], draws=2)
+    away = torch.where(LABELS == 0, -4, 4)  # pixels
+    own, others = (
+        nn.functional.cross_entropy(Halves()(rolled(IMAGES, places)), LABELS, reduction="none").detach()
+        for places in (away, -away)
+    )
+    gain = (others - own).double()
+    assert found["own_gain"] == pytest.approx(float(gain.mean()), rel=1e-3) and found["own_gain"] > 1
+    assert found["own_gain_error"] == pytest.approx(float(gain.std()) / 8, rel=1e-3)
+    assert found["own_gain"] > 2 * found["own_gain_error"]
+
+
+def rolled(images, places):
+    """Each image moved by so many pixels to the right, with zeros from beyond."""
+    wide = nn.functional.pad(images, (8, 8))
+    return torch.stack([one[..., 8 - place : 24 - place] for one, place in zip(wide, places.tolist(), strict=True)])
+
+
+def test_a_policy_made_against_each_image_loses_as_much(monkeypatch):
+    found = shifted(monkeypatch, lambda images: -to_the_outside(images)).evaluate(Halves(), [(IMAGES, LABELS)])
+    assert found["own_gain"] < -1
+
+
+def test_own_gain_is_0_where_all_images_are_moved_alike(monkeypatch):
+    alike = shifted(monkeypatch, lambda images: torch.full((len(images),), 0.2))
+    found = alike.evaluate(Halves(), loader())
+    assert found["own_gain"] == found["own_gain_error"] == 0
+
+
+def test_own_gain_of_one_policy_for_all_is_within_its_error():
+    augment = vivid(AffineLimits.wide())
+    nn.init.zeros_(augment.localization.head.weight)
+    found = augment.evaluate(Halves(), [(IMAGES, LABELS)], draws=16)
+    assert 0 < abs(found["own_gain"]) < 3 * found["own_gain_error"]
+
+
+def test_own_gain_of_one_image_has_no_error_and_without_labels_there_is_none():
+    found = vivid().evaluate(Halves(), [(IMAGES[:1], LABELS[:1])])
+    assert found["own_gain"] == 0 and math.isnan(found["own_gain_error"])
+    assert not {"own_gain", "own_gain_error"} & set(vivid().evaluate(Halves(), [IMAGES]))
+
+
+def test_without_labels_there_is_no_worst_class():
+    assert "worst_class" not in vivid().evaluate(Halves(), [IMAGES])

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from learned_affine import AffineLimits, AffineParameters
+from learned_affine import AffineLimits
 from learned_affine.diagnostics.measures import (
+    mirror_measures,
     output_measures,
     policy_measures,
     spread_measures,
@@ -34,14 +35,28 @@ def test_variance_between_images_is_its_share(between, within):
     mean = between * torch.randn(2000, 6, generator=generator)
     noise = torch.randn(64, 2000, 6, generator=generator)
     share = between**2 / (between**2 + within**2)
-    found = variance_between_images(Policy.diagonal(mean, torch.full((2000, 6), within)), noise)
+    found = variance_between_images(Policy(mean, torch.diag_embed(torch.full((2000, 6), within))), noise)
     assert found == pytest.approx(share, abs=0.02)
 
 
 def test_spread_within_and_between_images_by_hand():
-    drawn = [torch.tensor([1.0, 5.0]), torch.tensor([3.0, 7.0])]  # of two images, two draws each
-    one = torch.ones(2)
-    found = spread_measures([AffineParameters(angle, one, one, 0 * one, 0 * one, 0 * one) for angle in drawn])
-    assert found["within_angle"] == pytest.approx(math.sqrt(2))
-    assert found["between_angle"] == pytest.approx(4 / math.sqrt(2))
+    """Two images: the angle's draws have means 3 and 7 and deviations 1 and 2."""
+    mean, deviation = torch.zeros(2, 6), torch.zeros(2, 6)
+    mean[:, 0], deviation[:, 0] = torch.tensor([3.0, 7.0]), torch.tensor([1.0, 2.0])
+    found = spread_measures(mean, deviation)
+    assert found["within_angle"] == 1.5 and found["between_angle"] == pytest.approx(4 / math.sqrt(2))
     assert found["within_scale_x"] == found["between_shear"] == 0
+    assert spread_measures(mean[:1], deviation[:1])["within_angle"] == 1
+    assert math.isnan(spread_measures(mean[:1], deviation[:1])["between_angle"])
+
+
+def test_mean_chance_of_a_mirror_and_its_spread_by_hand():
+    chance = torch.tensor([0.5, 0.1])
+    assert mirror_measures(chance) == pytest.approx({"mirror_chance": 0.3, "mirror_spread": 0.4 / math.sqrt(2)})
+    assert mirror_measures(chance[:1]) == pytest.approx({"mirror_chance": 0.5, "mirror_spread": math.nan}, nan_ok=True)
+
+
+def test_a_mirror_moves_nothing_and_hides_nothing():
+    """The displacement is that without mirrors, which would else swamp it: a flip moves corners by a whole side."""
+    shift = AffineLimits(0, 1, 0, 1).parameters(torch.tensor([[0.0, 0, 0, 0, 0.5, 0]]), torch.tensor([True]))
+    assert policy_measures(shift, 16, 16) == pytest.approx({"displacement": 0.5, "visible_area": 0.5})

@@ -1,5 +1,6 @@
 """What the estimators learn: the range of each image, and which warps cost held-out images nothing."""
 
+import copy
 import math
 
 import pytest
@@ -10,6 +11,7 @@ from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.diagnostics import StoppedFitWarning
 from learned_affine.fitting.estimators import Draws, ScoreFunctionEstimator
 from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.policy.mirrors import MirrorCosts
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.runtime.distributed import Distributed
 from tests.fits import loader, same_weights, silent
@@ -113,38 +115,55 @@ def test_weights_that_lead_nowhere_are_taken_back(tmp_path):
 
     def spoil(values):
         if values["step"] == 3:
+            saved[-1].price = augment.localization.price  # by which costs, which are weights, become chances
             with torch.no_grad():
                 augment.localization.head.bias.fill_(math.nan)
         else:
-            saved.append([parameter.detach().clone() for parameter in augment.localization.parameters()])
+            saved.append(copy.deepcopy(augment.localization))
 
     with pytest.warns(StoppedFitWarning, match="not finite"):
         options = {"config": FitConfig(target=0.3), "callbacks": spoil, "log_dir": tmp_path, "progress": False}
         augment.fit(Halves(), loader(), **options)
-    for parameter, good in zip(augment.parameters(), saved[-1], strict=True):
-        assert torch.equal(parameter, good)
+    saved[-1].set_price(1.0)
+    assert same_weights(augment.localization, saved[-1])
 
 
 # -- their parts ------------------------------------------------------------------------------------------------------
 
 
 def estimator(**changes) -> ScoreFunctionEstimator:
+    """An estimator that has learned what a mirror costs from one batch, which costs nothing."""
     torch.manual_seed(0)
     network = LocalizationNetwork(1)
-    return ScoreFunctionEstimator(network, AffineLimits.wide(), 1.0, FitConfig(**changes), Distributed())
+    one = ScoreFunctionEstimator(network, AffineLimits.wide(), 1.0, FitConfig(**changes), Distributed())
+    one.learn_mirrors([costs(network, torch.zeros(64))], log_dual=0.0)
+    return one
+
+
+def costs(network: LocalizationNetwork, cost: torch.Tensor, held_out: bool = False) -> MirrorCosts:
+    """That the mirror images of ``IMAGES`` cost so much."""
+    return MirrorCosts(network.observe(IMAGES).detach(), cost, torch.full((64,), held_out), LABELS)
 
 
 def seeded() -> torch.Generator:
     return torch.Generator().manual_seed(4)
 
 
-def test_draws_are_those_of_the_policy_one_after_another():
+def drawn(one: ScoreFunctionEstimator, count: int = 2, mirror: bool = False) -> Draws:
+    return one.draw(IMAGES, LABELS, one.noise(count, 64, seeded(), mirror))
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_draws_are_those_of_the_policy_one_after_another(mirror):
     one = estimator()
-    draws = one.draw(IMAGES, LABELS, seeded(), 3)
-    assert draws.count == 3 and draws.finite and draws.noise.shape == (3, 64, 6)
+    with torch.no_grad():
+        one.network.head.bias[-1] = 0  # a chance of 1/2
+    draws = drawn(one, 3, mirror)
+    assert draws.count == 3 and draws.finite and draws.noise.shape == (3, 64, 6 + mirror)
     for part, noise in zip(draws.parts(), draws.noise, strict=True):
-        expected = one.network.draw(IMAGES, noise, AffineLimits.wide(), 1.0).stacked()
-        torch.testing.assert_close(part.stacked(), expected)
+        expected = one.network.draw(IMAGES, noise, AffineLimits.wide(), 1.0)
+        torch.testing.assert_close(part.stacked(), expected.stacked())
+        assert torch.equal(part.mirror, expected.mirror) and bool(part.mirror.any()) == mirror
     torch.testing.assert_close(draws.kl, one.network(IMAGES).kl())
 
 
@@ -155,7 +174,7 @@ def test_draws_that_are_not_finite_are_known():
 
 def test_a_step_can_be_taken_back():
     one, before = estimator(), estimator()
-    draws = one.draw(IMAGES, LABELS, seeded(), 2)
+    draws = drawn(one)
     assert one.update([(draws, torch.rand(128))], 0.0, seeded())
     assert not same_weights(one.network, before.network)
     one.revert()
@@ -165,13 +184,13 @@ def test_a_step_can_be_taken_back():
 @pytest.mark.parametrize(("progress", "share"), [(0.0, 1.0), (0.5, 0.5), (1.0, 0.05), (7.0, 0.05)])
 def test_the_rate_falls_along_a_cosine_to_a_twentieth(progress, share):
     one = estimator(learning_rate=0.01, shared_rate=3.0)
-    one.update([(one.draw(IMAGES, LABELS, seeded(), 2), torch.rand(128))], progress, seeded())
+    one.update([(drawn(one), torch.rand(128))], progress, seeded())
     assert [group["lr"] for group in one.optimizer.param_groups] == pytest.approx([0.01 * share, 0.03 * share])
 
 
 def test_the_bias_that_all_images_share_has_a_rate_of_its_own():
     own, shared = (group["params"] for group in estimator().optimizer.param_groups)
-    assert len(shared) == 1 and shared[0].shape == (27,) and len(own) == 5
+    assert len(shared) == 1 and shared[0].shape == (28,) and len(own) == 5
 
 
 def test_it_goes_on_from_its_state():
@@ -184,6 +203,7 @@ def test_it_goes_on_from_its_state():
                 one.network.load_state_dict(weights)
                 one.load_state(state, torch.device("cpu"))
             losses = torch.rand(128, generator=torch.Generator().manual_seed(number))
-            one.update([(one.draw(IMAGES, LABELS, seeded(), 2), losses)], 0.0, seeded())
+            one.learn_mirrors([costs(one.network, losses[:64], held_out=bool(number % 2))], log_dual=float(number))
+            one.update([(drawn(one), losses)], 0.0, seeded())
         ends.append(one.network)
     assert same_weights(*ends)

@@ -21,6 +21,10 @@ def noise(draws: int, images: int) -> torch.Tensor:
     return torch.randn(draws, images, 6, generator=torch.Generator().manual_seed(0))
 
 
+def diagonal(mean: torch.Tensor, width: torch.Tensor) -> Policy:
+    return Policy(mean, torch.diag_embed(width))
+
+
 def step(start: Policy, drawn: torch.Tensor, losses: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return natural_gradient_step(start.mean, start.width, natural_gradient(start, drawn, losses))
 
@@ -29,7 +33,7 @@ def test_without_a_loss_the_policy_moves_to_the_prior():
     mean, width = torch.full((1, 6), 0.5), torch.full((1, 6), 0.3)
     drawn = noise(4, 1)
     for _ in range(200):
-        mean, width = step(Policy.diagonal(mean, width), drawn, torch.zeros(4, 1))
+        mean, width = step(diagonal(mean, width), drawn, torch.zeros(4, 1))
     assert torch.allclose(mean, torch.zeros(1, 6), atol=1e-4)
     assert torch.allclose(width, torch.full((1, 6), PRIOR_WIDTH), rtol=1e-4)
 
@@ -38,7 +42,7 @@ def test_a_slope_moves_the_mean_down_it_and_leaves_the_width():
     slope = torch.tensor([0.3, -0.2, 0.0, 0.1, 0.0, 0.0])
     width, drawn = torch.full((1, 6), PRIOR_WIDTH), noise(200_000, 1)
     points = width * drawn
-    mean, after = step(Policy.diagonal(torch.zeros(1, 6), width), drawn, points @ slope)
+    mean, after = step(diagonal(torch.zeros(1, 6), width), drawn, points @ slope)
     assert torch.allclose(mean[0], -RATE * PRIOR_WIDTH**2 * slope, atol=0.01)
     assert torch.allclose(after, width, rtol=0.01)
 
@@ -51,7 +55,7 @@ def test_a_quadratic_loss_leads_to_the_posterior():
     for _ in range(60):
         drawn = torch.randn(5000, 1, 6, generator=generator)
         points = mean + width * drawn
-        mean, width = step(Policy.diagonal(mean, width), drawn, 0.5 * points.square() @ curvature)
+        mean, width = step(diagonal(mean, width), drawn, 0.5 * points.square() @ curvature)
     assert torch.allclose(width[0], (curvature + 1 / PRIOR_WIDTH**2).rsqrt(), rtol=0.1)
     assert torch.allclose(mean, torch.zeros(1, 6), atol=0.1)
 
@@ -59,22 +63,22 @@ def test_a_quadratic_loss_leads_to_the_posterior():
 @given(st.floats(-50, 50), st.integers(2, 6))
 def test_a_constant_in_an_images_loss_changes_nothing(constant, draws):
     losses, drawn = torch.rand(draws, 3, generator=torch.Generator().manual_seed(1)), noise(draws, 3)
-    start = Policy.diagonal(torch.zeros(3, 6), torch.full((3, 6), 0.3))
+    start = diagonal(torch.zeros(3, 6), torch.full((3, 6), 0.3))
     one = step(start, drawn, losses.double())
     other = step(start, drawn, losses.double() + constant)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(one, other, strict=True))
 
 
 def test_a_step_stays_within_reach_whatever_the_loss():
-    start = Policy.diagonal(torch.zeros(2, 6), torch.full((2, 6), 0.3))
+    start = diagonal(torch.zeros(2, 6), torch.full((2, 6), 0.3))
     mean, width = step(start, noise(4, 2), torch.tensor([[1e30, 0], [0, 1e30], [-1e30, 5], [0, 0]]))
     assert float(mean.abs().max()) <= REACH * 0.3 + 1e-6
     assert float((width / 0.3).log().abs().max()) <= REACH / 2 + 1e-6
 
 
 def test_held_out_images_give_the_mean_step_and_the_own_ones_how_steps_differ():
-    start = Policy.diagonal(torch.zeros(8, 6), torch.full((8, 6), 0.8))
-    other = Policy.diagonal(torch.zeros(50, 6), torch.full((50, 6), 0.8))
+    start = diagonal(torch.zeros(8, 6), torch.full((8, 6), 0.8))
+    other = diagonal(torch.zeros(50, 6), torch.full((50, 6), 0.8))
     own = natural_gradient(start, noise(4, 8), 0.1 * torch.rand(4, 8))
     shared = natural_gradient(other, noise(4, 50), 0.1 * torch.rand(4, 50))
     mean, width = natural_gradient_step(start.mean, start.width, own, shared)

@@ -5,12 +5,14 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
-from learned_affine.fitting.offline import NETWORKS
 from learned_affine.fitting.trainer import PolicyTrainer
 from learned_affine.objectives.adversary import Adversary
 from learned_affine.objectives.target import Target
+from learned_affine.policy.network import LocalizationNetwork
+from learned_affine.policy.raw_head import RawHead
 from learned_affine.runtime.distributed import Distributed
 from learned_affine.tasks.classification import Classification
 from tests.fits import loader, same_weights, silent
@@ -34,6 +36,49 @@ def test_a_larger_target_gives_a_wider_policy():
     assert ends[1] < ends[0] - 0.5
 
 
+# -- held-out images of several sizes ---------------------------------------------------------------------------------
+
+ROTATIONS = AffineLimits(angle=180, scale=1.0, shear=0.0, translate=0.0)
+ODD = torch.rand(1, 1, 20, 24, generator=torch.Generator().manual_seed(0)), torch.tensor([0])
+
+
+def test_one_odd_first_image_does_not_set_every_policy():
+    """It alone bears any rotation; the others, of which there are 64, bear far less."""
+    alone, spread = [(ODD[0].expand(20, -1, -1, -1), ODD[1].expand(20))], {}
+    for name, held_out in {"odd first": [ODD, (IMAGES, LABELS)], "others": [(IMAGES, LABELS)], "odd": alone}.items():
+        options = {"config": FitConfig(target=0.9, adversarial_weight=0), "val_loader": held_out, "limits": ROTATIONS}
+        augment = silent(classifier=Halves(4.0), data=[(IMAGES, LABELS)], **options)
+        spread[name] = augment.evaluate(Halves(), loader())["within_angle"]
+    assert spread["odd first"] == pytest.approx(spread["others"], rel=0.2)
+    assert spread["odd"] > 1.4 * spread["others"]
+
+
+def test_held_out_images_of_every_size_are_judged():
+    sizes = (16, 20, 24)
+    held_out = [(nn.functional.interpolate(IMAGES, size=(side, side)), LABELS) for side in sizes]
+    classifier, seen = Halves(), []
+    classifier.register_forward_pre_hook(lambda module, args: seen.append((args[0].shape[-1], len(args[0]))))
+    told = lambda values: seen.append(None)  # noqa: E731
+    silent(classifier=classifier, data=loader(32), val_loader=held_out, max_steps=2, callbacks=told)
+    begin = seen.index(None) + 1
+    second_step = seen[begin : seen.index(None, begin)]
+    judged = [sum(count for side, count in second_step if side == one) for one in sizes]
+    # two draws and the mirrors of a quarter of 32 images; two draws and the mirrors of half of 16 held-out ones
+    assert sum(judged) == 2 * 32 + 8 + 2 * 16 + 8 and min(judged[1:]) > 0
+
+
+def test_held_out_images_of_two_sizes_lead_to_the_policy_of_one_size():
+    """Enlarged pixel by pixel, which changes no warp by much: the same images are held at the same target."""
+    twice = IMAGES[32:].repeat_interleave(2, -1).repeat_interleave(2, -2)
+    ends = []
+    for second in (IMAGES[32:], twice):
+        held_out = [(IMAGES[:32], LABELS[:32]), (second, LABELS[32:])]
+        options = {"data": [(IMAGES, LABELS)], "val_loader": held_out, "limits": ROTATIONS, "config": FitConfig()}
+        augment = silent(classifier=Halves(4.0), **options)
+        ends.append(augment.evaluate(Halves(), loader())["within_angle"])
+    assert ends[0] == pytest.approx(ends[1], rel=0.1)
+
+
 # -- one step ---------------------------------------------------------------------------------------------------------
 
 
@@ -50,7 +95,8 @@ every_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def trainer(config: FitConfig) -> PolicyTrainer:
     """Always the same one."""
     torch.manual_seed(0)
-    augment = LearnedAffineAugment(localization=NETWORKS[config.objective](1))
+    augment = LearnedAffineAugment(localization=RawHead(1) if config.objective == "paper" else LocalizationNetwork(1))
+    augment.localization.requires_grad_(True)
     processes = Distributed()
     adversary = Adversary(1, config, processes, CPU) if config.adversarial_weight else None
     task = Classification(Halves(), labels=config.labels if config.objective == "calibrated" else "optional")
@@ -71,7 +117,7 @@ def test_a_step_moves_the_network_and_tells_what_it_measured(config):
     one = trainer(config)
     before = copy.deepcopy(one.network)
     metrics = one.train_step(IMAGES, LABELS)
-    expected = {"loss", "entropy", "cross_entropy", "kl", "displacement"}
+    expected = {"loss", "entropy", "cross_entropy", "accuracy", "kl", "displacement"}
     expected |= {"dual"} if config.objective == "calibrated" else set()
     expected |= {"discriminator_loss"} if config.adversarial_weight else set()
     assert set(metrics) == expected and all(math.isfinite(value) for value in metrics.values())

@@ -11,16 +11,21 @@ from torchvision.transforms.v2 import functional as F
 from learned_affine import AffineLimits
 from learned_affine.geometry.coordinates import continuous, visible_area, warp_boxes, warp_key_points, warp_points
 from learned_affine.geometry.warp import warp_images
-from tests.geometry.matrices import coefficients, matrices
+from tests.geometry.matrices import coefficients, matrices, one, only_mirrored, some
 
 FORMATS = [format_.name for format_ in tv_tensors.BoundingBoxFormat]
 PLAIN = ("XYXY", "XYWH", "CXCYWH")
 
 
+def boxes_of(format_: str) -> tv_tensors.BoundingBoxes:
+    """Some boxes in a format."""
+    start = tv_tensors.BoundingBoxes([[5.0, 6, 20, 15], [0, 0, 8, 8]], format="XYXY", canvas_size=(30, 40))
+    return F.convert_bounding_box_format(start, new_format=format_) if format_ in PLAIN else rotated(format_)
+
+
 @pytest.mark.parametrize("format_", FORMATS)
 def test_boxes_agree_with_perspective(format_):
-    start = tv_tensors.BoundingBoxes([[5.0, 6, 20, 15], [0, 0, 8, 8]], format="XYXY", canvas_size=(30, 40))
-    boxes = F.convert_bounding_box_format(start, new_format=format_) if format_ in PLAIN else rotated(format_)
+    boxes = boxes_of(format_)
     matrix = matrices(1, 30, 40)[0]
     expected = F.perspective(boxes, None, None, coefficients=coefficients(matrix))
     torch.testing.assert_close(warp_boxes(boxes, matrix), expected, atol=0.01, rtol=0)
@@ -32,6 +37,55 @@ def rotated(format_: str) -> tv_tensors.BoundingBoxes:
         [[15.0, 13, 10, 6, 30], [20, 10, 8, 4, -60]], format="CXCYWHR", canvas_size=(30, 40)
     )
     return F.convert_bounding_box_format(centre, new_format=format_)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_mirror_alone_moves_boxes_as_torchvisions_flip(format_):
+    boxes = boxes_of(format_)
+    moved = warp_boxes(boxes, only_mirrored(True).matrix(30, 40)[0])
+    assert torch.equal(moved, F.horizontal_flip(boxes)) and moved.format == boxes.format
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_boxes_beyond_the_canvas_are_clamped_only_where_they_are_moved(mirror):
+    boxes = tv_tensors.BoundingBoxes([[30.0, 20, 50, 44]], format="XYXY", canvas_size=(30, 40))
+    assert torch.equal(
+        warp_boxes(boxes, only_mirrored(mirror).matrix(30, 40)[0]), F.horizontal_flip(boxes) if mirror else boxes
+    )
+    assert warp_boxes(boxes, one(1, 1, 1, 0, 0, 0, mirror=mirror).matrix(30, 40)[0]).max() <= 40
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("angle", [0, 20, 90, -170, 180])
+def test_mirrored_boxes_are_those_of_the_flipped_image(format_, angle):
+    boxes = tv_tensors.wrap(boxes_of(format_), like=boxes_of(format_), clamping_mode=None)
+    moved = warp_boxes(boxes, one(angle, 1.2, 0.9, 5, 0.1, -0.1, mirror=True).matrix(30, 40)[0])
+    unmirrored = one(angle, 1.2, 0.9, 5, 0.1, -0.1).matrix(30, 40)[0]
+    expected = F.perspective(F.horizontal_flip(boxes), None, None, coefficients=coefficients(unmirrored))
+    torch.testing.assert_close(moved, expected, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("format_", ["XYWHR", "CXCYWHR", "XYXYXYXY"])
+def test_corners_of_a_mirrored_rotated_box_stand_on_the_corners_of_what_it_marks(format_):
+    boxes = tv_tensors.wrap(rotated(format_), like=rotated(format_), clamping_mode=None)
+    matrix = one(33, 1, 1, 0, 0.1, 0.05, mirror=True).matrix(30, 40)[0]  # keeps right angles right
+    before, after = (
+        F.convert_bounding_box_format(one_, new_format="XYXYXYXY").as_subclass(Tensor).reshape(-1, 4, 2)
+        for one_ in (boxes, warp_boxes(boxes, matrix))
+    )
+    distance = torch.cdist(warp_points(before, matrix).float(), after)
+    assert distance.amin(2).max() < 1e-3 and distance.amin(1).max() < 1e-3
+
+
+def test_mirrored_key_points_stay_on_what_they_mark():
+    """Of key points ``horizontal_flip`` counts pixel indices, of boxes continuous coordinates, as ``affine`` does."""
+    points = tv_tensors.KeyPoints([[10.0, 12], [0, 5], [40, 30]], canvas_size=(30, 40))
+    moved = warp_key_points(points, only_mirrored(True).matrix(30, 40)[0]).as_subclass(Tensor)
+    corners = tv_tensors.BoundingBoxes(points.as_subclass(Tensor).repeat(1, 2), format="XYXY", canvas_size=(30, 40))
+    assert torch.equal(moved, F.horizontal_flip(corners).as_subclass(Tensor)[:, :2])
+    assert torch.equal(moved, F.horizontal_flip(points).as_subclass(Tensor) + torch.tensor([1.0, 0]))
+    turned = F.affine(F.vertical_flip(points), angle=180, translate=[0, 0], scale=1, shear=[0, 0])
+    torch.testing.assert_close(moved, turned.as_subclass(Tensor) - torch.tensor([0.0, 1]), atol=1e-4, rtol=0)
 
 
 @given(st.integers(0, 10_000))
@@ -60,16 +114,17 @@ def test_key_points_agree_with_perspective():
     torch.testing.assert_close(warp_key_points(points, matrix), expected, atol=0.01, rtol=0)
 
 
+@pytest.mark.parametrize("mirrors", [False, True])
 @pytest.mark.parametrize("seed", range(5))
-def test_drawn_blob_is_found_where_its_key_point_went(seed):
+def test_drawn_blob_is_found_where_its_key_point_went(seed, mirrors):
     torch.manual_seed(seed)
-    matrix = matrices(1, 64, 80, AffineLimits(40, 1.2, 10, 0.1))
+    parameters = some(1, AffineLimits(40, 1.2, 10, 0.1), mirrors)
     point = torch.tensor([38.0, 30.0], dtype=torch.float64)  # continuous
     steps = torch.arange(80, dtype=torch.float64) + 0.5
     image = torch.exp(-((steps[None, :80] - point[0]) ** 2 + (steps[:64, None] - point[1]) ** 2) / 18)[None, None]
-    warped = warp_images(image, matrix, padding_mode="zeros")[0, 0]
+    warped = warp_images(image, parameters, padding_mode="zeros")[0, 0]
     found = torch.stack([(warped.sum(0) * steps).sum(), (warped.sum(1) * steps[:64]).sum()]) / warped.sum()
-    torch.testing.assert_close(found, warp_points(point, matrix[0]), atol=0.01, rtol=0)
+    torch.testing.assert_close(found, warp_points(point, parameters.matrix(64, 80)[0]), atol=0.01, rtol=0)
 
 
 def test_continuous_keeps_the_centre_of_a_rotation():

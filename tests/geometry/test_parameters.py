@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,17 +12,21 @@ from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as F
 
 from learned_affine import AffineLimits, AffineParameters
+from learned_affine.geometry.parameters import NAMES
 from learned_affine.geometry.warp import warp_images
+from learned_affine.plots import caption_lines
+from tests.geometry.matrices import one, only_mirrored
 
 UNIT = st.lists(st.floats(-1, 1), min_size=6, max_size=6)
 SIDES = st.integers(1, 300)
 
 
-def one(*values: float) -> AffineParameters:
-    return AffineParameters(*(torch.tensor([value], dtype=torch.float64) for value in values))
+def of_unit(unit: list[float], mirror: bool = False, limits: AffineLimits | None = None) -> AffineParameters:
+    """The parameters of one image at a point of the unit cube, in float64."""
+    return (limits or AffineLimits.wide()).parameters(torch.tensor([unit], dtype=torch.float64), torch.tensor([mirror]))
 
 
-def numpy_matrix(values: tuple[float, ...], height: int, width: int) -> np.ndarray:
+def numpy_matrix(values: tuple[float, ...], mirror: bool, height: int, width: int) -> np.ndarray:
     """The documented convention, step by step, by homogeneous matrices."""
     angle, x, y, shear, right, down = values
     a, s = math.radians(angle), math.radians(shear)
@@ -29,37 +34,67 @@ def numpy_matrix(values: tuple[float, ...], height: int, width: int) -> np.ndarr
     rotation = np.array([[math.cos(a), -math.sin(a), 0], [math.sin(a), math.cos(a), 0], [0, 0, 1]])
     lean = np.array([[1, -math.tan(s), 0], [0, 1, 0], [0, 0, 1]])
     shift = np.array([[1, 0, right * width], [0, 1, down * height], [0, 0, 1]])
-    return (shift @ centre @ rotation @ lean @ np.diag([x, y, 1]) @ np.linalg.inv(centre))[:2]
+    flip = np.diag([-1 if mirror else 1, 1, 1])
+    return (shift @ centre @ rotation @ lean @ np.diag([x, y, 1]) @ flip @ np.linalg.inv(centre))[:2]
 
 
-@given(UNIT, SIDES, SIDES)
-def test_matrix_of_one_image_is_that_of_a_batch(unit, height, width):
-    parameters = AffineLimits.wide().parameters(torch.tensor([unit], dtype=torch.float64))
-    found = parameters.matrix_of_one(height, width, torch.float64)
-    assert torch.allclose(found, parameters.matrix(height, width), rtol=1e-12, atol=1e-9)
-    assert parameters.matrix_of_one(height, width, torch.float32).dtype == torch.float32
-
-
-@given(UNIT, SIDES, SIDES)
+@given(UNIT, st.booleans(), SIDES, SIDES)
 @settings(max_examples=200)
-def test_matrix_agrees_with_numpy(unit, height, width):
-    parameters = AffineLimits.wide().parameters(torch.tensor([unit], dtype=torch.float64))
-    expected = numpy_matrix(tuple(parameters.stacked()[0].tolist()), height, width)
+def test_matrix_agrees_with_numpy(unit, mirror, height, width):
+    parameters = of_unit(unit, mirror)
+    expected = numpy_matrix(tuple(parameters.stacked()[0].tolist()), mirror, height, width)
     np.testing.assert_allclose(parameters.matrix(height, width)[0].numpy(), expected, atol=1e-9)
 
 
-@given(UNIT, SIDES, SIDES)
+@given(UNIT, st.booleans(), SIDES, SIDES)
 @settings(max_examples=200)
-def test_from_matrix_undoes_matrix(unit, height, width):
-    parameters = AffineLimits(170, 2, 30, 0.4).parameters(torch.tensor([unit], dtype=torch.float64))
+def test_from_matrix_undoes_matrix(unit, mirror, height, width):
+    parameters = of_unit(unit, mirror, AffineLimits(170, 2, 30, 0.4))
     again = AffineParameters.from_matrix(parameters.matrix(height, width), height, width)
     torch.testing.assert_close(again.stacked(), parameters.stacked(), atol=1e-9, rtol=0)
+    assert torch.equal(again.mirror, parameters.mirror)
 
 
-@given(UNIT, SIDES, SIDES)
+ENTRIES = st.lists(st.floats(-2, 2), min_size=6, max_size=6)
+
+
+@given(ENTRIES.filter(lambda m: abs(m[0] * m[4] - m[1] * m[3]) > 1e-2), st.integers(2, 50), st.integers(2, 50))
+@settings(max_examples=200)
+def test_every_invertible_matrix_has_its_parameters(entries, height, width):
+    """Every orientation: whatever the sign of the determinant, the factors are positive and the angle within 180."""
+    matrix = torch.tensor(entries, dtype=torch.float64).view(1, 2, 3)
+    parameters = AffineParameters.from_matrix(matrix, height, width)
+    torch.testing.assert_close(parameters.matrix(height, width), matrix, atol=1e-6, rtol=0)
+    assert parameters.scale_x > 0 and parameters.scale_y > 0 and abs(parameters.angle) <= 180
+    assert parameters.mirror == (torch.linalg.det(matrix[:, :, :2]) < 0)
+
+
+ORIENTATIONS = {
+    "as it is": (lambda x: x, 0, False),
+    "left and right": (F.horizontal_flip, 0, True),
+    "upside down": (F.vertical_flip, 180, True),
+    "turned by 180": (lambda x: x.rot90(2, (-2, -1)), 180, False),
+    "turned by 90": (lambda x: x.rot90(-1, (-2, -1)), 90, False),
+    "turned by -90": (lambda x: x.rot90(1, (-2, -1)), -90, False),
+    "transposed": (lambda x: x.mT, -90, True),
+    "about the other diagonal": (lambda x: x.rot90(2, (-2, -1)).mT, 90, True),
+}
+
+
+@pytest.mark.parametrize(("move", "angle", "mirror"), ORIENTATIONS.values(), ids=ORIENTATIONS.keys())
+def test_an_angle_of_180_with_mirrors_covers_every_orientation(move, angle, mirror):
+    image = torch.rand(1, 2, 7, 7, dtype=torch.float64)
+    parameters = one(angle, 1, 1, 0, 0, 0, mirror=mirror)
+    got = warp_images(image, parameters, padding_mode="zeros")
+    torch.testing.assert_close(got, move(image), atol=1e-9, rtol=0)
+    inside = abs(angle) <= AffineLimits(180).angle and (not mirror or AffineLimits(180).mirror)
+    assert inside, "what AffineLimits(180) allows"
+
+
+@given(UNIT, st.booleans(), SIDES, SIDES)
 @settings(max_examples=100)
-def test_inverse_composes_to_the_identity(unit, height, width):
-    parameters = AffineLimits.wide().parameters(torch.tensor([unit], dtype=torch.float64))
+def test_inverse_composes_to_the_identity(unit, mirror, height, width):
+    parameters = of_unit(unit, mirror)
     there = parameters.matrix(height, width)[0]
     back = parameters.inverse(height, width).matrix(height, width)[0]
     product = back[:, :2] @ there[:, :2]
@@ -68,8 +103,13 @@ def test_inverse_composes_to_the_identity(unit, height, width):
 
 
 def test_inverse_needs_only_the_ratio_of_the_sides():
-    parameters = one(20, 1.2, 0.8, 10, 0.1, -0.2)
+    parameters = one(20, 1.2, 0.8, 10, 0.1, -0.2, mirror=True)
     torch.testing.assert_close(parameters.inverse(2, 3).stacked(), parameters.inverse(200, 300).stacked())
+    assert parameters.inverse(2, 3).mirror.tolist() == [True]
+
+
+def test_a_mirror_is_its_own_inverse():
+    assert only_mirrored(True, False).inverse(5, 9).to_dict() == only_mirrored(True, False).to_dict()
 
 
 @pytest.mark.parametrize(
@@ -89,7 +129,7 @@ def test_signs_are_those_of_torchvision(values, options):
     image = torch.rand(1, 1, 30, 30, dtype=torch.float64)
     full = {"angle": 0.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0], **options}
     expected = F.affine(image, interpolation=F.InterpolationMode.BILINEAR, **full)
-    got = warp_images(image, one(*values).matrix(30, 30), padding_mode="zeros")
+    got = warp_images(image, one(*values), padding_mode="zeros")
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=0)  # torchvision's grid is made in float32
 
 
@@ -101,11 +141,34 @@ def test_displacement_of_a_rotation_by_180_degrees_is_the_diagonal():
     assert one(180, 1, 1, 0, 0, 0).displacement(5, 5).item() == pytest.approx(math.sqrt(2))
 
 
-def test_negative_determinant_is_read_as_negative_scale_y():
-    mirror = torch.tensor([[[1.0, 0.0, 0.0], [0.0, -1.0, 9.0]]], dtype=torch.float64)
-    parameters = AffineParameters.from_matrix(mirror, 10, 10)
-    assert parameters.scale_y.item() == pytest.approx(-1)
-    torch.testing.assert_close(parameters.matrix(10, 10), mirror)
+def test_displacement_of_a_mirror_is_that_of_its_corners():
+    mirrored = only_mirrored(True)
+    assert mirrored.displacement(5, 5).item() == 1 and mirrored.displacement(10, 30).item() == 1.5
+    assert mirrored.unmirrored().displacement(5, 5).item() == 0
+
+
+@given(UNIT, st.booleans(), SIDES, SIDES)
+@settings(max_examples=100)
+def test_displacement_is_the_mean_shift_of_the_corners(unit, mirror, height, width):
+    parameters = of_unit(unit, mirror)
+    corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]])
+    matrix = numpy_matrix(tuple(parameters.stacked()[0].tolist()), mirror, height, width)
+    moved = corners @ matrix[:, :2].T + matrix[:, 2]
+    expected = np.linalg.norm(moved - corners, axis=1).mean() / ((height + width) / 2)
+    assert parameters.displacement(height, width).item() == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_negative_determinant_is_read_as_a_mirror():
+    upside_down = torch.tensor([[[1.0, 0.0, 0.0], [0.0, -1.0, 9.0]]], dtype=torch.float64)
+    parameters = AffineParameters.from_matrix(upside_down, 10, 10)
+    assert parameters.mirror.item() and abs(parameters.angle.item()) == pytest.approx(180)
+    assert parameters.scale_y.item() == pytest.approx(1)
+    torch.testing.assert_close(parameters.matrix(10, 10), upside_down)
+
+
+def test_what_stays_where_it_is_but_for_a_mirror():
+    moved = [one(*(0, 1, 1, 0, 0, 0)[:place], 2, *(0, 1, 1, 0, 0, 0)[place + 1 :]).is_still() for place in range(6)]
+    assert not torch.cat(moved).any() and only_mirrored(True, False).is_still().all()
 
 
 @pytest.mark.parametrize(
@@ -121,6 +184,12 @@ def test_negative_determinant_is_read_as_negative_scale_y():
 def test_limits_out_of_range_are_named(options, named):
     with pytest.raises(ValueError, match=named):
         AffineLimits(**options)
+
+
+@pytest.mark.parametrize("value", [1, 0, "yes", None, 0.5, torch.tensor(True)])
+def test_mirror_is_a_bool(value):
+    with pytest.raises(TypeError, match=rf"limits\.mirror must be a bool, got {type(value).__name__}"):
+        AffineLimits(mirror=value)
 
 
 def test_limits_of_the_wrong_kind_are_named():
@@ -140,15 +209,87 @@ def test_unit_cube_reaches_the_limits_and_no_further():
 
 
 def test_parameters_read_like_a_batch():
-    parameters = AffineLimits().parameters(torch.rand(10, 6))
+    parameters = AffineLimits().parameters(torch.rand(10, 6), torch.arange(10) % 3 == 0)
     assert len(parameters) == 10 and len(parameters[2:5]) == 3 and len(parameters[-1]) == 1
     assert [len(single) for single in parameters] == [1] * 10
-    assert json.loads(json.dumps(parameters.to_dict()))["angle"] == parameters.angle.tolist()
-    assert "2 more" in str(parameters) and str(parameters).count("\n") == 9
     with pytest.raises(IndexError, match="10 images"):
         parameters[10]
+    again = AffineParameters.cat([parameters[:4], parameters[4:9], parameters[[9]]])
+    assert again.to_dict() == parameters.to_dict()
+    assert parameters[torch.tensor([3, 1])].mirror.tolist() == [True, False]
+    assert not parameters.unmirrored().mirror.any() and parameters.detach().double().mirror.sum() == 4
+
+
+def test_to_dict_is_ready_for_json():
+    parameters = AffineLimits().parameters(torch.rand(3, 6), torch.tensor([True, False, True]))
+    plain = json.loads(json.dumps(parameters.to_dict()))
+    assert plain["angle"] == parameters.angle.tolist() and plain["mirror"] == [True, False, True]
+    assert list(plain) == [*NAMES, "mirror"]
+
+
+def test_the_table_has_a_row_an_image_and_says_which_are_mirrored():
+    parameters = AffineLimits().parameters(torch.rand(10, 6), torch.arange(10) % 3 == 0)
+    assert "2 more" in str(parameters) and str(parameters).count("\n") == 9
+    header, *rows = str(parameters).split("\n")
+    assert header.split()[:2] == ["image", "mirror"]
+    assert [row.split()[1] for row in rows[:8]] == ["yes", "no", "no", "yes", "no", "no", "yes", "no"]
+    assert len({len(row) for row in rows[:8]}) == 1
+
+
+CAPTIONS = {
+    one(0, 1, 1, 0, 0, 0): "0°  ×1.00/1.00  shear 0°  shift 0%/0%",
+    one(-0.4, 1, 1, -0.2, -0.001, -0.004): "0°  ×1.00/1.00  shear 0°  shift 0%/0%",
+    one(-0.0, 1, 1, -0.0, -0.0, -0.0, mirror=True): "mirrored  0°  ×1.00/1.00  shear 0°  shift 0%/0%",
+    one(12, 1.2, 0.9, -3, 0.1, -0.05, mirror=True): "mirrored  +12°  ×1.20/0.90  shear -3°  shift +10%/-5%",
+}
+
+
+@pytest.mark.parametrize(("parameters", "expected"), CAPTIONS.items(), ids=CAPTIONS.values())
+def test_a_caption_says_what_is_done_in_words(parameters, expected):
+    assert parameters.caption() == expected
+    assert caption_lines(parameters, 0).startswith("mirrored\n") == bool(parameters.mirror)
+
+
+@pytest.mark.parametrize("parameters", list(CAPTIONS)[:3])
+def test_nothing_says_minus_zero(parameters):
+    for text in (str(parameters), str(parameters.inverse()), parameters.caption(), caption_lines(parameters, 0)):
+        assert not re.search(r"-0(\.0+)?(?![\d.])", text), text
 
 
 def test_from_matrix_refuses_other_shapes():
     with pytest.raises(ValueError, match=r"\(B, 2, 3\)"):
         AffineParameters.from_matrix(torch.eye(3), 8, 8)
+    with pytest.raises(TypeError, match=r"matrix must be a tensor of shape \(B, 2, 3\) or \(B, 3, 3\), got str"):
+        AffineParameters.from_matrix("...", 8, 8)
+
+
+ZERO, ONES = torch.zeros(2), torch.ones(2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fields_of_another_length_or_kind_are_named(name):
+    fields = dict(zip(NAMES, AffineParameters.identity(2).tensors(), strict=True))
+    with pytest.raises(TypeError, match=rf"^{name} must be a tensor of shape \(B,\), got float$"):
+        AffineParameters(**{**fields, name: 1.0})
+    shape = "B" if name == "angle" else "2"
+    with pytest.raises(ValueError, match=rf"^{name} must have the shape \({shape},\) of angle, got \(\)$"):
+        AffineParameters(**{**fields, name: torch.tensor(1.0)})
+    other = "scale_x" if name == "angle" else name  # the first one tells how many there are
+    with pytest.raises(ValueError, match=rf"^{other} must have the shape \(\d,\) of angle, got \(\d,\)$"):
+        AffineParameters(**{**fields, name: torch.ones(3)})
+
+
+@pytest.mark.parametrize(
+    ("mirror", "error", "said"),
+    [
+        (torch.tensor([1, 0]), TypeError, r"^mirror must be a bool tensor of shape \(2,\), got torch\.int64$"),
+        (torch.zeros(2), TypeError, r"^mirror must be a bool tensor of shape \(2,\), got torch\.float32$"),
+        (True, TypeError, r"^mirror must be a bool tensor of shape \(2,\), got bool$"),
+        ([True, False], TypeError, r"^mirror must be a bool tensor of shape \(2,\), got list$"),
+        (torch.tensor([True]), ValueError, r"^mirror must have the shape \(2,\) of angle, got \(1,\)$"),
+        (torch.tensor(True), ValueError, r"^mirror must have the shape \(2,\) of angle, got \(\)$"),
+    ],
+)
+def test_a_mirror_of_another_kind_or_length_is_named(mirror, error, said):
+    with pytest.raises(error, match=said):
+        AffineParameters(ZERO, ONES, ONES, ZERO, ZERO, ZERO, mirror)

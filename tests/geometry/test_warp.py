@@ -1,67 +1,272 @@
-"""Pixels by a matrix, against torchvision's ``perspective``, which is an independent implementation, and kornia."""
+"""Pixels by their parameters, against torchvision's ``perspective``, an independent implementation, and kornia.
+
+Without a gradient a sampling grid is computed straight from the parameters; with one, kornia's ``warp_affine`` is
+called. Kornia's own grid in float64 is the truth for both.
+"""
+
+import itertools
 
 import pytest
 import torch
 from kornia.geometry.transform import warp_affine
 from torch import Tensor
+from torch.nn import functional as nn_functional
 from torchvision.transforms.v2 import functional as F
 
-from learned_affine import AffineLimits
-from learned_affine.geometry.warp import as_dtype, warp_images, working
-from tests.geometry.matrices import coefficients, matrices
+from learned_affine import AffineLimits, AffineParameters
+from learned_affine.geometry import warp
+from learned_affine.geometry.parameters import NAMES
+from learned_affine.geometry.warp import (
+    INTERPOLATIONS,
+    PADDING_MODES,
+    as_dtype,
+    inverse_map,
+    sampling_grid,
+    warp_by_matrix,
+    warp_images,
+    working,
+)
+from tests.geometry.matrices import coefficients, one, only_mirrored, some
+
+SIZES = [(1, 1), (1, 7), (5, 3), (32, 32), (97, 61), (224, 300)]
+EXTREME = AffineParameters.cat(
+    [
+        AffineParameters.identity(1).double(),
+        one(180, 1, 1, 0, 0, 0),
+        one(-180, 2, 0.5, 30, 1, -1, mirror=True),
+        one(90, 0.5, 2, -30, -1, 1),
+        one(0, 1, 1, 0, 0, 0, mirror=True),
+        one(33, 0.5, 0.5, 30, 0.3, 0.2, mirror=True),
+        one(-120, 2, 2, -30, 0, 0),
+        one(0, 1, 1, 0, 1, 1),
+    ]
+)
 
 
-def warp_integers(images: Tensor, matrix: Tensor, interpolation: str, padding_mode: str) -> Tensor:
+def warp_integers(images: Tensor, parameters: AffineParameters, interpolation: str, padding_mode: str) -> Tensor:
     """The way that the transform takes with integers and bools: there and back."""
-    return as_dtype(warp_images(working(images), matrix, interpolation, padding_mode), images.dtype, padding_mode)
+    return as_dtype(warp_images(working(images), parameters, interpolation, padding_mode), images.dtype)
 
 
+def to(parameters: AffineParameters, dtype: torch.dtype) -> AffineParameters:
+    return parameters.map(lambda value: value.to(dtype))
+
+
+# -- against torchvision ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mirrors", [False, True])
 @pytest.mark.parametrize("size", [(32, 32), (17, 41), (1, 9)])
-def test_warp_agrees_with_perspective(size):
-    images = torch.rand(4, 3, *size, dtype=torch.float64)
-    matrix = matrices(4, *size)
-    got = warp_images(images, matrix, padding_mode="zeros")
-    for image, one, warped in zip(images, matrix, got, strict=True):
+def test_warp_agrees_with_perspective(size, mirrors):
+    images, parameters = torch.rand(4, 3, *size, dtype=torch.float64), some(4, mirrors=mirrors)
+    got = warp_images(images, parameters, padding_mode="zeros")
+    for image, matrix, warped in zip(images, parameters.matrix(*size), got, strict=True):
         torch.testing.assert_close(
-            F.perspective(image, None, None, coefficients=coefficients(one)), warped, atol=1e-5, rtol=0
+            F.perspective(image, None, None, coefficients=coefficients(matrix)), warped, atol=1e-5, rtol=0
         )
+
+
+# -- the sampling grid against kornia's -------------------------------------------------------------------------------
+
+
+def kornias_grid(parameters: AffineParameters, height: int, width: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """The grid that kornia's ``warp_affine`` samples at."""
+    taken, images = [], torch.zeros(len(parameters), 1, height, width, dtype=dtype)
+
+    def take(image, grid, **options):
+        taken.append(grid)
+        return image
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nn_functional, "grid_sample", take)
+        warp_affine(images, parameters.matrix(height, width).to(dtype), (height, width), align_corners=False)
+    return taken[0]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
+def test_the_grid_is_kornias(size, dtype, most):
+    parameters = AffineParameters.cat([EXTREME, some(8, mirrors=True)])
+    truth = kornias_grid(parameters, *size)
+    got = sampling_grid(inverse_map(to(parameters, dtype), *size, dtype), *size)
+    assert got.shape == truth.shape and got.dtype == dtype
+    scale = truth.abs().clamp_min(1)  # far outside there are fewer digits behind the point
+    assert ((got - truth) / scale).abs().max() <= most
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_map_of_one_image_is_that_of_a_batch(dtype):
+    """Of one image it is computed in plain numbers, of several in tensors."""
+    together = inverse_map(to(EXTREME, dtype), 13, 8, dtype)
+    alone = torch.cat([inverse_map(single, 13, 8, dtype) for single in to(EXTREME, dtype)], dim=1)
+    torch.testing.assert_close(alone, together, atol=1e-6 if dtype == torch.float32 else 1e-14, rtol=0)
+    assert alone.dtype == dtype
+
+
+def test_the_map_is_the_inverse_of_the_matrix():
+    parameters, (height, width) = some(20, mirrors=True), (11, 17)
+    bottom = torch.tensor([[[0.0, 0.0, 1.0]]], dtype=torch.float64).expand(20, 1, 3)
+    to_pixels = torch.tensor(
+        [[width / 2, 0, (width - 1) / 2], [0, height / 2, (height - 1) / 2], [0, 0, 1]], dtype=torch.float64
+    )
+    whole = torch.cat([parameters.matrix(height, width), bottom], dim=1)
+    expected = (torch.linalg.inv(to_pixels) @ torch.linalg.inv(whole) @ to_pixels)[:, :2].flatten(1).T
+    torch.testing.assert_close(inverse_map(parameters, height, width, torch.float64), expected)
+
+
+# -- images against kornia's ------------------------------------------------------------------------------------------
+
+
+def smooth(count: int, height: int, width: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Images in which neighbouring pixels differ by at most a fifth, two channels."""
+    x, y = torch.linspace(0, 1, width, dtype=dtype), torch.linspace(0, 1, height, dtype=dtype)
+    phase = torch.arange(count, dtype=dtype)[:, None, None]
+    waves = torch.stack([torch.sin(3 * x + y[:, None] + phase), torch.cos(2 * y[:, None] - x + phase)], 1)
+    return 0.5 + 0.4 * waves
+
+
+PADS = [("reflection", 0.0), ("border", 0.0), ("zeros", 0.0), ("fill", 0.7), ("fill", (0.2, 0.9))]
+
+
+@pytest.mark.parametrize("size", SIZES[:-1])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("padding_mode", "fill"), PADS)
+def test_without_a_gradient_images_are_kornias(size, interpolation, padding_mode, fill):
+    """In float64 both grids are the same to 12 digits, so that the images are to 10."""
+    images = torch.rand(len(EXTREME), 2, *size, dtype=torch.float64)
+    truth = warp_by_matrix(images, EXTREME.matrix(*size), interpolation, padding_mode, fill)
+    got = warp_images(images, EXTREME, interpolation, padding_mode, fill)
+    torch.testing.assert_close(got, truth, atol=1e-9, rtol=0)
+
+
+def away_from_edges(size: tuple[int, int], least: float = 1e-6) -> Tensor:
+    """Where a grid is not just on a pixel or between two: there rounding decides which of two values is taken."""
+    grid = kornias_grid(EXTREME, *size)
+    place = (grid + 1) * torch.tensor(size[::-1], dtype=torch.float64)  # in halves of a pixel
+    return ((place - place.round()).abs() > least).all(-1)[:, None]
+
+
+@pytest.mark.parametrize("size", SIZES[:-1])
+@pytest.mark.parametrize(("padding_mode", "fill"), PADS)
+def test_nearest_is_kornias_but_where_it_is_a_toss_up(size, padding_mode, fill):
+    images = torch.rand(len(EXTREME), 2, *size, dtype=torch.float64)
+    truth = warp_by_matrix(images, EXTREME.matrix(*size), "nearest", padding_mode, fill)
+    steady = away_from_edges(size)
+    got = warp_images(images, EXTREME, "nearest", padding_mode, fill)
+    assert torch.equal(torch.where(steady, got, 0.0), torch.where(steady, truth, 0.0))
+    moved = warp_images(images.float(), to(EXTREME, torch.float32), "nearest", padding_mode, fill)
+    steady = away_from_edges(size, 2e-4)
+    torch.testing.assert_close(
+        torch.where(steady, moved.double(), 0.0), torch.where(steady, truth, 0.0), atol=1e-6, rtol=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "most"), [(torch.float32, 5e-5), (torch.bfloat16, 4e-3), (torch.float16, 5e-4), (torch.uint8, 0.5 / 255)]
+)
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(32, 32), (224, 300)])
+def test_every_dtype_is_within_its_rounding_of_kornia_in_float64(dtype, most, interpolation, size):
+    """Of smooth images: a grid that is off by 1e-6 of the side moves a value by less than 3e-5."""
+    whole = smooth(len(EXTREME), *size)
+    images = (255 * whole).to(dtype) if dtype == torch.uint8 else whole.to(dtype)
+    exact = images.double() / (255 if dtype == torch.uint8 else 1)
+    truth = warp_by_matrix(exact, EXTREME.matrix(*size), interpolation, "border")
+    warped = warp_integers if dtype == torch.uint8 else warp_images
+    got = warped(images, to(EXTREME, torch.float32), interpolation, "border")
+    assert got.dtype == dtype
+    got = got.double() / (255 if dtype == torch.uint8 else 1)
+    assert (got - truth).abs().max() <= most + 1e-5
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+@pytest.mark.parametrize("padding_mode", PADDING_MODES)
+def test_with_a_gradient_the_same_pixels_come(interpolation, padding_mode):
+    images, parameters = torch.rand(4, 2, 12, 9, dtype=torch.float64), some(4, mirrors=True)
+    plain = warp_images(images, parameters, interpolation, padding_mode)
+    followed = warp_images(images.clone().requires_grad_(), parameters, interpolation, padding_mode)
+    assert followed.requires_grad and not plain.requires_grad
+    torch.testing.assert_close(followed.detach(), plain, atol=1e-9, rtol=0)
+
+
+# -- pieces, layouts, threads, graphs ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("padding_mode", PADDING_MODES)
+def test_a_batch_in_pieces_is_the_batch_in_one(monkeypatch, threads, dtype, padding_mode):
+    images, parameters = torch.rand(8, 3, 12, 10, dtype=dtype), to(EXTREME, dtype)
+    expected = warp_images(images, parameters, "bilinear", padding_mode)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for pixels, layout in itertools.product((2**30, 3 * 120, 1), (torch.contiguous_format, torch.channels_last)):
+            monkeypatch.setattr(warp, "PIECE", pixels)
+            got = warp_images(images.to(memory_format=layout), parameters, "bilinear", padding_mode)
+            assert torch.equal(got, expected)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_a_compiled_warp_gives_the_same_pixels(backend):
+    torch._dynamo.reset()
+    images, parameters = torch.rand(8, 3, 16, 12), to(EXTREME, torch.float32)
+    compiled = torch.compile(warp_images, backend=backend, fullgraph=True)
+    torch.testing.assert_close(compiled(images, parameters), warp_images(images, parameters), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
 @pytest.mark.parametrize("fill", [0.3, (0.1, 0.7, 0.4)])
 def test_fill_in_one_pass_is_kornias_own(interpolation, fill):
-    images, matrix = torch.rand(3, 3, 20, 20, dtype=torch.float64), matrices(3, 20, 20)
-    value = torch.tensor(fill, dtype=torch.float64).expand(3)
-    expected = warp_affine(
-        images, matrix, (20, 20), interpolation, "fill", align_corners=False, fill_value=value.view(1, 3, 1, 1)
-    )
-    torch.testing.assert_close(warp_images(images, matrix, interpolation, "fill", fill), expected)
+    images, parameters = torch.rand(3, 3, 20, 20, dtype=torch.float64), some(3, mirrors=True)
+    value = torch.tensor(fill, dtype=torch.float64).expand(3).view(1, 3, 1, 1)
+    matrix = parameters.matrix(20, 20)
+    expected = warp_affine(images, matrix, (20, 20), interpolation, "fill", align_corners=False, fill_value=value)
+    torch.testing.assert_close(warp_images(images, parameters, interpolation, "fill", fill), expected)
+    torch.testing.assert_close(warp_by_matrix(images, matrix, interpolation, "fill", fill), expected)
 
 
 def test_autocast_does_not_move_pixels():
-    images, matrix = torch.rand(2, 3, 64, 64), matrices(2, 64, 64).float()
-    expected = warp_images(images, matrix)
+    images, parameters = torch.rand(2, 3, 64, 64), to(some(2), torch.float32)
+    expected = warp_images(images, parameters)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(warp_images(images, matrix), expected)
+        assert torch.equal(warp_images(images, parameters), expected)
 
 
-def test_warp_passes_gradcheck_in_image_and_matrix():
+@pytest.mark.parametrize("mirrors", [False, True])
+def test_warp_passes_gradcheck_in_image_and_parameters(mirrors):
     images = torch.rand(2, 1, 5, 6, dtype=torch.float64, requires_grad=True)
-    matrix = matrices(2, 5, 6, AffineLimits(20, 1.2, 5, 0.1)).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x, m: warp_images(x, m, padding_mode="zeros"), (images, matrix))
+    parameters = some(2, AffineLimits(20, 1.2, 5, 0.1), mirrors)
+    numbers = tuple(value.clone().requires_grad_() for value in parameters.tensors())
+
+    def warped(x, *numbers):
+        return warp_images(x, AffineParameters(*numbers, parameters.mirror), padding_mode="zeros")
+
+    assert torch.autograd.gradcheck(warped, (images, *numbers))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_gradient_reaches_each_number_alone(name):
+    """Whichever it is, and also at the identity, where nothing moves yet."""
+    fields = dict(zip(NAMES, AffineParameters.identity(2).tensors(), strict=True))
+    value = fields[name].clone().requires_grad_()
+    images = smooth(2, 9, 8, torch.float32)
+    warp_images(images, AffineParameters(**{**fields, name: value}), padding_mode="border")[..., :3].sum().backward()
+    assert value.grad.abs().min() > 0
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64])
 def test_integers_are_rounded_not_cut_off(dtype):
     images = torch.randint(0, 200, (2, 1, 16, 16)).to(dtype)
-    matrix = matrices(2, 16, 16)
-    exact = warp_images(images.double(), matrix, padding_mode="border")
-    got = warp_integers(images, matrix, "bilinear", "border")
+    parameters = some(2)
+    exact = warp_images(images.double(), parameters, padding_mode="border")
+    got = warp_integers(images, parameters, "bilinear", "border")
     assert got.dtype == dtype
     assert (got.double() - exact).abs().max() <= 0.5 + 1e-3
 
 
 def test_bool_stays_bool():
     images = torch.rand(1, 1, 8, 8) > 0.5
-    still = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
-    assert torch.equal(warp_integers(images, still, "nearest", "fill"), images)
+    assert torch.equal(warp_integers(images, only_mirrored(False), "nearest", "fill"), images)

@@ -26,6 +26,16 @@ def test_channels_are_matched(channels):
     assert adversary().score(torch.rand(2, channels, 12, 12)).shape == (2,)
 
 
+@pytest.mark.parametrize("value", [torch.finfo(torch.float32).min, -3.4e38, 1e30])
+def test_pixels_that_stand_for_no_data_give_finite_scores(value):
+    one, images = adversary(), torch.rand(4, 3, 24, 24)
+    clean = one.score(images)
+    images[:2, :, :3, :3] = value
+    scores = one.score(images)
+    assert torch.isfinite(scores).all() and torch.equal(scores[2:], clean[2:])
+    assert float(one.backward(images, images.flip(-1))) < 10
+
+
 @pytest.mark.parametrize(
     ("config", "kind", "rate"),
     [

@@ -24,6 +24,7 @@ def outcome(scores: bool = True) -> Outcome:
         cost=torch.tensor([-math.log(PROBABILITY)]),
         kl=torch.tensor([2.5]),
         scores=torch.tensor([math.log(DISCRIMINATED / (1 - DISCRIMINATED))]) if scores else None,
+        right=torch.ones(1),
         warped=torch.zeros(1, 1, 2, 2),
     )
 
@@ -75,7 +76,9 @@ def test_paper_corrected_runs_away_and_says_so():
     assert augment.history["displacement"][-1] > 0.2
 
 
-@pytest.mark.parametrize("config", [FitConfig(), FitConfig.paper(epochs=15, learning_rate=5e-4)])
+@pytest.mark.parametrize(
+    "config", [FitConfig(target=0.4, dual_rate=0.0), FitConfig.paper(epochs=15, learning_rate=5e-4)]
+)
 def test_fits_lower_their_loss(config):
     history = silent(data=loader(32), val_loader=loader(), config=config).history
     assert history["loss"][-1] < history["loss"][0]

@@ -1,5 +1,7 @@
 """Pictures of single images show what a policy makes of them, whatever the images are."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -86,3 +88,21 @@ def test_nan_is_drawn_black_and_infinity_white():
 def test_no_draws_are_refused():
     with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
         plots.plot_fan(vivid(), IMAGES, draws=0)
+
+
+def test_ranges_caption_chance_and_rotation():
+    augment = vivid()
+    chance = augment.localization(IMAGES).mirror_chance
+    mean, deviation = (part[:, 0] for part in augment.localization(IMAGES).moments(augment.limits))
+    figure = plots.plot_ranges(augment, IMAGES, names=list("abcdef"), draws=2000)
+    assert [axis.get_title() for axis in figure.axes] == list("abcdef")
+    for column, axis in enumerate(figure.axes):
+        flip, low, high = map(int, re.findall(r"[-+]?\d+", axis.get_xlabel()))
+        assert axis.get_xlabel().startswith("flip ") and abs(flip - 100 * float(chance[column])) <= 0.51
+        middle, reach = float(mean[column]), 4 * float(deviation[column])
+        assert middle - reach < low < middle < high < middle + reach
+
+
+def test_ranges_of_a_policy_that_stays_at_the_identity_say_no_minus_zero():
+    figure = plots.plot_ranges(vivid(strength=0.0), IMAGES[:2])
+    assert [axis.get_xlabel() for axis in figure.axes] == ["flip 0 %\nrotation\n0° to 0°"] * 2

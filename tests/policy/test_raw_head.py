@@ -9,14 +9,16 @@ from learned_affine.policy.raw_head import RawHead
 
 
 @pytest.mark.parametrize("size", [(16, 16), (12, 20)])
-def test_raw_head_agrees_with_a_spatial_transformer(size):
+@pytest.mark.parametrize("across", [1.1, -1.1])
+def test_raw_head_agrees_with_a_spatial_transformer(size, across):
     head = RawHead(1)
-    theta = torch.tensor([1.1, 0.2, 0.1, -0.3, 0.9, -0.2])
+    theta = torch.tensor([across, 0.2, 0.1, -0.3, 0.9, -0.2])  # of the second the determinant is negative
     with torch.no_grad():
         head.head.bias.copy_(theta)
     images = torch.rand(2, 1, *size)
     parameters = head.draw(images, None, AffineLimits(), 1.0)
-    got = warp_images(images, parameters.matrix(*size), padding_mode="zeros")
+    assert parameters.mirror.tolist() == [across < 0] * 2
+    got = warp_images(images, parameters, padding_mode="zeros")
     grid = torch.nn.functional.affine_grid(theta.view(1, 2, 3).expand(2, 2, 3), images.shape, align_corners=False)
     expected = torch.nn.functional.grid_sample(images, grid, align_corners=False)
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=0)

@@ -41,6 +41,64 @@ def test_other_channels_are_refused():
         thumbnail(torch.rand(2, 5, 16, 16), 16, 3)
 
 
+@pytest.mark.parametrize("shape", [(2, 32, 40, 3), (1, 16, 16, 1), (4, 9, 9, 4)])
+def test_images_with_channels_last_are_told_that_they_are(shape):
+    said = rf"got \({', '.join(map(str, shape))}\): with {shape[-1]} channels last\? Put them first"
+    with pytest.raises(ValueError, match=said):
+        thumbnail(torch.rand(shape), 16, 3)
+    with pytest.raises(ValueError, match=r"got \(2, 5, 16, 16\)$"):
+        thumbnail(torch.rand(2, 5, 16, 16), 16, 3)
+
+
+def test_no_images_have_no_thumbnails():
+    assert thumbnail(torch.rand(0, 3, 40, 40), 16, 3).shape == (0, 3, 16, 16)
+
+
+# -- pixels that stand for no data ------------------------------------------------------------------------------------
+
+BAD = [float("nan"), float("inf"), -float("inf"), -3.4e38, 3e38]
+SIDES = [16, 32, 48, 64, 100, 112, 7]  # each way of making them smaller, and one of making them larger
+
+
+@pytest.mark.parametrize("size", SIDES)
+@pytest.mark.parametrize("value", BAD)
+def test_one_bad_pixel_changes_only_its_cell(size, value):
+    """Its cell takes the mean of its channel's others; the other images and channels stay as they are."""
+    clean = torch.rand(3, 3, size, size)
+    images = clean.clone()
+    images[1, 2, size // 2, size // 2] = value
+    got, expected = thumbnail(images, 16, 3), thumbnail(clean, 16, 3)
+    assert torch.equal(got[[0, 2]], expected[[0, 2]]) and torch.equal(got[1, :2], expected[1, :2])
+    assert torch.isfinite(got).all()
+    if size >= 16:  # of a smaller one each pixel is spread over several cells; standardising moves all a little
+        assert ((got[1, 2] - expected[1, 2]).abs() > 0.1).sum() <= 4
+
+
+@pytest.mark.parametrize("size", SIDES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
+def test_many_bad_pixels_leave_a_finite_thumbnail(size, dtype):
+    """Disparities with 7 % infinity. Cells of 9 and less still look like those of the clean image."""
+    ramp = torch.linspace(0, 10, size).expand(2, 3, size, size).to(dtype)
+    images = ramp.masked_fill(torch.rand(2, 1, size, size) < 0.07, float("inf"))
+    got, expected = thumbnail(images, 16, 3), thumbnail(ramp, 16, 3)
+    assert got.dtype == torch.float32 and torch.isfinite(got).all()
+    if size <= 48:
+        assert torch.corrcoef(torch.stack([got.flatten(), expected.flatten()]))[0, 1] > 0.6
+
+
+@pytest.mark.parametrize("value", BAD)
+def test_nothing_but_bad_pixels_is_flat(value):
+    assert torch.equal(thumbnail(torch.full((1, 3, 32, 32), value), 16, 3), torch.zeros(1, 3, 16, 16))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1e6, 1e17])
+def test_large_and_small_values_are_content(scale):
+    images = scale * torch.rand(2, 3, 32, 32)
+    assert thumbnail(images, 16, 3).abs().max() > 0.5 or scale < 1e-9
+    if scale > 1:
+        torch.testing.assert_close(thumbnail(images, 16, 3), thumbnail(images / scale, 16, 3), atol=1e-3, rtol=0)
+
+
 def test_alpha_is_not_observed():
     images = torch.rand(2, 4, 16, 16)
     other = torch.cat([images[:, :3], torch.rand(2, 1, 16, 16)], dim=1)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, SequentialSampler, TensorDataset
 
-from learned_affine.geometry import warp
 from learned_affine.runtime.distributed import Distributed, ShardedBatchSampler
 from tests.fits import loader, quick, same_weights
 from tests.subjects import blobs, small_net
@@ -36,12 +36,16 @@ def test_two_processes_stay_equal_and_agree_with_one(tmp_path):
             assert torch.equal(value, other["weights"][name][key]), (name, key)
         assert torch.equal(main["loss"][name], other["loss"][name])
     # sums in another order differ in the last digits, which spread by Adam: its first steps are all of one size
-    for key, value in main["weights"]["whole"].items():
-        torch.testing.assert_close(value, alone["weights"]["whole"][key], atol=1e-4, rtol=1e-3)
-    torch.testing.assert_close(main["loss"]["whole"], alone["loss"]["whole"], atol=1e-3, rtol=1e-3)
+    for name in ("whole", "unbroken", "sizes"):  # without held-out images, with some, and with some of two sizes
+        for key, value in main["weights"][name].items():
+            torch.testing.assert_close(value, alone["weights"][name][key], atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(main["loss"][name], alone["loss"][name], atol=1e-3, rtol=1e-3)
+        chance = main["chances"][name]
+        torch.testing.assert_close(chance, alone["chances"][name], atol=1e-4, rtol=1e-3)
+        assert float((chance - 0.05).abs().max()) > 0.01, "mirrors are learned, too"
     for key, value in main["weights"]["parts"].items():
         assert torch.equal(value, main["weights"]["unbroken"][key])  # N + N = 2 N
-    assert main["steps"] == [12, 12, 12, 12] and main["processes"] == [2, 2, 2, 2]
+    assert main["steps"] == [12] * 5 and main["processes"] == [2] * 5
     assert (main["told"], other["told"]) == (12, 0) and (main["warnings"], other["warnings"]) == (1, 0)
     assert len(list((tmp_path / "two" / "log").glob("events*"))) == 1
     assert (tmp_path / "two" / "fit.pt").exists()
@@ -87,13 +91,13 @@ def test_users_own_accelerator_changes_nothing(accelerate_state):
 def test_mixed_precision_leaves_warps_in_float32(accelerate_state, monkeypatch):
     from accelerate import Accelerator
 
-    warped, logits, warp_affine = [], [], warp.warp_affine
+    warped, logits, grid_sample = [], [], nn.functional.grid_sample
 
-    def spy(source, matrix, *args, **options):
-        warped.append((source.dtype, matrix.dtype, torch.is_autocast_enabled("cpu")))
-        return warp_affine(source, matrix, *args, **options)
+    def spy(source, grid, *args, **options):
+        warped.append((source.dtype, grid.dtype, torch.is_autocast_enabled("cpu")))
+        return grid_sample(source, grid, *args, **options)
 
-    monkeypatch.setattr(warp, "warp_affine", spy)
+    monkeypatch.setattr(nn.functional, "grid_sample", spy)
     classifier = small_net()
     classifier[0].register_forward_hook(lambda module, args, output: logits.append(output.dtype))
     mixed = quick(classifier, loader(), accelerator=Accelerator(cpu=True, mixed_precision="bf16"), max_steps=8)

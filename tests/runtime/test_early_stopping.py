@@ -60,7 +60,7 @@ def test_early_stopping_once_nothing_moves():
 
 def test_early_stopping_is_off_by_default_and_waits_while_things_move():
     assert FitConfig().patience is None and stopped(steps=90)["steps"] == 90
-    info = stopped(patience=10, dual_rate=0.01, target=0.5, steps=60)  # the dual variable falls all the time
+    info = stopped(patience=10, dual_rate=0.01, target=5.0, steps=60)  # the dual variable falls all the time
     assert info["steps"] == 60 and "at_rest" not in info
 
 

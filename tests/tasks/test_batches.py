@@ -3,13 +3,15 @@
 import itertools
 from collections import UserDict, namedtuple
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from learned_affine import FitConfig
-from tests.fits import quick
-from tests.subjects import blobs
+from learned_affine.tasks.batches import unpack
+from tests.fits import quick, same_weights
+from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
 RGB = IMAGES.expand(-1, 3, -1, -1)
@@ -64,6 +66,71 @@ LOADERS = {
     "list labels": [(IMAGES, LABELS.tolist())],
     "labels of shape (B, 1)": [(IMAGES, LABELS[:, None])],
 }
+
+# the same class indices in all the forms in which loaders and collate functions give them
+LABEL_FORMS = {
+    "tensor": LABELS,
+    "tensor of bytes": LABELS.to(torch.uint8),
+    "tensor of 16 bits": LABELS.short(),
+    "tensor (B, 1)": LABELS[:, None],
+    "array": LABELS.numpy(),
+    "array of bytes": LABELS.numpy().astype(np.uint8),
+    "array of unsigned": LABELS.numpy().astype(np.uint16),
+    "big-endian array": LABELS.numpy().astype(">i4"),
+    "array (B, 1)": LABELS.numpy()[:, None],
+    "read-only array": np.frombuffer(LABELS.numpy().tobytes(), np.int64),
+    "list": LABELS.tolist(),
+    "tuple": tuple(LABELS.tolist()),
+    "list of numpy ints": list(LABELS.numpy()),
+    "list of small numpy ints": [np.uint8(label) for label in LABELS.tolist()],
+    "list of 0-d tensors": list(LABELS),
+    "list of 0-d arrays": [np.array(label) for label in LABELS.tolist()],
+    "list of all sorts": [LABELS[0], int(LABELS[1]), LABELS.numpy()[2], *LABELS[3:]],
+}
+NO_INDICES = {
+    "floats": LABELS.float(),
+    "array of floats": LABELS.numpy().astype(np.float32),
+    "list of floats": LABELS.float().tolist(),
+    "list of numpy floats": list(LABELS.numpy().astype(np.float32)),
+    "bools": LABELS.bool(),
+    "array of bools": LABELS.numpy().astype(bool),
+    "list of bools": LABELS.bool().tolist(),
+    "list of numpy bools": list(LABELS.numpy().astype(bool)),
+    "words": ["cat", "dog"] * 32,
+    "array of words": np.array(["cat", "dog"] * 32),
+    "an empty list": [],
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("name", LABEL_FORMS)
+def test_class_indices_in_every_form(name):
+    for batch in ((IMAGES, LABEL_FORMS[name]), {"image": IMAGES, "label": LABEL_FORMS[name]}):
+        images, labels = unpack(batch)
+        assert images is IMAGES and labels.dtype == torch.int64 and torch.equal(labels, LABELS)
+
+
+@pytest.mark.parametrize("name", NO_INDICES)
+def test_what_is_no_class_index_is_none(name):
+    assert unpack((IMAGES, NO_INDICES[name]))[1] is None
+    with pytest.raises(ValueError, match=r"loader must give labels .* got none or no integers"):
+        quick(data=[(IMAGES, NO_INDICES[name])])
+
+
+@pytest.mark.parametrize("form", ["array", "list of numpy ints", "list of 0-d tensors"])
+def test_the_policy_does_not_depend_on_the_form_of_the_labels(form):
+    one, other = (
+        quick(data=[(IMAGES, labels)] * 2, val_loader=[(IMAGES, labels)]) for labels in (LABELS, LABEL_FORMS[form])
+    )
+    assert same_weights(one, other)
+    found = [other.evaluate(Halves(), [(IMAGES, labels)]) for labels in (LABELS, LABEL_FORMS[form])]
+    assert found[0]["clean_accuracy"] == found[1]["clean_accuracy"] == 1
+
+
+@pytest.mark.parametrize("labels", [LABELS[:3], LABELS[:3].numpy(), LABELS[:3].tolist(), torch.zeros(64, 2).long()])
+def test_labels_of_another_number_are_named(labels):
+    with pytest.raises(ValueError, match=r"loader must give one class index an image \(64\), got "):
+        unpack((IMAGES, labels))
 
 
 @pytest.mark.parametrize("name", LOADERS)

@@ -17,9 +17,14 @@ def kept(batches: list, seed: int = 0) -> Reservoir:
     return reservoir
 
 
+def drawn(reservoir: Reservoir, count: int, seed: int = 0) -> list[tuple[list[int], torch.Tensor, torch.Tensor | None]]:
+    """The batches of a step."""
+    return list(reservoir.batches(reservoir.draw(count, torch.Generator().manual_seed(seed))))
+
+
 def test_few_images_are_all_kept_with_their_labels():
-    images, labels = kept([numbered(10), numbered(3)]).draw(13, torch.Generator())
-    assert sorted(labels.tolist()) == sorted([*range(10), *range(3)])
+    ((places, images, labels),) = drawn(kept([numbered(10), numbered(3)]), 13)
+    assert places == list(range(13)) and sorted(labels.tolist()) == sorted([*range(10), *range(3)])
     assert torch.equal(images[:, 0, 0, 0].long(), labels)
 
 
@@ -37,16 +42,39 @@ def test_large_images_are_kept_in_smaller_number():
     assert len(kept([(torch.zeros(70, 3, 700, 700), None)]).images) == 64
 
 
-def test_images_of_another_shape_are_left_out():
-    reservoir = kept([numbered(4), numbered(4, side=3)])
-    assert len(reservoir.images) == 4
+def test_images_of_every_size_are_kept_and_drawn_alike():
+    """Of as many of each of three sizes, each is drawn a third of the time, batch by batch of one size."""
+    reservoir = kept([numbered(30, side) for side in (2, 3, 5)])
+    assert len(reservoir.images) == 90
+    counts = {2: 0, 3: 0, 5: 0}
+    for seed in range(100):
+        batches = drawn(reservoir, 30, seed)
+        assert sorted(place for places, _, _ in batches for place in places) == list(range(30))
+        for _, images, labels in batches:
+            assert torch.equal(images[:, 0, 0, 0].long(), labels)
+            counts[images.shape[-1]] += len(images)
+    assert all(abs(count - 1000) < 4 * (3000 * 2 / 9) ** 0.5 for count in counts.values())
+
+
+def test_one_odd_first_image_does_not_decide():
+    reservoir = kept([numbered(1, side=9), numbered(40)])
+    assert sorted(image.shape[-1] for image in reservoir.images) == [2] * 40 + [9]
+
+
+def test_noise_follows_the_place_of_an_image():
+    """The places that batches of one size tell are those of the drawn order."""
+    reservoir = kept([numbered(5), numbered(5, side=3)])
+    order = reservoir.draw(10, torch.Generator().manual_seed(1))
+    for places, images, _ in reservoir.batches(order):
+        numbers = [int(reservoir.images[row][0, 0, 0]) for row in order[places].tolist()]
+        assert images[:, 0, 0, 0].tolist() == numbers
 
 
 def test_more_are_drawn_than_there_are():
-    images, labels = kept([numbered(3)]).draw(7, torch.Generator().manual_seed(0))
+    ((_, images, labels),) = drawn(kept([numbered(3)]), 7)
     assert images.shape == (7, 1, 2, 2)
     assert sorted(labels[:3].tolist()) == [0, 1, 2] == sorted(labels[3:6].tolist())
 
 
 def test_without_labels_there_are_none():
-    assert kept([(numbered(4)[0], None)]).draw(2, torch.Generator())[1] is None
+    assert drawn(kept([(numbered(4)[0], None)]), 2)[0][2] is None

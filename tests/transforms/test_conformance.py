@@ -17,7 +17,7 @@ OURS = vivid()
 TRANSFORMS = {
     "ours": OURS,
     "RandomAffine": v2.RandomAffine(30, (0.15, 0.15), (0.8, 1.3), 15),
-    "RandomPerspective": v2.RandomPerspective(p=1.0),
+    "RandomPerspective": v2.RandomPerspective(0.4, p=1.0),  # more of it turns images of 4 pixels into a line
 }
 each = pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS.keys())
 DTYPES = st.sampled_from([torch.uint8, torch.float32, torch.float64])

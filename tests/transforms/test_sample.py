@@ -3,10 +3,14 @@
 from collections import namedtuple
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from torchvision import tv_tensors
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
 
+from tests.geometry.matrices import only_mirrored
 from tests.subjects import vivid
 
 Pair = namedtuple("Pair", ["image", "label"])
@@ -21,20 +25,19 @@ def test_labels_and_strings_are_the_same_objects():
     assert isinstance(pair, Pair) and pair.label == 7
 
 
-def test_a_batch_with_a_list_of_targets_moves_each_with_its_image():
-    augment = vivid()
-    boxes = [tv_tensors.BoundingBoxes([[4.0, 4, 8, 8]], format="XYXY", canvas_size=(16, 16)) for _ in range(3)]
-    images = tv_tensors.Image(torch.rand(3, 1, 16, 16))
-    _, out = augment(images, boxes)
-    for row in range(3):
-        alone = augment.apply((images[row], boxes[row]), augment.last_parameters[row])[1]
-        assert torch.equal(out[row], alone)
-
-
-def test_a_batch_with_too_few_targets_is_refused():
-    boxes = tv_tensors.BoundingBoxes([[4.0, 4, 8, 8]], format="XYXY", canvas_size=(16, 16))
-    with pytest.raises(ValueError, match="one BoundingBoxes an image"):
-        vivid()(tv_tensors.Image(torch.rand(3, 1, 16, 16)), boxes)
+def test_the_image_is_found_behind_other_tensors():
+    """As in torchvision, a plain tensor is the image only where there is no other."""
+    augment, label = vivid(), torch.tensor(3)
+    for sample in (
+        {"label": label, "image": tv_tensors.Image(torch.rand(3, 8, 8))},
+        (label, PIL.Image.new("L", (8, 8))),
+    ):
+        out = augment(sample)
+        again = augment.apply(sample, augment.last_parameters)
+        first, second = (list(one.values()) if isinstance(one, dict) else one for one in (out, again))
+        assert first[0] is label and second[0] is label
+        assert torch.equal(*(F.to_image(one[1]).as_subclass(torch.Tensor) for one in (first, second)))
+        assert len(augment.last_parameters) == 1
 
 
 def test_several_images_share_one_matrix():
@@ -64,10 +67,115 @@ def test_boxes_without_an_image_are_refused():
         vivid()({"boxes": box})
 
 
-def test_a_sample_with_nothing_to_augment_warns():
+@pytest.mark.parametrize("shape", [(32, 40, 3), (4, 32, 40, 3), (2, 5, 32, 40, 1), (32, 40, 4)])
+@pytest.mark.parametrize("kind", [torch.Tensor, tv_tensors.Image])
+def test_channels_last_are_told(shape, kind):
+    image = torch.rand(shape) if kind is torch.Tensor else kind(torch.rand(shape))
+    said = rf"images must have 3 channels .*with {shape[-1]} channels last\? Put them first, image\.movedim\(-1, -3\)"
+    augment = vivid()
+    for call in (augment, lambda x: augment.sample_parameters(x.reshape(-1, *x.shape[-3:]).as_subclass(torch.Tensor))):
+        with pytest.raises(ValueError, match=said):
+            call(image)
+    assert augment(image.as_subclass(torch.Tensor).movedim(-1, -3)).shape[-1] == shape[-2]  # as the message says
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 3), (8, 8), (2, 8, 8, 3)])
+@pytest.mark.parametrize(
+    "put", [lambda array: array, lambda array: {"image": array, "label": 1}, lambda array: [array]]
+)
+def test_an_image_as_an_array_is_refused_with_what_to_do(shape, put):
+    array = (255 * np.random.default_rng(0).random(shape)).astype(np.uint8)
+    augment = vivid()
+    for call in (augment, lambda sample: augment.apply(sample, only_mirrored(True))):
+        with pytest.raises(TypeError, match=rf"got ndarray of shape \({shape[0]}, .*put v2\.ToImage\(\) before this"):
+            call(put(array))
+    if array.ndim < 4:
+        assert v2.Compose([v2.ToImage(), augment])(array).shape[-2:] == shape[:2]
+
+
+def test_arrays_beside_an_image_and_of_labels_alone_pass():
     array = np.zeros((8, 8, 3))
-    with pytest.warns(UserWarning, match="no image to augment"):
-        assert vivid()(array) is array
+    assert vivid()(tv_tensors.Image(torch.rand(3, 8, 8)), array)[1] is array
+    with pytest.warns(UserWarning, match="no image to augment in the sample, got ndarray"):
+        assert vivid()(label := np.zeros(3)) is label
+
+
+def test_a_sample_with_nothing_to_augment_warns():
+    text = ["a", 3, None]
+    with pytest.warns(UserWarning, match="no image to augment in the sample, got NoneType, int, str"):
+        assert vivid()(text) == text
+
+
+# -- subclasses -------------------------------------------------------------------------------------------------------
+
+
+class Scan(torch.Tensor):
+    """A tensor with metadata, as MONAI's."""
+
+
+class Photo(tv_tensors.Image):
+    """A tensor of torchvision's with metadata of the user's."""
+
+
+class Organ(tv_tensors.Mask):
+    pass
+
+
+class Cars(tv_tensors.BoundingBoxes):
+    pass
+
+
+class Joints(tv_tensors.KeyPoints):
+    pass
+
+
+@pytest.mark.parametrize("p", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("kind", [Scan, Photo])
+def test_images_of_a_subclass_keep_their_metadata(kind, p):
+    image = torch.rand(8, 3, 9, 9).as_subclass(kind)
+    image.affine, image.meta = torch.eye(4), {"spacing": 2.0}
+    augment = vivid(p=p)
+    for out in (augment(image), augment.apply(image, augment.sample_parameters(torch.rand(8, 3, 9, 9)))):
+        assert type(out) is kind and out.meta == {"spacing": 2.0} and torch.equal(out.affine, torch.eye(4))
+    expected = augment.apply(image.as_subclass(torch.Tensor), augment.last_parameters)
+    torch.manual_seed(0)
+    out = augment(image)
+    expected = augment.apply(image.as_subclass(torch.Tensor), augment.last_parameters)
+    assert torch.equal(out.as_subclass(torch.Tensor), expected)
+    assert set(out.__dict__) == {"affine", "meta"}
+
+
+@pytest.mark.parametrize("p", [0.5, 1.0])
+def test_labels_of_a_subclass_keep_their_metadata(p):
+    canvas = {"canvas_size": (9, 9)}
+    labels = {
+        "mask": torch.rand(2, 9, 9).as_subclass(Organ),
+        "boxes": tv_tensors.wrap(torch.rand(2, 4), like=tv_tensors.BoundingBoxes([[0] * 4], format="XYXY", **canvas)),
+        "points": tv_tensors.wrap(torch.rand(2, 2), like=tv_tensors.KeyPoints([[0] * 2], **canvas)),
+    }
+    kinds = {"mask": Organ, "boxes": Cars, "points": Joints}
+    for name, label in labels.items():
+        label.__class__ = kinds[name]
+        label.mine = name
+    augment = vivid(p=p)
+    _, alone = augment(tv_tensors.Image(torch.rand(3, 9, 9)), labels)
+    _, of_batch = augment(tv_tensors.Image(torch.rand(4, 3, 9, 9)), [labels] * 4)
+    for out in (alone, *of_batch):
+        for name, label in out.items():
+            assert type(label) is kinds[name] and label.mine == name
+        assert out["boxes"].format == tv_tensors.BoundingBoxFormat.XYXY and out["points"].canvas_size == (9, 9)
+
+
+@pytest.mark.parametrize(("shape", "p"), [((3, 8, 8), 1.0), ((6, 3, 8, 8), 1.0), ((6, 3, 8, 8), 0.5)])
+def test_a_parameter_as_image_becomes_a_tensor_that_passes_its_gradient_on(shape, p):
+    image = torch.nn.Parameter(torch.rand(shape))
+    augment = vivid(padding_mode="border", p=p)
+    out = augment(image)
+    assert type(out) is torch.Tensor and not out.is_leaf
+    out.sum().backward()
+    assert image.grad.sum().item() == pytest.approx(image.numel(), rel=1e-4)  # each pixel is a mean of some
+    with torch.no_grad():
+        assert type(augment(image)) is torch.Tensor and not augment(image).requires_grad
 
 
 IMAGES = tv_tensors.Image(torch.rand(3, 1, 16, 16))
@@ -78,14 +186,9 @@ IMAGES = tv_tensors.Image(torch.rand(3, 1, 16, 16))
     [
         (IMAGES[:2], "images of one sample must be as many as the first (3), got Image of shape (2, 1, 16, 16)"),
         (tv_tensors.Video(IMAGES[:2, None]), "as many as the first (3), got Video of shape (2, 1, 1, 16, 16)"),
-        (tv_tensors.Mask(IMAGES[:2, 0]), "masks must be one for each of 3 images, got Mask of shape (2, 16, 16)"),
-        (
-            tv_tensors.KeyPoints(torch.rand(2, 2), canvas_size=(16, 16)),
-            "a batch of 3 images needs one KeyPoints an image (a list of 3 targets), got KeyPoints of shape (2, 2)",
-        ),
     ],
 )
-def test_what_does_not_fit_the_images_is_named_with_its_type_and_shape(other, text):
+def test_images_that_do_not_fit_the_first_are_named_with_their_type_and_shape(other, text):
     other = tv_tensors.wrap(other, like=IMAGES) if type(other) is torch.Tensor else other
     with pytest.raises(ValueError) as caught:
         vivid()(IMAGES, other)

@@ -7,12 +7,15 @@ import PIL.Image
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 from torchvision import datasets, tv_tensors
 from torchvision import transforms as v1
-from torchvision.transforms import v2
+from torchvision.transforms import InterpolationMode, v2
 
 from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
+from learned_affine.kornia import LearnedAffine
+from tests.geometry.matrices import one
 from tests.subjects import blobs, vivid
 
 
@@ -75,10 +78,10 @@ def test_apply_replays_bitwise_and_invert_undoes():
 
 def test_warp_is_differentiable_in_image_and_parameters_and_calls_are_not():
     augment = vivid()
-    images = torch.rand(2, 1, 8, 8, requires_grad=True)
-    out = augment.warp(images, augment.sample_parameters(images))
+    images, unit = torch.rand(2, 1, 8, 8, requires_grad=True), torch.rand(2, 6, requires_grad=True)
+    out = augment.warp(images, augment.limits.parameters(unit))
     out.square().sum().backward()
-    assert images.grad.abs().sum() > 0 and augment.localization.head.weight.grad.abs().sum() > 0
+    assert images.grad.abs().sum() > 0 and unit.grad.abs().min() > 0
     assert not augment(torch.rand(2, 1, 8, 8)).requires_grad
 
 
@@ -88,9 +91,9 @@ def test_pickle_and_deepcopy_draw_the_same(generator):
     copies = [pickle.loads(pickle.dumps(augment)), copy.deepcopy(augment)]
     torch.manual_seed(0)
     expected = augment(images)
-    for one in copies:
+    for again in copies:
         torch.manual_seed(0)
-        assert torch.equal(one(images), expected)
+        assert torch.equal(again(images), expected)
 
 
 def test_state_dict_round_trip():
@@ -194,10 +197,118 @@ def test_inference_mode_and_autocast():
         assert torch.equal(augment(images), expected)
 
 
-def test_compile_has_no_graph_break_for_plain_tensors():
+@pytest.mark.parametrize(
+    ("p", "dtype"),
+    [
+        (0.0, torch.float32),
+        (1.0, torch.float32),
+        *((0.5, dtype) for dtype in (torch.float32, torch.uint8, torch.int64)),
+    ],
+)
+def test_compile_has_no_graph_break_and_gives_the_same(p, dtype):
     torch._dynamo.reset()
-    compiled = torch.compile(vivid(), backend="eager", fullgraph=True)
-    assert compiled(torch.rand(2, 3, 16, 16)).shape == (2, 3, 16, 16)
+    augment, images = vivid(p=p), (torch.rand(6, 3, 16, 16) * 100).to(dtype)
+    compiled = torch.compile(augment, backend="eager", fullgraph=True)
+    for seed in range(2):
+        torch.manual_seed(seed)
+        expected = augment(images)
+        drawn = augment.last_parameters
+        torch.manual_seed(seed)
+        out = compiled(images)
+        assert out.dtype == dtype and out.shape == images.shape
+        torch.testing.assert_close(out, expected, atol=1e-3 if dtype.is_floating_point else 1, rtol=0)
+        still = drawn.displacement() == 0
+        assert torch.equal(out[still], images[still]) and (p != 0.5 or 0 < still.sum() < 6)
+        if p > 0:
+            assert torch.equal(augment.last_parameters.mirror, drawn.mirror)
+            torch.testing.assert_close(augment.last_parameters.stacked(), drawn.stacked())
+
+
+def test_one_compiled_transform_takes_other_sizes_without_a_graph_break():
+    torch._dynamo.reset()
+    compiled = torch.compile(vivid(p=0.5), backend="eager", fullgraph=True)
+    for shape in ((2, 3, 16, 16), (5, 3, 16, 16), (3, 3, 20, 12)):
+        assert compiled(torch.rand(shape)).shape == shape
+
+
+def test_a_compiled_transform_with_its_own_generator_draws_from_it():
+    """torch traces no generators, so that there is a graph break; the draws are those without compiling."""
+    torch._dynamo.reset()
+    images, generators = torch.rand(6, 3, 8, 8), [torch.Generator().manual_seed(4) for _ in range(2)]
+    expected = vivid(p=0.5, generator=generators[0])(images)
+    out = torch.compile(vivid(p=0.5, generator=generators[1]), backend="eager")(images)
+    torch.testing.assert_close(out, expected, atol=1e-3, rtol=0)
+
+
+# -- inside other people's models -------------------------------------------------------------------------------------
+
+
+class Model(nn.Module):
+    """A classifier that augments its own training images."""
+
+    def __init__(self, augment):
+        super().__init__()
+        self.augment, self.linear = augment, nn.Linear(3 * 8 * 8, 2)
+
+    def forward(self, images):
+        return self.linear(self.augment(images).flatten(1))
+
+
+SHELLS = {"the transform": lambda: vivid(), "kornia's": lambda: LearnedAffine(vivid(p=1.0))}
+
+
+@pytest.fixture
+def one_process(tmp_path):
+    """A group of this process alone."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS.keys())
+@pytest.mark.parametrize("wrap", [lambda model: model, nn.parallel.DistributedDataParallel], ids=["plain", "DDP"])
+@pytest.mark.filterwarnings("ignore:`torch.distributed")
+def test_a_model_trains_itself_and_not_the_policy_that_it_holds(shell, wrap, one_process):
+    inner = Model(shell())
+    policy = {name: value.clone() for name, value in inner.augment.state_dict().items()}
+    model, images = wrap(inner), torch.rand(4, 3, 8, 8)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, weight_decay=0.1)
+    averaged = AveragedModel(inner, use_buffers=True)
+    before = inner.linear.weight.detach().clone()
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(images).square().sum().backward()
+        optimizer.step()
+        averaged.update_parameters(inner)
+    assert not torch.equal(inner.linear.weight, before)
+    for one_ in (inner, copy.deepcopy(inner), averaged.module):
+        assert all(torch.equal(value, policy[name]) for name, value in one_.augment.state_dict().items())
+        assert not any(parameter.requires_grad for parameter in one_.augment.parameters())
+        assert one_(images).shape == (4, 2)
+    assert averaged(images).requires_grad  # of the model's own layer
+
+
+def test_parameters_in_hand_are_plain_numbers():
+    augment, images = vivid(), torch.rand(3, 3, 8, 8, requires_grad=True)
+    for parameters in (augment.sample_parameters(images), augment.draw_parameters(images.detach(), augment.noise(3))):
+        assert parameters.angle.numpy().shape == (3,) and not parameters.stacked().requires_grad
+    augment(images)
+    assert not augment.last_parameters.stacked().requires_grad
+    assert augment.warp(images.detach(), augment.sample_parameters(images)).numpy().shape == images.shape
+
+
+def test_training_mode_changes_nothing():
+    augment, images = vivid(), torch.rand(4, 3, 8, 8)
+    torch.manual_seed(1)
+    expected = augment.eval()(images)
+    torch.manual_seed(1)
+    assert torch.equal(augment.train()(images), expected)
+
+
+def test_a_models_own_apply_goes_through_it():
+    seen = []
+    Model(vivid()).apply(lambda module: seen.append(type(module).__name__))
+    assert seen[-1] == "Model" and "LocalizationNetwork" in seen and "LearnedAffineAugment" in seen
 
 
 def test_networks_range_and_place_do_not_matter():
@@ -209,23 +320,127 @@ def test_networks_range_and_place_do_not_matter():
     torch.testing.assert_close(augment(normalise(images)), before, atol=2e-3, rtol=0)
 
 
-@pytest.mark.parametrize(
-    ("options", "error", "named"),
-    [
-        ({"p": 1.5}, ValueError, r"p must be in \[0, 1\], got 1.5"),
-        ({"p": "often"}, TypeError, "p must be a number"),
-        ({"strength": -0.1}, ValueError, "strength"),
-        ({"padding_mode": "wrap"}, ValueError, "padding_mode must be one of"),
-        ({"interpolation": "cubic"}, ValueError, "interpolation must be one of"),
-        ({"fill": 1.0}, ValueError, "fill must be 0 unless"),
-        ({"fill": "black", "padding_mode": "fill"}, TypeError, "fill must be a number"),
-        ({"limits": 30}, TypeError, "limits must be AffineLimits"),
-        ({"generator": 3}, TypeError, "generator must be a torch.Generator"),
-    ],
-)
+BAD_ARGUMENTS = [
+    ({"p": 1.5}, ValueError, r"p must be in \[0, 1\], got 1.5"),
+    ({"p": "often"}, TypeError, "p must be a number"),
+    ({"strength": -0.1}, ValueError, "strength"),
+    ({"padding_mode": "wrap"}, ValueError, "padding_mode must be one of"),
+    ({"interpolation": "cubic"}, ValueError, "interpolation must be one of 'bilinear', 'nearest', 'bicubic', got"),
+    ({"interpolation": InterpolationMode.LANCZOS}, ValueError, "interpolation must be one of .*, got 'lanczos'"),
+    ({"interpolation": 2}, ValueError, "interpolation must be one of .*, got 2"),
+    ({"p": float("nan")}, ValueError, r"p must be in \[0, 1\], got nan"),
+    ({"p": True}, TypeError, "p must be a number, got bool"),
+    ({"deterministic": 1}, TypeError, "deterministic must be a bool, got int: 1"),
+    ({"fill": 1.0}, ValueError, "fill must be 0 unless"),
+    ({"fill": "black", "padding_mode": "fill"}, TypeError, "fill must be a number"),
+    ({"limits": 30}, TypeError, "limits must be AffineLimits"),
+    ({"generator": 3}, TypeError, "generator must be a torch.Generator"),
+]
+bad_arguments = pytest.mark.parametrize(("options", "error", "named"), BAD_ARGUMENTS)
+
+
+@bad_arguments
 def test_arguments_are_checked(options, error, named):
     with pytest.raises(error, match=named):
         LearnedAffineAugment(**options)
+
+
+@bad_arguments
+def test_attributes_set_later_are_checked_and_keep_their_value(options, error, named):
+    name, value = next(iter(options.items()))
+    augment = LearnedAffineAugment(**{"p": 0.3, **{key: other for key, other in options.items() if key != name}})
+    before = vars(augment).copy()
+    with pytest.raises(error, match=named):
+        setattr(augment, name, value)
+    assert vars(augment) == before
+
+
+def test_what_is_set_later_acts():
+    images, gone = torch.rand(2, 3, 9, 9), one(0, 1, 1, 0, 1, 1).map(torch.Tensor.float)
+    augment = vivid(p=0)
+    augment.p, augment.padding_mode, augment.fill = 1, "fill", (0.1, 0.2, 0.3)
+    augment.interpolation, augment.limits = InterpolationMode.NEAREST, AffineLimits(5)
+    assert (augment.p, augment.interpolation) == (1.0, "nearest") and isinstance(augment.p, float)
+    assert augment.warp(images, gone)[0, :, 2, 2].tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert augment.sample_parameters(images).angle.abs().max() <= 5
+    augment.deterministic = True
+    assert torch.equal(augment(images), augment(images))
+    augment.strength = 0.0
+    assert torch.equal(augment(images), images)
+    with pytest.raises(ValueError, match="fill must be 0 unless padding_mode is 'fill'"):
+        augment.padding_mode = "reflection"
+    augment.generator = torch.Generator().manual_seed(3)
+    assert augment.padding_mode == "fill" and augment.generator is not None
+
+
+@pytest.mark.parametrize("mode", ["reflect", "constant", "edge", "symmetric", None, 3])
+def test_padding_modes_of_other_libraries_are_refused_by_name(mode):
+    with pytest.raises(ValueError, match="padding_mode must be one of 'reflection', 'border', 'zeros', 'fill', got"):
+        vivid().padding_mode = mode
+
+
+# -- messages ---------------------------------------------------------------------------------------------------------
+
+IMAGES, PARAMETERS = torch.rand(2, 3, 8, 8), AffineParameters.identity(2)
+CALLS = {
+    "warp without parameters": (
+        lambda a: a.warp(IMAGES, None),
+        TypeError,
+        "parameters must be AffineParameters, got NoneType",
+    ),
+    "warp by a matrix": (
+        lambda a: a.warp(IMAGES, torch.eye(3)),
+        TypeError,
+        r"parameters must be .*, got Tensor of shape \(3, 3\)",
+    ),
+    "warp of one image": (
+        lambda a: a.warp(IMAGES[0], PARAMETERS),
+        ValueError,
+        r"images must have the shape \(B, C, H, W\).*got \(3, 8, 8\)",
+    ),
+    "warp of a list": (
+        lambda a: a.warp([IMAGES], PARAMETERS),
+        TypeError,
+        r"images must be a tensor of shape \(B, C, H, W\), got list",
+    ),
+    "warp of too many": (
+        lambda a: a.warp(torch.rand(3, 3, 8, 8), PARAMETERS),
+        ValueError,
+        "parameters must be those of 1 or 3 images, got 2",
+    ),
+    "warp of nothing": (lambda a: a.warp(torch.rand(2, 3, 0, 8), PARAMETERS), ValueError, "sides of at least 1"),
+    "parameters of a path": (
+        lambda a: a.sample_parameters("..."),
+        TypeError,
+        r"images must be a tensor of shape \(B, C, H, W\), got str",
+    ),
+    "parameters of an image": (
+        lambda a: a.sample_parameters(IMAGES[0]),
+        ValueError,
+        r"images must have the shape \(B, C, H, W\)",
+    ),
+    "from a path": (
+        lambda a: AffineParameters.from_matrix("...", 8, 8),
+        TypeError,
+        "matrix must be a tensor of shape .*, got str",
+    ),
+    "replay of a dict": (
+        lambda a: a.apply(IMAGES, {"angle": 3}),
+        TypeError,
+        "parameters must be AffineParameters, got dict",
+    ),
+    "replay of others": (
+        lambda a: a.apply(IMAGES, AffineParameters.identity(3)),
+        ValueError,
+        "those of 1 or 2 images, got 3",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "error", "said"), CALLS.values(), ids=CALLS.keys())
+def test_a_wrong_call_names_argument_rule_and_what_came(call, error, said):
+    with pytest.raises(error, match=said):
+        call(vivid())
 
 
 def test_repr_is_one_line_that_tells_the_limits():

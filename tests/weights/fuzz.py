@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_tensors
 
 from learned_affine import LearnedAffineAugment
+from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.weights.container import WeightsError, digest_of
 
 EARLIER = Path(__file__).parent / "earlier"
@@ -259,15 +260,29 @@ def is_sound(augment, path):
     own = augment.localization.state_dict()
     same = set(own) == set(held) and all(torch.equal(own[name], held[name]) for name in own)
     finite = all(bool(torch.isfinite(value).all()) for value in own.values())
-    return same and finite and 0 <= augment.p <= 1 and 0 <= augment.strength <= 1
+    bools = [augment.limits.mirror, augment.deterministic, getattr(augment.localization, "mirrors", False)]
+    right = all(type(value) is bool for value in bools) and 0 <= augment.p <= 1 and 0 <= augment.strength <= 1
+    return same and finite and right and mirrors_as_it_says(augment)
+
+
+def mirrors_as_it_says(augment):
+    """Whether an image is mirrored at most half the time, and never where the file forbids it."""
+    images = torch.rand(64, augment.localization.channels, 8, 8)
+    mirror = torch.cat([augment.sample_parameters(images).mirror for _ in range(8)]).float()
+    allowed = augment.limits.mirror and getattr(augment.localization, "mirrors", False) and not augment.deterministic
+    return float(mirror.mean()) < 0.65 if allowed else not bool(mirror.any())  # of 512 draws
 
 
 def originals(folder):
-    """Files of every format, the newest written now."""
+    """Files of every format, the newest written now, one of them with mirrors."""
     found = [path.read_bytes() for path in sorted(EARLIER.glob("*.safetensors"))]
     for path in sorted(EARLIER.glob("*.safetensors")):
         again = LearnedAffineAugment.from_pretrained(path).save_pretrained(folder / "again.safetensors")
         found.append(again.read_bytes())
+    torch.manual_seed(0)
+    augment = LearnedAffineAugment(localization=LocalizationNetwork(1, size=8, width=8))
+    torch.nn.init.normal_(augment.localization.head.weight)
+    found.append(augment.save_pretrained(folder / "again.safetensors").read_bytes())
     return found
 
 

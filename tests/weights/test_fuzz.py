@@ -12,6 +12,7 @@ from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.weights.container import MAX_FILE
 from tests.weights.fuzz import KINDS
 
+pytestmark = pytest.mark.filterwarnings("ignore:augment is not fitted")  # saved without a fit
 load = LearnedAffineAugment.from_pretrained
 ROOT = Path(__file__).parents[2]
 

@@ -7,6 +7,7 @@ from learned_affine.weights.model_card import MARK
 from tests.subjects import vivid
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
+pytestmark = pytest.mark.filterwarnings("ignore:augment is not fitted")  # saved without a fit
 load = LearnedAffineAugment.from_pretrained
 
 

@@ -5,15 +5,16 @@ import json
 import pytest
 import torch
 
-from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.weights import WeightsError
 from learned_affine.weights.container import MAX_FILE
 from learned_affine.weights.locate import FILE
-from tests.fits import quick, same_weights
-from tests.subjects import vivid
+from tests.fits import IMAGES, quick, same_weights, silent
+from tests.subjects import Halves, vivid
 from tests.weights.fuzz import unpack
 
+pytestmark = pytest.mark.filterwarnings("ignore:augment is not fitted")  # saved without a fit
 load = LearnedAffineAugment.from_pretrained
 
 
@@ -28,6 +29,76 @@ def same_draws(one, two):
 def test_file_round_trip(path):
     assert same_draws(vivid(AffineLimits(10)), load(path))
     assert load(str(path)).limits == AffineLimits(10)
+
+
+def test_mirrors_come_back(tmp_path):
+    augment = vivid()
+    again = load(augment.save_pretrained(tmp_path / "a.safetensors"))
+    assert again.limits.mirror is True and again.localization.mirrors is True
+    images = torch.rand(64, 1, 12, 12)
+    torch.manual_seed(0)
+    drawn = [augment.sample_parameters(images).mirror for _ in range(4)]
+    torch.manual_seed(0)
+    assert torch.equal(torch.stack(drawn), torch.stack([again.sample_parameters(images).mirror for _ in range(4)]))
+    assert 0 < int(torch.stack(drawn).sum()) < 128, "not one, and not more than half"
+    assert torch.equal(augment.localization(images).mirror_chance, again.localization(images).mirror_chance)
+
+
+@pytest.mark.parametrize("network", [True, False])
+@pytest.mark.parametrize("limits", [True, False])
+def test_what_is_forbidden_comes_back_forbidden(tmp_path, limits, network):
+    augment = vivid(AffineLimits(mirror=limits), localization=LocalizationNetwork(1, mirrors=network))
+    again = load(augment.save_pretrained(tmp_path / "a.safetensors"))
+    assert (again.limits.mirror, again.localization.mirrors) == (limits, network)
+    assert again.localization.head.bias.shape == (27 + network,)
+    assert bool(again.sample_parameters(torch.rand(512, 1, 8, 8)).mirror.any()) == (limits and network)
+
+
+def test_mirrors_can_be_forbidden_at_loading(tmp_path):
+    path = vivid().save_pretrained(tmp_path / "a.safetensors")
+    images = torch.rand(512, 1, 8, 8)
+    assert bool(load(path).sample_parameters(images).mirror.any())
+    assert not bool(load(path, limits=AffineLimits(mirror=False)).sample_parameters(images).mirror.any())
+
+
+def test_a_policy_that_is_saved_during_its_fit_has_the_chances_of_that_step(tmp_path):
+    """While a fit is under way its network gives what a mirror costs, and the price of a nat stands beside it."""
+    augment, images = LearnedAffineAugment(), IMAGES
+    chances = []
+
+    def keep(values):
+        augment.save_pretrained(tmp_path / f"{values['step']}.safetensors")
+        chances.append(augment.localization(images).mirror_chance.detach())
+
+    silent(augment, classifier=Halves(4.0), config=FitConfig(target=0.4, steps=12), callbacks=keep)
+    assert augment.localization.price == 1
+    for step, chance in enumerate(chances, 1):
+        saved = load(tmp_path / f"{step}.safetensors")
+        torch.testing.assert_close(saved.localization(images).mirror_chance, chance, rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(chances[1], chances[-1], rtol=0.1)
+
+
+# -- what is not fitted -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("error:augment is not fitted")
+@pytest.mark.parametrize("name", ["a.safetensors", "folder"])
+def test_an_augmenter_that_is_not_fitted_is_saved_with_a_warning(tmp_path, name):
+    with pytest.warns(UserWarning, match="augment is not fitted: what is saved makes the same small") as caught:
+        path = LearnedAffineAugment().save_pretrained(tmp_path / name)
+    assert [one.filename for one in caught] == [__file__]
+    again = load(path)
+    assert again.history is None, "what came from a file that was not fitted is not fitted either"
+    with pytest.warns(UserWarning, match="augment is not fitted"):
+        again.save_pretrained(tmp_path / "b.safetensors")
+    quick().save_pretrained(tmp_path / "c.safetensors")
+    load(tmp_path / "c.safetensors").save_pretrained(tmp_path / "d.safetensors")
+
+
+@pytest.mark.filterwarnings("error:augment is not fitted")
+def test_what_is_not_written_is_not_warned_about(tmp_path):
+    with pytest.raises(ValueError, match="path must end in"):
+        LearnedAffineAugment().save_pretrained(tmp_path / "a.pt")
 
 
 @pytest.mark.parametrize(

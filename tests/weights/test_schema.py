@@ -1,6 +1,7 @@
 """What a weights file says: every earlier format still loads, and what it should not say is refused."""
 
 import json
+from dataclasses import replace
 
 import PIL.Image
 import pytest
@@ -18,6 +19,7 @@ from tests.fits import quick
 from tests.subjects import vivid
 from tests.weights.fuzz import EARLIER, sign, unpack
 
+pytestmark = pytest.mark.filterwarnings("ignore:augment is not fitted")  # saved without a fit
 load = LearnedAffineAugment.from_pretrained
 
 
@@ -124,12 +126,23 @@ def test_every_earlier_format_has_a_file():
     assert found == set(range(1, FORMAT))
 
 
+def test_what_the_files_of_format_2_were_made_of():
+    fitted, raw, for_all = (load(EARLIER / f"format_2_{name}.safetensors") for name in ("fitted", "raw", "one_for_all"))
+    assert fitted.fill == {tv_tensors.Image: 7, PIL.Image.Image: 2, "others": 1}
+    assert fitted.limits == AffineLimits(20, 1.2, 10, 0.1, mirror=False) and not fitted.localization.mirrors
+    assert (fitted.p, fitted.strength, fitted.interpolation, fitted.history.info["steps"]) == (0.75, 0.5, "nearest", 4)
+    assert isinstance(raw.localization, RawHead) and raw.deterministic and raw.history is None
+    assert not for_all.localization.per_image and for_all.limits == replace(AffineLimits.wide(), mirror=False)
+
+
 def test_what_the_files_of_format_1_were_made_of():
     fitted, raw, unfitted = (load(EARLIER / f"format_1_{name}.safetensors") for name in ("fitted", "raw", "unfitted"))
-    assert fitted.fill == {tv_tensors.Image: 7, "others": 1} and fitted.limits == AffineLimits(20, 1.2, 10, 0.1)
+    assert fitted.fill == {tv_tensors.Image: 7, "others": 1} and fitted.limits == AffineLimits(
+        20, 1.2, 10, 0.1, mirror=False
+    )
     assert (fitted.p, fitted.strength, fitted.interpolation, fitted.history.epochs) == (0.75, 0.5, "nearest", 2)
     assert isinstance(raw.localization, RawHead) and raw.deterministic and raw.history is None
-    assert not unfitted.localization.per_image and unfitted.limits == AffineLimits.wide()
+    assert not unfitted.localization.per_image and unfitted.limits == replace(AffineLimits.wide(), mirror=False)
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
@@ -150,9 +163,9 @@ REFUSED = {
         r"missing tensors 'head.bias', unexpected",
     ),
     "one too many": (tensors_with(more=ZEROS(1)), r"unexpected ones 'more'"),
-    "another shape": (tensors_with(**{"head.bias": ZEROS(3)}), r"head.bias must be F32 of shape \(27,\), got .*\(3,\)"),
-    "another dtype": (tensors_with(**{"head.bias": ZEROS(27).half()}), r"head.bias must be F32 .* got 'F16'"),
-    "NaN": (tensors_with(**{"head.bias": ZEROS(27) / 0}), "NaN or infinity in head.bias"),
+    "another shape": (tensors_with(**{"head.bias": ZEROS(3)}), r"head.bias must be F32 of shape \(28,\), got .*\(3,\)"),
+    "another dtype": (tensors_with(**{"head.bias": ZEROS(28).half()}), r"head.bias must be F32 .* got 'F16'"),
+    "NaN": (tensors_with(**{"head.bias": ZEROS(28) / 0}), "NaN or infinity in head.bias"),
     "other channels": (
         described_with("localization", channels=1),
         r"features\.1\.weight must be F32 of shape \(64, 256\)",
@@ -163,6 +176,43 @@ REFUSED = {
     "an unknown head": (described_with("localization", head="../x"), r"localization.head must be one of bounded, raw"),
     "a size that is no int": (described_with("localization", size=True), "localization.size must be an int"),
     "a bool that is none": (described_with("localization", per_image="yes"), "localization.per_image must be a bool"),
+    "mirrors that are no bool": (
+        described_with("localization", mirrors=1),
+        "localization.mirrors must be a bool, got 1",
+    ),
+    "mirrors that are none": (
+        described_with("localization", mirrors=None),
+        "localization.mirrors must be a bool, got None",
+    ),
+    "mirrors left out": (
+        lambda tensors, config: config["localization"].pop("mirrors"),
+        "its localization is damaged: missing 'mirrors'",
+    ),
+    "a head too small for mirrors": (
+        tensors_with(**{"head.bias": ZEROS(27), "head.weight": ZEROS(27, 64)}),
+        r"head\.\w+ must be F32 of shape \(28,.*got 'F32' of shape \(27",
+    ),
+    "a head too large without mirrors": (
+        described_with("localization", mirrors=False),
+        r"head\.\w+ must be F32 of shape \(27,.*got 'F32' of shape \(28",
+    ),
+    "a chance that is not finite": (
+        lambda tensors, config: tensors["head.bias"][27:].fill_(float("inf")),
+        "weights must be finite, got NaN or infinity in head.bias",
+    ),
+    "a limit of mirrors in words": (
+        described_with("limits", mirror="yes"),
+        "description is damaged: limits.mirror must be a bool, got str: 'yes'",
+    ),
+    "a limit of mirrors in numbers": (described_with("limits", mirror=1), "limits.mirror must be a bool, got int: 1"),
+    "a limit of mirrors left out": (
+        lambda tensors, config: config["limits"].pop("mirror"),
+        "its limits is damaged: missing 'mirror'",
+    ),
+    "mirrors of a raw head": (
+        described_with("localization", head="raw"),
+        "its localization is damaged: .*unexpected 'mirrors', 'per_image'",
+    ),
     "another bool": (described_with("arguments", deterministic=1), "arguments.deterministic must be a bool"),
     "p out of range": (described_with("arguments", p=2), r"p must be in \[0, 1\], got 2"),
     "p that overflows": (described_with("arguments", p=10**400), "description is damaged"),

@@ -1,0 +1,1 @@
+"""Does the learned policy beat the pipelines that people have?"""

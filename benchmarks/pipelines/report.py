@@ -1,0 +1,189 @@
+"""docs/evidence/pipelines.md and its picture, from the rows alone.
+
+Run it as ``python -m benchmarks.pipelines.report``.
+"""
+
+import math
+import statistics
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common.digests import digest
+from benchmarks.common.intervals import Runs, about, differences, half_width, interval
+from benchmarks.common.pages import EVIDENCE, IMAGES, fill
+from benchmarks.common.rows import RESULTS, newest_version, read
+from benchmarks.pipelines.arms import ARMS
+from benchmarks.pipelines.groups import MODELS, OTHER, SIDE, Arms, Setting, chances, comparable, grouped
+from benchmarks.pipelines.targets import FASHION, ICONS, LEARNED, NEVER, OFTEN, SHOES, UNMIRRORED, between, targets
+
+ROWS = RESULTS / "pipelines.jsonl"
+PAGE = EVIDENCE / "pipelines.md"
+PICTURE = IMAGES / "pipelines.png"
+LOWER = ("nll", "calibration_error")  # where less is better
+BLUE, GREY = "#0072B2", "#777777"
+Groups = dict[Setting, Arms]
+
+
+def main() -> None:
+    """Fill the page between its markers; draw the figure."""
+    rows, version = newest_version(read(ROWS), digest("pipelines"))
+    groups = grouped(rows)
+    fill(PAGE, "compared", f"{compared(groups)}\n\n{version}" if rows else "No rows yet.")
+    fill(PAGE, "targets", target_table(groups))
+    fill(PAGE, "accuracy", "\n\n".join(f"### {setting.title}\n\n{table(arms)}" for setting, arms in groups.items()))
+    fill(PAGE, "chances", chance_tables(groups))
+    fill(PAGE, "shoes", shoes(groups.get(FASHION, {})))
+    if rows:
+        draw(groups, PICTURE)
+    print(f"written: {PAGE}")
+
+
+def line(*cells: str) -> str:
+    """Of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def head(*cells: str) -> list[str]:
+    """The first two lines of a table; all columns but the first have numbers."""
+    return [line(*cells), "|---|" + "---:|" * (len(cells) - 1)]
+
+
+def compared(groups: Groups) -> str:
+    """A line a setting: what there is of it."""
+    lines = [
+        "| data | training images | classifier | protocol | epochs | arms | seeds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for setting, arms in groups.items():
+        counts = sorted({len(runs) for runs in arms.values()})
+        seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        images = f"{setting.size:,}" if setting.size else "all but the held-out ones"
+        told = (setting.data, images, MODELS[setting.model], setting.protocol, setting.length, str(len(arms)), seeds)
+        lines.append(line(*told))
+    return "\n".join(lines)
+
+
+def base_of(arms: Arms) -> str:
+    """The arm that gains are measured from."""
+    return "none" if "none" in arms else "flip + crop"
+
+
+def in_order(arms: Arms) -> list[str]:
+    """The arms as the code lists them."""
+    return [arm for arm in ARMS if arm in arms] + [arm for arm in arms if arm not in ARMS]
+
+
+def columns(arms: Arms) -> dict[str, str]:
+    """The measures of a table and what they are called."""
+    first = next(iter(next(iter(arms.values())).values()))
+    groups = {name: f"{name}, %" for name in (SIDE, OTHER) if name in first}
+    rest = {"worst_class": "worst class, %", "nll": "NLL", "calibration_error": "ECE, %"}
+    return {"accuracy": "accuracy, %"} | groups | rest
+
+
+def table(arms: Arms) -> str:
+    """One line an arm; the best of each column in bold."""
+    base, names = base_of(arms), columns(arms)
+    best = {key: best_arm(arms, key) for key in names}
+    heads = list(names.values())
+    lines = head("trained with", "seeds", heads[0], f"minus {base}", *heads[1:], "training, s")
+    for arm in in_order(arms):
+        cells = [bold(shown(arms[arm], key), arm == best[key]) for key in names]
+        gains = list(between(arms, arm, base).values()) if arm != base else []
+        seconds = f"{statistics.mean(run['seconds'] for run in arms[arm].values()):.0f}"
+        gain = interval(gains) if gains else ""
+        lines.append(line(arm, str(len(arms[arm])), cells[0], gain, *cells[1:], seconds))
+    return "\n".join(lines)
+
+
+def shown(runs: Runs, key: str) -> str:
+    """Mean and standard deviation over seeds."""
+    if key == "nll":
+        return about([run[key] for run in runs.values()], 3)
+    return about([100 * run[key] for run in runs.values()])
+
+
+def bold(text: str, best: bool) -> str:
+    """Where it is the best."""
+    return f"**{text}**" if best else text
+
+
+def best_arm(arms: Arms, key: str) -> str:
+    """By its mean over the seeds that arms share; no arm where they share none."""
+    means = {arm: statistics.mean(run[key] for run in runs.values()) for arm, runs in comparable(arms).items()}
+    return (min if key in LOWER else max)(means, key=lambda arm: means[arm], default="")
+
+
+def target_table(groups: Groups) -> str:
+    """What was to be reached."""
+    return "\n".join(["| target | measured | verdict |", "|---|---|---|", *(line(*one) for one in targets(groups))])
+
+
+def chance_tables(groups: Groups) -> str:
+    """The learned chance of a flip, of some classes of icons and of all of Fashion-MNIST."""
+    parts = []
+    for setting, names in ((ICONS, (*NEVER[ICONS], *OFTEN[ICONS])), (FASHION, None)):
+        runs = groups.get(setting, {}).get(LEARNED, {})
+        if runs:
+            found = chances(runs, setting.data)
+            lines = head(f"{setting.data}, {len(runs)} seeds", "mean chance", "lowest seed", "highest seed")
+            for name in names or found:
+                one = found[name]
+                lines.append(line(name, *(f"{value:.3f}" for value in (statistics.mean(one), min(one), max(one)))))
+            parts.append("\n".join(lines))
+    return "\n\n".join(parts) or "Not measured yet."
+
+
+def shoes(arms: Arms) -> str:
+    """Accuracy on shoes with and without mirrors."""
+    learned, plain = arms.get(LEARNED, {}), arms.get(UNMIRRORED, {})
+    both = sorted(set(learned) & set(plain))
+    if not both:
+        return "Not measured yet."
+    lines = head(f"class, {len(both)} seeds", "learned, %", f"{UNMIRRORED}, %", "difference")
+    for name in SHOES:
+        means = [about([100 * runs[seed][name] for seed in both]) for runs in (learned, plain)]
+        lines.append(line(name, *means, interval(list(differences(learned, plain, name).values()))))
+    return "\n".join(lines)
+
+
+def draw(groups: Groups, path: Path) -> None:
+    """Paired gains with their intervals, a panel a setting; narrow, so that a telephone shows it as it is."""
+    from matplotlib.figure import Figure
+
+    shown_groups = {setting: gains_of(arms) for setting, arms in groups.items()}
+    shown_groups = {setting: gains for setting, gains in shown_groups.items() if gains}
+    if not shown_groups:
+        return
+    heights = [len(gains) + 2.2 for gains in shown_groups.values()]
+    figure = Figure(figsize=(3.9, 0.25 * sum(heights)), layout="constrained", facecolor="white")
+    axes = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axis, (setting, gains) in zip(axes, shown_groups.items(), strict=True):
+        draw_panel(axis, gains, base_of(groups[setting]))
+        axis.set_title(f"{setting.what}\n{setting.how}", fontsize=8)
+    figure.savefig(path, dpi=200)
+
+
+def gains_of(arms: Arms) -> dict[str, list[float]]:
+    """By arm the paired gains over the base."""
+    base = base_of(arms)
+    found = {arm: list(between(arms, arm, base).values()) for arm in in_order(arms) if arm != base}
+    return {arm: gains for arm, gains in found.items() if gains}
+
+
+def draw_panel(axis: Any, gains: dict[str, list[float]], base: str) -> None:
+    """A dot an arm, with its interval where there are several seeds."""
+    for place, (arm, values) in enumerate(gains.items()):
+        mean, half = statistics.mean(values), half_width(values)
+        colour = BLUE if arm.startswith("learned") and "shuffled" not in arm else GREY
+        axis.errorbar(mean, place, xerr=half if math.isfinite(half) else None, fmt="o", color=colour, markersize=4)
+    axis.axvline(0, color="black", linewidth=0.8)
+    axis.set_yticks(range(len(gains)), [arm.replace(" + Trivial", " +\nTrivial") for arm in gains], fontsize=7)
+    axis.set_ylim(len(gains) - 0.5, -0.5)
+    axis.tick_params(axis="x", labelsize=7)
+    axis.set_xlabel(f"points of accuracy over {base}", fontsize=7)
+    axis.grid(axis="x", alpha=0.3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""How far an augmenter may go, and the parameters at a point of the unit cube."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+from torch import Tensor
+
+from learned_affine._checks import check_range
+from learned_affine.geometry.parameters import AffineParameters
+
+
+@dataclass(frozen=True)
+class AffineLimits:
+    """How far an augmenter may go: the largest change of each kind, the same in both directions.
+
+    Args:
+        angle: largest rotation in degrees, in [0, 180].
+        scale: largest factor, >= 1; each side is scaled by a factor within ``[1 / scale, scale]``.
+        shear: largest shear in degrees, in [0, 90).
+        translate: largest shift as a fraction of width and height, in [0, 1].
+        mirror: whether images may be flipped left-right. Labels that name a side ("left eye", "arrow-left") are not
+            renamed: where nothing should ever be flipped, say ``mirror=False``.
+
+    Raises:
+        ValueError: if a limit is outside its range or not finite.
+        TypeError: if a limit is no number, or ``mirror`` no bool.
+
+    Example:
+        >>> AffineLimits(angle=10).scale
+        1.3
+    """
+
+    angle: float = 30.0
+    scale: float = 1.3
+    shear: float = 15.0
+    translate: float = 0.15
+    mirror: bool = True
+
+    def __post_init__(self) -> None:
+        """Check every limit."""
+        if not isinstance(self.mirror, bool):
+            raise TypeError(f"limits.mirror must be a bool, got {type(self.mirror).__name__}: {self.mirror!r}")
+        for name, low, high, rule in (
+            ("angle", 0.0, 180.0, "in [0, 180] degrees"),
+            ("scale", 1.0, 1e3, "a factor >= 1"),
+            ("shear", 0.0, 89.999, "in [0, 90) degrees"),
+            ("translate", 0.0, 1.0, "in [0, 1] of the side"),
+        ):
+            object.__setattr__(self, name, check_range(f"limits.{name}", getattr(self, name), low, high, rule))
+
+    @classmethod
+    def modest(cls) -> AffineLimits:
+        """The default limits, fit for most upright photographs."""
+        return cls()
+
+    @classmethod
+    def wide(cls) -> AffineLimits:
+        """Limits that no fixed strength survives: any rotation, factor 2, 30 degrees of shear, 40 % shift."""
+        return cls(angle=180.0, scale=2.0, shear=30.0, translate=0.4)
+
+    def extent(self) -> list[float]:
+        """The limits in the order of ``NAMES``; of the two factors, their logarithm."""
+        log_scale = math.log(self.scale)
+        return [self.angle, log_scale, log_scale, self.shear, self.translate, self.translate]
+
+    def parameters(self, unit: Tensor, mirror: Tensor | None = None) -> AffineParameters:
+        """The parameters at a point of the unit cube.
+
+        Args:
+            unit: ``(B, 6)`` within [-1, 1]; 0 is the identity, +-1 are the limits. Factors are spread evenly in
+                their logarithm. Differentiable.
+            mirror: ``(B,)`` bool, which images are mirrored; None for none.
+        """
+        angle, log_x, log_y, shear, shift_x, shift_y = (unit * unit.new_tensor(self.extent())).unbind(-1)
+        return AffineParameters(angle, log_x.exp(), log_y.exp(), shear, shift_x, shift_y, cast(Tensor, mirror))

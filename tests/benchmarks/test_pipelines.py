@@ -1,0 +1,315 @@
+"""The pipelines benchmark: arms that draw what they are called, held-out images, a run, and a report by hand."""
+
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms import v2
+
+from benchmarks.common import tables
+from benchmarks.common.rows import read
+from benchmarks.pipelines import arms, report, run, targets
+from benchmarks.pipelines.groups import OTHER, SIDE, Setting, classes, comparable, grouped
+from examples.datasets import DATA, Images, names_a_side
+from learned_affine import AffineLimits, AffineParameters
+
+GEOMETRIC = {"ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"}
+
+
+class Policy:
+    """In the place of a fitted one: mirrors the first images, and enlarges each by a factor of its own."""
+
+    p = 1.0
+
+    def __init__(self, mirrored: int) -> None:
+        self.mirrored, self.warped = mirrored, []
+
+    def sample_parameters(self, images):
+        still = AffineParameters.identity(len(images))
+        place = torch.arange(len(images))
+        return AffineParameters(still.angle, 1.0 + place, *still.tensors()[2:], mirror=place < self.mirrored)
+
+    def warp(self, images, parameters):
+        self.warped.append(parameters)
+        return images
+
+    def __call__(self, images):
+        return self.warp(images, self.sample_parameters(images))
+
+
+def setting_with(policy, mirror: bool = True) -> arms.Setting:
+    return arms.Setting(None, None, None, 28, "zeros", 0, {AffineLimits(mirror=mirror): policy})
+
+
+def families(name: str) -> np.ndarray:
+    """Of all icons in a part of the file."""
+    with np.load(DATA / "icons.npz") as arrays:
+        return arrays["families"][arrays[f"{name}_sets"]]
+
+
+def numbered(count: int) -> Images:
+    """Images that tell their place, with two classes."""
+    return Images(torch.arange(float(count))[:, None, None, None], torch.arange(count) % 2, ("a", "b"))
+
+
+def places(images: Images) -> set[int]:
+    return set(images.images.flatten().int().tolist())
+
+
+@pytest.mark.parametrize(("data", "count"), [("icons", len(families("train"))), ("fashion-mnist", 1500)])
+def test_held_out_images_are_in_no_training(data, count):
+    held_out, mine = map(places, run.split(data, numbered(count), None, 1))
+    assert not held_out & mine and len(held_out | mine) == count
+    if data == "icons":
+        family = families("train")
+        assert not set(family[list(held_out)]) & set(family[list(mine)])
+        assert 300 < len(held_out) <= run.HELD_OUT_ICONS
+        assert not set(family) & set(families("test"))
+    else:
+        assert len(held_out) == run.HELD_OUT
+
+
+@pytest.mark.parametrize("data", ["icons", "fashion-mnist"])
+def test_seeds_draw_other_images_and_sizes_are_nested(data):
+    images = numbered(len(families("train")))
+    first, second = run.split(data, images, 500, 1), run.split(data, images, 500, 2)
+    assert places(first[0]) != places(second[0]) and places(first[1]) != places(second[1])
+    larger = run.split(data, images, 1000, 1)
+    assert len(first[1]) == 500 and len(larger[1]) == 1000
+    assert places(larger[0]) == places(first[0]) and places(first[1]) < places(larger[1])
+    with pytest.raises(SystemExit, match=r"--size must leave the held-out images of .*, got 100000"):
+        run.split(data, images, 100_000, 1)
+
+
+def test_flip_moves_whole_images_and_half_of_them():
+    images = torch.rand(1000, 3, 4, 6)
+    drawn = arms.flip()(images)
+    mirrored = (drawn == images.flip(-1)).flatten(1).all(1)
+    assert bool((mirrored | (drawn == images).flatten(1).all(1)).all())
+    assert 450 < int(mirrored.sum()) < 550
+
+
+def test_colours_are_all_operations_but_the_geometric_ones():
+    whole = set(v2.TrivialAugmentWide._AUGMENTATION_SPACE)
+    assert whole >= GEOMETRIC and set(arms.Colours._AUGMENTATION_SPACE) == whole - GEOMETRIC
+    image = torch.zeros(1, 9, 9)
+    image[0, 2, 6] = 1.0  # alone: no colour operation moves it
+    drawn = arms.per_image(arms.Colours())(image.repeat(60, 1, 1, 1))
+    assert bool((drawn.flatten(1).max(1).values == drawn[:, 0, 2, 6]).all())
+    assert not torch.equal(drawn, image.repeat(60, 1, 1, 1))
+
+
+def test_pipelines_that_draw_once_a_call_draw_for_each_image():
+    images = torch.rand(1, 1, 28, 28).repeat(20, 1, 1, 1)
+    for name in ("flip + crop", "TrivialAugmentWide", "RandAugment", "flip + crop + colour"):
+        drawn = arms.ARMS[name](setting_with(None))(images)
+        assert drawn.shape == images.shape and drawn.dtype == images.dtype
+        assert len({one.numpy().tobytes() for one in drawn}) > 5, name
+
+
+def test_a_crop_of_icons_brings_no_black():
+    white = torch.ones(20, 1, 32, 32)
+    for padding, least in (("border", 1.0), ("zeros", 0.0)):
+        setting = arms.Setting(None, None, None, 32, padding, 0)
+        assert float(arms.per_image(arms.crop(setting))(white).min()) == least
+
+
+def test_shuffled_mirrors_are_as_many_and_the_numbers_stay():
+    policy, images = Policy(mirrored=10), torch.rand(40, 1, 4, 4)
+    arms.shuffled_mirrors(setting_with(policy))(images)
+    (warped,) = policy.warped
+    own = policy.sample_parameters(images)
+    assert int(warped.mirror.sum()) == 10 and not torch.equal(warped.mirror, own.mirror)
+    assert torch.equal(warped.scale_x, own.scale_x)
+
+
+def test_shuffled_parameters_go_together():
+    policy, images = Policy(mirrored=10), torch.rand(40, 1, 4, 4)
+    arms.shuffled(setting_with(policy))(images)
+    (warped,) = policy.warped
+    assert sorted(warped.scale_x.tolist()) == [1.0 + place for place in range(40)]
+    assert torch.equal(warped.mirror, warped.scale_x < 11)
+    assert not torch.equal(warped.scale_x, policy.sample_parameters(images).scale_x)
+
+
+def test_learned_and_colour_does_both_and_flips_come_before_learned_warps():
+    images = torch.rand(20, 1, 28, 28)
+    policy = Policy(mirrored=0)
+    drawn = arms.ARMS["learned + colour"](setting_with(policy))(images)
+    assert len(policy.warped) == 1 and not torch.allclose(drawn, images, atol=0.01)
+    plain = Policy(mirrored=0)
+    flipped = arms.ARMS["flip + learned, no mirrors"](setting_with(plain, mirror=False))(images)
+    assert len(plain.warped) == 1 and Counter((flipped == images).flatten(1).all(1).tolist()).keys() == {True, False}
+
+
+@pytest.fixture
+def rows(monkeypatch, tmp_path):
+    """The command line on few icons to train on, and the rows that it leaves."""
+
+    def of(*options: str) -> list[dict]:
+        given = ["--size", "64", "--seeds", "1", "--epochs", "1", "--out", str(tmp_path / "rows.jsonl")]
+        monkeypatch.setattr(sys, "argv", ["run", *given, *options])
+        run.main()
+        return read(tmp_path / "rows.jsonl")
+
+    threads = torch.get_num_threads()
+    yield of
+    torch.set_num_threads(threads)
+
+
+def test_a_run_leaves_rows_that_the_report_reads_and_is_not_run_again(rows):
+    asked = ("--arms", "none", "learned", "learned, mirrors shuffled")
+    found = rows(*asked)
+    assert [row["arm"] for row in found] == list(asked[1:])
+    assert found[1]["fit_seconds"] > 0.05 > found[2]["fit_seconds"]  # one fit for both
+    assert len(found[1]["mirror_by_class"]) == 53 and "target" not in found[0]
+    assert all(0 <= row["worst_class"] <= row["accuracy"] <= 1 and row["seconds"] > 0 for row in found)
+    assert rows(*asked) == found
+    (setting,) = groups = grouped(found)
+    assert setting == Setting("icons", 64, "small", "stages", 1)
+    assert report.table(groups[setting]).count("\n") == 4
+    assert [row["protocol"] for row in rows("--arms", "none", "--protocol", "scratch")] == ["stages"] * 3 + ["scratch"]
+
+
+def row(arm: str, seed: int, accuracy: float, setting: Setting = targets.ICONS, **values) -> dict:
+    number = len(classes(setting.data)) or 10
+    return {
+        **setting._asdict(),
+        **{"arm": arm, "seed": seed, "accuracy": accuracy, "by_class": [accuracy] * number, "worst_class": 0.1},
+        **{"nll": 1 - accuracy, "calibration_error": 0.02, "fit_seconds": 0.0, "seconds": 10.0, "code": "c"},
+        **({"mirror_by_class": [0.2] * number, "steps": 60} if "learned" in arm else {}),
+        **values,
+    }
+
+
+def verdicts(found: list[dict]) -> dict[str, tuple[str, str]]:
+    return {one.text: (one.measured, one.verdict) for one in targets.targets(grouped(found))}
+
+
+def test_groups_of_classes_are_weighed_by_their_images():
+    counts = classes("icons")
+    by_class = [0.25 if name == "arrow-left" else 0.5 if names_a_side(name) else 0.75 for name in counts]
+    one = grouped([row("none", 1, 0.5, by_class=by_class)])[targets.ICONS]["none"][1]
+    side = sum(count for name, count in counts.items() if names_a_side(name))
+    assert side == 239 and counts["arrow-left"] == 39  # 39 of .25 and 200 of .5
+    assert one[SIDE] == pytest.approx(109.75 / 239) and one[OTHER] == pytest.approx(0.75)
+    assert one["arrow-left"] == 0.25
+
+
+def test_a_table_by_hand():
+    found = [row("none", 1, 0.50), row("none", 2, 0.54), row("flip", 1, 0.51), row("flip", 2, 0.57)]
+    found += [row("none", 3, 0.1), row("flip", 3, 0.1), row("learned", 1, 0.9)]  # one seed of three is too few for bold
+    lines = report.table(grouped(found)[targets.ICONS]).splitlines()
+    assert lines[0].startswith("| trained with | seeds | accuracy, % | minus none | classes that name a side, % |")
+    # flip: sqrt((11.67² + 17.67² + 29.33²) / 2) = 25.58; gains 1, 3 and 0: 4.303 * 1.528 / sqrt(3) = 3.79
+    assert lines[3].startswith("| flip | 3 | **39.3 ± 25.6** | +1.33 ± 3.79 | **39.3 ± 25.6** |")
+    assert "| **0.607 ± 0.256** |" in lines[3] and lines[4].startswith("| learned | 1 | 90.0 | +40.00 | 90.0 |")
+    assert lines[2].startswith("| none | 3 | 38.0 ± 24.3 |  | 38.0 ± 24.3 |")
+
+
+def test_means_are_compared_over_shared_seeds():
+    arms_of = {"none": {1: {}, 2: {}, 3: {}}, "flip": {2: {}, 3: {}}, "learned": {1: {}}}
+    assert comparable(arms_of) == {"none": {2: {}, 3: {}}, "flip": {2: {}, 3: {}}}
+    assert comparable({"none": {1: {}}, "flip": {2: {}}}) == {} == comparable({})
+    found = grouped([row("none", 1, 0.5), row("none", 2, 0.9), row("flip", 1, 0.6)])[targets.ICONS]
+    assert report.best_arm(found, "accuracy") == "flip" and report.best_arm(found, "nll") == "flip"
+
+
+def test_without_none_gains_are_over_flip_and_crop():
+    four = targets.CIFAR[2]
+    found = grouped([row("flip + crop", 1, 0.5, four), row("learned", 1, 0.52, four)])
+    assert "minus flip + crop" in report.table(found[four]) and "| +2.00 |" in report.table(found[four])
+    assert four.title == "cifar10, 4,000 images, small CNN, 20 + 20 epochs"
+
+
+def test_targets_are_met_or_missed_by_the_rows_and_open_without_them():
+    gains = (0.02, 0.03, 0.04, 0.03, 0.03)  # mean 3, deviation 0.7071, half-width 2.776 * 0.7071 / sqrt(5) = 0.88
+    found = [row("none", seed, 0.5) for seed in range(5)]
+    found += [row("learned", seed, 0.5 + gain) for seed, gain in enumerate(gains)]
+    found += [row("flip", seed, 0.56) for seed in range(4)]
+    told = verdicts(found)
+    assert told["icons, all classes: `learned` above `none` by its interval"] == ("+3.00 ± 0.88 (5 seeds)", "met")
+    assert told[f"icons, {SIDE}: `learned` within 1 point of `none`"][1] == "met"
+    measured, verdict = told[f"icons, {OTHER}: `learned` not below `flip` beyond the interval"]
+    assert (measured.endswith("(4 of 5 seeds)"), verdict) == (True, "not measured yet")
+    told = verdicts([*found, row("flip", 4, 0.56)])
+    assert told[f"icons, {OTHER}: `learned` not below `flip` beyond the interval"][1] == "**missed**"
+    assert told["icons, all classes: `learned` above `flip` by its interval"] == (
+        "-3.00 ± 0.88 (5 seeds)",
+        "**missed**",
+    )
+    never = "icons: chance of a flip at most 0.1 for arrow-left, arrow-right, check, play, flag"
+    assert told[never][1] == "**missed**" and "play 0.200" in told[never][0]
+    assert "**missed**" in report.target_table(grouped(found))
+    assert {verdict for _, verdict in verdicts([]).values()} == {"not measured yet"}
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "above", "not_below"), [(1, 0.5, True, True), (0.1, 0.5, False, True), (-1, 0.5, False, False)]
+)
+def test_rules(mean, half, above, not_below):
+    assert (targets.above(mean, half), targets.not_below(mean, half)) == (above, not_below)
+    assert targets.at_least(-1)(mean, half) and targets.at_least(0)(mean, half) == (mean > 0)
+
+
+def test_cifar_needs_two_of_four():
+    def with_gains(*all_gains: float) -> list[dict]:
+        return [
+            one
+            for setting, gain in zip(targets.CIFAR, all_gains, strict=False)
+            for seed in range(5)
+            for one in (row("flip + crop", seed, 0.5, setting), row("learned", seed, 0.5 + gain, setting))
+        ]
+
+    text = "cifar10: `learned` above `flip + crop` by its interval in at least two of the four"
+    assert verdicts(with_gains(0.01))[text] == ("in 1 of 1 measured", "not measured yet")
+    assert verdicts(with_gains(0.01, 0.01))[text] == ("in 2 of 2 measured", "met")
+    assert verdicts(with_gains(0.01, -0.01, -0.01, -0.01))[text] == ("in 1 of 4 measured", "**missed**")
+
+
+def test_the_cost_of_a_fit_is_that_of_the_arm_that_fitted():
+    found = [row("learned", seed, 0.5, fit_seconds=3.0) for seed in range(5)]
+    found += [row("learned, no mirrors", seed, 0.5, fit_seconds=1e-5) for seed in range(5)]
+    found += [row("flip + learned, no mirrors", seed, 0.5, fit_seconds=2.0 if seed else 2.5) for seed in range(5)]
+    text = "icons: a fit takes at most 1.25 times the processor seconds of one without mirrors"
+    assert verdicts(found)[text] == ("1.44, single ones 1.20 to 1.50 (5 seeds)", "**missed**")
+    other_steps = [{**one, "steps": 30} if one["arm"] == "learned" else one for one in found]
+    assert verdicts(other_steps)[text][1] == "not measured yet"
+
+
+def test_shoes_are_held_against_the_fit_without_mirrors():
+    by_class = [0.8] * 10
+    found = [row("learned", 1, 0.8, targets.FASHION), row("learned, no mirrors", 1, 0.8, targets.FASHION)]
+    found[0]["by_class"] = [*by_class[:9], 0.78]
+    assert report.shoes(grouped(found)[targets.FASHION]).splitlines()[-1] == "| Ankle boot | 78.0 | 80.0 | -2.00 |"
+    assert report.shoes({}) == "Not measured yet."
+    assert report.chance_tables(grouped(found)).splitlines()[2] == "| T-shirt/top | 0.200 | 0.200 | 0.200 |"
+
+
+def test_the_readme_gets_the_pipelines_that_there_are():
+    small, resnet = targets.CIFAR[:2]
+    found = [row("none", 1, 0.5, small), row("flip + crop", 1, 0.6, small), row("learned", 1, 0.61, small)]
+    found += [row("flip", 1, 0.9, small), row("none", 1, 0.4, resnet)]
+    assert tables.results(found).splitlines() == [
+        "| accuracy, % | cifar10, 1,000 images, small CNN, 40 + 40 epochs (1 seeds) |",
+        "|---|---:|",
+        "| none | 50.0 |",
+        "| flip + crop | 60.0 |",
+        "| learned | **61.0** |",
+    ]
+    found += [row(arm, 1, 0.62, resnet) for arm in arms.ARMS]
+    lines = tables.results(found).splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == list(tables.PIPELINES)
+    assert len(lines) == 8 and tables.results([]) == "Not measured yet."
+
+
+def test_every_arm_that_a_page_names_is_there():
+    named = {*tables.PIPELINES, *targets.EVERYTHING, targets.LEARNED, targets.UNMIRRORED, targets.SHUFFLED}
+    assert named <= set(arms.ARMS) and targets.USUAL in arms.ARMS
+
+
+def test_the_picture_is_drawn_from_few_rows_too(tmp_path):
+    report.draw(grouped([row("none", 1, 0.5), row("flip", 1, 0.6)]), tmp_path / "one.png")
+    assert (tmp_path / "one.png").stat().st_size > 1000

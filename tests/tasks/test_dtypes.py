@@ -1,0 +1,204 @@
+"""The classifier sees the dtype and the range that the loader gives, in all that calls it."""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+from torchvision.transforms import v2
+
+from learned_affine import FitConfig, LearnedAffineAugment
+from learned_affine.classifier import evaluate_classifier, train_classifier
+from learned_affine.diagnostics import FitWarning, PixelRangeWarning
+from learned_affine.plots import plot_entropy
+from learned_affine.tasks.classification import Classification
+from tests.fits import IMAGES, LABELS, assert_same, loader, quick, silent, snapshot
+from tests.subjects import Halves, small_net, vivid
+
+BYTES = (IMAGES * 255).round().to(torch.uint8)
+# of each dtype the value that stands for white
+WHITE = {torch.uint8: 255, torch.uint16: 65535, torch.int16: 32767, torch.int32: 1000}
+
+
+class Watched(nn.Module):
+    """A classifier that takes down what it sees."""
+
+    def __init__(self, inner: nn.Module, scale: float = 1.0) -> None:
+        super().__init__()
+        self.inner, self.scale, self.seen = inner, scale, []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen.append((images.dtype, float(images.float().min()), float(images.float().max())))
+        return self.inner(images.float() / self.scale)
+
+
+def fit(classifier, data, **options):
+    quick(classifier, data, val_loader=data, **options)
+
+
+def evaluate(classifier, data, **options):
+    return vivid().evaluate(classifier, data, **options)
+
+
+def train(classifier, data, **options):
+    train_classifier(classifier, data, augment=vivid(), epochs=1, progress=False, **options)
+
+
+def judge(classifier, data, **options):
+    return evaluate_classifier(classifier, data, warp=vivid(), progress=False, **options)
+
+
+def plot(classifier, data, **options):
+    plot_entropy(vivid(), classifier, data[0][0], **options)
+
+
+USES = [fit, evaluate, train, judge, plot]
+every_use = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
+
+
+@every_use
+@pytest.mark.parametrize("dtype", WHITE, ids=str)
+def test_integers_stay_what_they_are(use, dtype):
+    white = WHITE[dtype]
+    classifier = Watched(small_net(), white)
+    use(classifier, [((IMAGES * white).round().to(dtype), LABELS)])
+    assert {kind for kind, _, _ in classifier.seen} == {dtype}
+    assert all(0.5 * white < high <= white and low >= 0 for _, low, high in classifier.seen)
+
+
+@every_use
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str)
+def test_a_classifier_of_another_precision_sees_its_own(use, dtype):
+    classifier, seen = small_net().to(dtype), []
+    classifier.register_forward_pre_hook(lambda module, args: seen.append(args[0].dtype))
+    use(classifier, [(IMAGES.to(dtype), LABELS)])
+    assert set(seen) == {dtype} and all(parameter.dtype == dtype for parameter in classifier.parameters())
+
+
+@pytest.mark.parametrize("use", [fit, evaluate, judge, plot], ids=lambda use: use.__name__)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str)
+def test_it_comes_back_in_its_precision(use, dtype):
+    classifier = small_net().to(dtype)
+    before = snapshot(classifier)
+    use(classifier, [(IMAGES.to(dtype), LABELS)])
+    assert_same(before, classifier)
+
+
+PREPROCESS = {
+    "weights.transforms()": models.ResNet18_Weights.DEFAULT.transforms(
+        crop_size=16, resize_size=16, mean=[0.0], std=[1.0], antialias=False
+    ),
+    "v2": v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.0], [1.0])]),
+    "by hand": lambda images: images.float() / 255,
+}
+
+
+@every_use
+@pytest.mark.parametrize("name", PREPROCESS)
+def test_what_scales_bytes_gets_bytes(use, name):
+    """The classifier is right about pixels in [0, 1] alone."""
+    classifier = Watched(small_net())
+    use(classifier, [(BYTES, LABELS)], preprocess=PREPROCESS[name])
+    assert {kind for kind, _, _ in classifier.seen} == {torch.float32}
+    assert all(0.5 < high <= 1.001 for _, _, high in classifier.seen)
+
+
+class Bright(nn.Module):
+    """Tells the sides apart by differences of at least 0.05, in pixels of [0, 1]; surely wrong about those beyond."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if images.dtype == torch.uint8:
+            images = images.float() / 255
+        left, right = images[..., :8].mean((1, 2, 3)), images[..., 8:].mean((1, 2, 3))
+        return 50 * torch.stack([left - right, right - left], dim=1)
+
+
+def test_accuracy_and_target_are_those_of_the_same_pixels_as_floats():
+    """On bytes and on the same pixels in [0, 1] the classifier is as good, and what it may lose is as much."""
+    found = []
+    for images in (BYTES, BYTES.float() / 255):
+        data = [(images, LABELS)]
+        info = silent(classifier=Bright(), data=data, val_loader=data, config=FitConfig(steps=1)).history.info
+        judged = vivid().evaluate(Bright(), data)
+        plain = evaluate_classifier(Bright(), data, progress=False)
+        found.append((info["target"], judged["clean_accuracy"], plain["accuracy"], plain["cross_entropy"]))
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    assert found[0][1] == found[0][2] == 1
+
+
+def test_a_policy_fitted_on_bytes_is_nearly_that_of_the_same_pixels_as_floats():
+    """Warped bytes are rounded, so losses differ a little, and policies by as much."""
+    ends = []
+    for images in (BYTES, BYTES.float() / 255):
+        data = [(images, LABELS)]
+        augment = silent(classifier=Halves(4.0), data=data, config=FitConfig(target=0.4, steps=30))
+        ends.append(augment.localization(BYTES.float() / 255))
+    torch.testing.assert_close(ends[0].mean, ends[1].mean, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(ends[0].scale_tril, ends[1].scale_tril, atol=0.02, rtol=0.02)
+
+
+def test_large_logits_in_half_precision_are_finite():
+    """Their sum is not, in float16."""
+    logits = torch.full((64, 2), 5e4, dtype=torch.float16)
+    assert torch.equal(Classification(lambda images: logits).logits(IMAGES), logits.float())
+
+
+def test_bytes_are_in_the_range_of_their_dtype():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        warnings.simplefilter("error", PixelRangeWarning)
+        options = {"preprocess": PREPROCESS["v2"], "max_steps": 1, "config": FitConfig(target=0.3)}
+        LearnedAffineAugment.fit(small_net(), [(BYTES, LABELS)], **options)
+        with pytest.raises(PixelRangeWarning, match="0 to 255 as floats"):
+            LearnedAffineAugment.fit(small_net(), [(BYTES.float(), LABELS)], **options)
+
+
+# -- no-data values ---------------------------------------------------------------------------------------------------
+
+
+LOWEST = torch.finfo(torch.float32).min
+
+
+def with_no_data(value: float) -> torch.Tensor:
+    """Every third image has a corner of no-data pixels."""
+    images = IMAGES.clone()
+    images[::3, :, :2, :2] = value
+    return images
+
+
+class Masks(nn.Module):
+    """A classifier that knows of no-data pixels."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return Halves()(torch.where(images < -1, 0.0, images))
+
+
+@pytest.mark.parametrize("value", [LOWEST, -3.4e38, -9999.0])
+def test_finite_no_data_values_are_allowed(value):
+    images = with_no_data(value)
+    data = [(images, LABELS)]
+    augment = quick(Masks(), data, val_loader=data)
+    assert augment.history.info["steps"] == 3
+    assert all(bool(torch.isfinite(weight).all()) for weight in augment.localization.parameters())
+    found = augment.evaluate(Masks(), data)
+    assert found["clean_accuracy"] == 1 and all(number == number for number in found.values())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("use", [fit, evaluate, train, judge], ids=lambda use: use.__name__)
+def test_pixels_that_are_not_finite_are_refused_by_name(use, value):
+    with pytest.raises(ValueError, match="loader must give finite images, got NaN or infinity among their pixels"):
+        use(small_net(), [(with_no_data(value), LABELS)])
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.complex64, torch.int8], ids=str)
+def test_other_dtypes_are_named(dtype):
+    with pytest.raises(TypeError, match=f"loader must give floating images, or one of uint8, .* got {dtype}"):
+        quick(data=[(IMAGES.to(dtype), LABELS)])
+
+
+def test_the_papers_gradient_needs_floats():
+    with pytest.raises(TypeError, match=r"loader must give floating images for a fit by gradient, got torch\.uint8"):
+        quick(data=[(BYTES, LABELS)], config=FitConfig.paper())
+    assert quick(data=loader(), config=FitConfig.paper()).history.info["steps"] == 3

@@ -1,0 +1,123 @@
+"""Every dtype, in batches at the default ``p``: held to a plain loop, one image after another."""
+
+import pytest
+import torch
+from torchvision import tv_tensors
+
+from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
+from tests.geometry.matrices import one
+from tests.subjects import vivid
+from tests.transforms.pictures import DTYPES, INTEGERS, pixels
+
+LIMITS = AffineLimits(20, 1.2, 5, 0.1)
+
+
+def one_by_one(augment, images, parameters, labels=None):
+    """What each image, with its label, becomes alone, in float64 on its own."""
+    out = []
+    for row, alone in enumerate(parameters):
+        still = bool(alone.is_still())
+        sample = tv_tensors.Image(images[row]) if labels is None else labels(row)
+        out.append(
+            sample.flip(-1) if still and bool(alone.mirror) else sample if still else augment.apply(sample, alone)
+        )
+    return torch.stack([item.as_subclass(torch.Tensor) for item in out])
+
+
+def assert_alike(got, expected):
+    """The same but for the last digit: of floats by rounding of the map, of integers where a half is rounded."""
+    apart = (got.double() - expected.double()).abs()
+    if got.dtype.is_floating_point:
+        most = {torch.float16: 2e-3, torch.bfloat16: 2e-2}.get(got.dtype, 1e-5)
+        assert apart.max() <= most
+    else:
+        assert apart.max() <= 1 and (apart > 0).double().mean() < 0.02
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("p", [0.5, 1.0])
+@pytest.mark.parametrize("kind", [torch.Tensor, tv_tensors.Image])
+def test_a_batch_is_its_images_one_by_one(dtype, p, kind):
+    augment, images = vivid(LIMITS, p=p), pixels(dtype, 10, 3, 14, 11)
+    before = images.clone()
+    out = augment(images if kind is torch.Tensor else kind(images))
+    assert type(out) is kind and out.dtype == dtype and torch.equal(images, before)
+    expected = one_by_one(augment, images, augment.last_parameters)
+    still = augment.last_parameters.is_still()
+    assert torch.equal(out[still], images[still]) and (p == 1 or 0 < still.sum() < 10)
+    assert_alike(out.as_subclass(torch.Tensor), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("p", [0.5, 1.0])
+@pytest.mark.parametrize("shape", [(10, 14, 11), (10, 2, 14, 11)])
+def test_batched_masks_of_every_dtype_follow_their_images(dtype, p, shape):
+    augment = vivid(LIMITS, p=p)
+    images, masks = tv_tensors.Image(torch.rand(10, 1, 14, 11)), tv_tensors.Mask(pixels(dtype, *shape))
+    _, out = augment(images, masks)
+    assert type(out) is tv_tensors.Mask and out.dtype == dtype and out.shape == masks.shape
+    expected = one_by_one(augment, masks, augment.last_parameters, lambda row: tv_tensors.Mask(masks[row]))
+    assert (out.as_subclass(torch.Tensor) != expected).double().mean() < 0.01  # where the nearest pixel is a toss-up
+    assert set(out.unique().tolist()) <= set(masks.unique().tolist()) | {0}
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_the_largest_and_the_least_values_stay_what_they_are(dtype):
+    """float64 holds 53 bits: of 64-bit integers the largest come within its rounding, and none wraps round."""
+    least, most = torch.iinfo(dtype).min, torch.iinfo(dtype).max
+    images = torch.tensor([least, most]).to(dtype) if dtype != torch.uint64 else torch.tensor([0, -1]).view(dtype)
+    images = torch.stack([images[:1].expand(64), images[1:].expand(64)]).view(2, 1, 8, 8)
+    out = LearnedAffineAugment(padding_mode="border").warp(images, one(20, 1.1, 1, 3, 0.05, 0).map(torch.Tensor.float))
+    slack = 2**12 if dtype in (torch.int64, torch.uint64) else 0
+    assert all(least <= value <= least + slack for value in out[0].flatten().tolist())
+    assert all(most - slack <= value <= most for value in out[1].flatten().tolist())
+
+
+# -- warp -------------------------------------------------------------------------------------------------------------
+
+
+def truth(augment: LearnedAffineAugment, images: torch.Tensor, parameters: AffineParameters) -> torch.Tensor:
+    """The warp of the values as float64, rounded and clamped."""
+    exact = augment.warp(images.double(), parameters).round()
+    return exact.clamp(torch.iinfo(images.dtype).min, torch.iinfo(images.dtype).max)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS[:-1])
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest", "bicubic"])
+def test_warp_rounds_integers(dtype, interpolation):
+    augment, images = vivid(interpolation=interpolation), pixels(dtype, 16, 3, 12, 12, most=127)
+    parameters = augment.sample_parameters(images)
+    out = augment.warp(images, parameters)
+    apart = out.double() - truth(augment, images, parameters)
+    assert out.dtype == dtype and apart.abs().max() <= 1 and (apart != 0).double().mean() < 0.01
+    exact = augment.warp(images.double(), parameters).clamp(torch.iinfo(dtype).min, torch.iinfo(dtype).max)
+    assert (out.double() - exact).mean().abs() < 0.02  # cutting off would make it half a level darker
+
+
+@pytest.mark.parametrize("dtype", INTEGERS[:-2])
+@pytest.mark.parametrize("fill", [300.0, 2.0**40, -7.0, -(2.0**40)])
+def test_a_fill_beyond_the_dtype_is_clamped_not_wrapped_round(dtype, fill):
+    bounds = torch.iinfo(dtype)
+    augment = LearnedAffineAugment(padding_mode="fill", fill=fill)
+    gone = one(0, 1, 1, 0, 1, 1).map(torch.Tensor.float)
+    for out in (
+        augment.warp(torch.full((1, 1, 8, 8), 7).to(dtype), gone),
+        augment.apply(torch.full((1, 1, 8, 8), 7).to(dtype), gone),
+    ):
+        assert out[0, 0, 1, 1].item() == min(max(int(fill), bounds.min), bounds.max)
+
+
+def test_warp_of_uint8_is_that_of_the_transform():
+    augment, images = vivid(), pixels(torch.uint8, 6, 3, 10, 9, most=256)
+    out = augment(images)
+    assert torch.equal(augment.warp(images, augment.last_parameters), out)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
+def test_warp_of_integers_has_no_gradient_and_rounds_as_ever(dtype):
+    augment, images = vivid(), pixels(dtype, 4, 1, 8, 8)
+    parameters = augment.sample_parameters(images)
+    tracked = parameters.map(lambda value: value.clone().requires_grad_())
+    for out in (augment.warp(images, tracked), torch.no_grad()(augment.warp)(images, tracked)):
+        assert out.dtype == dtype and not out.requires_grad
+        assert_alike(out, augment.warp(images, parameters))

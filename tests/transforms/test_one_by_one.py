@@ -1,0 +1,231 @@
+"""Generated samples, held to a plain loop: one image after another, each label by geometry's own functions."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils import _pytree as pytree
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as F
+
+from learned_affine import AffineLimits, AffineParameters
+from learned_affine.geometry.coordinates import warp_boxes, warp_key_points
+from learned_affine.geometry.warp import as_dtype, warp_images, working
+from tests.subjects import vivid
+from tests.transforms.pictures import DTYPES, FORMATS, boxes, pixels
+
+AUGMENTS = {
+    (p, still): vivid(AffineLimits(0, 1, 0, 0) if still else AffineLimits(25, 1.2, 8, 0.1), p=p, padding_mode="zeros")
+    for p in (0.5, 1.0)
+    for still in (False, True)
+}
+LABELS = (tv_tensors.BoundingBoxes, tv_tensors.KeyPoints, tv_tensors.Mask)
+augments = st.sampled_from(list(AUGMENTS))
+seeds = st.integers(0, 2**20)
+
+
+def alone(item, one: AffineParameters):
+    """What an image or a label becomes by the parameters of one image."""
+    if bool(one.is_still()):
+        mirrored = bool(one.mirror)
+        if isinstance(item, tv_tensors.KeyPoints):  # of which torchvision's flip counts pixel indices
+            return warp_key_points(item, one.double().matrix(*item.canvas_size)[0])
+        return F.horizontal_flip(item) if mirrored else item
+    if isinstance(item, LABELS[:2]):
+        move = warp_boxes if isinstance(item, tv_tensors.BoundingBoxes) else warp_key_points
+        return move(item, one.double().matrix(*item.canvas_size)[0])
+    plain = item.as_subclass(torch.Tensor)
+    how = ("nearest", "fill") if isinstance(item, tv_tensors.Mask) else ("bilinear", "zeros")
+    planes = working(plain.reshape(1, -1, *plain.shape[-2:]))
+    moved = as_dtype(warp_images(planes, one, *how), plain.dtype).reshape(plain.shape)
+    return tv_tensors.wrap(moved, like=item) if isinstance(item, tv_tensors.TVTensor) else moved
+
+
+def assert_alike(got, expected):
+    """Of the same type, and the same but for the last digits: one image's map is computed in float64."""
+    assert type(got) is type(expected) and got.shape == expected.shape and got.dtype == expected.dtype
+    apart = (got.double() - expected.double()).abs()
+    if isinstance(got, tv_tensors.Mask):
+        assert (apart > 0).double().mean() < 0.05 or (apart > 0).sum() <= 1  # where the nearest pixel is a toss-up
+    else:
+        loose = {torch.float16: 2e-3, torch.bfloat16: 2e-2}
+        most = loose.get(got.dtype, 1e-3 if isinstance(got, LABELS) else 1e-5) if got.is_floating_point() else 1
+        assert apart.numel() == 0 or apart.max() <= most
+
+
+# -- nested targets, shared objects -----------------------------------------------------------------------------------
+
+SIZE = (10, 13)
+KINDS = ("boxes", "points", "groups", "mask", "masks", *FORMATS)
+
+
+class Slot(int):
+    """In a generated structure, the place of one of the labels of a sample."""
+
+
+def label(kind, count, generator):
+    """A label of any kind and number."""
+    if kind == "boxes":
+        low = torch.rand(count, 2, generator=generator) * 5
+        return tv_tensors.BoundingBoxes(torch.cat([low, low + 4], 1), format="XYXY", canvas_size=SIZE)
+    if kind in FORMATS:
+        return boxes(kind, SIZE)
+    if kind in ("points", "groups"):
+        shape = (count, 2) if kind == "points" else (count, 3, 2)
+        return tv_tensors.KeyPoints(9 * torch.rand(shape, generator=generator), canvas_size=SIZE)
+    shape = (count, *SIZE) if kind == "masks" else SIZE
+    return tv_tensors.Mask(torch.rand(shape, generator=generator) > 0.5)
+
+
+slots, others = st.builds(Slot, st.integers(0, 3)), st.sampled_from([7, "id", None])
+targets_of_any_form = st.recursive(
+    slots | slots | others,
+    lambda inner: st.one_of(
+        st.dictionaries(st.sampled_from("abc"), inner, max_size=3), st.lists(inner, max_size=3), st.tuples(inner, inner)
+    ),
+    max_leaves=4,
+)
+pools = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 4)), min_size=4, max_size=4)
+SAMPLES = {
+    "pair": lambda images, targets, mask: (images, targets),
+    "reversed": lambda images, targets, mask: [targets, images],
+    "dict": lambda images, targets, mask: {"x": images, "y": targets},
+    "nested": lambda images, targets, mask: {"y": {"z": targets}, "x": (images, "id")},
+    "beside": lambda images, targets, mask: (images, targets, mask),
+}
+
+
+@st.composite
+def batches(draw):
+    """A batch with a list of targets in some container; the same objects may stand in several targets."""
+    generator = torch.Generator().manual_seed(draw(seeds))
+    pool = [label(kind, count, generator) for kind, count in draw(pools)]
+    forms = draw(st.lists(targets_of_any_form, min_size=2, max_size=4))
+    count = len(forms)
+    if draw(st.booleans()):
+        forms = [forms[0]] * count
+    targets = [pytree.tree_map(lambda leaf: pool[leaf] if isinstance(leaf, Slot) else leaf, form) for form in forms]
+    if draw(st.booleans()):
+        targets = [targets[0]] * count  # one object for several views of an image
+    kind = draw(st.sampled_from([torch.Tensor, tv_tensors.Image, tv_tensors.Video]))
+    shape = (count, 2, 3, *SIZE) if kind is tv_tensors.Video else (count, 3, *SIZE)
+    values = torch.rand(shape, generator=generator)
+    images = values if kind is torch.Tensor else kind(values)
+    targets = draw(st.sampled_from([list, tuple]))(targets)
+    mask = tv_tensors.Mask(torch.rand(count, *SIZE, generator=generator) > 0.5)
+    return SAMPLES[draw(st.sampled_from(list(SAMPLES)))](images, targets, mask), images, targets
+
+
+@given(batches(), augments, seeds)
+@settings(max_examples=500)
+def test_a_batch_with_targets_is_its_images_one_by_one(made, which, seed):
+    (sample, images, targets), augment = made, AUGMENTS[which]
+    before = [leaf.clone() if isinstance(leaf, torch.Tensor) else leaf for leaf in pytree.tree_leaves(sample)]
+    torch.manual_seed(seed)
+    out = augment(sample)
+    count, drawn = len(images), augment.last_parameters
+    owners = iter(owners_of(sample, images, targets))
+    assert pytree.tree_structure(out) == pytree.tree_structure(sample)
+    for got, start, old in zip(pytree.tree_leaves(out), pytree.tree_leaves(sample), before, strict=True):
+        owner = next(owners)
+        assert torch.equal(start, old) if isinstance(start, torch.Tensor) else start is old  # the input is as it was
+        if not isinstance(start, torch.Tensor):
+            assert got is start
+        elif owner is None:
+            assert_alike(got, together([alone(part(start, row), drawn[row]) for row in range(count)], start))
+        else:
+            assert_alike(got, alone(start, drawn[owner]))
+
+
+def part(item, row):
+    """One row of a batch in the batch's own type."""
+    return tv_tensors.wrap(item[row], like=item) if isinstance(item, tv_tensors.TVTensor) else item[row]
+
+
+def together(parts, like):
+    stacked = torch.stack([one.as_subclass(torch.Tensor) for one in parts])
+    return tv_tensors.wrap(stacked, like=like) if isinstance(like, tv_tensors.TVTensor) else stacked
+
+
+def owners_of(sample, images, targets):
+    """Of each leaf the image that it follows, None for what goes row by row; found by marking targets with numbers."""
+    marked = pytree.tree_map(
+        lambda node: (
+            [pytree.tree_map(lambda leaf, row=row: row, target) for row, target in enumerate(node)]
+            if node is targets
+            else None
+        ),
+        sample,
+        is_leaf=lambda node: node is targets,
+    )
+    return [mark for mark in pytree.tree_leaves(marked)]
+
+
+# -- batches of every dtype -------------------------------------------------------------------------------------------
+
+
+@st.composite
+def images_of_any_dtype(draw):
+    """A batch and masks of it, of any dtype, size, layout and number."""
+    generator = torch.Generator().manual_seed(draw(seeds))
+    dtype, count = draw(st.sampled_from(DTYPES)), draw(st.integers(1, 6))
+    channels, height, width = draw(st.sampled_from([1, 3, 4])), draw(st.integers(1, 12)), draw(st.integers(1, 12))
+    images = pixels(dtype, count, channels, height, width, generator=generator)
+    if draw(st.booleans()):
+        images = images.to(memory_format=torch.channels_last)
+    if draw(st.booleans()):  # a view into something larger
+        images = pixels(dtype, count + 1, channels, height + 2, width, generator=generator)[1:, :, 1:-1]
+    masks = pixels(draw(st.sampled_from(DTYPES)), count, height, width, generator=generator)
+    return images, tv_tensors.Mask(masks)
+
+
+@given(images_of_any_dtype(), augments, seeds)
+@settings(max_examples=400)
+def test_a_batch_of_any_dtype_is_its_images_one_by_one(made, which, seed):
+    (images, masks), augment = made, AUGMENTS[which]
+    torch.manual_seed(seed)
+    out, moved = augment(tv_tensors.Image(images), masks)
+    drawn = augment.last_parameters
+    torch.manual_seed(seed)
+    assert torch.equal(augment(images), out.as_subclass(torch.Tensor))  # a plain tensor is the same
+    for row, one in enumerate(drawn):
+        assert_alike(out.as_subclass(torch.Tensor)[row], alone(images[row], one))
+        assert_alike(part(moved, row), alone(part(masks, row), one))
+        if bool(one.is_still()):
+            assert torch.equal(out[row], images[row].flip(-1) if bool(one.mirror) else images[row])
+
+
+# -- bad pixels -------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def images_with_bad_pixels(draw):
+    """A clean batch, and where which bad values stand."""
+    generator = torch.Generator().manual_seed(draw(seeds))
+    shape = (draw(st.integers(1, 3)), draw(st.sampled_from([1, 3])), draw(st.integers(2, 40)), draw(st.integers(2, 40)))
+    dtype = draw(st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
+    share = draw(st.sampled_from([0.0, 0.002, 0.07, 0.5, 1.0]))
+    value = draw(st.sampled_from([float("nan"), float("inf"), -float("inf"), -3.3e38, 3.3e38]))
+    return torch.rand(shape, generator=generator).to(dtype), torch.rand(shape, generator=generator) < share, value
+
+
+@given(images_with_bad_pixels(), augments, seeds)
+@settings(max_examples=400)
+def test_only_what_is_interpolated_from_bad_pixels_is_bad(made, which, seed):
+    (clean, bad, value), augment = made, AUGMENTS[which]
+    images = clean.masked_fill(bad, value)
+    torch.manual_seed(seed)
+    out = augment(images)
+    drawn = augment.last_parameters
+    assert torch.isfinite(drawn.stacked()).all()
+    most = augment.limits.parameters(torch.ones(1, 6)).stacked()
+    least = augment.limits.parameters(-torch.ones(1, 6)).stacked()
+    assert ((drawn.stacked() >= least - 1e-4) & (drawn.stacked() <= most + 1e-4)).all()
+    share = augment.apply(bad.double(), drawn)
+    expected = augment.apply(clean, drawn)
+    assert torch.equal(out[share == 0], expected[share == 0])
+    wrong = ~(out.double().abs() < 2)  # so is NaN
+    assert wrong[share > 0.01].all()
+    torch.manual_seed(seed)
+    again = augment(clean)
+    untouched = ~bad.flatten(1).any(1)
+    assert torch.equal(out[untouched], again[untouched])  # what is drawn of an image does not depend on the others

@@ -1,0 +1,226 @@
+"""PIL images: every mode against PIL's own ``transform`` by the same map, and what stands beside the pixels."""
+
+import io
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from PIL import ImageOps
+from torchvision.transforms.v2 import functional as F
+
+from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
+from learned_affine.transforms.pil import INDEXED, MODES, SIXTEEN_BIT
+from tests.geometry.matrices import coefficients, one, only_mirrored
+from tests.subjects import vivid
+from tests.transforms.pictures import pil
+
+AUGMENT = LearnedAffineAugment(padding_mode="zeros")
+MAPS = {
+    "turned": one(13.3, 1.15, 0.9, 6, 0.05, -0.04),
+    "mirrored": one(-21.7, 0.8, 1.1, 0, 0.1, 0, mirror=True),
+    "upside down": one(180, 0.93, 1.07, 0, 0, 0.03, mirror=True),
+}
+each_map = pytest.mark.parametrize("parameters", MAPS.values(), ids=MAPS.keys())
+
+
+def floats(parameters: AffineParameters) -> AffineParameters:
+    return parameters.map(torch.Tensor.float)
+
+
+def pils_own(image: PIL.Image.Image, parameters: AffineParameters, nearest: bool = False) -> PIL.Image.Image:
+    """The image by PIL's ``transform``, filled with 0."""
+    back = coefficients(parameters.matrix(image.height, image.width)[0])[:6]
+    how = PIL.Image.Resampling.NEAREST if nearest else PIL.Image.Resampling.BILINEAR
+    return image.transform(image.size, PIL.Image.Transform.AFFINE, back, how)
+
+
+def bands(image: PIL.Image.Image) -> np.ndarray:
+    """The values as PIL keeps them, ``(H, W, C)``."""
+    return np.stack([np.asarray(band).astype(np.float32) for band in image.split()], -1)
+
+
+def pils_own_in_floats(image: PIL.Image.Image, parameters: AffineParameters) -> np.ndarray:
+    """The same band by band in PIL's mode F, where nothing is rounded: ``(H, W, C)``, colour premultiplied."""
+    planes = bands(image)
+    if image.mode in ("RGBA", "LA"):
+        planes[..., :-1] *= planes[..., -1:] / 255
+    moved = [pils_own(PIL.Image.fromarray(plane.copy()), parameters) for plane in np.moveaxis(planes, -1, 0)]
+    return np.stack([np.asarray(plane) for plane in moved], -1)
+
+
+def inside(image: PIL.Image.Image, parameters: AffineParameters) -> np.ndarray:
+    """Which pixels come from half a pixel or more inside of the image: at its edge PIL does not blend with the fill."""
+    a, b, x, c, d, y = coefficients(parameters.matrix(image.height, image.width)[0])[:6]
+    right, down = np.meshgrid(np.arange(image.width) + 0.5, np.arange(image.height) + 0.5)
+    across, along = (a * right + b * down + x) / image.width, (c * right + d * down + y) / image.height
+    x, y = 0.5 / image.width, 0.5 / image.height
+    return (x < across) & (across < 1 - x) & (y < along) & (along < 1 - y)
+
+
+@each_map
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in INDEXED])
+def test_values_are_those_of_pil_without_its_rounding(mode, parameters):
+    image = pil(mode, (40, 30))
+    before = image.tobytes()
+    out = AUGMENT.apply(image, floats(parameters))
+    assert (out.mode, out.size) == (mode, (40, 30)) and image.tobytes() == before
+    truth, got = pils_own_in_floats(image, parameters), bands(out)
+    if mode in ("RGBA", "LA"):
+        assert np.abs(got[..., -1] - truth[..., -1])[inside(image, parameters)].max() <= 0.51
+        visible = truth[..., -1:].clip(1)
+        truth[..., :-1] *= 255 / visible  # no longer premultiplied
+    apart = np.abs(got - truth)[inside(image, parameters)]
+    assert len(apart) > 300 and apart.max() <= (0.05 if mode == "F" else 0.51 if mode not in SIXTEEN_BIT else 0.6)
+
+
+@each_map
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in SIXTEEN_BIT])
+def test_values_are_those_of_pil_in_its_own_mode(mode, parameters):
+    """Within its rounding, of transparent ones twice, and cutting off. Of 16 bits PIL blends the bytes one by one."""
+    image = pil(mode, (40, 30))
+    out, expected = AUGMENT.apply(image, floats(parameters)), pils_own(image, parameters, mode in INDEXED)
+    premultiplied = {"RGBA": "RGBa", "LA": "La"}.get(mode)
+    if premultiplied:
+        out, expected = out.convert(premultiplied), expected.convert(premultiplied)
+    apart = np.abs(bands(out) - bands(expected))[inside(image, parameters)]
+    if mode in INDEXED:
+        assert (apart > 0).mean() < 0.01  # but where the nearest of two pixels is a toss-up
+    else:
+        assert apart.max() <= (3 if premultiplied else 2)
+        assert (apart > 2).mean() < 0.001
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_drawn_warps_keep_mode_and_size_and_move_pixels(mode):
+    image = pil(mode)
+    out = vivid(AffineLimits(mirror=False))(image)
+    assert isinstance(out, PIL.Image.Image) and (out.mode, out.size) == (mode, image.size)
+    assert out.tobytes() != image.tobytes()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_torchvision_takes_is_taken(mode):
+    assert F.affine(pil(mode), angle=5, translate=[1, 2], scale=1.1, shear=[3.0, 0.0]).mode == mode
+
+
+def test_another_mode_is_named():
+    image = PIL.Image.new("L", (8, 8))
+    image._mode = "XYZ"
+    with pytest.raises(TypeError, match=r"a PIL image must have one of the modes L, RGB.*got 'XYZ'"):
+        vivid()(image)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "I;16", "F"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest", "bicubic"])
+def test_pil_and_tensor_give_the_same_pixels(mode, interpolation):
+    image, augment = pil(mode), vivid(interpolation=interpolation)
+    torch.manual_seed(1)
+    expected = augment(F.pil_to_tensor(image))
+    torch.manual_seed(1)
+    assert torch.equal(F.pil_to_tensor(augment(image)), expected)
+
+
+def test_twelve_bits_of_grey_stay_twelve_bits():
+    """A shift by a pixel moves 4,096 different values, and changes none."""
+    grey = np.arange(4096, dtype=np.uint16).reshape(64, 64) * 16
+    for mode in SIXTEEN_BIT:
+        order = ">u2" if mode == "I;16B" else "<u2"
+        image = PIL.Image.frombytes(mode, (64, 64), grey.astype(order).tobytes())
+        out = LearnedAffineAugment(padding_mode="border").apply(image, floats(one(0, 1, 1, 0, 1 / 64, 0)))
+        moved = np.frombuffer(out.tobytes(), order).reshape(64, 64)
+        assert (moved[:, 1:] == grey[:, :-1]).all() and (moved[:, 0] == grey[:, 0]).all()
+
+
+# -- transparency -----------------------------------------------------------------------------------------------------
+
+
+@each_map
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("mode", "colour"), [("RGBA", (200, 40, 90, 255)), ("LA", (220, 255))])
+def test_transparent_surroundings_do_not_darken_a_shape(mode, colour, interpolation, parameters):
+    """An opaque square on transparent black: wherever it still shows it has its own colour."""
+    image = PIL.Image.new(mode, (40, 30), (0,) * len(colour))
+    image.paste(colour, (12, 8, 28, 22))
+    out = bands(LearnedAffineAugment(interpolation=interpolation).apply(image, floats(parameters)))
+    shows, fringe = out[..., -1] > 8, (out[..., -1] > 8) & (out[..., -1] < 200)
+    assert fringe.sum() > 10
+    assert np.abs(out[shows][:, :-1] - np.array(colour[:-1])).max() <= 2
+
+
+@pytest.mark.parametrize(("mode", "fill"), [("RGBA", (200, 40, 90, 128)), ("LA", (220, 60)), ("RGBA", (9, 9, 9, 255))])
+def test_a_fill_with_its_alpha_comes_out_as_it_was_given(mode, fill):
+    image = PIL.Image.new(mode, (12, 10), (50,) * len(fill))
+    gone = floats(one(0, 1, 1, 0, 1, 0))
+    out = bands(LearnedAffineAugment(padding_mode="fill", fill=fill).apply(image, gone))
+    assert np.abs(out - np.array(fill)).max() <= 1
+
+
+# -- beside the pixels ------------------------------------------------------------------------------------------------
+
+
+def opened(orientation: int, mode: str = "RGB", **options) -> PIL.Image.Image:
+    """An image as a camera writes it: with EXIF, and a resolution."""
+    image, file = pil(mode, (20, 12)), io.BytesIO()
+    exif = PIL.Image.Exif()
+    exif[0x0112], exif[0x010F] = orientation, "Maker"
+    image.save(file, "PNG", exif=exif, dpi=(72, 72), **options)
+    return PIL.Image.open(io.BytesIO(file.getvalue()))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "I;16"])
+def test_info_is_kept_of_warped_mirrored_and_other_images_alike(mode):
+    image = opened(6, mode)
+    image.info["mine"] = ["anything"]
+    kinds = {"warped": floats(MAPS["turned"]), "mirrored": only_mirrored(True), "same": only_mirrored(False)}
+    for parameters in kinds.values():
+        out = AUGMENT.apply(image, parameters)
+        assert out.info == image.info and out.getexif()[0x0112] == 6 and out.getexif()[0x010F] == "Maker"
+        assert ImageOps.exif_transpose(out).size == (12, 20)
+        assert out.info is not image.info or parameters is kinds["same"]
+
+
+def test_a_data_set_is_turned_upright_as_a_whole():
+    """Half of the images are augmented: ``exif_transpose`` afterwards turns them all, or none."""
+    augment = vivid(p=0.5)
+    sizes, chosen = set(), 0
+    for _ in range(20):
+        sizes.add(ImageOps.exif_transpose(augment(opened(8))).size)
+        chosen += int(augment.last_parameters.displacement() > 0)
+    assert sizes == {(12, 20)} and 3 < chosen < 17
+
+
+def test_exif_that_was_changed_after_reading_is_kept_as_it_is_now():
+    image = opened(6)
+    image.getexif()[0x0112] = 3
+    for parameters in (floats(MAPS["turned"]), only_mirrored(True)):
+        out = AUGMENT.apply(image, parameters)
+        assert out.getexif()[0x0112] == 3 and image.getexif()[0x0112] == 3
+        assert ImageOps.exif_transpose(out).size == (20, 12)
+
+
+@pytest.mark.parametrize("mode", ["P", "PA"])
+@pytest.mark.parametrize("parameters", [floats(MAPS["turned"]), only_mirrored(True)])
+def test_palettes_are_kept_in_the_pixels_too(mode, parameters):
+    image = pil(mode)
+    out = AUGMENT.apply(image, parameters)
+    assert out.getpalette() == image.getpalette()
+    colours, drawn = ({tuple(colour) for colour in bands(one_.convert("RGB")).reshape(-1, 3)} for one_ in (image, out))
+    assert len(drawn) > 8 and drawn <= colours | {tuple(image.getpalette()[:3])}
+    index = np.asarray(out)[..., 0] if mode == "PA" else np.asarray(out)
+    palette = np.array(image.getpalette()).reshape(-1, 3)
+    assert (bands(out.convert("RGB")) == palette[index]).all()
+
+
+def test_palettes_with_transparency_are_kept():
+    with_alpha = pil("RGBA").quantize(16)
+    assert with_alpha.palette.mode == "RGBA"
+    by_index = pil("P")
+    by_index.info["transparency"] = 3
+    for image in (with_alpha, by_index):
+        out = AUGMENT.apply(image, only_mirrored(True))
+        warped = AUGMENT.apply(image, floats(MAPS["turned"]))
+        assert out.convert("RGBA").tobytes() == F.horizontal_flip(image.convert("RGBA")).tobytes()
+        colours, drawn = ({tuple(c) for c in bands(one_.convert("RGBA")).reshape(-1, 4)} for one_ in (image, warped))
+        assert len(drawn - colours) <= 1  # of index 0, which comes in from outside
+        assert warped.info.get("transparency") == image.info.get("transparency")

@@ -1,0 +1,278 @@
+"""Batches with targets: everything inside the i-th target follows image i, held to a plain loop over the images."""
+
+from collections import OrderedDict, namedtuple
+
+import pytest
+import torch
+from torch.utils import _pytree as pytree
+from torchvision import tv_tensors
+
+from learned_affine import AffineLimits, LearnedAffineAugment
+from tests.geometry.matrices import only_mirrored
+from tests.subjects import vivid
+from tests.transforms.pictures import boxes
+
+LIMITS = AffineLimits(20, 1.2, 5, 0.1)
+SIZE = (18, 24)
+
+
+def batch(count: int) -> tv_tensors.Image:
+    return tv_tensors.Image(torch.rand(count, 3, *SIZE))
+
+
+def box(seed: int = 0, count: int = 2) -> tv_tensors.BoundingBoxes:
+    generator = torch.Generator().manual_seed(seed)
+    low = torch.rand(count, 2, generator=generator) * 8
+    corners = torch.cat([low, low + 3 + 5 * torch.rand(count, 2, generator=generator)], 1)
+    return tv_tensors.BoundingBoxes(corners, format="XYXY", canvas_size=SIZE)
+
+
+def mask(seed: int = 0, *lead: int) -> tv_tensors.Mask:
+    generator = torch.Generator().manual_seed(seed)
+    return tv_tensors.Mask(torch.rand(*lead, *SIZE, generator=generator) > 0.5)
+
+
+def points(seed: int = 0, *lead: int) -> tv_tensors.KeyPoints:
+    generator = torch.Generator().manual_seed(seed)
+    return tv_tensors.KeyPoints(18 * torch.rand(*lead, 2, generator=generator), canvas_size=SIZE)
+
+
+def assert_same(one, other):
+    """The same structure with the same leaves: tensors by value and type, others as the same objects."""
+    (first, structure), (second, its) = pytree.tree_flatten(one), pytree.tree_flatten(other)
+    assert structure == its
+    for left, right in zip(first, second, strict=True):
+        assert type(left) is type(right)
+        assert torch.equal(left, right) if isinstance(left, torch.Tensor) else left is right
+
+
+def assert_each_follows_its_image(augment, images, targets, out):
+    """What comes out for the i-th target is what it is with image i alone."""
+    assert len(out) == len(targets)
+    for row, target in enumerate(targets):
+        parameters = augment.last_parameters[row]
+        if not bool(parameters.displacement() > 0):
+            assert_same(out[row], target)
+        else:
+            alone = images[row] if type(images) is torch.Tensor else type(images)(images[row])
+            assert_same(out[row], augment.apply((alone, target), parameters)[1])
+
+
+TARGETS = {
+    "boxes alone": lambda i: box(i),
+    "rotated boxes alone": lambda i: boxes("CXCYWHR"),
+    "everything": lambda i: {"boxes": box(i), "masks": mask(i, 3), "points": points(i, 2), "id": i},
+    "as many masks as images": lambda i: {"masks": mask(i, 4), "more": mask(i + 9, 4)},
+    "two sets of masks": lambda i: (mask(i, 2), mask(i + 9, 5)),
+    "one mask": lambda i: mask(i),
+    "different numbers": lambda i: {"boxes": box(i, i), "masks": mask(i, i)},
+    "something in one alone": lambda i: {"boxes": box(0), "ignored": box(1)} if i == 0 else {},
+    "deeply nested": lambda i: {"a": [{"b": (box(i), [points(i, 1)] * i)}, None, "text"], "c": mask(i)},
+    "of other containers": lambda i: OrderedDict(z=box(i), a=mask(i, 1)),
+    "an image too": lambda i: {"depth": tv_tensors.Image(torch.rand(1, *SIZE)), "boxes": box(i)},
+    "a clip too": lambda i: tv_tensors.Video(torch.rand(2, 3, *SIZE)),
+    "key points of faces": lambda i: points(i, 4, 5),
+}
+
+
+@pytest.mark.parametrize("make", TARGETS.values(), ids=TARGETS.keys())
+@pytest.mark.parametrize("p", [0.5, 1.0])
+@pytest.mark.parametrize("container", [list, tuple])
+def test_everything_inside_a_target_follows_its_image(make, p, container):
+    augment, images = vivid(LIMITS, p=p), batch(4)
+    targets = container(make(i) for i in range(4))
+    _, out = augment(images, targets)
+    assert type(out) is container
+    assert_each_follows_its_image(augment, images, targets, out)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+@pytest.mark.parametrize("inner", [lambda target: target, lambda target: {"target": target}, lambda target: [target]])
+def test_one_target_object_for_several_views_moves_with_each(count, inner):
+    shared = {"boxes": box(), "masks": mask(0, count)}
+    before = shared["boxes"].clone()
+    targets, augment, images = [inner(shared) for _ in range(count)], vivid(LIMITS), batch(count)
+    _, out = augment(images, targets)
+    assert_each_follows_its_image(augment, images, targets, out)
+    assert torch.equal(shared["boxes"], before)
+    first = pytree.tree_leaves(out)
+    assert len({id(leaf) for leaf in first}) == len(first)  # each has its own
+
+
+def test_two_sets_of_masks_in_each_of_two_targets():
+    """As many targets, sets and masks as images: whatever is counted, it is two."""
+    augment, images = vivid(LIMITS), batch(2)
+    targets = [(mask(1, 2), mask(2, 2)), (mask(3, 2), mask(4, 2))]
+    _, out = augment(images, targets)
+    assert_each_follows_its_image(augment, images, targets, out)
+
+
+SAMPLES = {
+    "by place": lambda images, targets: (images, targets),
+    "labels first": lambda images, targets: (targets, images),
+    "a dict": lambda images, targets: {"target": targets, "image": images},
+    "class indices first": lambda images, targets: {"label": torch.arange(4), "image": images, "target": targets},
+    "an embedding first": lambda images, targets: [torch.rand(4, 7), [images, "x"], targets],
+}
+
+
+@pytest.mark.parametrize("put", SAMPLES.values(), ids=SAMPLES.keys())
+@pytest.mark.parametrize("kind", [tv_tensors.Image, tv_tensors.Video])
+def test_wherever_the_batch_stands(put, kind):
+    images = batch(4) if kind is tv_tensors.Image else tv_tensors.Video(torch.rand(4, 2, 3, *SIZE))
+    augment, targets = vivid(LIMITS), [{"boxes": box(i), "masks": mask(i, 2)} for i in range(4)]
+    sample = put(images, targets)
+    out = augment(sample)
+    again = augment.apply(sample, augment.last_parameters)
+    assert_same(out, again)
+    moved = pytree.tree_leaves(out, is_leaf=lambda node: isinstance(node, list) and isinstance(node[0], dict))
+    found = next(node for node in moved if isinstance(node, list))
+    assert_each_follows_its_image(augment, images, targets, found)
+
+
+def test_a_plain_batch_with_targets():
+    augment, images, targets = vivid(LIMITS), torch.rand(3, 3, *SIZE), [box(i) for i in range(3)]
+    _, out = augment(images, targets)
+    assert_each_follows_its_image(augment, images, targets, out)
+
+
+def test_several_lists_of_targets():
+    augment, images = vivid(LIMITS), batch(3)
+    found, masks = [box(i) for i in range(3)], [mask(i, 3) for i in range(3)]
+    out = augment({"image": images, "boxes": found, "masks": masks, "names": ["a", "b", "c"]})
+    assert_each_follows_its_image(augment, images, found, out["boxes"])
+    assert_each_follows_its_image(augment, images, masks, out["masks"])
+    assert out["names"] == ["a", "b", "c"]
+
+
+Pair = namedtuple("Pair", ["images", "targets"])
+
+
+def test_a_pair_is_no_list_of_two_targets():
+    augment, images, targets = vivid(LIMITS), batch(2), [box(0), box(1)]
+    out = augment(Pair(images, targets))
+    assert isinstance(out, Pair)
+    assert_each_follows_its_image(augment, images, targets, out.targets)
+    out = augment((images, targets))
+    assert_each_follows_its_image(augment, images, targets, out[1])
+
+
+@pytest.mark.parametrize("p", [0.5, 1.0])
+@pytest.mark.parametrize(
+    "make", [lambda: mask(0, 6), lambda: mask(0, 6, 3), lambda: points(0, 6, 4), lambda: points(0, 6, 1)]
+)
+def test_masks_and_key_points_with_a_row_an_image_follow_row_by_row(make, p):
+    """One validity mask for the whole batch, and key points of a collated batch."""
+    augment, images, label = vivid(LIMITS, p=p), batch(6), make()
+    _, out = augment(images, label)
+    assert type(out) is type(label) and out.shape == label.shape
+    rows = [type_like(label, row) for row in label.as_subclass(torch.Tensor)]
+    assert_each_follows_its_image(
+        augment, images, rows, [type_like(label, row) for row in out.as_subclass(torch.Tensor)]
+    )
+
+
+def type_like(label, values):
+    return tv_tensors.wrap(values, like=label)
+
+
+def test_a_batch_of_one_takes_labels_in_any_form():
+    augment, images = vivid(LIMITS), batch(1)
+    for label in (box(), [box()], {"masks": mask(0, 3), "boxes": box(1)}, mask(0, 1), [[mask(), points(0, 2)]]):
+        _, out = augment(images, label)
+        assert_same(out, augment.apply((images[0], label), augment.last_parameters)[1])
+        assert not torch.equal(pytree.tree_leaves(out)[0], pytree.tree_leaves(label)[0])
+
+
+EMPTY = [box(0, 0), mask(0, 0), points(0, 0)]
+
+
+@pytest.mark.parametrize("empty", EMPTY, ids=["boxes", "masks", "points"])
+def test_empty_labels_belong_to_every_image(empty):
+    for label in (empty, [empty] * 3, [{"x": empty}, {}, {"x": empty}]):
+        _, out = vivid(LIMITS)(batch(3), label)
+        assert_same(out, label)
+
+
+WRONG = {
+    "boxes beside the batch": (lambda: box(), "BoundingBoxes of shape"),
+    "three targets for four images": (lambda: [box(i) for i in range(3)], "BoundingBoxes of shape"),
+    "five targets for four images": (lambda: tuple({"masks": mask(i)} for i in range(5)), "Mask of shape"),
+    "three masks for four images": (lambda: mask(0, 3), r"Mask of shape \(3, 18, 24\)"),
+    "one mask for four images": (lambda: mask(), r"Mask of shape \(18, 24\)"),
+    "key points of three images": (lambda: points(0, 3, 2), "KeyPoints of shape"),
+    "a dict of labels": (lambda: {"a": mask(0, 4), "b": box()}, "BoundingBoxes of shape"),
+    "key points of one image": (lambda: points(0, 4), r"KeyPoints of shape \(4, 2\)"),
+}
+
+
+@pytest.mark.parametrize(("make", "came"), WRONG.values(), ids=WRONG.keys())
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_what_cannot_be_assigned_is_an_error(make, came, p):
+    said = rf"^a batch of 4 images needs its \w+ in a list of 4 targets, one an image, .*got {came}.*cannot be assigned"
+    augment, sample = vivid(LIMITS, p=p), (batch(4), make())
+    with pytest.raises(ValueError, match=said):
+        augment(sample)
+    with pytest.raises(ValueError, match=said):
+        augment.apply(sample, LearnedAffineAugment().sample_parameters(sample[0]))
+
+
+def test_images_in_a_sample_must_be_as_many():
+    with pytest.raises(
+        ValueError, match=r"images of one sample must be as many as the first \(3\), got Image of shape"
+    ):
+        vivid()(batch(3), batch(2))
+
+
+# -- labels alone -----------------------------------------------------------------------------------------------------
+
+
+ALONE = {
+    "boxes": (lambda: box(), 1),
+    "a target": (lambda: {"boxes": box(), "masks": mask(0, 4), "points": points(0, 2), "id": "a"}, 1),
+    "a list of targets": (lambda: [{"boxes": box(i), "masks": mask(i, 3)} for i in range(3)], 3),
+    "a mask of a batch": (lambda: mask(0, 3), 3),
+    "key points of a batch": (lambda: points(0, 3, 2), 3),
+}
+
+
+@pytest.mark.parametrize(("make", "count"), ALONE.values(), ids=ALONE.keys())
+def test_labels_alone_move_as_with_their_images(make, count):
+    augment, images, labels = vivid(LIMITS), batch(count), make()
+    parameters = augment.sample_parameters(images)
+    alone = augment.apply(labels, parameters)
+    assert_same(alone, augment.apply((images, labels), parameters)[1])
+    assert not torch.equal(pytree.tree_leaves(alone)[0], pytree.tree_leaves(labels)[0])
+    assert_same(augment.apply(labels, parameters=parameters), alone)
+
+
+def test_labels_alone_are_assigned_by_the_number_of_parameters():
+    augment = vivid(LIMITS)
+    parameters = augment.sample_parameters(batch(3))
+    with pytest.raises(ValueError, match="a batch of 3 images needs its BoundingBoxes in a list of 3 targets"):
+        augment.apply(box(), parameters)
+    with pytest.raises(ValueError, match=r"parameters must be those of 1 or 2 images, got 3"):
+        augment.apply((batch(2), [box(0), box(1)]), parameters)
+    assert_same(augment.apply([box(0)] * 3, only_mirrored(False, False, False)), [box(0)] * 3)
+
+
+def test_parameters_of_one_image_are_those_of_all():
+    augment, images, targets = vivid(LIMITS), batch(3), [box(i) for i in range(3)]
+    parameters = augment.sample_parameters(images)[0]
+    out_images, out = augment.apply((images, targets), parameters)
+    for row in range(3):
+        alone = augment.apply((images[row], targets[row]), parameters)
+        torch.testing.assert_close(out_images[row], alone[0], atol=1e-5, rtol=0)
+        assert_same(out[row], alone[1])
+
+
+def test_what_has_nothing_to_move_warns_and_passes():
+    text = {"name": "a"}
+    with pytest.warns(UserWarning, match="no image to augment in the sample, got str"):
+        assert vivid().apply(text, only_mirrored(True)) == text
+
+
+def test_apply_without_parameters_says_so():
+    for sample in ((), (box(),), (batch(2), None)):
+        with pytest.raises(TypeError, match="parameters must be AffineParameters, got"):
+            vivid().apply(*sample)
