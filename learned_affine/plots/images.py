@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS = 16
 MOST_IN_GRID = 128
+MOST_IN_ROW = 5
 MOST_MARGIN = 0.6
 
 
@@ -139,7 +140,7 @@ def plot_quiver(
     """Where each image's corners go: an arrow to the mean of the draws, a dot for each draw.
 
     A ring marks each corner of the image. Arrows tell what an image is drawn to (a bias of its policy), clouds of dots
-    how far the policy spreads.
+    how far the policy spreads. Flips are left out: they would only swap the corners.
 
     Args:
         augment: the augmenter.
@@ -152,7 +153,8 @@ def plot_quiver(
         The matplotlib figure.
     """
     source, (height, width) = check_columns(images), images.shape[-2:]
-    moved = moved_corners(draw(augment, images, draws, seed), height, width)  # (draws, B, 4, 2)
+    drawn = [one.unmirrored() for one in draw(augment, images, draws, seed)]  # a flip would only swap the corners
+    moved = moved_corners(drawn, height, width)  # (draws, B, 4, 2)
     start = corners(height, width)
     figure, axes = blank_figure(1, len(images), (1.8 * len(images), 1.8 * aspect(images) + 0.1))
     arrows = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.015, "headwidth": 4, "headlength": 4}
@@ -219,12 +221,16 @@ def plot_ranges(
     source, chance = check_columns(images), mirror_chance(augment, images)
     angles = torch.stack([one.angle for one in draw(augment, images, draws, seed)])  # (draws, B)
     low, high = angles.float().quantile(torch.tensor([0.05, 0.95]), dim=0)
-    figure, axes = blank_figure(1, len(images), (max(1.1 * len(images), 1.6), 1.1 * aspect(images) + 0.8))
-    for column, axis in enumerate(axes[0]):
-        show_image(axis, source[column], pixel_range(source))
-        axis.set_title(names[column] if names else "", fontsize=9)
-        degrees = f"{signed(float(low[column]))}° to {signed(float(high[column]))}°"
-        axis.set_xlabel(f"flip {100 * chance[column]:.0f} %\nrotation\n{degrees}", fontsize=9)
+    rows = -(-len(images) // MOST_IN_ROW)
+    columns = -(-len(images) // rows)
+    figure, axes = blank_figure(rows, columns, (max(1.3 * columns, 1.6), (1.3 * aspect(images) + 0.95) * rows))
+    for axis in axes.flat[len(images) :]:
+        axis.remove()
+    for place, axis in enumerate(axes.flat[: len(images)]):
+        show_image(axis, source[place], pixel_range(source))
+        axis.set_title(names[place] if names else "", fontsize=11)
+        degrees = f"{signed(float(low[place]))}° to {signed(float(high[place]))}°"
+        axis.set_xlabel(f"flip {100 * chance[place]:.0f} %\nrotation\n{degrees}", fontsize=11)
     return finish(figure, path)
 
 
