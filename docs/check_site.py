@@ -22,7 +22,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 HERE = Path(__file__).parent
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
-SHOWN = ("index", "quickstart", "how_it_works", "dials", "reading", "evidence/results", "api", "auto_examples/index",
+SHOWN = ("index", "quickstart", "photographs", "flips", "how_it_works", "dials", "reading", "evidence/results", "api/index", "auto_examples/index",
          "auto_examples/plot_03_fit_on_your_classifier")  # fmt: skip
 LINKS = """return [...document.querySelectorAll('a[href], img[src], link[href], script[src]')]
            .map(e => e.href || e.src).filter(u => typeof u === 'string' && u.startsWith(location.origin))"""
@@ -164,12 +164,12 @@ class Site:
             self.check(False, "quickstart", f"copied {self.chrome.execute_async_script(read)!r} for {text!r}")
 
     def searching(self) -> None:
-        """The search finds the class, on the API page among others."""
+        """The search finds the class, on an API page among others."""
         self.chrome.get(self.base + "search.html?q=LearnedAffineAugment")
         found = "return [...document.querySelectorAll('#search-results li a')].map(a => a.href)"
         WebDriverWait(self.chrome, 20).until(lambda chrome: chrome.execute_script(found))
         hits = self.chrome.execute_script(found)
-        self.check(any("api.html" in hit for hit in hits), "search", f"no hit on the API page among {hits}")
+        self.check(any("/api/" in hit for hit in hits), "search", f"no hit on an API page among {hits}")
 
 
 def main() -> None:

@@ -60,6 +60,7 @@ KINDS = {  # the files of each kind of row
         "benchmarks/pipelines/arms",
         "benchmarks/pipelines/run",
     ),
+    "quick start": (*TRAINING, *WARPING, *FITTING, "learned_affine/policy/mirrors"),
     "three stages": (*TRAINING, *WARPING, *FITTING),
 }
 
