@@ -22,8 +22,20 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 HERE = Path(__file__).parent
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
-SHOWN = ("index", "quickstart", "photographs", "flips", "how_it_works", "dials", "reading", "evidence/results", "api/index", "auto_examples/index",
-         "auto_examples/plot_03_fit_on_your_classifier")  # fmt: skip
+SHOWN = (
+    "index",
+    "quickstart",
+    "photographs",
+    "flips",
+    "how_it_works",
+    "dials",
+    "reading",
+    "evidence/results",
+    "evidence/pipelines",
+    "api/index",
+    "auto_examples/index",
+    "auto_examples/plot_03_fit_on_your_classifier",
+)
 LINKS = """return [...document.querySelectorAll('a[href], img[src], link[href], script[src]')]
            .map(e => e.href || e.src).filter(u => typeof u === 'string' && u.startsWith(location.origin))"""
 BROKEN = """return [...document.images].filter(i => !(i.complete && i.naturalWidth > 0)).map(i => i.src)"""

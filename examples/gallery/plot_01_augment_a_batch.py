@@ -6,8 +6,9 @@ A shipped policy, four photographs, and what was done to each of them.
 """
 
 # %%
-# ``from_pretrained`` loads a policy that is part of the package. ``p`` is the chance of each image to be augmented; here it
-# is 1, so that something happens to all of them. The policy was fitted on images of 32 pixels, and takes any size.
+# ``from_pretrained`` loads a policy that is part of the package. ``p`` is the chance of each image to be augmented;
+# here it is 1, so that something happens to all of them. The policy was fitted on images of 32 pixels, and takes any
+# size.
 import torch
 from photos import photographs
 from saving import save

@@ -36,8 +36,8 @@ class Photographs(Dataset):
 
 
 # %%
-# Before: flips, crops and TrivialAugmentWide. After: the colour operations of TrivialAugmentWide, and the policy. There is
-# no ``RandomHorizontalFlip``, since the policy decides about flips.
+# Before: flips, crops and TrivialAugmentWide. After: the colour operations of TrivialAugmentWide, and the policy.
+# There is no ``RandomHorizontalFlip``, since the policy decides about flips.
 tensor = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
 before = v2.Compose([v2.RandomHorizontalFlip(), v2.RandomCrop(160, padding=20), v2.TrivialAugmentWide(), tensor])
 augment = LearnedAffineAugment.from_pretrained("CIFAR10_V2")

@@ -2,8 +2,8 @@
 Fit a policy to your classifier
 ===============================
 
-The classifier stays as it is. The policy learns how far each image can be moved before this costs the classifier more than a
-little on held-out images.
+The classifier stays as it is. The policy learns how far each image can be moved before this costs the classifier more
+than a little on held-out images.
 """
 
 # %%
@@ -31,7 +31,7 @@ figure = plots.plot_ranges(augment, test[first], names=NAMES)
 save(figure, "plot_03_fit_on_your_classifier")
 
 # %%
-# How it went. The cross entropy on augmented held-out images should end near the target. A short fit has few epochs, and so few
-# points.
+# How it went. The cross entropy on augmented held-out images should end near the target. A short fit has few epochs,
+# and so few points.
 curves = augment.history.plot()
 save(curves, "plot_03_curves")

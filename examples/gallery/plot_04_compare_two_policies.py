@@ -6,8 +6,8 @@ Before a night of training: is a policy too strong? ``evaluate`` asks the classi
 """
 
 # %%
-# One policy fitted as it comes, and one fitted to a cross entropy that is far too high. The limits are wide for both: any
-# rotation, and a factor of 2. Only the classifier holds the first one back.
+# One policy fitted as it comes, and one fitted to a cross entropy that is far too high. The limits are wide for both:
+# any rotation, and a factor of 2. Only the classifier holds the first one back.
 from fashion import batches, images, trained_classifier
 from saving import save
 
@@ -27,8 +27,8 @@ figure = plots.plot_policies(policies, train[0][:6], draws=2)
 save(figure, "plot_04_compare_two_policies")
 
 # %%
-# In numbers, on test images. ``agreement`` is the share of images whose predicted class does not change. A policy that loses
-# much of it changes what the label says.
+# In numbers, on test images. ``agreement`` is the share of images whose predicted class does not change. A policy
+# that loses much of it changes what the label says.
 found = {name: policy.evaluate(classifier, batches(*images("test", 0, 500))) for name, policy in policies.items()}
 print(f"{'':<16}" + "".join(f"{name:>12}" for name in found))
 for key in ("displacement", "visible_area", "agreement", "accuracy", "clean_accuracy"):

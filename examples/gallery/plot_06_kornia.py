@@ -2,8 +2,8 @@
 In kornia
 =========
 
-The same policy in ``AugmentationSequential``, as one of kornia's own geometric augmentations: images, masks and key points move
-together, with replay and inverse.
+The same policy in ``AugmentationSequential``, as one of kornia's own geometric augmentations: images, masks and key
+points move together, with replay and inverse.
 """
 
 # %%

@@ -37,8 +37,9 @@ for name, photograph in zip(NAMES, photographs(288), strict=True):
             v2.functional.to_pil_image(piece(photograph)).save(folder / part / name / f"{number}.jpg")
 
 # %%
-# timm's smallest model, with random weights, so that nothing is fetched. Yours has another name and ``pretrained``. The loaders give
-# images as you validate, but without ``Normalize``, which goes to ``preprocess``: it stands behind the policy.
+# timm's smallest model, with random weights, so that nothing is fetched. Yours has another name and ``pretrained``.
+# The loaders give images as you validate, but without ``Normalize``, which goes to ``preprocess``: it stands behind
+# the policy.
 model = timm.create_model("test_resnet", pretrained=False, num_classes=len(NAMES))
 config = timm.data.resolve_model_data_config(model)
 normalize = v2.Normalize(config["mean"], config["std"])

@@ -62,13 +62,14 @@ def plot_before_after(
     source = check_columns(images)
     parameters = draw(augment, images, 1, seed)[0]
     warped = augment.warp(source, parameters)
-    figure, axes = blank_figure(2, len(images), (max(1.15 * len(images), 1.6), 2.3 * aspect(images) + 0.8))
+    side = max(1.15, min(1.4, 11.8 / len(images)))
+    figure, axes = blank_figure(2, len(images), (max(side * len(images), 1.6), 2 * side * aspect(images) + 0.9))
     for column in range(len(images)):
         show_image(axes[0, column], source[column], pixel_range(source))
         show_image(axes[1, column], warped[column], pixel_range(source))
-        axes[1, column].set_xlabel(caption_lines(parameters, column), fontsize=7)
-    axes[0, 0].set_ylabel("before", fontsize=9)
-    axes[1, 0].set_ylabel("after", fontsize=9)
+        axes[1, column].set_xlabel(caption_lines(parameters, column), fontsize=9 if side > 1.3 else 7)
+    axes[0, 0].set_ylabel("before", fontsize=11)
+    axes[1, 0].set_ylabel("after", fontsize=11)
     return finish(figure, path)
 
 
@@ -97,11 +98,13 @@ def plot_policies(
     for name, augment in policies.items():
         warped = [augment.warp(source, one) for one in draw(augment, images, draws, seed)]
         rows += [(name if number == 0 else "", batch) for number, batch in enumerate(warped)]
-    figure, axes = blank_figure(len(rows), len(images), (len(images) + 1.2, 1.03 * aspect(images) * len(rows)))
+    side = min(max(1.0, 6.6 / len(images)), 1.6)
+    size = (side * len(images) + 1.2, 1.03 * side * aspect(images) * len(rows))
+    figure, axes = blank_figure(len(rows), len(images), size)
     for row, (name, batch) in enumerate(rows):
         for column in range(len(images)):
             show_image(axes[row, column], batch[column], pixel_range(source))
-        axes[row, 0].set_ylabel(name, fontsize=9, rotation=0, ha="right", va="center")
+        axes[row, 0].set_ylabel(name, fontsize=11, rotation=0, ha="right", va="center")
     return finish(figure, path)
 
 
