@@ -19,7 +19,7 @@ STRENGTHS |= {1.5: "uniform x 1.5 p .5"}
 DATA = {
     "cifar10": "CIFAR-10",
     "fashion-mnist": "Fashion-MNIST",
-    "fashion-mnist turned": "Fashion-MNIST, rotated at random",
+    "fashion-mnist turned": "Fashion-MNIST,\nrotated at random",
 }
 BLUE, ORANGE = "#0072B2", "#D55E00"
 
@@ -45,7 +45,7 @@ def draw(rows: list[dict[str, Any]], path: Path, names: Iterable[str] = tuple(DA
     from matplotlib.figure import Figure
 
     names = list(names)
-    figure = Figure(figsize=(3.1 * len(names), 3.2), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(2.4 * len(names), 3.4), layout="constrained", facecolor="white")
     for axis, data in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         points = {strength: gains(rows, data, arm) for strength, arm in STRENGTHS.items()}
         means = [statistics.mean(one) for one in points.values()]
@@ -56,11 +56,13 @@ def draw(rows: list[dict[str, Any]], path: Path, names: Iterable[str] = tuple(DA
         axis.axhspan(mean - width, mean + width, color=BLUE, alpha=0.2, linewidth=0)
         axis.axhline(mean, color=BLUE, label="learned, nothing chosen")
         axis.axhline(0, color="black", linewidth=0.8)
-        axis.set_title(DATA[data], fontsize=10)
-        axis.set_xlabel("strength of random affine", fontsize=9)
+        axis.set_title(DATA[data], fontsize=11)
+        axis.set_xticks([0.5, 1.0, 1.5])
+        axis.tick_params(labelsize=10)
+        axis.set_xlabel("strength", fontsize=11)
         axis.grid(alpha=0.3)
-    figure.axes[0].set_ylabel("gain in points", fontsize=10)
-    figure.legend(*axis.get_legend_handles_labels(), fontsize=10, ncols=2, loc="outside lower center")
+    figure.axes[0].set_ylabel("gain in points", fontsize=11)
+    figure.legend(*axis.get_legend_handles_labels(), fontsize=11, ncols=2, loc="outside lower center")
     figure.savefig(path, dpi=120)
 
 
