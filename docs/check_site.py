@@ -2,8 +2,9 @@
 
     make docs && python docs/check_site.py        # needs Debian's chromium and chromium-driver, and selenium
 
-Every page: no console errors, no dead internal links or anchors, pictures that load, no scrolling sideways at the width
-of a phone, a copy button on each block of code. The gallery shows its pictures, the button copies, the search finds.
+Every page: no console errors, no dead internal links or anchors, pictures that load, no scrolling sideways at 1280 pixels
+or at the width of a phone, a copy button on each block of code. The gallery shows its pictures, the button copies, the
+search finds.
 Screenshots of some pages go to docs/_build/screenshots.
 """
 
@@ -111,6 +112,9 @@ class Site:
         for picture in self.chrome.execute_script(BROKEN):
             self.check(False, page, f"picture {picture} does not load")
         self.check(not (bare := self.chrome.execute_script(BARE)), page, f"{bare} code blocks without a copy button")
+        self.check(
+            not (wide := self.chrome.execute_script(TOO_WIDE)), page, f"too wide for a screen of 1280 px, {wide}"
+        )
         self.shoot(page, "desktop")
         self.scheme("dark")
         self.shoot(page, "dark")
