@@ -2,9 +2,9 @@
 
     make docs && python docs/check_site.py        # needs Debian's chromium and chromium-driver, and selenium
 
-Every page: no console errors, no dead internal links or anchors, pictures that load, no scrolling sideways at 1280 pixels
-or at the width of a phone, a copy button on each block of code. The gallery shows its pictures, the button copies, the
-search finds.
+Every page: no console errors, no dead internal links or anchors, pictures that load, no scrolling sideways at 1280
+pixels or at the width of a phone, a copy button on each block of code. The gallery shows its pictures, the button
+copies, the search finds.
 Screenshots of some pages go to docs/_build/screenshots.
 """
 
