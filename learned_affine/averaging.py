@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from learned_affine._checks import check_batch, shown
+from learned_affine._checks import check_batch, check_range, shown
 from learned_affine.tasks.classification import logits_of
 from learned_affine.transforms.transform import PolicyTransform
 
@@ -18,15 +18,18 @@ from learned_affine.transforms.transform import PolicyTransform
 class AveragedClassifier(nn.Module):
     """Gives the mean probability over the untouched image and ``draws`` draws of its policy, flips included.
 
-    The answer to a batch is the same each time: every call draws from the same seed. Memory is that of one batch of
-    at most ``max_images`` images, or of the batch that is given if that is larger.
+    Use it for a classifier that was trained with the policy: one that never saw such warps can get worse. The answer to
+    a batch is the same each time, since every call draws from the same seed. The classifier is given at most
+    ``max_images`` images at once, or the batch if that is larger.
 
     Args:
         classifier: from ``(B, C, H, W)`` to logits ``(B, m)`` with one label an image, or to something with
             ``.logits``. It is not copied; its mode is yours to set.
         augment: a fitted augmenter. It is copied, so what is set on it later has no effect here. Its ``p`` does not
-            count: all draws are warped. Lower its ``strength`` for milder ones.
+            count: all draws are warped.
         draws: draws an image, beside the untouched image.
+        strength: in [0, 1], share of the augmenter's own strength. Half of it was better than all of it where a
+            classifier is sure and right, and nearly as good elsewhere.
         preprocess: applied to the images after the warp, for instance ``v2.Normalize(...)``.
         seed: of the draws.
         max_images: how many images the classifier is given at once.
@@ -48,6 +51,7 @@ class AveragedClassifier(nn.Module):
         augment: PolicyTransform,
         draws: int = 8,
         *,
+        strength: float = 0.5,
         preprocess: Callable[[Tensor], Tensor] | None = None,
         seed: int = 0,
         max_images: int = 1024,
@@ -63,7 +67,9 @@ class AveragedClassifier(nn.Module):
             if count < 1:
                 raise ValueError(f"{name} must be at least 1, got {count}")
         self.classifier, self.preprocess = classifier, preprocess
+        check_range("strength", strength, 0.0, 1.0, "in [0, 1]")
         self.augment = copy.deepcopy(augment)
+        self.augment.strength = strength * augment.strength
         self.draws, self.seed, self.max_images = draws, seed, max_images
 
     def forward(self, images: Tensor) -> Tensor:

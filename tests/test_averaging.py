@@ -24,7 +24,8 @@ IMAGES = torch.rand(7, 3, 12, 12, generator=torch.Generator().manual_seed(2))
 
 
 def test_it_is_the_mean_probability_of_the_image_and_its_draws(classifier, augment):
-    averaged = AveragedClassifier(classifier, augment, draws=3, seed=5)
+    averaged = AveragedClassifier(classifier, augment, draws=3, seed=5, strength=0.25)
+    augment.strength = 0.25
     augment.generator = torch.Generator().manual_seed(5)
     views = [IMAGES, *(augment.warp(IMAGES, augment.sample_parameters(IMAGES)) for _ in range(3))]
     mean = torch.stack([classifier(view).softmax(-1) for view in views]).mean(0)
@@ -59,7 +60,7 @@ def test_flips_are_among_the_views(classifier):
     augment.localization.head.bias.data[-1] = 0.0  # a chance of 1/2, if the image differs from its mirror image
     seen = []
     classifier.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    AveragedClassifier(classifier, augment, draws=16, max_images=1)(IMAGES)
+    AveragedClassifier(classifier, augment, draws=16, strength=1.0, max_images=1)(IMAGES)
     flipped = [torch.equal(view[0], IMAGES[0].flip(-1)) for view in seen]
     assert 0 < sum(flipped) < 16
     assert all(same or torch.equal(view[0], IMAGES[0]) for same, view in zip(flipped, seen, strict=True))
@@ -96,6 +97,7 @@ def test_the_images_are_preprocessed_after_the_warp(classifier, augment):
     [
         ({"draws": 0}, ValueError, "draws must be at least 1, got 0"),
         ({"draws": 2.0}, TypeError, "draws must be an int, got"),
+        ({"strength": 1.5}, ValueError, "strength must be in"),
         ({"max_images": 0}, ValueError, "max_images must be at least 1"),
         ({"augment": nn.Identity()}, TypeError, "augment must be a LearnedAffineAugment, got"),
         ({"classifier": 3}, TypeError, "classifier must be a module or a function, got"),

@@ -53,9 +53,7 @@ def views(classifier: nn.Module, images: Tensor, labels: Tensor, policy: Learned
     one, other = in_batches(classifier, images), in_batches(classifier, images.flip(-1))
     both = torch.stack([one, other]).log_softmax(-1).logsumexp(0)
     found = {"one": quality(one, labels), "flip": quality(both, labels)}
-    strength = policy.strength
-    for name, share in (("policy", 1.0), ("half", 0.5)):
-        policy.strength = share
-        found[name] = quality(in_batches(AveragedClassifier(classifier, policy), images), labels)
-    policy.strength = strength
+    for name, strength in (("policy", 1.0), ("half", 0.5)):
+        averaged = AveragedClassifier(classifier, policy, strength=strength)
+        found[name] = quality(in_batches(averaged, images), labels)
     return found
