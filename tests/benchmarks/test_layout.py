@@ -12,7 +12,7 @@ from benchmarks.common.rows import RESULTS, read
 ROOT = Path(__file__).parents[2]
 QUESTIONS = ("accuracy", "collapse", "fit_cost", "invariances", "optimum", "pipelines", "throughput", "transfer")
 SCRIPTS = sorted((ROOT / "benchmarks").rglob("*.py"))
-PUBLIC = ("", ".classifier", ".diagnostics", ".kornia", ".losses", ".plots")
+PUBLIC = ("", ".averaging", ".classifier", ".diagnostics", ".kornia", ".losses", ".plots")
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
