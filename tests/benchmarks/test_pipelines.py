@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 
 from benchmarks.common import tables
 from benchmarks.common.rows import read
-from benchmarks.pipelines import arms, plan, report, run, targets
+from benchmarks.pipelines import arms, claims, plan, report, run, targets
 from benchmarks.pipelines.groups import OTHER, SIDE, Setting, classes, comparable, grouped
 from examples.datasets import DATA, Images, names_a_side
 from learned_affine import AffineParameters
@@ -268,7 +268,7 @@ def test_targets_are_met_or_missed_by_the_rows_and_open_without_them():
     )
     never = "icons: chance of a flip at most 0.1 for arrow-left, arrow-right, check, play, flag"
     assert told[never][1] == "**missed**" and "play 0.200" in told[never][0]
-    assert "**missed**" in report.target_table(grouped(found))
+    assert "**missed**" in report.target_table(targets.targets(grouped(found)))
     assert {verdict for _, verdict in verdicts([]).values()} == {"not measured yet"}
 
 
@@ -339,3 +339,56 @@ def test_every_arm_that_a_page_names_is_there():
 def test_the_picture_is_drawn_from_few_rows_too(tmp_path):
     report.draw(grouped([row("none", 1, 0.5), row("flip", 1, 0.6)]), tmp_path / "one.png")
     assert (tmp_path / "one.png").stat().st_size > 1000
+
+
+def claimed(found: list[dict]) -> dict[str, tuple[str, str]]:
+    return {one.text: (one.measured, one.verdict) for one in claims.claims(grouped(found))}
+
+
+def test_the_recipe_is_held_against_its_rivals_with_the_seeds_that_were_asked():
+    setting = claims.RESNET[10_000]
+    found = [row("learned + colour", seed, 0.60 + 0.001 * seed, setting) for seed in range(3)]
+    found += [row(rival, seed, 0.58, setting) for rival in claims.RIVALS for seed in range(3)]
+    told = claimed(found)
+    text = f"{setting.title}: `learned + colour` above `flip + crop + colour` by its interval"
+    assert told[text] == ("+2.10 ± 0.25 (3 seeds)", "met")  # 4.303 * 0.1 / sqrt(3)
+    assert claimed(found[:5])[text.replace("+ colour` by", "+ TrivialAugmentWide` by")][1] == "not measured yet"
+
+
+def test_the_mean_rank_is_over_settings_from_scratch_and_below_none_counts():
+    one, other = claims.RESNET.values()
+    found = [row("learned + colour", 1, 0.6, one), row("flip", 1, 0.5, one), row("none", 1, 0.4, one)]
+    found += [row("learned + colour", 1, 0.6, other), row("flip", 1, 0.7, other), row("none", 1, 0.5, other)]
+    text = "all settings from scratch: the mean rank of `learned + colour` is the first, and nowhere is it below `none`"
+    measured, _ = claimed(found)[text]
+    assert measured == "flip 1.5, learned + colour 1.5, none 3.0; 2 settings; below none: nowhere"
+    found += [row("learned + colour", 2, 0.3, one), row("none", 2, 0.45, one), row("flip", 2, 0.2, one)]
+    found += [row("learned + colour", 2, 0.7, other), row("none", 2, 0.5, other), row("flip", 2, 0.2, other)]
+    assert claimed(found)[text][1] == "met"
+
+
+def test_harm_to_a_class_is_told_where_a_fixed_geometry_does_it():
+    setting = claims.RESNET[1000]
+    found = [row(arm, 1, 0.5, setting) for arm in ("none", "flip", "learned")]
+    found[1]["by_class"] = [0.4, 0.45, *[0.5] * 8]  # harm of 10 and of 5 points
+    found[2]["by_class"] = [0.48, 0.47, *[0.5] * 8]  # of 2 and of 3
+    text = f"{setting.title}: classes that `flip` harms by 2 points: `learned` by less than half"
+    assert claimed(found)[text] == ("1 of 2 classes; mean harm 7.5, learned 2.5", "**missed**")
+
+
+def test_held_out_images_are_held_to_the_budget():
+    known = {"budget": 0.1, "held_out_clean_accuracy": 0.6}
+    found = [row("learned", 1, 0.5, held_out_accuracy=0.58, **known)]
+    text = "every fit: warps cost held-out images at most 60 points of accuracy a nat of budget"
+    assert claimed(found)[text][1] == "met" and "most 20" in claimed(found)[text][0]
+    assert claimed([row("learned", 1, 0.5, held_out_accuracy=0.53, **known)])[text][1] == "**missed**"
+
+
+def test_what_each_loss_adds_is_a_gain_only_beyond_its_interval():
+    gains = (0.02, 0.03, 0.04)
+    found = [row("learned", seed, 0.5 + gain) for seed, gain in enumerate(gains)]
+    found += [row("learned, no adversarial loss", seed, 0.5) for seed in range(3)]
+    found += [row("learned, no entropy loss", seed, 0.53) for seed in range(3)]
+    told = claimed(found)
+    assert told[f"{targets.ICONS.title}: what the adversarial loss adds"][1] == "a gain"
+    assert told[f"{targets.ICONS.title}: what the max-entropy loss adds"][1] == "no difference beyond the interval"
