@@ -44,7 +44,7 @@ FITTING = (
 STAGES = (*TRAINING, *WARPING, *(f"benchmarks/accuracy/{name}" for name in ("arms", "resnet", "stages")))
 FITTED = "benchmarks/accuracy/fitted_arms"
 PIPELINES = (
-    *TRAINING,
+    "learned_affine/classifier",
     "benchmarks/accuracy/resnet",
     "benchmarks/pipelines/arms",
     "benchmarks/pipelines/measures",
@@ -59,7 +59,7 @@ KINDS = {  # the files of each kind of row
     "invariances": (*TRAINING, *FITTING, "benchmarks/invariances/run", "benchmarks/invariances/glyphs"),
     "optimum": (*TRAINING, *FITTING, "benchmarks/optimum/run"),
     "pipelines": PIPELINES,
-    "pipelines, fitted": (*PIPELINES, *WARPING, *FITTING, "learned_affine/policy/mirrors"),
+    "pipelines, fitted": (*PIPELINES, *TRAINING, *WARPING, *FITTING, "learned_affine/policy/mirrors"),
     "three stages": (*TRAINING, *WARPING, *FITTING),
 }
 

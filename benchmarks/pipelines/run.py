@@ -101,9 +101,14 @@ def missing(options: argparse.Namespace) -> list[dict[str, Any]]:
     return [run for run in runs if not has(options.out, run)]
 
 
+def fits(arm: str) -> bool:
+    """Whether an arm needs a fitted policy."""
+    return "learned" in arm
+
+
 def code_of(arm: str) -> str:
     """The digest of the code that decides an arm's numbers; most arms depend on nothing that fits a policy."""
-    return digest("pipelines, fitted" if "learned" in arm else "pipelines")
+    return digest("pipelines, fitted" if fits(arm) else "pipelines")
 
 
 @functools.cache  # a plan of many settings reads each data set once
@@ -139,7 +144,7 @@ def run_seed(options: argparse.Namespace, runs: list[dict], bar: tqdm) -> None:
 
 def run_arm(options: argparse.Namespace, setting: Setting, arm: str, mine: Images, test: Images) -> dict:
     """One arm: the fit where there is one, the training, and the measures."""
-    if "learned" in arm:
+    if fits(arm):
         setting.classifier()  # outside of the fit's seconds
     torch.manual_seed(setting.seed)
     start = clock(options.device)
@@ -154,7 +159,7 @@ def run_arm(options: argparse.Namespace, setting: Setting, arm: str, mine: Image
         classifier = trained(options, mine, setting.loader, 2 * options.epochs, setting.seed, augment)
     seconds = {"fit_seconds": fit_seconds, "seconds": clock(options.device) - start}
     fit = FITS.get(arm, Fit())
-    about = of_fit(setting, setting.fits[fit], test) if "learned" in arm else {}
+    about = of_fit(setting, setting.fits[fit], test) if fits(arm) else {}
     measures = measure(classifier, test, setting.fits.get(Fit()) if arm in AVERAGED else None, setting.padding)
     return {**measures, **seconds, "device": options.device, **about}
 

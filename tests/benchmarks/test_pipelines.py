@@ -161,7 +161,7 @@ def test_half_the_modest_limits_are_half_of_each():
 
 
 def test_every_arm_of_the_plan_is_known_and_no_job_comes_twice(tmp_path):
-    given = argparse.Namespace(cifar10="folder:x", root="data", device="cpu", out=tmp_path / "rows.jsonl")
+    given = argparse.Namespace(arms="all", cifar10="folder:x", root="data", device="cpu", out=tmp_path / "rows.jsonl")
     jobs = [job for parts in plan.PLAN.values() for part in parts for job in part.jobs(given)]
     runs = [tuple(sorted(one.items(), key=str)) for job in jobs for one in run.missing(job)]
     assert {dict(one)["arm"] for one in runs} == set(arms.ARMS)
