@@ -227,6 +227,21 @@ train_classifier(
     on_epoch: Callable[[int], Any] | None = None,
 ) -> dict[str, list[float]]
 """,
+    "learned_affine.averaging": """
+# learned_affine.averaging
+AveragedClassifier(
+    classifier: Callable[..., Any],
+    augment: PolicyTransform,
+    draws: int = 8,
+    *,
+    strength: float = 0.5,
+    preprocess: Callable[[Tensor], Tensor] | None = None,
+    seed: int = 0,
+    max_images: int = 1024,
+) -> None
+    .forward(self, images: Tensor) -> Tensor
+    .extra_repr(self) -> str
+""",
     "learned_affine.plots": """
 # learned_affine.plots.images
 caption_lines(parameters: AffineParameters, index: int) -> str

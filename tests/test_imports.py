@@ -31,6 +31,7 @@ ORDER = [  # a folder, or a file beside them, imports only from those before it;
     "pretrained",
     "kornia",
     "classifier",
+    "averaging",
     "__init__",
 ]
 FILES = sorted(ROOT.rglob("*.py"))

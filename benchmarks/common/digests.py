@@ -43,6 +43,13 @@ FITTING = (
 )
 STAGES = (*TRAINING, *WARPING, *(f"benchmarks/accuracy/{name}" for name in ("arms", "resnet", "stages")))
 FITTED = "benchmarks/accuracy/fitted_arms"
+PIPELINES = (
+    "learned_affine/classifier",
+    "benchmarks/accuracy/resnet",
+    "benchmarks/pipelines/arms",
+    "benchmarks/pipelines/measures",
+    "benchmarks/pipelines/run",
+)
 KINDS = {  # the files of each kind of row
     "accuracy": STAGES,
     "accuracy, fitted": (*STAGES, *FITTING, FITTED),
@@ -51,15 +58,8 @@ KINDS = {  # the files of each kind of row
     "collapse": (*TRAINING, *FITTING, "benchmarks/collapse/run", "benchmarks/collapse/images"),
     "invariances": (*TRAINING, *FITTING, "benchmarks/invariances/run", "benchmarks/invariances/glyphs"),
     "optimum": (*TRAINING, *FITTING, "benchmarks/optimum/run"),
-    "pipelines": (
-        *TRAINING,
-        *WARPING,
-        *FITTING,
-        "learned_affine/policy/mirrors",
-        "benchmarks/accuracy/resnet",
-        "benchmarks/pipelines/arms",
-        "benchmarks/pipelines/run",
-    ),
+    "pipelines": PIPELINES,
+    "pipelines, fitted": (*PIPELINES, *TRAINING, *WARPING, *FITTING, "learned_affine/policy/mirrors"),
     "quick start": (*TRAINING, *WARPING, *FITTING, "learned_affine/policy/mirrors"),
     "three stages": (*TRAINING, *WARPING, *FITTING),
 }
@@ -82,8 +82,8 @@ def bare(file: str) -> str:
     tree = ast.parse((ROOT / f"{file}.py").read_text())
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-    return ast.dump(tree)
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)  # the same text by any version of Python, as a dump of the tree is not
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.common.digests import digest
 from benchmarks.common.intervals import interval
 from benchmarks.common.pages import EVIDENCE, README, fill
-from benchmarks.common.rows import RESULTS, newest_version, read
+from benchmarks.common.rows import RESULTS, read
 from benchmarks.pipelines import report
 from benchmarks.pipelines.groups import Arms, comparable, grouped
 from examples.three_stages import ARMS, COLUMNS
@@ -147,7 +147,7 @@ def main() -> None:
     for path in parser.parse_args().add:
         add(path)
     rows = read(ROWS)
-    fill(README, "results", results(newest_version(read(report.ROWS), digest("pipelines"))[0]))
+    fill(README, "results", results(report.valid(read(report.ROWS))[0]))
     fill(README, "demo", demo(rows))
     fill(EVIDENCE / "results.md", "three-stages", table(rows))
     fill(EVIDENCE / "paper.md", "collapse", collapse(rows))

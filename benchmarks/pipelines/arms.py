@@ -1,19 +1,34 @@
 """The pipelines that are compared: torchvision's own, and the learned policy alone, beside them, and in parts.
 
 An arm is a function of a ``Setting`` that makes an augmenter of batches ``(B, C, H, W)`` within [0, 1], or None.
+torchvision's transforms go by PIL, image by image, as a dataset would apply them.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.transforms import v2
+from torchvision import transforms
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as F
 
-from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
+from learned_affine.policy.network import LocalizationNetwork  # private: one arm's network does not see the image
 
 Augment = Callable[[Tensor], Tensor]
+GEOMETRY = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a policy is fitted with; all that is not here is the default."""
+
+    mirror: bool = True
+    per_image: bool = True
+    config: FitConfig = field(default_factory=FitConfig)
 
 
 @dataclass
@@ -21,55 +36,59 @@ class Setting:
     """A classifier to fit to, and the images that an arm may use.
 
     Args:
-        classifier: what the policy is fitted to.
+        classifier: makes what the policy is fitted to; called once, and only where an arm needs it.
         loader: the images that it was trained on.
         held_out: images that it was not trained on.
+        channels: of the images.
         size: side of the images in pixels.
         padding: of the learned warps.
         seed: of the fit.
-        fits: policies that other arms of the setting have fitted already, by their limits.
+        fits: policies that other arms of the setting have fitted already.
     """
 
-    classifier: nn.Module
+    classifier: Callable[[], nn.Module]
     loader: Any
     held_out: Any
+    channels: int
     size: int
     padding: str
     seed: int
-    fits: dict[AffineLimits, LearnedAffineAugment] = field(default_factory=dict)
+    fits: dict[Fit, LearnedAffineAugment] = field(default_factory=dict)
 
-    def fitted(self, limits: AffineLimits) -> LearnedAffineAugment:
-        """The policy within these limits, by the default fit: nothing is chosen."""
-        if limits not in self.fits:
-            self.fits[limits] = LearnedAffineAugment.fit(
-                self.classifier,
+    def fitted(self, fit: Fit) -> LearnedAffineAugment:
+        """The policy of a fit, which is made once."""
+        if fit not in self.fits:
+            one_for_all = LocalizationNetwork(self.channels, per_image=False, mirrors=fit.mirror)
+            self.fits[fit] = LearnedAffineAugment.fit(
+                self.classifier(),
                 self.loader,
                 val_loader=self.held_out,
-                limits=limits,
+                limits=AffineLimits(mirror=fit.mirror),
+                localization=None if fit.per_image else one_for_all,
+                config=fit.config,
                 padding_mode=self.padding,
                 seed=self.seed,
                 progress=False,
             )
-        return self.fits[limits]
+        return self.fits[fit]
 
 
-class Colours(v2.TrivialAugmentWide):
+class Colours(transforms.TrivialAugmentWide):
     """TrivialAugmentWide's operations on colours alone."""
 
-    _AUGMENTATION_SPACE: ClassVar[dict[str, Any]] = {
-        name: entry
-        for name, entry in v2.TrivialAugmentWide._AUGMENTATION_SPACE.items()
-        if name not in ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
-    }
+    def _augmentation_space(self, num_bins: int) -> dict[str, Any]:
+        whole = super()._augmentation_space(num_bins)
+        return {name: entry for name, entry in whole.items() if name not in GEOMETRY}
 
 
-def per_image(*transforms: nn.Module) -> Augment:
-    """v2 transforms, which draw once a call, applied image by image through uint8, as their colour operations need."""
-    pipeline = v2.Compose(transforms)
+def per_image(*steps: nn.Module) -> Augment:
+    """torchvision's transforms, which draw once a call, applied image by image through PIL."""
+    pipeline = transforms.Compose(steps)
 
     def augment(images: Tensor) -> Tensor:
-        pixels = (images * 255).round().to(torch.uint8)
-        return torch.stack([pipeline(image) for image in pixels]).float() / 255
+        pixels = (images * 255).round().to(torch.uint8).cpu()
+        done = [F.pil_to_tensor(pipeline(F.to_pil_image(image))) for image in pixels]
+        return torch.stack(done).to(images.device).float() / 255
 
     return augment
 
@@ -81,59 +100,94 @@ def after(first: Augment, second: Augment) -> Augment:
 
 def flip(setting: Setting | None = None) -> Augment:
     """Each image flipped with a chance of 1/2."""
-    return lambda images: torch.where((torch.rand(len(images)) < 0.5)[:, None, None, None], images.flip(-1), images)
+
+    def augment(images: Tensor) -> Tensor:
+        chosen = (torch.rand(len(images)) < 0.5).to(images.device)
+        return torch.where(chosen[:, None, None, None], images.flip(-1), images)
+
+    return augment
 
 
-def crop(setting: Setting) -> nn.Module:
-    """The usual random crop after padding by four pixels, white around icons."""
-    mode = {"padding_mode": "edge"} if setting.padding == "border" else {}
-    return v2.RandomCrop(setting.size, padding=4, **mode)
+def flip_and_crop(setting: Setting) -> tuple[nn.Module, nn.Module]:
+    """The usual flip, and the usual random crop after padding by four pixels: white around icons, else black."""
+    fill = 255 if setting.padding == "border" else 0
+    return transforms.RandomHorizontalFlip(), transforms.RandomCrop(setting.size, padding=4, fill=fill)
 
 
-def learned(setting: Setting, mirror: bool = True) -> LearnedAffineAugment:
-    """The fitted policy, by default with mirrors."""
-    return setting.fitted(AffineLimits(mirror=mirror))
+def flip_and_affine(setting: Setting) -> Augment:
+    """Flips, and warps uniform within half the modest limits: a choice by hand that is never far too strong."""
+    half = AffineLimits.modest()
+    affine = transforms.RandomAffine(
+        half.angle / 2,
+        (half.translate / 2, half.translate / 2),
+        (half.scale**-0.5, half.scale**0.5),
+        half.shear / 2,
+        interpolation=InterpolationMode.BILINEAR,
+        fill=255 if setting.padding == "border" else 0,
+    )
+    return per_image(transforms.RandomHorizontalFlip(), affine)
 
 
-@torch.no_grad()
+def learned(setting: Setting, **fit: Any) -> LearnedAffineAugment:
+    """The fitted policy, by default as users get it."""
+    return setting.fitted(Fit(**fit))
+
+
+def with_colours(setting: Setting) -> Augment:
+    """The recipe: colours as TrivialAugmentWide changes them, geometry as it was learned."""
+    return after(per_image(Colours()), learned(setting))
+
+
 def shuffled_mirrors(setting: Setting) -> Augment:
     """The fitted policy, each image mirrored by the chance of another one of the batch."""
     policy = learned(setting)
 
     def augment(images: Tensor) -> Tensor:
         dealt = policy.sample_parameters(images).mirror[torch.randperm(len(images))]
-        warped = policy.warp(images, replace(policy.sample_parameters(images), mirror=dealt))
-        return torch.where((torch.rand(len(images)) < policy.p)[:, None, None, None], warped, images)
+        return by_chance(policy, images, replace(policy.sample_parameters(images), mirror=dealt))
 
     return augment
 
 
-@torch.no_grad()
 def shuffled(setting: Setting) -> Augment:
     """The fitted policy, all parameters of an image dealt to another one of the batch."""
     policy = learned(setting)
+    return lambda images: by_chance(
+        policy, images, policy.sample_parameters(images)[torch.randperm(len(images)).to(images.device)]
+    )
 
-    def augment(images: Tensor) -> Tensor:
-        warped = policy.warp(images, policy.sample_parameters(images)[torch.randperm(len(images))])
-        return torch.where((torch.rand(len(images)) < policy.p)[:, None, None, None], warped, images)
 
-    return augment
+def by_chance(policy: LearnedAffineAugment, images: Tensor, parameters: Any) -> Tensor:
+    """Images warped by the parameters, each with the chance ``p`` of the policy."""
+    chosen = (torch.rand(len(images)) < policy.p).to(images.device)
+    return torch.where(chosen[:, None, None, None], policy.warp(images, parameters), images)
 
 
 ARMS: dict[str, Callable[[Setting], Augment | None]] = {
     "none": lambda setting: None,
     "flip": flip,
-    "flip + crop": lambda setting: per_image(v2.RandomHorizontalFlip(), crop(setting)),
-    "TrivialAugmentWide": lambda setting: per_image(v2.TrivialAugmentWide()),
-    "RandAugment": lambda setting: per_image(v2.RandAugment()),
+    "flip + crop": lambda setting: per_image(*flip_and_crop(setting)),
+    "flip + affine": flip_and_affine,
+    "TrivialAugmentWide": lambda setting: per_image(transforms.TrivialAugmentWide()),
+    "RandAugment": lambda setting: per_image(transforms.RandAugment()),
     "flip + crop + TrivialAugmentWide": lambda setting: per_image(
-        v2.RandomHorizontalFlip(), crop(setting), v2.TrivialAugmentWide()
+        *flip_and_crop(setting), transforms.TrivialAugmentWide()
     ),
-    "flip + crop + colour": lambda setting: per_image(v2.RandomHorizontalFlip(), crop(setting), Colours()),
+    "flip + crop + colour": lambda setting: per_image(*flip_and_crop(setting), Colours()),
     "learned": learned,
-    "learned + colour": lambda setting: after(per_image(Colours()), learned(setting)),
-    "learned, no mirrors": lambda setting: learned(setting, mirror=False),
+    "learned + colour": with_colours,
+    "learned, no mirrors": partial(learned, mirror=False),
     "flip + learned, no mirrors": lambda setting: after(flip(), learned(setting, mirror=False)),
     "learned, mirrors shuffled": shuffled_mirrors,
     "learned, shuffled": shuffled,
+    "learned, one for all": partial(learned, per_image=False),
+    "learned, no adversarial loss": partial(learned, config=FitConfig(adversarial_weight=0.0)),
+    "learned, no entropy loss": partial(learned, config=FitConfig(entropy_weight=0.0)),
+}
+FITS = {  # of the arms whose fit is not the default one
+    "learned, no mirrors": Fit(mirror=False),
+    "flip + learned, no mirrors": Fit(mirror=False),
+    "learned, one for all": Fit(per_image=False),
+    "learned, no adversarial loss": Fit(config=FitConfig(adversarial_weight=0.0)),
+    "learned, no entropy loss": Fit(config=FitConfig(entropy_weight=0.0)),
 }

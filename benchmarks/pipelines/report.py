@@ -8,13 +8,25 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.digests import digest
 from benchmarks.common.intervals import Runs, about, differences, half_width, interval
 from benchmarks.common.pages import EVIDENCE, IMAGES, fill
 from benchmarks.common.rows import RESULTS, newest_version, read
 from benchmarks.pipelines.arms import ARMS
-from benchmarks.pipelines.groups import MODELS, OTHER, SIDE, Arms, Setting, chances, comparable, grouped
-from benchmarks.pipelines.targets import FASHION, ICONS, LEARNED, NEVER, OFTEN, SHOES, UNMIRRORED, between, targets
+from benchmarks.pipelines.claims import claims
+from benchmarks.pipelines.groups import MODELS, OTHER, SIDE, Arms, Row, Setting, chances, comparable, grouped
+from benchmarks.pipelines.run import code_of
+from benchmarks.pipelines.targets import (
+    FASHION,
+    ICONS,
+    LEARNED,
+    NEVER,
+    OFTEN,
+    SHOES,
+    UNMIRRORED,
+    Target,
+    between,
+    targets,
+)
 
 ROWS = RESULTS / "pipelines.jsonl"
 PAGE = EVIDENCE / "pipelines.md"
@@ -26,16 +38,30 @@ Groups = dict[Setting, Arms]
 
 def main() -> None:
     """Fill the page between its markers; draw the figure."""
-    rows, version = newest_version(read(ROWS), digest("pipelines"))
+    rows, version = valid(read(ROWS))
     groups = grouped(rows)
     fill(PAGE, "compared", f"{compared(groups)}\n\n{version}" if rows else "No rows yet.")
-    fill(PAGE, "targets", target_table(groups))
+    fill(PAGE, "targets", target_table(targets(groups)))
+    fill(PAGE, "claims", target_table(claims(groups)))
     fill(PAGE, "accuracy", "\n\n".join(f"### {setting.title}\n\n{table(arms)}" for setting, arms in groups.items()))
     fill(PAGE, "chances", chance_tables(groups))
     fill(PAGE, "shoes", shoes(groups.get(FASHION, {})))
     if rows:
         draw(groups, PICTURE)
     print(f"written: {PAGE}")
+
+
+def valid(rows: list[Row]) -> tuple[list[Row], str]:
+    """The rows of this version of the code, and a sentence on the others: arms that fit a policy have one of theirs."""
+    mine, told = [], []
+    for name, fits, code in (
+        ("Arms that fit nothing", False, code_of("none")),
+        ("Arms that fit a policy", True, code_of("learned")),
+    ):
+        found, version = newest_version([row for row in rows if ("learned" in row["arm"]) == fits], code)
+        mine += found
+        told += [f"{name}: {version[0].lower()}{version[1:]}"] if version else []
+    return mine, " ".join(told)
 
 
 def line(*cells: str) -> str:
@@ -114,9 +140,9 @@ def best_arm(arms: Arms, key: str) -> str:
     return (min if key in LOWER else max)(means, key=lambda arm: means[arm], default="")
 
 
-def target_table(groups: Groups) -> str:
+def target_table(found: list[Target]) -> str:
     """What was to be reached."""
-    return "\n".join(["| target | measured | verdict |", "|---|---|---|", *(line(*one) for one in targets(groups))])
+    return "\n".join(["| target | measured | verdict |", "|---|---|---|", *(line(*one) for one in found)])
 
 
 def chance_tables(groups: Groups) -> str:

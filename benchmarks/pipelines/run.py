@@ -3,85 +3,139 @@
     python -m benchmarks.pipelines.run --data icons --epochs 14 --arms none learned
     python -m benchmarks.pipelines.run --data fashion-mnist --root data --size 1000
     python -m benchmarks.pipelines.run --data folder:DIR --name cifar10 --model resnet --protocol scratch
+    python -m benchmarks.pipelines.plan                                                  # all of them, in processes
     python -m benchmarks.pipelines.report                                                # the page
 
 Protocols: ``stages``, the paper's three stages: a classifier is trained, the policy fitted to it, and the classifier is
 trained further, for as many epochs, with the arm; ``scratch``: the policy is fitted to such a classifier once, and a
 new one is trained with the arm from the beginning, for twice the epochs. 400 images are held out for the fit; of icons
 some 600, of design sets of their own, as test icons are. A run that has a row of this version of the code is not run
-again. Accuracy is that of the last epoch on the whole test set; seconds are the processor's own.
+again. Accuracy is that of the last epoch on the whole test set.
 """
 
 import argparse
 import copy
+import functools
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from tqdm.auto import tqdm
 
 from benchmarks.accuracy.resnet import SmallResNet
+from benchmarks.accuracy.stages import turned
 from benchmarks.common.digests import digest
 from benchmarks.common.rows import RESULTS, append, has
-from benchmarks.pipelines.arms import ARMS, Setting
-from examples.datasets import DATA, Images, load
-from learned_affine import AffineLimits
-from learned_affine.classifier import SmallConvNet, calibration_error, train_classifier
+from benchmarks.pipelines.arms import ARMS, FITS, Fit, Setting
+from benchmarks.pipelines.measures import measure
+from examples.datasets import Images, load
+from learned_affine import LearnedAffineAugment
+from learned_affine.classifier import SmallConvNet, train_classifier
 from learned_affine.diagnostics import FitWarning
 
 ROWS = RESULTS / "pipelines.jsonl"
 HELD_OUT, HELD_OUT_ICONS = 400, 600
+BATCH, LARGE_BATCH, LARGE = 64, 128, 10_000  # images; the larger batch from so many training images on
+AVERAGED = ("none", "flip + crop", "learned", "learned + colour")  # arms whose classifiers are averaged at test time
 MODELS = {"small": SmallConvNet, "resnet": SmallResNet}
-PADDING = {"icons": "border", "fashion-mnist": "zeros"}
+PADDING = {"icons": "border", "fashion-mnist": "zeros", "rotated fashion-mnist": "zeros"}
+
+
+class Batches:
+    """Batches of images in memory, on any device; in a new order each time if ``shuffle``."""
+
+    def __init__(self, images: Images, size: int, shuffle: bool = False) -> None:
+        self.images, self.size, self.shuffle = images, size, shuffle
+
+    def __len__(self) -> int:
+        """How many batches."""
+        return -(-len(self.images) // self.size)
+
+    def __iter__(self) -> Any:
+        """Pairs of images and labels."""
+        count = len(self.images)
+        order = torch.randperm(count) if self.shuffle else torch.arange(count)
+        for rows in order.split(self.size):
+            yield self.images.images[rows.to(self.images.images.device)], self.images.labels[rows]
 
 
 def main() -> None:
     """Run what has no row yet."""
     options = parse()
     torch.set_num_threads(options.threads)
-    warnings.simplefilter("ignore", FitWarning)
-    train, test = load(options.data, options.root, options.download)
-    key = {name: getattr(options, name) for name in ("protocol", "model", "size", "epochs")}
-    key |= {"data": options.name or options.data, "code": digest("pipelines")}
-    runs = [{**key, "seed": seed, "arm": arm} for seed in options.seeds for arm in options.arms]
-    todo = [run for run in runs if not has(options.out, run)]
+    todo = missing(options)
     with tqdm(total=len(todo), unit="run", disable=None) as bar:
         for seed in options.seeds:
-            run_seed(options, [run for run in todo if run["seed"] == seed], train, test, bar)
+            run_seed(options, [run for run in todo if run["seed"] == seed], bar)
 
 
-def parse() -> argparse.Namespace:
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="icons", help="icons, fashion-mini, fashion-mnist, cifar10 or folder:DIR")
     parser.add_argument("--name", help="what the rows call the data; --data by default")
     parser.add_argument("--root", default="data", help="where torchvision's datasets are")
     parser.add_argument("--download", action="store_true", help="fetch them if they are not there")
+    parser.add_argument("--rotated", action="store_true", help="rotate each image by an angle of its own first")
     parser.add_argument("--protocol", default="stages", choices=("stages", "scratch"))
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS), metavar="ARM")
     parser.add_argument("--size", type=int, help="training images, all but the held-out ones by default")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
     parser.add_argument("--model", default="small", choices=tuple(MODELS), help="resnet has 8 layers")
     parser.add_argument("--epochs", type=int, default=40, help="of each of the two trainings")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=ROWS)
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def run_seed(options: argparse.Namespace, runs: list[dict], train: Images, test: Images, bar: tqdm) -> None:
-    """The first training once, then the missing arms; a row as each ends."""
+def missing(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The runs that have no row of this version of the code."""
+    key = {name: getattr(options, name) for name in ("protocol", "model", "size", "epochs")}
+    key |= {"data": ("rotated " if options.rotated else "") + (options.name or options.data)}
+    runs = [{**key, "code": code_of(arm), "seed": seed, "arm": arm} for seed in options.seeds for arm in options.arms]
+    return [run for run in runs if not has(options.out, run)]
+
+
+def fits(arm: str) -> bool:
+    """Whether an arm needs a fitted policy."""
+    return "learned" in arm
+
+
+def code_of(arm: str) -> str:
+    """The digest of the code that decides an arm's numbers; most arms depend on nothing that fits a policy."""
+    return digest("pipelines, fitted" if fits(arm) else "pipelines")
+
+
+@functools.cache  # a plan of many settings reads each data set once
+def images_of(data: str, root: str, download: bool, rotated: bool) -> tuple[Images, Images]:
+    """Training and test images."""
+    parts = load(data, root, download)
+    return tuple(replace(part, images=turned(part).images) for part in parts) if rotated else parts
+
+
+def run_seed(options: argparse.Namespace, runs: list[dict], bar: tqdm) -> None:
+    """The missing arms of one seed; a row as each ends."""
     if not runs:
         return
+    warnings.simplefilter("ignore", FitWarning)
     seed = runs[0]["seed"]
+    train, test = images_of(options.data, options.root, options.download, options.rotated)
     held_out, mine = split(options.data, train, options.size, seed)
-    batches = mine.loader(64, shuffle=True)
-    classifier = trained(options.model, mine, batches, options.epochs, seed)
-    padding = PADDING.get(options.name or options.data, "reflection")
-    setting = Setting(classifier, batches, held_out.loader(64), mine.images.shape[-1], padding, seed)
+    held_out, mine, test = (replace(part, images=part.images.to(options.device)) for part in (held_out, mine, test))
+    batches = Batches(mine, LARGE_BATCH if len(mine) >= LARGE else BATCH, shuffle=True)
+
+    @functools.cache
+    def classifier() -> nn.Module:
+        return trained(options, mine, batches, options.epochs, seed)
+
+    channels, side = mine.images.shape[1], mine.images.shape[-1]
+    padding = PADDING.get(runs[0]["data"], "reflection")
+    setting = Setting(classifier, batches, Batches(held_out, BATCH), channels, side, padding, seed)
     for run in runs:
         bar.set_description(f"{run['data']} {run['protocol']} {run['model']} seed {seed}: {run['arm']}")
         append(options.out, {**run, **run_arm(options, setting, run["arm"], mine, test)})
@@ -90,69 +144,65 @@ def run_seed(options: argparse.Namespace, runs: list[dict], train: Images, test:
 
 def run_arm(options: argparse.Namespace, setting: Setting, arm: str, mine: Images, test: Images) -> dict:
     """One arm: the fit where there is one, the training, and the measures."""
+    if fits(arm):
+        setting.classifier()  # outside of the fit's seconds
     torch.manual_seed(setting.seed)
-    start = time.process_time()
+    start = clock(options.device)
     augment = ARMS[arm](setting)
-    fit_seconds = time.process_time() - start
-    start = time.process_time()
+    fit_seconds = clock(options.device) - start
+    start = clock(options.device)
     if options.protocol == "stages":
-        classifier = copy.deepcopy(setting.classifier)
+        classifier = copy.deepcopy(setting.classifier())
         how = {"epochs": options.epochs, "seed": setting.seed, "progress": False}
         train_classifier(classifier, setting.loader, augment=augment, **how)
     else:
-        classifier = trained(options.model, mine, setting.loader, 2 * options.epochs, setting.seed, augment)
-    seconds = {"fit_seconds": fit_seconds, "seconds": time.process_time() - start}
-    about = of_fit(setting, AffineLimits(mirror="no mirrors" not in arm), test) if "learned" in arm else {}
-    return {**measure(classifier, test), **seconds, **about}
+        classifier = trained(options, mine, setting.loader, 2 * options.epochs, setting.seed, augment)
+    seconds = {"fit_seconds": fit_seconds, "seconds": clock(options.device) - start}
+    fit = FITS.get(arm, Fit())
+    about = of_fit(setting, setting.fits[fit], test) if fits(arm) else {}
+    measures = measure(classifier, test, setting.fits.get(Fit()) if arm in AVERAGED else None, setting.padding)
+    return {**measures, **seconds, "device": options.device, **about}
+
+
+def clock(device: str) -> float:
+    """Seconds of the processor; with a GPU, whose work that leaves out, of the clock on the wall."""
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 @torch.no_grad()
-def of_fit(setting: Setting, limits: AffineLimits, test: Images) -> dict[str, Any]:
-    """What a fit came to, and the chance of a mirror by class of the test images."""
-    policy = setting.fits[limits]
+def of_fit(setting: Setting, policy: LearnedAffineAugment, test: Images) -> dict[str, Any]:
+    """What a fit came to: its end, the held-out images under it, and the chance of a flip by class of test images."""
     last, info = policy.history.last(), policy.history.info
     names = ("displacement", "kl", "cross_entropy", "mirror_chance", "mirror_spread")
     found = {name: last[name] for name in names} | {name: info[name] for name in ("target", "budget", "steps")}
-    chance = torch.cat([policy.localization(images).mirror_chance for images, _ in test.loader(500)])
+    judged = policy.evaluate(setting.classifier(), setting.held_out)
+    wanted = ("accuracy", "clean_accuracy", "worst_class_loss", "own_gain", "own_gain_error")
+    found |= {f"held_out_{name}": judged[name] for name in wanted}
+    policy.localization.to(test.images.device)
+    chance = torch.cat([policy.localization(images).mirror_chance.cpu() for images, _ in Batches(test, 500)])
     return {**found, "mirror_by_class": [float(chance[test.labels == one].mean()) for one in range(len(test.classes))]}
 
 
 def split(data: str, train: Images, size: int | None, seed: int) -> tuple[Images, Images]:
     """The held-out images of a seed, and ``size`` to train on; of icons by design set."""
-    draw = torch.Generator().manual_seed(1000 + seed)
-    order = torch.randperm(len(train), generator=draw)
-    kept = torch.zeros(len(train), dtype=torch.bool)
-    if data == "icons":
-        with np.load(DATA / "icons.npz") as arrays:
-            families = torch.from_numpy(np.unique(arrays["families"][arrays["train_sets"]], return_inverse=True)[1])
-        for family in torch.randperm(int(families.max()) + 1, generator=draw).tolist():
-            own = families == family
-            kept |= own if int(kept.sum() + own.sum()) <= HELD_OUT_ICONS else False
-    else:
-        kept[order[:HELD_OUT]] = True
-    rest = order[~kept[order]]
+    rest, held_out = train.hold_out(HELD_OUT_ICONS if data == "icons" else HELD_OUT, 1000 + seed)
     if size is not None and size > len(rest):
         raise SystemExit(f"--size must leave the held-out images of {len(train)}, got {size}")
-    return train.take(kept.nonzero()[:, 0]), train.take(rest[:size])
+    return held_out, rest if size is None else rest.take(torch.arange(size))
 
 
-def trained(model: str, images: Images, loader, epochs: int, seed: int, augment=None) -> nn.Module:
+def trained(
+    options: argparse.Namespace, images: Images, loader: Any, epochs: int, seed: int, augment=None
+) -> nn.Module:
     """A new classifier, trained on the images."""
     torch.manual_seed(seed)
-    classifier = MODELS[model](len(images.classes), images.images.shape[1]).to(memory_format=torch.channels_last)
+    make = MODELS[options.model](len(images.classes), images.images.shape[1])
+    classifier = make.to(options.device, memory_format=torch.channels_last)
     train_classifier(classifier, loader, augment=augment, epochs=epochs, seed=seed, progress=False)
     return classifier
-
-
-@torch.no_grad()
-def measure(classifier: nn.Module, test: Images) -> dict:
-    """Accuracy in all and by class, negative log likelihood (nats), expected calibration error."""
-    logits = torch.cat([classifier(images) for images, _ in test.loader(500)])
-    right = (logits.argmax(-1) == test.labels).float()
-    classes = [float(right[test.labels == one].mean()) for one in range(len(test.classes))]
-    nll = float(torch.nn.functional.cross_entropy(logits, test.labels))
-    calibration = {"nll": nll, "calibration_error": calibration_error(logits, test.labels)}
-    return {"accuracy": float(right.mean()), "worst_class": min(classes), **calibration, "by_class": classes}
 
 
 if __name__ == "__main__":

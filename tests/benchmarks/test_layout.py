@@ -22,7 +22,7 @@ QUESTIONS = (
     "transfer",
 )
 SCRIPTS = sorted((ROOT / "benchmarks").rglob("*.py"))
-PUBLIC = ("", ".classifier", ".diagnostics", ".kornia", ".losses", ".plots")
+PUBLIC = ("", ".averaging", ".classifier", ".diagnostics", ".kornia", ".losses", ".plots")
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

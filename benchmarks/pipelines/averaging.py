@@ -1,0 +1,49 @@
+"""docs/averaging.md: averaging at test time, from the rows of the pipelines.
+
+Run it as ``python -m benchmarks.pipelines.averaging``.
+"""
+
+import statistics
+
+from benchmarks.common.intervals import Runs, half_width, interval
+from benchmarks.common.pages import DOCS, fill
+from benchmarks.common.rows import read
+from benchmarks.pipelines.groups import Arms, Setting, grouped
+from benchmarks.pipelines.report import ROWS, head, line, valid
+
+PAGE = DOCS / "averaging.md"
+VIEWS = {"flip": "image + its mirror image", "half": "policy, half its strength", "policy": "policy, whole strength"}
+WITH = ("learned", "learned + colour")  # the arms that train with the policy
+
+
+def main() -> None:
+    """Fill the page between its markers."""
+    groups = grouped(valid(read(ROWS))[0])
+    fill(PAGE, "with", table(groups, WITH))
+    fill(PAGE, "without", table(groups, ("none", "flip + crop")))
+    print(f"written: {PAGE}")
+
+
+def table(groups: dict[Setting, Arms], names: tuple[str, ...]) -> str:
+    """What averaging adds to one view, a line a classifier: points of accuracy, and nats of negative log likelihood."""
+    lines = head("classifier", "trained with", "seeds", *VIEWS.values())
+    for setting, arms in groups.items():
+        for arm in names:
+            runs = {seed: run for seed, run in arms.get(arm, {}).items() if "views" in run}
+            if runs:
+                cells = (f"{gain(runs, view, 'accuracy', 100)}<br>{gain(runs, view, 'nll', 1)}" for view in VIEWS)
+                lines.append(line(setting.title, arm, str(len(runs)), *cells))
+    return "\n".join(lines)
+
+
+def gain(runs: Runs, view: str, key: str, unit: float) -> str:
+    """Mean difference to one view, with its interval."""
+    found = [unit * (run["views"][view][key] - run["views"]["one"][key]) for run in runs.values()]
+    if unit == 100:
+        return f"{interval(found)} points"
+    half = half_width(found) if len(found) > 1 else float("nan")
+    return f"{statistics.mean(found):+.3f} ± {half:.3f} nats"
+
+
+if __name__ == "__main__":
+    main()

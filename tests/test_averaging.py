@@ -1,0 +1,113 @@
+"""Averaging at test time, against the mean of the probabilities written out."""
+
+import pytest
+import torch
+from torch import nn
+
+from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine.averaging import AveragedClassifier
+
+
+@pytest.fixture
+def classifier() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 12, 16), nn.ReLU(), nn.Linear(16, 4))
+
+
+@pytest.fixture
+def augment() -> LearnedAffineAugment:
+    torch.manual_seed(1)
+    return LearnedAffineAugment(AffineLimits.wide())
+
+
+IMAGES = torch.rand(7, 3, 12, 12, generator=torch.Generator().manual_seed(2))
+
+
+def test_it_is_the_mean_probability_of_the_image_and_its_draws(classifier, augment):
+    averaged = AveragedClassifier(classifier, augment, draws=3, seed=5, strength=0.25)
+    augment.strength = 0.25
+    augment.generator = torch.Generator().manual_seed(5)
+    views = [IMAGES, *(augment.warp(IMAGES, augment.sample_parameters(IMAGES)) for _ in range(3))]
+    mean = torch.stack([classifier(view).softmax(-1) for view in views]).mean(0)
+    torch.testing.assert_close(averaged(IMAGES).exp(), mean)
+
+
+@pytest.mark.parametrize("most", [1, 7, 14, 20, 1000])
+def test_how_much_is_done_at_once_changes_nothing(classifier, augment, most):
+    whole = AveragedClassifier(classifier, augment, max_images=4096)(IMAGES)
+    torch.testing.assert_close(AveragedClassifier(classifier, augment, max_images=most)(IMAGES), whole)
+
+
+def test_the_classifier_never_gets_more_images_than_allowed(classifier, augment):
+    seen = []
+    classifier.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    AveragedClassifier(classifier, augment, draws=8, max_images=20)(IMAGES)
+    assert max(seen) <= 20
+    assert sum(seen) == 9 * len(IMAGES)
+
+
+def test_a_call_gives_the_same_answer_again_and_leaves_torch_s_generator_alone(classifier, augment):
+    averaged = AveragedClassifier(classifier, augment)
+    state = torch.get_rng_state()
+    first = averaged(IMAGES)
+    assert torch.equal(first, averaged(IMAGES))
+    assert torch.equal(state, torch.get_rng_state())
+    assert not torch.equal(first, AveragedClassifier(classifier, augment, seed=1)(IMAGES))
+
+
+def test_flips_are_among_the_views(classifier):
+    augment = LearnedAffineAugment(AffineLimits(0, 1, 0, 0))
+    augment.localization.head.bias.data[-1] = 0.0  # a chance of 1/2, if the image differs from its mirror image
+    seen = []
+    classifier.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    AveragedClassifier(classifier, augment, draws=16, strength=1.0, max_images=1)(IMAGES)
+    flipped = [torch.equal(view[0], IMAGES[0].flip(-1)) for view in seen]
+    assert 0 < sum(flipped) < 16
+    assert all(same or torch.equal(view[0], IMAGES[0]) for same, view in zip(flipped, seen, strict=True))
+
+
+def test_what_is_set_later_on_the_augmenter_has_no_effect(classifier, augment):
+    averaged = AveragedClassifier(classifier, augment)
+    before = averaged(IMAGES)
+    augment.strength = 0.0
+    assert torch.equal(before, averaged(IMAGES))
+
+
+def test_without_strength_it_is_the_classifier(classifier, augment):
+    augment.strength = 0.0
+    averaged = AveragedClassifier(classifier, augment, draws=2)
+    torch.testing.assert_close(averaged(IMAGES), classifier(IMAGES).log_softmax(-1))
+
+
+def test_a_gradient_goes_through_it_to_the_classifier(classifier, augment):
+    AveragedClassifier(classifier, augment, draws=2)(IMAGES)[:, 0].sum().backward()
+    assert classifier[1].weight.grad.abs().sum() > 0
+
+
+def test_the_images_are_preprocessed_after_the_warp(classifier, augment):
+    def halve(images):
+        return images / 2
+
+    own = AveragedClassifier(lambda images: classifier(halve(images)), augment)(IMAGES)
+    assert torch.equal(AveragedClassifier(classifier, augment, preprocess=halve)(IMAGES), own)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"draws": 0}, ValueError, "draws must be at least 1, got 0"),
+        ({"draws": 2.0}, TypeError, "draws must be an int, got"),
+        ({"strength": 1.5}, ValueError, "strength must be in"),
+        ({"max_images": 0}, ValueError, "max_images must be at least 1"),
+        ({"augment": nn.Identity()}, TypeError, "augment must be a LearnedAffineAugment, got"),
+        ({"classifier": 3}, TypeError, "classifier must be a module or a function, got"),
+    ],
+)
+def test_wrong_arguments_are_named(classifier, augment, change, error, message):
+    with pytest.raises(error, match=message):
+        AveragedClassifier(**{"classifier": classifier, "augment": augment} | change)
+
+
+def test_wrong_images_are_named(classifier, augment):
+    with pytest.raises((TypeError, ValueError), match="images must have the shape"):
+        AveragedClassifier(classifier, augment)(torch.rand(3, 12, 12))
