@@ -20,14 +20,14 @@ test-long: $(READY)  ## the checks that take minutes
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m long
 
 docs: $(DOCS_READY)  ## the site, with the gallery run and every page's code run; warnings are errors
-	$(BIN)/python docs/run_blocks.py docs/using.md docs/reading.md docs/dials.md
+	$(BIN)/python docs/run_blocks.py $(addprefix docs/,using.md flips.md what_to_fit_to.md dials.md reading.md detection.md)
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 docs-check: docs  ## every page of it in a browser without a window (Debian's chromium and chromium-driver)
 	$(BIN)/python docs/check_site.py
 
-new-user: $(READY)  ## the wheel in a fresh environment, then README and quick start as they stand
+new-user: $(READY)  ## the wheel in a fresh environment, then README, quick start and photographs as they stand
 	$(BIN)/python docs/new_user.py
 
 format: $(READY)

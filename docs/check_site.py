@@ -2,8 +2,9 @@
 
     make docs && python docs/check_site.py        # needs Debian's chromium and chromium-driver, and selenium
 
-Every page: no console errors, no dead internal links or anchors, pictures that load, no scrolling sideways at the width
-of a phone, a copy button on each block of code. The gallery shows its pictures, the button copies, the search finds.
+Every page: no console errors, no dead internal links or anchors, pictures that load, no scrolling sideways at 1280
+pixels or at the width of a phone, a copy button on each block of code. The gallery shows its pictures, the button
+copies, the search finds.
 Screenshots of some pages go to docs/_build/screenshots.
 """
 
@@ -22,8 +23,20 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 HERE = Path(__file__).parent
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
-SHOWN = ("index", "quickstart", "how_it_works", "dials", "reading", "evidence/results", "api", "auto_examples/index",
-         "auto_examples/plot_03_fit_on_your_classifier")  # fmt: skip
+SHOWN = (
+    "index",
+    "quickstart",
+    "photographs",
+    "flips",
+    "how_it_works",
+    "dials",
+    "reading",
+    "evidence/results",
+    "evidence/pipelines",
+    "api/index",
+    "auto_examples/index",
+    "auto_examples/plot_03_fit_on_your_classifier",
+)
 LINKS = """return [...document.querySelectorAll('a[href], img[src], link[href], script[src]')]
            .map(e => e.href || e.src).filter(u => typeof u === 'string' && u.startsWith(location.origin))"""
 BROKEN = """return [...document.images].filter(i => !(i.complete && i.naturalWidth > 0)).map(i => i.src)"""
@@ -99,6 +112,9 @@ class Site:
         for picture in self.chrome.execute_script(BROKEN):
             self.check(False, page, f"picture {picture} does not load")
         self.check(not (bare := self.chrome.execute_script(BARE)), page, f"{bare} code blocks without a copy button")
+        self.check(
+            not (wide := self.chrome.execute_script(TOO_WIDE)), page, f"too wide for a screen of 1280 px, {wide}"
+        )
         self.shoot(page, "desktop")
         self.scheme("dark")
         self.shoot(page, "dark")
@@ -164,12 +180,12 @@ class Site:
             self.check(False, "quickstart", f"copied {self.chrome.execute_async_script(read)!r} for {text!r}")
 
     def searching(self) -> None:
-        """The search finds the class, on the API page among others."""
+        """The search finds the class, on an API page among others."""
         self.chrome.get(self.base + "search.html?q=LearnedAffineAugment")
         found = "return [...document.querySelectorAll('#search-results li a')].map(a => a.href)"
         WebDriverWait(self.chrome, 20).until(lambda chrome: chrome.execute_script(found))
         hits = self.chrome.execute_script(found)
-        self.check(any("api.html" in hit for hit in hits), "search", f"no hit on the API page among {hits}")
+        self.check(any("/api/" in hit for hit in hits), "search", f"no hit on an API page among {hits}")
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples/gallery",
     "gallery_dirs": "auto_examples",
     "filename_pattern": "/plot_",
-    "ignore_pattern": r"(fashion|torchrun_fit)\.py$",  # what the examples share, and what one of them starts
+    "ignore_pattern": r"(^|/)(fashion|photos|saving)\.py$",  # what the examples share
     "within_subsection_order": "FileNameSortKey",
     "image_scrapers": ("figures",),
     "reset_modules": (),

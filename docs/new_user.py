@@ -1,4 +1,6 @@
-"""Do what a new user does: install the wheel into a fresh environment, then run README and quick start as they stand.
+"""Do what a new user does: install the wheel into a fresh environment, then run the first pages as they stand.
+
+README, the quick start and the page on photographs; the last one needs timm and scikit-image besides.
 
     python docs/new_user.py            # everything from the package index: minutes
     python docs/new_user.py --reuse    # dependencies of the running Python, the package still from the wheel: seconds
@@ -17,8 +19,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("learned_affine", "setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE")
-PAGES = (ROOT / "README.md", ROOT / "docs" / "quickstart.md")
-WANTED = ("learned_affine/py.typed", "learned_affine/data/cifar10_v1.safetensors")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "quickstart.md", ROOT / "docs" / "photographs.md")
+OF_PAGES = ("timm", "scikit-image")  # what the last one needs besides
+WANTED = ("learned_affine/py.typed", "learned_affine/data/cifar10_v2.safetensors")
 
 
 def main() -> None:
@@ -57,7 +60,7 @@ def environment(folder: Path, wheel: Path, reuse: bool) -> Path:
     python = folder / "venv" / "bin" / "python"
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if not reuse:
-        call(*install, f"learned_affine[plot] @ {wheel.as_uri()}")
+        call(*install, f"learned_affine[plot] @ {wheel.as_uri()}", *OF_PAGES)
         return python
     call(*install, "--no-deps", wheel)
     show = "import sysconfig; print(sysconfig.get_path('purelib'))"

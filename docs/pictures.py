@@ -1,9 +1,11 @@
-"""Make the pictures of README and docs again, from the embedded images: ``python docs/pictures.py`` (minutes).
+"""Make the pictures of the guide again, from the embedded images: ``python docs/pictures.py`` (two minutes).
 
-Writes before_after, fan, quiver, parameters, entropy, curves and strengths to docs/images. Everything is seeded;
-another machine may differ in the last digits.
+Writes mirror_chance, parameters, entropy, curves, strengths and photographs to docs/images. Needs scikit-image for the
+last one. Everything is seeded; another machine may differ in the last digits. ``demo.png`` is ``policy.png`` of
+``make demo``.
 """
 
+import copy
 import runpy
 from pathlib import Path
 
@@ -14,35 +16,39 @@ from learned_affine.classifier import SmallConvNet, train_classifier
 
 HERE = Path(__file__).parent
 OUT = HERE / "images"
-FASHION = runpy.run_path(str(HERE.parent / "examples" / "gallery" / "fashion.py"))
+GALLERY = HERE.parent / "examples" / "gallery"
+FASHION = runpy.run_path(str(GALLERY / "fashion.py"))
 NAMES, batches, images = (FASHION[name] for name in ("NAMES", "batches", "images"))
+TOO_HARD = 1.8  # nats, of the policy that is too strong
 
 
 def main() -> None:
     """A classifier, three policies, all pictures."""
-    train, unseen = images("train", 0, 1600), images("train", 1600, 2000)
+    train, held_out = images("train", 0, 1600), images("train", 1600, 2000)
     torch.manual_seed(0)
     classifier = SmallConvNet(classes=10, channels=1).to(memory_format=torch.channels_last)
-    train_classifier(classifier, batches(*train), epochs=25, seed=0, progress=False)
+    train_classifier(classifier, batches(*train), epochs=20, seed=0, progress=False)
 
-    def fit(limits: AffineLimits, **config: float) -> LearnedAffineAugment:
-        val_loader = batches(*unseen, shuffle=False)
-        options = {"val_loader": val_loader, "limits": limits, "padding_mode": "zeros", "config": FitConfig(**config)}
-        return LearnedAffineAugment.fit(classifier, batches(*train), **options)
+    def fit(limits: AffineLimits, config: FitConfig) -> LearnedAffineAugment:
+        options = {"val_loader": batches(*held_out, shuffle=False), "limits": limits, "padding_mode": "zeros"}
+        return LearnedAffineAugment.fit(classifier, batches(*train), config=config, progress=False, **options)
 
-    right = fit(AffineLimits.modest())
-    weak = fit(AffineLimits.modest(), tolerance=0.02)
-    strong = fit(AffineLimits.wide(), tolerance=0.6)
+    right = fit(AffineLimits.modest(), FitConfig())
+    strong = fit(AffineLimits.wide(), FitConfig(target=TOO_HARD))
+    weak = copy.deepcopy(right)
+    weak.strength = 0.3
 
-    pixels, labels = train
-    plots.plot_before_after(right, pixels[:10], OUT / "before_after.png")
-    plots.plot_fan(right, pixels[:6], OUT / "fan.png")
-    plots.plot_quiver(right, pixels[:6], OUT / "quiver.png")
+    (pixels, labels), test = train, images("test", 0, 500)
+    plots.plot_mirror_chance(right, *test, OUT / "mirror_chance.png", names=NAMES)
     plots.plot_parameters(right, pixels[:800], labels[:800], OUT / "parameters.png", names=NAMES)
     plots.plot_entropy(right, classifier, pixels[:250], OUT / "entropy.png")
     right.history.plot(OUT / "curves.png")
     rows = {"weak": weak, "right": right, "too strong": strong}
-    plots.plot_policies(rows, pixels[:8], OUT / "strengths.png", draws=2)
+    plots.plot_policies(rows, pixels[:6], OUT / "strengths.png", draws=2)
+
+    photographs = runpy.run_path(str(GALLERY / "photos.py"))["photographs"]()
+    shipped = LearnedAffineAugment.from_pretrained("CIFAR10_V2")
+    plots.plot_policies({"augmented": shipped}, photographs, OUT / "photographs.jpg", draws=2)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Run the Python blocks of Markdown files as they stand: ``python docs/run_blocks.py README.md docs/quickstart.md``.
 
-The blocks of a file share their names, as if typed one after the other, in an empty folder. The README says that
-``classifier``, ``loader`` and ``val_loader`` are yours: it is given stand-ins for them.
+The blocks of a file share their names, as if typed one after the other. They run in a folder that is empty but for
+``examples``, as in a checkout.
 """
 
 import os
@@ -9,44 +9,48 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def stand_ins() -> dict[str, object]:
-    """A linear classifier of random images, and two loaders."""
-    import torch
-    from torch.utils.data import DataLoader, TensorDataset
+def run(path: Path, changes: Mapping[str, str] | None = None) -> tuple[dict[str, Any], int]:
+    """Run the blocks of one file in a folder of its own.
 
-    torch.manual_seed(0)
+    Args:
+        path: the page.
+        changes: text of the page, and what stands in its place.
 
-    def loader() -> DataLoader:
-        return DataLoader(TensorDataset(torch.rand(128, 3, 32, 32), torch.arange(128) % 10), batch_size=32)
-
-    classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 10))
-    return {"classifier": classifier, "loader": loader(), "val_loader": loader()}
-
-
-def run(path: Path) -> int:
-    """Run the blocks of one file; their number."""
+    Returns:
+        The names that the blocks made, and how many blocks there are.
+    """
     text = path.read_text()
-    names: dict[str, object] = {"__name__": "__main__"} | (stand_ins() if path.name == "README.md" else {})
-    blocks = list(BLOCK.finditer(text))
-    for block in blocks:
-        above = text.count("\n", 0, block.start(1))  # so that an error shows the line of the page
-        exec(compile("\n" * above + block.group(1), str(path), "exec"), names)
-    return len(blocks)
+    for old, new in (changes or {}).items():
+        if text.count(old) != 1:
+            raise SystemExit(f"{path} must have {old!r} once, got it {text.count(old)} times")
+        text = text.replace(old, new)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    blocks, home = list(BLOCK.finditer(text)), os.getcwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        Path("examples").symlink_to(ROOT / "examples")
+        try:
+            for block in blocks:
+                above = text.count("\n", 0, block.start(1))  # so that an error shows the line of the page
+                exec(compile("\n" * above + block.group(1), str(path), "exec"), names)
+        finally:
+            os.chdir(home)
+    return names, len(blocks)
 
 
 def main() -> None:
-    """Run each file in a folder of its own."""
+    """Run each file."""
     for path in [Path(name).resolve() for name in sys.argv[1:]]:
-        start, home = time.perf_counter(), os.getcwd()
-        with tempfile.TemporaryDirectory() as folder:
-            os.chdir(folder)
-            count = run(path)
-            os.chdir(home)
+        start = time.perf_counter()
+        _, count = run(path)
         if count == 0:
             raise SystemExit(f"{path} has no Python block")
         print(f"{path.name}: {count} blocks ran in {time.perf_counter() - start:.0f} s", flush=True)

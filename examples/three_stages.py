@@ -1,7 +1,7 @@
 """The paper's three stages, on real images: train a classifier, fit an augmenter to it, train it further.
 
     python examples/three_stages.py                        # embedded icons, default objective
-    python examples/three_stages.py --limits wide          # nothing to choose: the limits may be far too wide
+    python examples/three_stages.py --limits wide          # wide limits: the fit finds the strength within them
     python examples/three_stages.py --preset paper         # what the paper's printed loss does
     python examples/three_stages.py --data fashion-mini    # an embedded part of Fashion-MNIST
     python examples/three_stages.py --data cifar10 --root data --download --classifier resnet18

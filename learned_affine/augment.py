@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class LearnedAffineAugment(PolicyTransform):
-    """Warps each image by an affine map drawn from the distribution that was learned for that image, flips included.
+    """Rotates, scales, shears, shifts and flips each image at random, within the range learned for that image.
 
     A drop-in transform for v1 and v2 pipelines. Takes PIL images, tensors ``(..., C, H, W)`` of any dtype, and
     torchvision's ``Image``, ``Video``, ``Mask``, ``BoundingBoxes`` and ``KeyPoints`` in any nested sample, and returns
@@ -78,17 +78,17 @@ class LearnedAffineAugment(PolicyTransform):
     ) -> Self:
         """Load a fitted augmenter.
 
-        Strict: none of the file's code is run, and nothing is left out. No random number is drawn. A file that knows no
-        flips, as 0.1.0 wrote them, loads with ``mirror=False``.
+        No code of the file is run, and its tensors must be exactly those expected. No random number is drawn. Files
+        that version 0.1 wrote have no flips, and load with ``mirror=False``.
 
         Args:
             source: a member of ``LearnedAffineAugment_Weights`` or its name, a file, a folder that ``save_pretrained``
-                wrote, or a hub id ``"org/repo"`` (through ``huggingface_hub``; its variables such as
-                ``HF_HUB_OFFLINE`` hold).
+                wrote, or a hub id ``"org/repo"`` (through ``huggingface_hub``, whose environment
+                variables such as ``HF_HUB_OFFLINE`` apply).
             revision: branch, tag or commit, of a hub id only.
             limits, p, strength, deterministic, interpolation, padding_mode, fill, generator: of the constructor; what
                 is not None replaces the file's. With another ``padding_mode`` than ``"fill"``, the file's ``fill`` no
-                longer counts. ``limits`` with a mirror do not teach flips to a policy that knows none.
+                longer counts. ``limits`` with ``mirror=True`` do not make a policy flip that was fitted without flips.
 
         Raises:
             WeightsError: if the file is damaged, foreign, of a newer format, or asks for what is not allowed.

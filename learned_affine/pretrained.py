@@ -41,9 +41,9 @@ def _entry(file: str) -> Weights:
 
 
 class LearnedAffineAugment_Weights(WeightsEnum):
-    """Policies in the package, each fitted by ``examples/fit_pretrained.py``; docs/pretrained.md has their cards.
+    """The shipped policies. ``examples/fit_pretrained.py`` fitted them; docs/pretrained.md has their cards.
 
-    Those of V1 know no mirrors: they draw as ever, within limits with ``mirror=False``.
+    The V1 policies were fitted before flips were learned: they flip nothing.
 
     As torchvision's weights: ``DEFAULT``, ``verify``, ``meta``, ``transforms(**changes)`` (the augmenter) and
     ``get_state_dict()`` (its network's). What ``meta`` says is read from the file. ``url`` is the file's name in the

@@ -14,6 +14,7 @@ ORDER = [  # a folder, or a file beside them, imports only from those before it;
     "_checks",
     "_files",
     "_version",
+    "colour",
     "losses",
     "config",
     "geometry",

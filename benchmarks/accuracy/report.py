@@ -1,21 +1,20 @@
-"""docs/evidence/results.md and its picture from the rows alone: means, spread, paired differences, claims.
+"""docs/evidence/results.md and its appendix from the rows alone: means, spread, paired differences, claims.
 
 Run it as ``python -m benchmarks.accuracy.report``.
 """
 
 import statistics
 from collections import defaultdict
-from pathlib import Path
 
 from benchmarks.accuracy.all_arms import ARMS, LEFT_ARMS, code_of
 from benchmarks.accuracy.claims import Arms, ablations, claims, in_short, shown_name, with_best_of_grid
 from benchmarks.common.intervals import Runs, differences, paired, spread
-from benchmarks.common.pages import EVIDENCE, IMAGES, LEFT_TOLD, fill
+from benchmarks.common.pages import EVIDENCE, LEFT_TOLD, fill
 from benchmarks.common.rows import RESULTS, read
 
 ROWS = RESULTS / "accuracy.jsonl"
 PAGE = EVIDENCE / "results.md"
-PICTURE = IMAGES / "results.png"
+APPENDIX = EVIDENCE / "results_tables.md"
 Groups = dict[tuple, Arms]
 COLUMNS = [
     "stage 3 with",
@@ -29,8 +28,6 @@ COLUMNS = [
     "fit / stage 1",
     "stage 3 / stage 1",
 ]
-SHOWN = {"none": "black", "learned": "#0072B2", "learned wide": "#56B4E9", "best of the grid": "#D55E00"}
-NAMED = ("uniform p .5", "uniform wide p .5", "uniform x 0.5, any angle p .5", "RandAugment")
 
 
 def main() -> None:
@@ -40,12 +37,11 @@ def main() -> None:
     mine = [row for row in found if row["code"] == codes.get(row["arm"])]
     groups = grouped(mine)
     models, others = sorted_out(groups)
-    fill(PAGE, "claims", f"{claims(models, others)}\n\n{LEFT_TOLD}")
-    fill(PAGE, "ablations", f"{ablations(models['small'])}\n\n{LEFT_TOLD}")
-    fill(PAGE, "tables", f"{LEFT_TOLD}{left_out(len(found) - len(mine))}\n\n{tables(groups)}")
+    fill(APPENDIX, "claims", f"{claims(models, others)}\n\n{LEFT_TOLD}")
+    fill(APPENDIX, "ablations", f"{ablations(models['small'])}\n\n{LEFT_TOLD}")
+    fill(APPENDIX, "tables", f"{LEFT_TOLD}{left_out(len(found) - len(mine))}\n\n{tables(groups)}")
     fill(PAGE, "in-short", in_short(models["small"]))
-    draw(models["small"], PICTURE)
-    print(f"written: {PAGE}")
+    print(f"written: {PAGE}, {APPENDIX}")
 
 
 def left_out(count: int) -> str:
@@ -112,32 +108,6 @@ def table(arms: Arms) -> str:
 def mean(runs: Runs, key: str) -> float:
     """Over the seeds."""
     return statistics.mean(run[key] for run in runs.values())
-
-
-def draw(groups: dict[str, Arms], path: Path) -> None:
-    """Clean accuracy over accuracy under affine warps, a dot an arm; those far below none are left out."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5 * len(groups), 4), layout="constrained", facecolor="white")
-    for axis, (data, arms) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
-        for arm, runs in arms.items():
-            x, y = 100 * mean(runs, "affine"), 100 * mean(runs, "clean")
-            if arm in SHOWN:
-                axis.plot(x, y, "o", color=SHOWN[arm], markersize=8, label=arm, zorder=3)
-            else:
-                axis.plot(x, y, "o", color="#999999", markersize=4)
-            if arm in NAMED:
-                text = {"xytext": (4, -9 if "wide" in arm else 4), "textcoords": "offset points", "fontsize": 7}
-                axis.annotate(arm, (x, y), clip_on=True, annotation_clip=True, **text)
-        axis.margins(x=0.15)
-        clean = [100 * mean(runs, "clean") for runs in arms.values()]
-        axis.set_ylim(100 * mean(arms["none"], "clean") - 3 if "none" in arms else None, max(clean) + 0.5)
-        axis.set_title(f"{data}, 1,000 training images", fontsize=9)
-        axis.set_xlabel("accuracy under affine warps, %", fontsize=8)
-        axis.set_ylabel("clean accuracy, %", fontsize=8)
-        axis.grid(alpha=0.3)
-    figure.legend(*axis.get_legend_handles_labels(), fontsize=8, ncols=len(SHOWN), loc="outside lower center")
-    figure.savefig(path, dpi=130)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ KINDS = {  # the files of each kind of row
     "optimum": (*TRAINING, *FITTING, "benchmarks/optimum/run"),
     "pipelines": PIPELINES,
     "pipelines, fitted": (*PIPELINES, *TRAINING, *WARPING, *FITTING, "learned_affine/policy/mirrors"),
+    "quick start": (*TRAINING, *WARPING, *FITTING, "learned_affine/policy/mirrors"),
     "three stages": (*TRAINING, *WARPING, *FITTING),
 }
 

@@ -150,7 +150,7 @@ def main() -> None:
     fill(README, "results", results(report.valid(read(report.ROWS))[0]))
     fill(README, "demo", demo(rows))
     fill(EVIDENCE / "results.md", "three-stages", table(rows))
-    fill(EVIDENCE / "method.md", "collapse", collapse(rows))
+    fill(EVIDENCE / "paper.md", "collapse", collapse(rows))
 
 
 if __name__ == "__main__":

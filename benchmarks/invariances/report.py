@@ -16,6 +16,7 @@ ROWS = RESULTS / "invariances.jsonl"
 PAGE = EVIDENCE / "invariances.md"
 BLUE = "#0072B2"
 SETTINGS = ("size", "epochs", "width", "steps", "thumbnail", "hidden", "batch", "held_on")
+NAMES = {"turn": "rotation", "shift": "shift", "size": "size"}  # of the tasks, as a reader calls them
 UNITS = {"turn": "degrees", "shift": "share of the side", "size": "log factor"}
 
 
@@ -46,7 +47,7 @@ def table(groups: dict[tuple, list[dict[str, Any]]]) -> str:
         first = rows[0]
         accuracy = " / ".join(f"{mean(rows, f'accuracy_{name}'):.1f}" for name in ("none", "learned", "shuffled"))
         lines.append(
-            f"| {first['task']} | {told_held_on(first)} | {first['size']:,} | {first['steps']} | "
+            f"| {NAMES[first['task']]} | {told_held_on(first)} | {first['size']:,} | {first['steps']} | "
             f"{first['thumbnail']}, {first['hidden']} | "
             f"{len(rows)} | {mean(rows, 'rank_correlation_within_tolerance') / 100:.2f} | "
             f"{mean(rows, 'rank_correlation') / 100:.2f} | {mean(rows, 'label_kept'):.1f} | "
@@ -80,10 +81,11 @@ def draw(groups: dict[tuple, list[dict[str, Any]]], path: Path) -> None:
         fitted, truth = row["shown"]
         axis.plot(truth, fitted, ".", color=BLUE, markersize=3, alpha=0.6)
         axis.set_title(
-            f"{row['task']}, held on {row['held_on']}: rank correlation {row['rank_correlation']:.2f}", fontsize=8
+            f"{NAMES[row['task']]}, held on {told_held_on(row)} images\nrank correlation {row['rank_correlation']:.2f}",
+            fontsize=11,
         )
-        axis.set_xlabel(f"true range, {UNITS[row['task']]}", fontsize=8)
-        axis.set_ylabel("fitted range, 10 % to 90 %", fontsize=8)
+        axis.set_xlabel(f"true range, {UNITS[row['task']]}", fontsize=10)
+        axis.set_ylabel("fitted range, 10 % to 90 %", fontsize=10)
         axis.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
 

@@ -76,7 +76,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         first = runs[0]
         steps = [int(step) for step in first["regret_by_step"]]
         shares = [100 * mean(row["regret_by_step"][str(step)] / row["gap"] for row in runs) for step in steps]
-        label = f"{first['data']}, {first['limits']}, held on {first['held_on']}, {first['steps']} steps"
+        label = f"{first['data']}, {first['limits']}, held on {told_held_on(first)} images"
         axis.plot(steps, shares, line, color=colour, marker=".", label=label)
     axis.axhline(10, color="black", linewidth=0.8)
     axis.text(0, 10, " 10 %", fontsize=7, va="bottom")

@@ -1,68 +1,66 @@
 """
-Inside a Dataset and a DataLoader
-=================================
+In a Dataset and a DataLoader
+=============================
 
-The augmenter is a torchvision transform: it stands in a ``Compose``, before or after ``Normalize``, and works in the
-loader's worker processes.
+Replace the geometric half of a pipeline by the policy, and keep the colour half.
 """
 
 # %%
-# A dataset of PIL images, as most are.
+# A dataset of PIL images, as most are: four photographs, over and over.
 import torch
-from fashion import images
+from matplotlib.figure import Figure
+from photos import NAMES, photographs
+from saving import save
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from learned_affine import LearnedAffineAugment, plots
+from learned_affine import LearnedAffineAugment
+from learned_affine.colour import TrivialAugmentColour
 
 
-class Clothes(Dataset):
-    """Embedded Fashion-MNIST images as PIL images, with a transform."""
+class Photographs(Dataset):
+    """PIL images with a transform."""
 
-    def __init__(self, transform):
-        self.images, self.labels = images("train", 0, 256)
-        self.transform = transform
+    def __init__(self, transform, length=24):
+        self.pictures = [v2.functional.to_pil_image(image) for image in photographs(160)]
+        self.transform, self.length = transform, length
 
     def __len__(self):
         """How many."""
-        return len(self.labels)
+        return self.length
 
     def __getitem__(self, index):
         """One image and its class."""
-        picture = v2.functional.to_pil_image(self.images[index])
-        return self.transform(picture), int(self.labels[index])
+        label = index % len(NAMES)
+        return self.transform(self.pictures[label]), label
 
 
 # %%
-# One line more in the pipeline. Half of the images (``p=0.5``, the default) come through untouched, bit by bit, so that
-# the classifier keeps seeing what it will be asked about.
-augment = LearnedAffineAugment.from_pretrained("FASHION_MNIST_V1", padding_mode="zeros")
-train = v2.Compose(
-    [
-        v2.RandomHorizontalFlip(),
-        augment,  # a PIL image in, a PIL image out
-        v2.ToImage(),
-        v2.ToDtype(torch.float32, scale=True),
-        v2.Normalize([0.286], [0.353]),
-    ]
-)
-print(train)
+# Before: flips, crops and TrivialAugmentWide. After: the colour operations of TrivialAugmentWide, and the policy.
+# There is no ``RandomHorizontalFlip``, since the policy decides about flips.
+tensor = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+before = v2.Compose([v2.RandomHorizontalFlip(), v2.RandomCrop(160, padding=20), v2.TrivialAugmentWide(), tensor])
+augment = LearnedAffineAugment.from_pretrained("CIFAR10_V2")
+after = v2.Compose([TrivialAugmentColour(), augment, tensor])
+print(after)
 
 # %%
-# Two workers. Their draws follow torch's generator: the same seed gives the same epoch, and each epoch differs.
-loader = DataLoader(Clothes(train), batch_size=64, shuffle=True, num_workers=2)
+# Two workers. The same seed gives the same epoch, and the next epoch differs.
+loader = DataLoader(Photographs(after), batch_size=24, num_workers=2)
 torch.manual_seed(0)
-first = next(iter(loader))[0]
+first, second = next(iter(loader))[0], next(iter(loader))[0]
 torch.manual_seed(0)
-again = next(iter(loader))[0]
-print("the same seed gives the same batch:", torch.equal(first, again))
+print("the same seed, the same batch:", torch.equal(first, next(iter(loader))[0]))
+print("the next epoch is the same:", torch.equal(first, second))
 
 # %%
-# Or leave the images alone in the workers and augment the whole batch afterwards, in one call for all of them. On a GPU
-# this is the way: the augmenter follows the batch to its device.
-plain = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
-batch, labels = next(iter(DataLoader(Clothes(plain), batch_size=64)))
-augmented = augment(batch)
-moved = augment.last_parameters.displacement() > 0
-print(f"{int(moved.sum())} of {len(batch)} images were augmented")
-figure = plots.plot_before_after(augment, batch[:6])
+# What each pipeline gives, six times for each photograph.
+torch.manual_seed(0)
+batches = [next(iter(DataLoader(Photographs(one), batch_size=24)))[0] for one in (before, after)]
+figure = Figure(figsize=(10, 7.2), layout="constrained", facecolor="white")
+for half, images, title in zip(figure.subfigures(1, 2), batches, ("before", "after"), strict=True):
+    half.suptitle(title, fontsize=12)
+    for axis, image in zip(half.subplots(6, 4).flat, images, strict=True):
+        axis.imshow(image.permute(1, 2, 0).numpy())
+        axis.set_axis_off()
+save(figure, "plot_02_dataset_and_dataloader")

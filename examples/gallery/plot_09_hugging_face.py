@@ -1,6 +1,6 @@
 """
-A Hugging Face pipeline
-=======================
+With Hugging Face
+=================
 
 ``datasets`` with a transform, ``transformers`` with its ``Trainer``, offline: the data are made in memory and the model
 from a configuration.
@@ -11,9 +11,11 @@ import tempfile
 
 import torch
 from fashion import NAMES, images
+from matplotlib.figure import Figure
+from saving import save
 from torchvision.transforms import v2
 
-from learned_affine import LearnedAffineAugment, plots
+from learned_affine import LearnedAffineAugment
 
 try:
     from datasets import ClassLabel, Dataset, Features, Image
@@ -38,7 +40,7 @@ print(train)
 
 # %%
 # The augmenter in the transform that ``with_transform`` runs on each access: new draws in every epoch.
-augment = LearnedAffineAugment.from_pretrained("FASHION_MNIST_V1", padding_mode="zeros")
+augment = LearnedAffineAugment.from_pretrained("FASHION_MNIST_V2", padding_mode="zeros")
 tensor = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.286], [0.353])])
 
 
@@ -66,9 +68,17 @@ print(f"{done.global_step} steps, loss {done.training_loss:.2f}")
 
 # %%
 # Fit a policy to this model: batches may be dicts, and an output with ``.logits`` is understood. The images are
-# normalised already here; the augmenter standardises its own thumbnail, so it stands before or after ``Normalize``.
+# normalised already here: the policy may stand before ``Normalize`` or after it.
 loaders = [torch.utils.data.DataLoader(part, batch_size=64) for part in
            (plain, held_out.with_transform(prepared(tensor)))]  # fmt: skip
 fitted = LearnedAffineAugment.fit(model, loaders[0], val_loader=loaders[1], max_steps=30, padding_mode="border")
 print(fitted)
-figure = plots.plot_before_after(fitted, images("train", 18, 23)[0])
+
+# %%
+# What the trainer sees of four images in eight epochs.
+figure = Figure(figsize=(9, 4.8), layout="constrained", facecolor="white")
+for row, line in enumerate(figure.subplots(4, 8)):
+    for axis in line:
+        axis.imshow(augmented[row]["pixel_values"][0].numpy(), cmap="gray")
+        axis.set_axis_off()
+save(figure, "plot_09_hugging_face")

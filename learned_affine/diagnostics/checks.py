@@ -30,7 +30,7 @@ class DeadNetworkWarning(FitWarning):
 
 
 class LimitsBindWarning(FitWarning):
-    """The policy fills its limits, and the classifier bears more than they allow."""
+    """The policy fills its limits, and the classifier can handle more than they allow."""
 
 
 class LittleToGainWarning(FitWarning):
@@ -153,7 +153,7 @@ def _target_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWarn
             LimitsBindWarning(
                 f"the limits bind: the policy fills them (its divergence from the prior is {numbers:.2f} nats), and "
                 f"augmented images cost {last['cross_entropy']:.2f} nats, no more than the target {target:.2f}. The "
-                "classifier bears all that is allowed: wider limits may help, and look at the pictures first."
+                "classifier tolerates all that is allowed: wider limits may help, but look at the pictures first."
             )
         ]
     if info.get("steps", 0) >= 100 and last["cross_entropy"] > 1.5 * target + 0.05:

@@ -41,7 +41,7 @@ def evaluate(
     image_key: str | None = None,
     label_key: str | None = None,
 ) -> Evaluation:
-    """Judge the policy before training with it: every image is augmented, whatever ``p`` is. Nothing is changed.
+    """Measure what the policy does to a classifier. Every image is augmented, whatever ``p`` is. Nothing is changed.
 
     Args:
         augment: the augmenter.

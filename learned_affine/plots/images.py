@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS = 16
 MOST_IN_GRID = 128
+MOST_IN_ROW = 5
 MOST_MARGIN = 0.6
 
 
@@ -61,13 +62,14 @@ def plot_before_after(
     source = check_columns(images)
     parameters = draw(augment, images, 1, seed)[0]
     warped = augment.warp(source, parameters)
-    figure, axes = blank_figure(2, len(images), (max(1.15 * len(images), 1.6), 2.3 * aspect(images) + 0.8))
+    side = max(1.15, min(1.4, 11.8 / len(images)))
+    figure, axes = blank_figure(2, len(images), (max(side * len(images), 1.6), 2 * side * aspect(images) + 0.9))
     for column in range(len(images)):
         show_image(axes[0, column], source[column], pixel_range(source))
         show_image(axes[1, column], warped[column], pixel_range(source))
-        axes[1, column].set_xlabel(caption_lines(parameters, column), fontsize=7)
-    axes[0, 0].set_ylabel("before", fontsize=9)
-    axes[1, 0].set_ylabel("after", fontsize=9)
+        axes[1, column].set_xlabel(caption_lines(parameters, column), fontsize=9 if side > 1.3 else 7)
+    axes[0, 0].set_ylabel("before", fontsize=11)
+    axes[1, 0].set_ylabel("after", fontsize=11)
     return finish(figure, path)
 
 
@@ -96,11 +98,13 @@ def plot_policies(
     for name, augment in policies.items():
         warped = [augment.warp(source, one) for one in draw(augment, images, draws, seed)]
         rows += [(name if number == 0 else "", batch) for number, batch in enumerate(warped)]
-    figure, axes = blank_figure(len(rows), len(images), (len(images) + 1.2, 1.03 * aspect(images) * len(rows)))
+    side = min(max(1.0, 6.6 / len(images)), 1.6)
+    size = (side * len(images) + 1.2, 1.03 * side * aspect(images) * len(rows))
+    figure, axes = blank_figure(len(rows), len(images), size)
     for row, (name, batch) in enumerate(rows):
         for column in range(len(images)):
             show_image(axes[row, column], batch[column], pixel_range(source))
-        axes[row, 0].set_ylabel(name, fontsize=9, rotation=0, ha="right", va="center")
+        axes[row, 0].set_ylabel(name, fontsize=11, rotation=0, ha="right", va="center")
     return finish(figure, path)
 
 
@@ -139,7 +143,7 @@ def plot_quiver(
     """Where each image's corners go: an arrow to the mean of the draws, a dot for each draw.
 
     A ring marks each corner of the image. Arrows tell what an image is drawn to (a bias of its policy), clouds of dots
-    how far the policy spreads.
+    how far the policy spreads. Flips are left out: they would only swap the corners.
 
     Args:
         augment: the augmenter.
@@ -152,7 +156,8 @@ def plot_quiver(
         The matplotlib figure.
     """
     source, (height, width) = check_columns(images), images.shape[-2:]
-    moved = moved_corners(draw(augment, images, draws, seed), height, width)  # (draws, B, 4, 2)
+    drawn = [one.unmirrored() for one in draw(augment, images, draws, seed)]  # a flip would only swap the corners
+    moved = moved_corners(drawn, height, width)  # (draws, B, 4, 2)
     start = corners(height, width)
     figure, axes = blank_figure(1, len(images), (1.8 * len(images), 1.8 * aspect(images) + 0.1))
     arrows = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.015, "headwidth": 4, "headlength": 4}
@@ -219,12 +224,16 @@ def plot_ranges(
     source, chance = check_columns(images), mirror_chance(augment, images)
     angles = torch.stack([one.angle for one in draw(augment, images, draws, seed)])  # (draws, B)
     low, high = angles.float().quantile(torch.tensor([0.05, 0.95]), dim=0)
-    figure, axes = blank_figure(1, len(images), (max(1.1 * len(images), 1.6), 1.1 * aspect(images) + 0.8))
-    for column, axis in enumerate(axes[0]):
-        show_image(axis, source[column], pixel_range(source))
-        axis.set_title(names[column] if names else "", fontsize=9)
-        degrees = f"{signed(float(low[column]))}° to {signed(float(high[column]))}°"
-        axis.set_xlabel(f"flip {100 * chance[column]:.0f} %\nrotation\n{degrees}", fontsize=9)
+    rows = -(-len(images) // MOST_IN_ROW)
+    columns = -(-len(images) // rows)
+    figure, axes = blank_figure(rows, columns, (max(1.3 * columns, 1.6), (1.3 * aspect(images) + 0.95) * rows))
+    for axis in axes.flat[len(images) :]:
+        axis.remove()
+    for place, axis in enumerate(axes.flat[: len(images)]):
+        show_image(axis, source[place], pixel_range(source))
+        axis.set_title(names[place] if names else "", fontsize=11)
+        degrees = f"{signed(float(low[place]))}° to {signed(float(high[place]))}°"
+        axis.set_xlabel(f"flip {100 * chance[place]:.0f} %\nrotation\n{degrees}", fontsize=11)
     return finish(figure, path)
 
 

@@ -132,6 +132,8 @@ def plot_entropy(
 ) -> Figure:
     """The classifier's entropy against how far each image was moved: what a warp of that size costs it.
 
+    Flips are applied, but do not count as movement.
+
     Args:
         augment: the augmenter.
         classifier: a module or callable to logits; it comes back untouched.
@@ -150,7 +152,7 @@ def plot_entropy(
     with frozen(classifier, device):
         clean = task.logits(images.to(device)).cpu()
         logits = torch.cat([task.logits(augment.warp(images, one).to(device)).cpu() for one in drawn])
-    moved = 100 * torch.cat([one.displacement(*images.shape[-2:]) for one in drawn])
+    moved = 100 * torch.cat([one.unmirrored().displacement(*images.shape[-2:]) for one in drawn])
     entropy, kept = shannon_entropy_bits(logits), logits.argmax(-1) == clean.argmax(-1).repeat(draws)
     figure, axes = blank_figure(1, 1, (5.6, 3.8))
     axis, most = axes[0, 0], math.log2(clean.shape[1])

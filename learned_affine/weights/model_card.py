@@ -13,8 +13,8 @@ BODY = """
 
 # A policy for affine augmentation
 
-A `LearnedAffineAugment`: a torchvision transform that warps each image by an affine map drawn from a range that was
-learned for that image.
+A `LearnedAffineAugment`: a torchvision transform that rotates, scales, shears and shifts each image within a range
+that was learned for that image, and flips it left-right by a chance that was learned for that image.
 
 ```python
 # pip install learned_affine[hub]
@@ -43,7 +43,9 @@ Entropy is in bits, losses and KL in nats, displacement in shares of the image s
 ## Limits of use
 
 Fitted to one classifier on one set of images. It runs on others too: measure there whether it helps. It does not
-protect classes that a rotation, shift, shear or change of size can make into each other, such as 6 and 9.
+protect classes that a rotation, shift, shear, flip or change of size can make into each other, such as 6 and 9. Labels
+that name a side ("left eye") are not renamed when an image is flipped: load it with
+`limits=AffineLimits(mirror=False)` there.
 """
 
 
@@ -60,12 +62,20 @@ def model_card(description: dict[str, Any]) -> str:
     body = BODY.format(
         mark=MARK,
         limits=f"Rotation within ±{limits['angle']:g}°, scale from ×{1 / limits['scale']:.3g} to ×{limits['scale']:g}, "
-        f"shear within ±{limits['shear']:g}°, shift within ±{limits['translate']:.0%} of each side.",
+        f"shear within ±{limits['shear']:g}°, shift within ±{limits['translate']:.0%} of each side. "
+        + _flips(description),
         arguments=", ".join(f"`{name}={value!r}`" for name, value in description["arguments"].items()),
         info=_table({**_plain(info), "written by": description["written_by"]}),
         measures=_table({key: f"{value:.4g}" for key, value in last.items()}) if last else "Not fitted.",
     )
     return "\n".join(["---", *head, "---", body.lstrip()])
+
+
+def _flips(description: dict[str, Any]) -> str:
+    """What the card says of flips."""
+    if not (description["limits"]["mirror"] and description["localization"].get("mirrors", False)):
+        return "It never flips an image."
+    return "It flips an image left-right by a chance of its own, at most 1/2."
 
 
 def is_ours(path: Path) -> bool:

@@ -57,6 +57,17 @@ def test_quiver_arrows_lead_to_the_mean_of_the_dots():
         torch.testing.assert_close(ends.double(), dots.mean(0).double(), atol=1e-4, rtol=0)
 
 
+def test_quiver_does_not_take_a_flip_for_a_movement():
+    drawn = seeded(vivid(), IMAGES, 8)
+    assert any(bool(one.mirror.any()) for one in drawn)
+    figure = plots.plot_quiver(vivid(), IMAGES, draws=8)
+    for column, axis in enumerate(figure.axes):
+        dots = torch.tensor(axis.lines[0].get_xydata()).reshape(8, 4, 2)
+        for one, moved in zip(drawn, dots, strict=True):
+            expected = warp_points(CORNERS, one.unmirrored().matrix(16, 16)[column])
+            torch.testing.assert_close(moved, expected, atol=1e-4, rtol=0)
+
+
 def test_policies_stand_in_rows_under_the_originals():
     figure = plots.plot_policies({"weak": vivid(strength=0.0), "strong": vivid()}, IMAGES, draws=2)
     rows = [figure.axes[start : start + 6] for start in range(0, 30, 6)]
@@ -101,6 +112,13 @@ def test_ranges_caption_chance_and_rotation():
         assert axis.get_xlabel().startswith("flip ") and abs(flip - 100 * float(chance[column])) <= 0.51
         middle, reach = float(mean[column]), 4 * float(deviation[column])
         assert middle - reach < low < middle < high < middle + reach
+
+
+def test_ranges_stand_in_rows_of_five_at_most():
+    shown = [len(plots.plot_ranges(vivid(), blobs(count)[0], draws=2).axes) for count in (5, 7, 10, 16)]
+    assert shown == [5, 7, 10, 16]
+    places = [axis.get_subplotspec().get_geometry()[:2] for axis in plots.plot_ranges(vivid(), blobs(7)[0]).axes]
+    assert set(places) == {(2, 4)}
 
 
 def test_ranges_of_a_policy_that_stays_at_the_identity_say_no_minus_zero():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from learned_affine import LearnedAffineAugment
+from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.weights.model_card import MARK
 from tests.subjects import vivid
 
@@ -21,6 +21,13 @@ def test_the_card_is_one_that_the_hub_can_read(folder):
     assert (
         r"| data | a \| b c |" in card.text and "Rotation within ±7°" in card.text and "| displacement |" in card.text
     )
+
+
+def test_the_card_says_whether_images_are_flipped(tmp_path):
+    vivid().save_pretrained(tmp_path)
+    assert "It flips an image left-right by a chance of its own" in (tmp_path / "README.md").read_text()
+    vivid(AffineLimits(mirror=False)).save_pretrained(tmp_path)
+    assert "It never flips an image." in (tmp_path / "README.md").read_text()
 
 
 def test_an_unfitted_augmenter_has_a_card_too(tmp_path):

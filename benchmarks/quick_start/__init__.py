@@ -1,0 +1,1 @@
+"""Does the quick start's own comparison hold over seeds?"""
