@@ -16,7 +16,7 @@ from kornia.geometry.transform import warp_affine
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.geometry.parameters import AffineParameters, constant
 
 Interpolation = Literal["bilinear", "nearest", "bicubic"]
 PaddingMode = Literal["reflection", "border", "zeros", "fill"]
@@ -47,7 +47,7 @@ def warp_images(
         ``(B, C, H, W)`` of the same dtype, sampled in float32 (float64 for float64). Autocast is switched off
         inside: under bfloat16 sampling positions would move by up to a pixel.
     """
-    work = torch.promote_types(images.dtype, torch.float32)
+    work = _working_dtype(images)
     numbers = parameters.tensors()
     if torch.is_grad_enabled() and (images.requires_grad or any(value.requires_grad for value in numbers)):
         matrix = parameters.map(lambda value: value.to(work)).matrix(*images.shape[-2:])
@@ -71,7 +71,7 @@ def warp_by_matrix(
 
     The other arguments are those of :func:`warp_images`.
     """
-    work = torch.promote_types(images.dtype, torch.float32)
+    work = _working_dtype(images)
 
     def sample(source: Tensor, mode: str) -> Tensor:
         return warp_affine(source, matrix.to(work), source.shape[-2:], interpolation, mode, align_corners=False)
@@ -96,46 +96,55 @@ def _around_fill(
 
 
 def inverse_map(parameters: AffineParameters, height: int, width: int, dtype: torch.dtype) -> Tensor:
-    """Destination to source in coordinates that run from -1 to 1 over the image, ``(6, B)``: ``xx xy x0 yx yy y0``.
+    """Destination to source in coordinates that run from -1 to 1 over the image, ``(3, 2, B)``.
 
-    ``x_source = xx * x + xy * y + x0`` and ``y_source = yx * x + yy * y + y0``. Nothing is inverted: of the linear part
-    R(angle) K(shear) diag(scale_x, scale_y) each factor's inverse is known.
+    ``source = result[0] * x + result[1] * y + result[2]``, each of them for x and y of the source. Nothing is inverted:
+    of the linear part R(angle) K(shear) diag(scale_x, scale_y) each factor's inverse is known. The shift of the
+    content, in units of half a side, comes off first.
     """
-    numbers = parameters.tensors()
-    if len(parameters) == 1 and numbers[0].device.type == "cpu" and not torch.compiler.is_compiling():
-        # twenty operators on one number each take five times as long
-        plain: list[Any] = [value.item() for value in numbers]
-        plain[1] = -plain[1] if parameters.mirror.item() else plain[1]
-        return torch.tensor(_inverse_map(math, height / width, *plain), dtype=dtype)[:, None]
-    own = [value.to(dtype) for value in numbers]
-    own[1] = torch.where(parameters.mirror, -own[1], own[1])
-    return torch.stack(_inverse_map(torch, height / width, *own))
+    if is_one_on_cpu(parameters.angle):
+        return _inverse_map_of_one(parameters, height / width).to(dtype)
+    aspect = height / width
+    numbers = torch.stack(parameters.tensors()).to(dtype)
+    scale_x, scale_y = torch.where(parameters.mirror, -numbers[1], numbers[1]), numbers[2]
+    radians, shear = (numbers[::3] * (math.pi / 180)).unbind()
+    cos, sin, slant = radians.cos(), radians.sin(), shear.tan()
+    xx, xy = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
+    yx, yy = sin / (scale_y * -aspect), cos / scale_y
+    linear = torch.stack([xx, yx, xy, yy]).view(2, 2, -1)
+    shift = (linear * numbers[4:, None]).sum(0, keepdim=True) * -2
+    return torch.cat([linear, shift])
 
 
-def _inverse_map(
-    lib: Any, aspect: float, angle: Any, scale_x: Any, scale_y: Any, shear: Any, right: Any, down: Any
-) -> tuple[Any, ...]:
-    """The arithmetic of :func:`inverse_map`, for numbers (``math``) and for tensors (``torch``)."""
-    radians, slant = angle * (math.pi / 180), lib.tan(shear * (math.pi / 180))
-    cos, sin = lib.cos(radians), lib.sin(radians)
+def _inverse_map_of_one(parameters: AffineParameters, aspect: float) -> Tensor:
+    """The same for one image in plain numbers: twenty operators on a number each take five times as long."""
+    angle, scale_x, scale_y, shear, right, down = (value.item() for value in parameters.tensors())
+    scale_x = -scale_x if parameters.mirror.item() else scale_x
+    radians, slant = math.radians(angle), math.tan(math.radians(shear))
+    cos, sin = math.cos(radians), math.sin(radians)
     xx, xy = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
     yx, yy = -sin / (scale_y * aspect), cos / scale_y
-    # the shift of the content, in units of half a side, comes off first
-    return xx, xy, -2 * (xx * right + xy * down), yx, yy, -2 * (yx * right + yy * down)
+    shift = -2 * (xx * right + xy * down), -2 * (yx * right + yy * down)
+    return torch.tensor((xx, yx, xy, yy, *shift), dtype=torch.float64).view(3, 2, 1)
 
 
 def sampling_grid(coefficients: Tensor, height: int, width: int) -> Tensor:
     """The grid ``(B, H, W, 2)`` of an affine map: an outer sum, laid out plane by plane.
 
     Args:
-        coefficients: ``(6, B)`` of :func:`inverse_map`.
+        coefficients: ``(3, 2, B)`` of :func:`inverse_map`.
     """
+    along_x, along_y = _along_the_sides(coefficients, height, width)
+    return (along_x + along_y).permute(1, 2, 3, 0)
+
+
+def _along_the_sides(coefficients: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """What x and what y add to the grid: ``(2, B, 1, W)`` and ``(2, B, H, 1)``, for x and y of the source."""
     like: Any = {"device": coefficients.device, "dtype": coefficients.dtype}
     x = torch.linspace(1 / width - 1, 1 - 1 / width, width, **like)
     y = torch.linspace(1 / height - 1, 1 - 1 / height, height, **like)
-    planes = coefficients.view(2, 3, -1).permute(1, 2, 0)[..., None]  # (3, B, 2, 1)
-    along_x, along_y = planes[0] * x, torch.addcmul(planes[2], planes[1], y)
-    return (along_x[:, :, None, :] + along_y[:, :, :, None]).permute(0, 2, 3, 1)
+    across, down, shift = coefficients.unsqueeze(-1).unbind()
+    return (across * x).unsqueeze(-2), torch.addcmul(shift, down, y).unsqueeze(-1)
 
 
 def _in_pieces(images: Tensor, coefficients: Tensor, interpolation: str, padding_mode: str) -> Tensor:
@@ -143,21 +152,30 @@ def _in_pieces(images: Tensor, coefficients: Tensor, interpolation: str, padding
     to be mapped page by page, which for a large batch can take as long as sampling.
     """
     count, (height, width) = len(images), images.shape[-2:]
+    along_x, along_y = _along_the_sides(coefficients, height, width)
+
+    def sample(source: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return F.grid_sample(source, (x + y).permute(1, 2, 3, 0), interpolation, padding_mode, align_corners=False)
+
     whole = torch.compiler.is_compiling() or images.device.type != "cpu"
     # the threads share a piece image by image
     step = count if whole else max(1, PIECE // (height * width)) * torch.get_num_threads()
     if count <= step:
-        grid = sampling_grid(coefficients, height, width)
-        return F.grid_sample(images, grid, interpolation, padding_mode, align_corners=False)
+        return sample(images, along_x, along_y)
     warped = torch.empty_like(images, memory_format=torch.preserve_format)
-    for start in range(0, count, step):
-        piece = slice(start, start + step)
-        grid = sampling_grid(coefficients[:, piece], height, width)
-        warped[piece] = F.grid_sample(images[piece], grid, interpolation, padding_mode, align_corners=False)
+    pieces = zip(images.split(step), along_x.split(step, 1), along_y.split(step, 1), warped.split(step), strict=True)
+    for source, x, y, result in pieces:
+        result.copy_(sample(source, x, y))
     return warped
 
 
-# -- dtypes -----------------------------------------------------------------------------------------------------------
+# -- dtypes and devices -----------------------------------------------------------------------------------------------
+
+
+def is_one_on_cpu(values: Tensor) -> bool:
+    """Whether these are of one image in plain memory, no gradient wanted: plain numbers are the fastest then."""
+    plain = values.device.type == "cpu" and not torch.compiler.is_compiling()
+    return len(values) == 1 and plain and not (torch.is_grad_enabled() and values.requires_grad)
 
 
 def in_full_precision(images: Tensor) -> AbstractContextManager[object]:
@@ -175,7 +193,7 @@ def fill_tensor(fill: Fill, images: Tensor) -> Tensor | None:
     values = [float(fill)] if isinstance(fill, int | float) else [float(value) for value in fill]
     if len(values) not in (1, images.shape[1]):
         raise ValueError(f"fill must have one value or one for each of {images.shape[1]} channels, got {len(values)}")
-    return images.new_tensor(values).view(-1, 1, 1) if any(values) else None
+    return constant(values, images).view(-1, 1, 1) if any(values) else None
 
 
 def working(images: Tensor) -> Tensor:
@@ -184,6 +202,11 @@ def working(images: Tensor) -> Tensor:
     8 and 16 bit and bool are exact in float32; wider integers go through float64.
     """
     return images.to(torch.float64 if images.dtype in WIDE else torch.float32)
+
+
+def _working_dtype(images: Tensor) -> torch.dtype:
+    """The dtype that floating images are warped in."""
+    return torch.float64 if images.dtype == torch.float64 else torch.float32
 
 
 def as_dtype(warped: Tensor, dtype: torch.dtype) -> Tensor:

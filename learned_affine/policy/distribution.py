@@ -70,7 +70,8 @@ class Policy:
 
     def sample_mirror(self, noise: Tensor, strength: float = 1.0) -> Tensor:
         """Which images are mirrored, ``(...,)`` bool, by ``(..., 7)`` noise; ``strength`` scales the chance."""
-        return torch.special.ndtr(noise[..., DIMENSIONS]) < strength * self.mirror_chance
+        chance = self.mirror_chance if strength == 1 else strength * self.mirror_chance
+        return noise[..., DIMENSIONS] < torch.special.ndtri(chance)
 
     def mode(self) -> Tensor:
         """The points that no noise leads to."""

@@ -100,8 +100,13 @@ class LocalizationNetwork(nn.Module):
         raw = self.head(features).float()
         entries = raw.index_select(1, self._source).view(-1, DIMENSIONS, DIMENSIONS)
         width = (entries.clamp(-6, 3) + START).exp() * self._diagonal
-        logit = (self.price * self._gated(raw[:, NUMBERS], observation)).clamp_max(0) if self.mirrors else None
+        logit = self._logit(raw[:, NUMBERS], observation) if self.mirrors else None
         return Policy(raw[:, :DIMENSIONS], torch.addcmul(width, entries, self._below), logit)
+
+    def _logit(self, output: Tensor, observation: Tensor) -> Tensor:
+        """The logarithm of the odds of a mirror, ``(B,)``, of the head's last output."""
+        gated = self._gated(output, observation)
+        return (gated if self.price == 1 else self.price * gated).clamp_max(0)
 
     def mirror_output(self, observation: Tensor) -> Tensor:
         """What a mirror costs, ``(B,)``, in ``-1 / UNIT`` nats: the head's last output alone."""

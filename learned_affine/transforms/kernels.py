@@ -119,7 +119,7 @@ def warp_rows(images: Tensor, drawn: SampleParameters, sampling: Sampling, taken
     if rows is None:
         return warped.contiguous(memory_format=torch.channels_last) if channels_last else warped
     whole = images.clone(memory_format=torch.preserve_format)
-    indexable(whole).index_copy_(0, rows.to(images.device), indexable(warped))
+    indexable(whole).index_copy_(0, rows.to(images.device, non_blocking=True), indexable(warped))
     return whole
 
 

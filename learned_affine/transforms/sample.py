@@ -67,6 +67,18 @@ class SampleParameters:
         return self.observed[1] if self.observed is not None and self.observed[0] is item else None
 
 
+def of_all(drawn: AffineParameters | None, rows: Tensor | None, count: int) -> AffineParameters:
+    """The parameters of all ``count`` images: those drawn for ``rows`` (None for all), the identity elsewhere."""
+    if drawn is None:
+        return AffineParameters.identity(count)
+    if rows is None:
+        return drawn
+    whole = AffineParameters.identity(count, drawn.angle.device)
+    index = rows.to(drawn.angle.device)
+    pairs = zip((*whole.tensors(), whole.mirror), (*drawn.tensors(), drawn.mirror), strict=True)
+    return AffineParameters(*(all_.index_copy(0, index, some.to(all_.dtype)) for all_, some in pairs))
+
+
 def indexable(images: Tensor) -> Tensor:
     """The same bits in a dtype that can be indexed."""
     return images.view(SIGNED[images.dtype]) if images.dtype in SIGNED else images
@@ -75,7 +87,7 @@ def indexable(images: Tensor) -> Tensor:
 def take(images: Tensor, rows: Tensor | None) -> Tensor:
     """The ``rows`` of ``(B, C, H, W)`` images, None for all, in the dtype that they are warped in."""
     if rows is not None:
-        some = indexable(images).index_select(0, rows.to(images.device))
+        some = indexable(images).index_select(0, rows.to(images.device, non_blocking=True))
         images = some.view(images.dtype) if images.dtype in SIGNED else some  # a view by dtype has no gradient
     return working(images)
 

@@ -34,6 +34,7 @@ from learned_affine.transforms.sample import (
     assign_labels,
     first_image,
     has_labels,
+    of_all,
     refuse_arrays,
     take,
 )
@@ -65,7 +66,7 @@ class PolicyTransform(v2.Transform):
         self.padding_mode = padding_mode
         self.generator = generator
         self.history: Any = None
-        self.last_parameters: AffineParameters | None = None
+        self._last: tuple[AffineParameters | None, Tensor | None, int] | None = None
         self._worker_generator: tuple[int, torch.Generator] | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -104,13 +105,14 @@ class PolicyTransform(v2.Transform):
         noise = self.noise(count)
         if torch.compiler.is_compiling():
             return {"drawn": self._draw_all(images, noise, chosen)}
-        if self.p == 0 or (chosen is not None and not bool(chosen.any())):
-            self.last_parameters = AffineParameters.identity(count)
+        rows = None if chosen is None else chosen.nonzero().squeeze(1)
+        if self.p == 0 or (rows is not None and len(rows) == 0):
+            self._last = None, None, count
             return {"drawn": None}
-        rows = None if chosen is None or bool(chosen.all()) else chosen.nonzero().squeeze(1)
+        rows = None if rows is None or len(rows) == count else rows
         taken = take(images, rows)
         drawn = self.draw_parameters(taken, noise if noise is None or rows is None else noise[rows])
-        self.last_parameters = _scatter(drawn, rows, count)
+        self._last = drawn, rows, count
         has_graph = isinstance(image, Tensor) and image.requires_grad  # which what is taken here, without grad, has not
         observed = None if has_graph else (image, taken)
         return {"drawn": SampleParameters(drawn, rows, count, observed, self._may_be_still)}
@@ -125,7 +127,7 @@ class PolicyTransform(v2.Transform):
             identity = AffineParameters.identity(len(images), images.device)
             pairs = zip((*drawn.tensors(), drawn.mirror), (*identity.tensors(), identity.mirror), strict=True)
             drawn = AffineParameters(*(torch.where(there, new, old) for new, old in pairs))
-        self.last_parameters = drawn
+        self._last = drawn, None, len(images)
         return SampleParameters(drawn, None, len(images), chosen=chosen)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
@@ -137,6 +139,11 @@ class PolicyTransform(v2.Transform):
     def sampling(self) -> Sampling:
         """How pixels are sampled."""
         return Sampling(str(self.interpolation), self.padding_mode, self.fill)
+
+    @property
+    def last_parameters(self) -> AffineParameters | None:
+        """What was done to each image of the last call: the identity where ``p`` left one alone; None before a call."""
+        return None if self._last is None else of_all(*self._last)
 
     # -- parameters in hand -------------------------------------------------------------------------------------------
 
@@ -226,7 +233,7 @@ class PolicyTransform(v2.Transform):
         head = self.localization.head.weight
         if head.device != images.device:
             self.localization.to(images.device)
-        noise = None if noise is None else noise.to(images.device)
+        noise = None if noise is None else noise.to(images.device, non_blocking=True)
         with in_full_precision(images):
             return self.localization.draw(images, noise, self.limits, self.strength)
 
@@ -242,7 +249,7 @@ class PolicyTransform(v2.Transform):
 
     def __getstate__(self) -> dict[str, Any]:
         """A generator does not pickle; its state does."""
-        state = dict(self.__dict__, _worker_generator=None, last_parameters=None)
+        state = dict(self.__dict__, _worker_generator=None, _last=None)
         if self.generator is not None:
             # as bytes: a tensor would go to a spawned worker through shared memory
             state["generator"] = self.generator.initial_seed(), self.generator.get_state().numpy().tobytes()
@@ -268,16 +275,6 @@ class PolicyTransform(v2.Transform):
             f"shift {limits.translate:.0%}), p={self.p:g}, strength={self.strength:g}, "
             f"padding_mode={self.padding_mode!r}{extra}{mode})"
         )
-
-
-def _scatter(drawn: AffineParameters, rows: Tensor | None, count: int) -> AffineParameters:
-    """The parameters of all ``count`` images: those drawn for ``rows``, the identity elsewhere."""
-    if rows is None:
-        return drawn
-    whole = AffineParameters.identity(count, drawn.angle.device)
-    index = rows.to(drawn.angle.device)
-    pairs = zip((*whole.tensors(), whole.mirror), (*drawn.tensors(), drawn.mirror), strict=True)
-    return AffineParameters(*(all_.index_copy(0, index, some.to(all_.dtype)) for all_, some in pairs))
 
 
 def _check_parameters(parameters: Any, count: int) -> AffineParameters:
