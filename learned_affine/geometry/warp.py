@@ -96,7 +96,7 @@ def _around_fill(
 
 
 def inverse_map(parameters: AffineParameters, height: int, width: int, dtype: torch.dtype) -> Tensor:
-    """Destination to source in coordinates that run from -1 to 1 over the image, ``(3, 2, B)``.
+    """Destination to source in coordinates that run from -1 to 1 over the image, ``(3, 2, B, 1, 1)``.
 
     ``source = result[0] * x + result[1] * y + result[2]``, each of them for x and y of the source. Nothing is inverted:
     of the linear part R(angle) K(shear) diag(scale_x, scale_y) each factor's inverse is known. The shift of the
@@ -106,13 +106,14 @@ def inverse_map(parameters: AffineParameters, height: int, width: int, dtype: to
         return _inverse_map_of_one(parameters, height / width).to(dtype)
     aspect = height / width
     numbers = torch.stack(parameters.tensors()).to(dtype)
-    scale_x, scale_y = torch.where(parameters.mirror, -numbers[1], numbers[1]), numbers[2]
-    radians, shear = (numbers[::3] * (math.pi / 180)).unbind()
+    _, scale_x, scale_y, *_ = numbers.unbind()
+    scale_x = torch.where(parameters.mirror, -scale_x, scale_x)
+    radians, _, _, shear, *_ = (numbers * (math.pi / 180)).unbind()
     cos, sin, slant = radians.cos(), radians.sin(), shear.tan()
     xx, xy = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
     yx, yy = sin / (scale_y * -aspect), cos / scale_y
-    linear = torch.stack([xx, yx, xy, yy]).view(2, 2, -1)
-    shift = (linear * numbers[4:, None]).sum(0, keepdim=True) * -2
+    linear = torch.stack([xx, yx, xy, yy]).view(2, 2, -1, 1, 1)
+    shift = (linear * numbers[4:].view(2, 1, -1, 1, 1)).sum(0, keepdim=True) * -2
     return torch.cat([linear, shift])
 
 
@@ -125,14 +126,14 @@ def _inverse_map_of_one(parameters: AffineParameters, aspect: float) -> Tensor:
     xx, xy = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
     yx, yy = -sin / (scale_y * aspect), cos / scale_y
     shift = -2 * (xx * right + xy * down), -2 * (yx * right + yy * down)
-    return torch.tensor((xx, yx, xy, yy, *shift), dtype=torch.float64).view(3, 2, 1)
+    return torch.tensor((xx, yx, xy, yy, *shift), dtype=torch.float64).view(3, 2, 1, 1, 1)
 
 
 def sampling_grid(coefficients: Tensor, height: int, width: int) -> Tensor:
     """The grid ``(B, H, W, 2)`` of an affine map: an outer sum, laid out plane by plane.
 
     Args:
-        coefficients: ``(3, 2, B)`` of :func:`inverse_map`.
+        coefficients: ``(3, 2, B, 1, 1)`` of :func:`inverse_map`.
     """
     along_x, along_y = _along_the_sides(coefficients, height, width)
     return (along_x + along_y).permute(1, 2, 3, 0)
@@ -142,9 +143,9 @@ def _along_the_sides(coefficients: Tensor, height: int, width: int) -> tuple[Ten
     """What x and what y add to the grid: ``(2, B, 1, W)`` and ``(2, B, H, 1)``, for x and y of the source."""
     like: Any = {"device": coefficients.device, "dtype": coefficients.dtype}
     x = torch.linspace(1 / width - 1, 1 - 1 / width, width, **like)
-    y = torch.linspace(1 / height - 1, 1 - 1 / height, height, **like)
-    across, down, shift = coefficients.unsqueeze(-1).unbind()
-    return (across * x).unsqueeze(-2), torch.addcmul(shift, down, y).unsqueeze(-1)
+    y = x if height == width else torch.linspace(1 / height - 1, 1 - 1 / height, height, **like)
+    across, down, shift = coefficients.unbind()
+    return across * x, torch.addcmul(shift, down, y.unsqueeze(-1))
 
 
 def _in_pieces(images: Tensor, coefficients: Tensor, interpolation: str, padding_mode: str) -> Tensor:
