@@ -103,7 +103,7 @@ def inverse_map(parameters: AffineParameters, height: int, width: int, dtype: to
     content, in units of half a side, comes off first.
     """
     if is_one_on_cpu(parameters.angle):
-        return _inverse_map_of_one(parameters, height / width).to(dtype)
+        return _inverse_map_of_one(parameters, height / width, dtype)
     aspect = height / width
     numbers = torch.stack(parameters.tensors()).to(dtype)
     _, scale_x, scale_y, *_ = numbers.unbind()
@@ -117,7 +117,7 @@ def inverse_map(parameters: AffineParameters, height: int, width: int, dtype: to
     return torch.cat([linear, shift])
 
 
-def _inverse_map_of_one(parameters: AffineParameters, aspect: float) -> Tensor:
+def _inverse_map_of_one(parameters: AffineParameters, aspect: float, dtype: torch.dtype) -> Tensor:
     """The same for one image in plain numbers: twenty operators on a number each take five times as long."""
     angle, scale_x, scale_y, shear, right, down = (value.item() for value in parameters.tensors())
     scale_x = -scale_x if parameters.mirror.item() else scale_x
@@ -126,7 +126,7 @@ def _inverse_map_of_one(parameters: AffineParameters, aspect: float) -> Tensor:
     xx, xy = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
     yx, yy = -sin / (scale_y * aspect), cos / scale_y
     shift = -2 * (xx * right + xy * down), -2 * (yx * right + yy * down)
-    return torch.tensor((xx, yx, xy, yy, *shift), dtype=torch.float64).view(3, 2, 1, 1, 1)
+    return torch.tensor((xx, yx, xy, yy, *shift), dtype=dtype).view(3, 2, 1, 1, 1)
 
 
 def sampling_grid(coefficients: Tensor, height: int, width: int) -> Tensor:
@@ -220,4 +220,7 @@ def as_dtype(warped: Tensor, dtype: torch.dtype) -> Tensor:
         low, high = (0.0, 2.0**64 - 2049) if dtype == torch.uint64 else (-(2.0**63), 2.0**63 - 1025)
     else:
         low, high = torch.iinfo(dtype).min, torch.iinfo(dtype).max
-    return warped.round().clamp_(low, high).to(dtype)
+    whole = warped.round().clamp_(low, high)
+    if dtype == torch.uint8 and whole.device.type == "cpu":
+        whole = whole.to(torch.int16)  # in two steps torch takes a third of the time
+    return whole.to(dtype)

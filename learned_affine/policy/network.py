@@ -138,13 +138,20 @@ class LocalizationNetwork(nn.Module):
         policy: Policy = self(images)
         return policy.draw(noise, limits, strength)
 
-    def _draw_of_one(self, image: Tensor, noise: Tensor | None, limits: AffineLimits, strength: float) -> AffineParameters:
+    def _draw_of_one(
+        self, image: Tensor, noise: Tensor | None, limits: AffineLimits, strength: float
+    ) -> AffineParameters:
         with in_full_precision(image):
             observation = self.observe(image)
             raw = self.head(self.features(observation) if self.per_image else observation)[0].float()
         numbers = None if noise is None else noise[0].tolist()
-        logit = (lambda: float(self._logit(raw[NUMBERS:], observation))) if self.mirrors else None
-        return draw_of_one(raw.tolist(), numbers, limits, strength, logit)
+        output = raw.tolist()
+
+        def mirror_logit() -> float:
+            differs = float((observation - observation.flip(-1)).abs().mean()) if self.per_image else DIFFERENT
+            return self.price * min(1.0, differs / DIFFERENT) * output[NUMBERS]
+
+        return draw_of_one(output, numbers, limits, strength, mirror_logit if self.mirrors else None)
 
 
 HEADS: dict[str, type[LocalizationNetwork] | type[RawHead]] = {"bounded": LocalizationNetwork, "raw": RawHead}

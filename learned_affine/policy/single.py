@@ -31,12 +31,14 @@ def draw_of_one(
         strength: in [0, 1], moves every parameter toward the identity.
         mirror_logit: gives the logarithm of the odds of a mirror, where it is asked for; None if nothing is mirrored.
     """
-    mean = output[:DIMENSIONS]
-    before = mean if noise is None else [mean[row] + _row(output, row, noise) for row in range(DIMENSIONS)]
+    before, mirror = output[:DIMENSIONS], False
+    if noise is not None:
+        before = [output[row] + _row(output, row, noise) for row in range(DIMENSIONS)]
+        if len(noise) > DIMENSIONS and limits.mirror and mirror_logit is not None:
+            mirror = _is_mirrored(noise[DIMENSIONS], strength, mirror_logit)
     numbers = [strength * math.tanh(z) * most for z, most in zip(before, limits.extent(), strict=True)]
     numbers[1], numbers[2] = math.exp(numbers[1]), math.exp(numbers[2])
-    can_mirror = noise is not None and len(noise) > DIMENSIONS and limits.mirror and mirror_logit is not None
-    return AffineParameters.of_one(numbers, can_mirror and _is_mirrored(noise[DIMENSIONS], strength, mirror_logit))
+    return AffineParameters.of_one(numbers, mirror)
 
 
 def _row(output: Sequence[float], row: int, noise: Sequence[float]) -> float:

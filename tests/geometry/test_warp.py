@@ -98,7 +98,7 @@ def test_the_grid_is_kornias(size, dtype, most):
 def test_the_map_of_one_image_is_that_of_a_batch(dtype):
     """Of one image it is computed in plain numbers, of several in tensors."""
     together = inverse_map(to(EXTREME, dtype), 13, 8, dtype)
-    alone = torch.cat([inverse_map(single, 13, 8, dtype) for single in to(EXTREME, dtype)], dim=1)
+    alone = torch.cat([inverse_map(single, 13, 8, dtype) for single in to(EXTREME, dtype)], dim=2)
     torch.testing.assert_close(alone, together, atol=1e-6 if dtype == torch.float32 else 1e-14, rtol=0)
     assert alone.dtype == dtype
 
@@ -110,8 +110,8 @@ def test_the_map_is_the_inverse_of_the_matrix():
         [[width / 2, 0, (width - 1) / 2], [0, height / 2, (height - 1) / 2], [0, 0, 1]], dtype=torch.float64
     )
     whole = torch.cat([parameters.matrix(height, width), bottom], dim=1)
-    expected = (torch.linalg.inv(to_pixels) @ torch.linalg.inv(whole) @ to_pixels)[:, :2].flatten(1).T
-    torch.testing.assert_close(inverse_map(parameters, height, width, torch.float64), expected)
+    expected = (torch.linalg.inv(to_pixels) @ torch.linalg.inv(whole) @ to_pixels)[:, :2].permute(2, 1, 0)
+    torch.testing.assert_close(inverse_map(parameters, height, width, torch.float64)[..., 0, 0], expected)
 
 
 # -- images against kornia's ------------------------------------------------------------------------------------------
