@@ -54,8 +54,9 @@ def warp_images(
         return warp_by_matrix(images, matrix, interpolation, padding_mode, fill)
 
     def sample(source: Tensor, mode: str) -> Tensor:
-        coefficients = inverse_map(parameters, source.shape[-2], source.shape[-1], source.dtype)
-        return _in_pieces(source, coefficients, interpolation, mode)
+        height, width = source.shape[-2:]
+        along = _along_the_sides(inverse_map(parameters, height, width, source.dtype), height, width)
+        return _in_pieces(source, *along, interpolation, mode)
 
     return _around_fill(images, work, padding_mode, fill, sample)
 
@@ -95,12 +96,12 @@ def _around_fill(
 # -- the sampling grid ------------------------------------------------------------------------------------------------
 
 
-def inverse_map(parameters: AffineParameters, height: int, width: int, dtype: torch.dtype) -> Tensor:
-    """Destination to source in coordinates that run from -1 to 1 over the image, ``(3, 2, B, 1, 1)``.
+def inverse_map(parameters: AffineParameters, height: int, width: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Destination to source in coordinates that run from -1 to 1 over the image: three tensors ``(2, B, 1, 1)``.
 
-    ``source = result[0] * x + result[1] * y + result[2]``, each of them for x and y of the source. Nothing is inverted:
-    of the linear part R(angle) K(shear) diag(scale_x, scale_y) each factor's inverse is known. The shift of the
-    content, in units of half a side, comes off first.
+    ``source = first * x + second * y + third``, each of them for x and y of the source. Nothing is inverted: of the
+    linear part R(angle) K(shear) diag(scale_x, scale_y) each factor's inverse is known. The shift of the content, in
+    units of half a side, comes off first.
     """
     if is_one_on_cpu(parameters.angle):
         return _inverse_map_of_one(parameters, height / width, dtype)
@@ -113,11 +114,11 @@ def inverse_map(parameters: AffineParameters, height: int, width: int, dtype: to
     xx, xy = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
     yx, yy = sin / (scale_y * -aspect), cos / scale_y
     linear = torch.stack([xx, yx, xy, yy]).view(2, 2, -1, 1, 1)
-    shift = (linear * numbers[4:].view(2, 1, -1, 1, 1)).sum(0, keepdim=True) * -2
-    return torch.cat([linear, shift])
+    shift = (linear * numbers[4:].view(2, 1, -1, 1, 1)).sum(0) * -2
+    return *linear.unbind(), shift
 
 
-def _inverse_map_of_one(parameters: AffineParameters, aspect: float, dtype: torch.dtype) -> Tensor:
+def _inverse_map_of_one(parameters: AffineParameters, aspect: float, dtype: torch.dtype) -> tuple[Tensor, ...]:
     """The same for one image in plain numbers: twenty operators on a number each take five times as long."""
     angle, scale_x, scale_y, shear, right, down = (value.item() for value in parameters.tensors())
     scale_x = -scale_x if parameters.mirror.item() else scale_x
@@ -126,34 +127,33 @@ def _inverse_map_of_one(parameters: AffineParameters, aspect: float, dtype: torc
     xx, xy = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
     yx, yy = -sin / (scale_y * aspect), cos / scale_y
     shift = -2 * (xx * right + xy * down), -2 * (yx * right + yy * down)
-    return torch.tensor((xx, yx, xy, yy, *shift), dtype=dtype).view(3, 2, 1, 1, 1)
+    return torch.tensor((xx, yx, xy, yy, *shift), dtype=dtype).view(3, 2, 1, 1, 1).unbind()
 
 
-def sampling_grid(coefficients: Tensor, height: int, width: int) -> Tensor:
+def sampling_grid(coefficients: tuple[Tensor, ...], height: int, width: int) -> Tensor:
     """The grid ``(B, H, W, 2)`` of an affine map: an outer sum, laid out plane by plane.
 
     Args:
-        coefficients: ``(3, 2, B, 1, 1)`` of :func:`inverse_map`.
+        coefficients: of :func:`inverse_map`.
     """
     along_x, along_y = _along_the_sides(coefficients, height, width)
     return (along_x + along_y).permute(1, 2, 3, 0)
 
 
-def _along_the_sides(coefficients: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+def _along_the_sides(coefficients: tuple[Tensor, ...], height: int, width: int) -> tuple[Tensor, Tensor]:
     """What x and what y add to the grid: ``(2, B, 1, W)`` and ``(2, B, H, 1)``, for x and y of the source."""
-    like: Any = {"device": coefficients.device, "dtype": coefficients.dtype}
+    across, down, shift = coefficients
+    like: Any = {"device": shift.device, "dtype": shift.dtype}
     x = torch.linspace(1 / width - 1, 1 - 1 / width, width, **like)
     y = x if height == width else torch.linspace(1 / height - 1, 1 - 1 / height, height, **like)
-    across, down, shift = coefficients.unbind()
     return across * x, torch.addcmul(shift, down, y.unsqueeze(-1))
 
 
-def _in_pieces(images: Tensor, coefficients: Tensor, interpolation: str, padding_mode: str) -> Tensor:
+def _in_pieces(images: Tensor, along_x: Tensor, along_y: Tensor, interpolation: str, padding_mode: str) -> Tensor:
     """Sample a batch piece by piece: the grid of a piece is in the cache and in memory at hand, where fresh memory has
     to be mapped page by page, which for a large batch can take as long as sampling.
     """
     count, (height, width) = len(images), images.shape[-2:]
-    along_x, along_y = _along_the_sides(coefficients, height, width)
 
     def sample(source: Tensor, x: Tensor, y: Tensor) -> Tensor:
         return F.grid_sample(source, (x + y).permute(1, 2, 3, 0), interpolation, padding_mode, align_corners=False)

@@ -37,6 +37,7 @@ from learned_affine.transforms.sample import (
     of_all,
     refuse_arrays,
     take,
+    which_are_still,
 )
 from learned_affine.transforms.sampling import Sampling
 
@@ -115,7 +116,7 @@ class PolicyTransform(v2.Transform):
         self._last = drawn, rows, count
         has_graph = isinstance(image, Tensor) and image.requires_grad  # which what is taken here, without grad, has not
         observed = None if has_graph else (image, taken)
-        return {"drawn": SampleParameters(drawn, rows, count, observed, self._may_be_still)}
+        return {"drawn": SampleParameters(drawn, rows, count, observed, self._still(drawn))}
 
     def _draw_all(self, images: Tensor, noise: Tensor | None, chosen: Tensor | None) -> SampleParameters | None:
         """What is drawn for every image, in a compiled graph, whose shapes may not depend on which are chosen."""
@@ -172,8 +173,9 @@ class PolicyTransform(v2.Transform):
         has_graph = any(value.requires_grad for value in (images, *parameters.tensors()))
         if torch.is_grad_enabled() and has_graph and images.is_floating_point():
             return warp_images(images, parameters, *sampling)
-        drawn = SampleParameters(parameters, None, len(images), may_be_still=images.device.type == "cpu")
-        return warp_rows(images, drawn, sampling)
+        return warp_rows(
+            images, SampleParameters(parameters, None, len(images), None, which_are_still(parameters)), sampling
+        )
 
     @torch.no_grad()
     def apply(self, *sample: Any, parameters: AffineParameters | None = None) -> Any:
@@ -200,7 +202,8 @@ class PolicyTransform(v2.Transform):
         moved = (parameters.displacement() > 0).cpu()
         rows = None if bool(moved.all()) else moved.nonzero().squeeze(1)
         some = parameters if rows is None else parameters[rows]
-        params = {"drawn": SampleParameters(some, rows, count, None, True) if bool(moved.any()) else None}
+        drawn = SampleParameters(some, rows, count, None, which_are_still(some))
+        params = {"drawn": drawn if bool(moved.any()) else None}
         wanted = self._needs_transform_list(flat)
         done = [self.transform(item, params) if want else item for item, want in zip(flat, wanted, strict=True)]
         return pytree.tree_unflatten(done, spec)
@@ -216,10 +219,10 @@ class PolicyTransform(v2.Transform):
     def _is_deterministic(self) -> bool:
         return self.deterministic or self.localization.deterministic
 
-    @property
-    def _may_be_still(self) -> bool:
-        """Whether a draw can leave an image exactly where it is but for its mirror."""
-        return self._is_deterministic or self.strength == 0 or not any(self.limits.extent())
+    def _still(self, drawn: AffineParameters) -> Tensor | None:
+        """Which images a draw leaves exactly where they are but for their mirror."""
+        nothing_moves = self.strength == 0 or not any(self.limits.extent())
+        return which_are_still(drawn, nothing_moves) if nothing_moves or self._is_deterministic else None
 
     def noise(self, count: int) -> Tensor | None:
         """The noise of ``count`` images, from the generator; None where there is none in a draw."""
