@@ -7,8 +7,9 @@ called. Without a gradient the same sampling grid is computed straight from the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
@@ -33,6 +34,7 @@ def warp_images(
     interpolation: str = "bilinear",
     padding_mode: str = "reflection",
     fill: Fill = 0.0,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Warp each image by its own parameters, in one sampling pass. Differentiable in both.
 
@@ -42,23 +44,67 @@ def warp_images(
         interpolation: ``"bilinear"``, ``"nearest"`` or ``"bicubic"``.
         padding_mode: what comes in from outside: ``"reflection"``, ``"border"``, ``"zeros"`` or ``"fill"``.
         fill: a value, or one a channel, for ``"fill"``.
+        dtype: of the result, see :func:`as_dtype`; that of the images if None.
 
     Returns:
-        ``(B, C, H, W)`` of the same dtype, sampled in float32 (float64 for float64). Autocast is switched off
+        ``(B, C, H, W)``, sampled in float32 (float64 for float64). Autocast is switched off
         inside: under bfloat16 sampling positions would move by up to a pixel.
     """
-    work = _working_dtype(images)
-    numbers = parameters.tensors()
-    if torch.is_grad_enabled() and (images.requires_grad or any(value.requires_grad for value in numbers)):
-        matrix = parameters.map(lambda value: value.to(work)).matrix(*images.shape[-2:])
-        return warp_by_matrix(images, matrix, interpolation, padding_mode, fill)
+    dtype = images.dtype if dtype is None else dtype
+    pieces = warp_pieces(images, parameters, interpolation, padding_mode, fill)
+    place, first = next(pieces)
+    if len(first) == len(images):
+        return as_dtype(first, dtype)
+    warped = torch.empty_like(images, dtype=dtype, memory_format=torch.preserve_format)
+    warped[place] = as_dtype(first, dtype)
+    del first  # the memory of each piece is that of the one before
+    for place, piece in pieces:
+        warped[place] = as_dtype(piece, dtype)
+        del piece
+    return warped
 
-    def sample(source: Tensor, mode: str) -> Tensor:
-        height, width = source.shape[-2:]
-        along = _along_the_sides(inverse_map(parameters, height, width, source.dtype), height, width)
-        return _in_pieces(source, *along, interpolation, mode)
 
-    return _around_fill(images, work, padding_mode, fill, sample)
+def warp_pieces(
+    images: Tensor, parameters: AffineParameters, interpolation: str, padding_mode: str, fill: Fill
+) -> Iterator[tuple[slice, Tensor]]:
+    """The same piece by piece, each with its place among the images.
+
+    What is made of a piece is in the cache and in memory at hand. Fresh memory has to be mapped page by page, which for
+    a large batch can take as long as sampling. With a gradient, on a GPU and in a graph there is one piece.
+    """
+    count, (height, width), work = len(images), images.shape[-2:], _working_dtype(images)
+    if _has_gradient(images, parameters):
+        matrix = parameters.map(lambda value: value.to(work)).matrix(height, width)
+        yield slice(0, count), warp_by_matrix(images, matrix, interpolation, padding_mode, fill)
+        return
+    x, y = _along_the_sides(inverse_map(parameters, height, width, work), height, width)
+    step = _piece(images)
+    parts = (
+        [(images, x, y)] if step >= count else zip(images.split(step), x.split(step, 1), y.split(step, 1), strict=True)
+    )
+    for number, (source, along_x, along_y) in enumerate(parts):
+        sample = partial(_sample, along_x=along_x, along_y=along_y, interpolation=interpolation)
+        yield slice(step * number, step * (number + 1)), _around_fill(source, work, padding_mode, fill, sample)
+
+
+def _sample(source: Tensor, mode: str, along_x: Tensor, along_y: Tensor, interpolation: str) -> Tensor:
+    """Read images where the outer sum says."""
+    grid = (along_x + along_y).permute(1, 2, 3, 0)
+    return F.grid_sample(source, grid, interpolation, mode, align_corners=False)
+
+
+def _piece(images: Tensor) -> int:
+    """How many images make a piece; the threads share it image by image. All pieces are about as large."""
+    if torch.compiler.is_compiling() or images.device.type != "cpu":
+        return max(1, len(images))
+    most = max(1, PIECE // images.shape[-2:].numel()) * torch.get_num_threads()
+    return max(1, math.ceil(len(images) / max(1, math.ceil(len(images) / most))))
+
+
+def _has_gradient(images: Tensor, parameters: AffineParameters) -> bool:
+    """Whether one is wanted."""
+    values = (images, *parameters.tensors())
+    return torch.is_grad_enabled() and any(value.requires_grad for value in values)
 
 
 def warp_by_matrix(
@@ -147,27 +193,6 @@ def _along_the_sides(coefficients: tuple[Tensor, ...], height: int, width: int) 
     x = torch.linspace(1 / width - 1, 1 - 1 / width, width, **like)
     y = x if height == width else torch.linspace(1 / height - 1, 1 - 1 / height, height, **like)
     return across * x, torch.addcmul(shift, down, y.unsqueeze(-1))
-
-
-def _in_pieces(images: Tensor, along_x: Tensor, along_y: Tensor, interpolation: str, padding_mode: str) -> Tensor:
-    """Sample a batch piece by piece: the grid of a piece is in the cache and in memory at hand, where fresh memory has
-    to be mapped page by page, which for a large batch can take as long as sampling.
-    """
-    count, (height, width) = len(images), images.shape[-2:]
-
-    def sample(source: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return F.grid_sample(source, (x + y).permute(1, 2, 3, 0), interpolation, padding_mode, align_corners=False)
-
-    whole = torch.compiler.is_compiling() or images.device.type != "cpu"
-    # the threads share a piece image by image
-    step = count if whole else max(1, PIECE // (height * width)) * torch.get_num_threads()
-    if count <= step:
-        return sample(images, along_x, along_y)
-    warped = torch.empty_like(images, memory_format=torch.preserve_format)
-    pieces = zip(images.split(step), along_x.split(step, 1), along_y.split(step, 1), warped.split(step), strict=True)
-    for source, x, y, result in pieces:
-        result.copy_(sample(source, x, y))
-    return warped
 
 
 # -- dtypes and devices -----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from torchvision import tv_tensors
 
 from learned_affine._checks import shown
 from learned_affine.geometry.coordinates import warp_boxes, warp_key_points
-from learned_affine.geometry.warp import Fill, as_dtype, warp_images
+from learned_affine.geometry.warp import Fill, as_dtype, warp_images, warp_pieces
 from learned_affine.transforms.pil import (
     INDEXED,
     WITH_ALPHA,
@@ -113,13 +113,17 @@ def warp_rows(images: Tensor, drawn: SampleParameters, sampling: Sampling, taken
         return _with_still_rows(images, drawn, sampling)
     taken = take(images, rows) if taken is None else taken
     channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
-    warped = as_dtype(warp_images(taken, parameters, *sampling), images.dtype)
-    if drawn.chosen is not None:
-        return torch.where(drawn.chosen.to(images.device)[:, None, None, None], warped, images)
     if rows is None:
+        warped = warp_images(taken, parameters, *sampling, dtype=images.dtype)
+        if drawn.chosen is not None:
+            return torch.where(drawn.chosen.to(images.device)[:, None, None, None], warped, images)
         return warped.contiguous(memory_format=torch.channels_last) if channels_last else warped
-    whole = images.clone(memory_format=torch.preserve_format)
-    indexable(whole).index_copy_(0, rows.to(images.device, non_blocking=True), indexable(warped))
+    rows, whole = rows.to(images.device, non_blocking=True), None
+    for place, piece in warp_pieces(taken, parameters, *sampling):
+        whole = images.clone(memory_format=torch.preserve_format) if whole is None else whole
+        indexable(whole).index_copy_(0, rows[place], indexable(as_dtype(piece, images.dtype)))
+        del piece  # its memory is that of the next one
+    assert whole is not None
     return whole
 
 
