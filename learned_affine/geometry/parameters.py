@@ -76,12 +76,6 @@ class AffineParameters:
         return cls(zero, one, one, zero, zero, zero)
 
     @classmethod
-    def of_one(cls, numbers: Sequence[float], mirror: bool) -> AffineParameters:
-        """Those of one image on the CPU, of its six numbers in the order of ``NAMES``."""
-        angle, scale_x, scale_y, shear, right, down = torch.tensor([numbers]).unbind(-1)
-        return cls(angle, scale_x, scale_y, shear, right, down, torch.tensor([mirror]))
-
-    @classmethod
     def from_matrix(cls, matrix: Tensor, height: int, width: int) -> AffineParameters:
         """Read the parameters off pixel matrices; the inverse of :meth:`matrix`.
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import torch
+
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.policy.distribution import DIMENSIONS, LARGEST, PRIOR_WIDTH, SMALLEST, START
@@ -38,7 +40,8 @@ def draw_of_one(
             mirror = _is_mirrored(noise[DIMENSIONS], strength, mirror_logit)
     numbers = [strength * math.tanh(z) * most for z, most in zip(before, limits.extent(), strict=True)]
     numbers[1], numbers[2] = math.exp(numbers[1]), math.exp(numbers[2])
-    return AffineParameters.of_one(numbers, mirror)
+    angle, scale_x, scale_y, shear, right, down = torch.tensor([numbers]).unbind(-1)
+    return AffineParameters(angle, scale_x, scale_y, shear, right, down, torch.tensor([mirror]))
 
 
 def _row(output: Sequence[float], row: int, noise: Sequence[float]) -> float:

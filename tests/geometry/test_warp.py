@@ -129,7 +129,7 @@ def smooth(count: int, height: int, width: int, dtype: torch.dtype = torch.float
 PADS = [("reflection", 0.0), ("border", 0.0), ("zeros", 0.0), ("fill", 0.7), ("fill", (0.2, 0.9))]
 
 
-@pytest.mark.parametrize("size", SIZES[:-1])
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize(("padding_mode", "fill"), PADS)
 def test_without_a_gradient_images_are_kornias(size, interpolation, padding_mode, fill):
@@ -208,6 +208,16 @@ def test_a_batch_in_pieces_is_the_batch_in_one(monkeypatch, threads, dtype, padd
             assert torch.equal(got, expected)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.bool, torch.float16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_result_of_another_dtype_is_made_piece_by_piece(monkeypatch, dtype, layout):
+    images, parameters = 120 * torch.rand(8, 3, 12, 10).to(memory_format=layout), to(EXTREME, torch.float32)
+    expected = as_dtype(warp_images(images, parameters), dtype)
+    monkeypatch.setattr(warp, "PIECE", 3 * 120)
+    got = warp_images(images, parameters, dtype=dtype)
+    assert torch.equal(got, expected) and got.dtype == dtype
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
