@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.common.counting import counted
 from learned_affine import AffineLimits, LearnedAffineAugment
-from tests.counting import counted
 
 # what commit 278965f, the first version, dispatched for the same calls on the CPU and, as on a GPU, on meta
 FIRST = {("cpu", 1.0): 164, ("cpu", 0.5): 187, ("meta", 1.0): 164, ("meta", 0.5): 190}
