@@ -1,4 +1,4 @@
-"""Prints the seconds of a step of a fit, by what versions 0.1 and 0.2 of the package have in common.
+"""Prints the processor's seconds of a step of a fit, by what versions 0.1 and 0.2 of the package have in common.
 
 Run by ``benchmarks.throughput.run fit`` in the folder of each version, as text: it imports nothing of the benchmarks.
 """
@@ -28,9 +28,9 @@ def main() -> None:
     config = FitConfig(steps=STEPS, draws=2, adversarial_weight=0.0)
     limits = AffineLimits(mirror=False) if "mirror" in AffineLimits.__dataclass_fields__ else AffineLimits()
     for _ in range(2):
-        start = time.perf_counter()
+        start = time.process_time()
         LearnedAffineAugment(limits).fit(classifier, loader, val_loader=loader[:4], config=config, progress=False)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
     print(seconds / STEPS)
 
 

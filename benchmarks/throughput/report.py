@@ -49,9 +49,10 @@ BOUNDS = """
 
 Not taken: {not_taken}
 """
-NOT_TAKEN = """kornia_rs 0.2.0, which comes with kornia, as a sampler for one uint8 image. From a tensor and back it takes 0.58, 0.91
-and 1.08 of our time at 32, 96 and 224 px. It is within one grey level inside the image, but at its border up to 250 off,
-since it does not mix with the zeros around, and it knows no reflection. OpenCV would be a new dependency.
+NOT_TAKEN = """kornia_rs 0.2.0, which comes with kornia, as a sampler for one uint8 image. From a tensor and back it
+takes 0.58, 0.91 and 1.08 of our time at 32, 96 and 224 px. It is within one grey level inside the image, but up to 250
+off at its border, since it does not mix with the zeros around, and it knows no reflection. OpenCV would be a new
+dependency.
 """
 
 

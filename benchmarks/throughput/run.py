@@ -135,7 +135,7 @@ def counts() -> list[dict]:
 
 
 def fit_steps(first: Path | None, rounds: int = 5) -> list[dict]:
-    """Seconds of a fit's step of this version and of another, in turn, each time in a process of its own."""
+    """The processor's seconds of a fit's step, of this version and another in turn, each in a process of its own."""
     versions = {"ours": Path.cwd()} | ({} if first is None else {"first version": first})
     found: dict[str, list[float]] = {name: [] for name in versions}
     for _, (name, folder) in itertools.product(range(rounds), versions.items()):

@@ -77,7 +77,7 @@ def warp_pieces(
         matrix = parameters.map(lambda value: value.to(work)).matrix(height, width)
         yield slice(0, count), warp_by_matrix(images, matrix, interpolation, padding_mode, fill)
         return
-    x, y = _along_the_sides(inverse_map(parameters, height, width, work), height, width)
+    x, y = along_the_sides(inverse_map(parameters, height, width, work), height, width)
     step = _piece(images)
     parts = (
         [(images, x, y)] if step >= count else zip(images.split(step), x.split(step, 1), y.split(step, 1), strict=True)
@@ -89,8 +89,7 @@ def warp_pieces(
 
 def _sample(source: Tensor, mode: str, along_x: Tensor, along_y: Tensor, interpolation: str) -> Tensor:
     """Read images where the outer sum says."""
-    grid = (along_x + along_y).permute(1, 2, 3, 0)
-    return F.grid_sample(source, grid, interpolation, mode, align_corners=False)
+    return F.grid_sample(source, sampling_grid(along_x, along_y), interpolation, mode, align_corners=False)
 
 
 def _piece(images: Tensor) -> int:
@@ -176,23 +175,23 @@ def _inverse_map_of_one(parameters: AffineParameters, aspect: float, dtype: torc
     return torch.tensor((xx, yx, xy, yy, *shift), dtype=dtype).view(3, 2, 1, 1, 1).unbind()
 
 
-def sampling_grid(coefficients: tuple[Tensor, ...], height: int, width: int) -> Tensor:
-    """The grid ``(B, H, W, 2)`` of an affine map: an outer sum, laid out plane by plane.
+def along_the_sides(coefficients: tuple[Tensor, ...], height: int, width: int) -> tuple[Tensor, Tensor]:
+    """What x and what y add to the grid: ``(2, B, 1, W)`` and ``(2, B, H, 1)``, for x and y of the source.
 
     Args:
         coefficients: of :func:`inverse_map`.
+        height, width: size of the image in pixels.
     """
-    along_x, along_y = _along_the_sides(coefficients, height, width)
-    return (along_x + along_y).permute(1, 2, 3, 0)
-
-
-def _along_the_sides(coefficients: tuple[Tensor, ...], height: int, width: int) -> tuple[Tensor, Tensor]:
-    """What x and what y add to the grid: ``(2, B, 1, W)`` and ``(2, B, H, 1)``, for x and y of the source."""
     across, down, shift = coefficients
     like: Any = {"device": shift.device, "dtype": shift.dtype}
     x = torch.linspace(1 / width - 1, 1 - 1 / width, width, **like)
     y = x if height == width else torch.linspace(1 / height - 1, 1 - 1 / height, height, **like)
     return across * x, torch.addcmul(shift, down, y.unsqueeze(-1))
+
+
+def sampling_grid(along_x: Tensor, along_y: Tensor) -> Tensor:
+    """The grid ``(B, H, W, 2)`` of an affine map: an outer sum, laid out plane by plane."""
+    return (along_x + along_y).permute(1, 2, 3, 0)
 
 
 # -- dtypes and devices -----------------------------------------------------------------------------------------------
