@@ -19,6 +19,7 @@ from learned_affine.policy.thumbnail import thumbnail  # private: a part of a ca
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would ask the network for its newest version
 BATCHES = {32: 128, 96: 64, 224: 32, 512: 8}
 ON_GPU = {32: 1024, 224: 256}
+EPOCH = 256  # images of a loader
 LIMITS = AffineLimits()
 BILINEAR = v2.InterpolationMode.BILINEAR
 Cases = dict[str, Callable[[], object]]
@@ -102,6 +103,9 @@ def batch_cases(size: int, kind: str) -> Cases:
     cases: Cases = {"ours": lambda: full(pixels), "ours, p=0.5": lambda: half(pixels)}
     if kind == "float":
         random, last = kornia_affine(), pixels.contiguous(memory_format=torch.channels_last)
+        zeros = ours(padding_mode="zeros")
+        cases["ours, zeros"] = lambda: zeros(pixels)
+        cases["kornia warp_affine, zeros"] = kornia_alone(pixels, "zeros")
         cases["kornia warp_affine"] = kornia_alone(pixels)
         cases["grid_sample"] = grid_sample_alone(pixels)
         cases["kornia RandomAffine"] = lambda: random(pixels)
@@ -180,7 +184,7 @@ def loader_cases(size: int, workers: str) -> Cases:
         return sum(len(batch) for batch in loader)
 
     options = {"num_workers": int(workers), "persistent_workers": int(workers) > 0}
-    loaders = {name: DataLoader(Pictures(size, 256, one), 32, **options) for name, one in transforms.items()}
+    loaders = {name: DataLoader(Pictures(size, EPOCH, one), 32, **options) for name, one in transforms.items()}
     return {name: lambda loader=loader: epoch(loader) for name, loader in loaders.items()}
 
 

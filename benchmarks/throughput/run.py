@@ -31,6 +31,7 @@ from benchmarks.common.counting import counted
 from benchmarks.common.rows import read, rounded
 from benchmarks.throughput.cases import (
     BATCHES,
+    EPOCH,
     ON_GPU,
     Cases,
     batch_cases,
@@ -76,6 +77,7 @@ def interleaved(cases: Cases, rounds: int, slice_: float, clock: Callable[[], fl
     gc.collect()
     for _ in range(rounds):
         for name, case in cases.items():
+            case()  # the case before has left the cache and the memory at hand in another state
             start = clock()
             for _ in range(calls[name]):
                 case()
@@ -96,8 +98,11 @@ def timed(section: str) -> list[dict]:
     for size, kind in itertools.product(sizes, kinds):
         with torch.no_grad():
             cases = make(size, kind)
-            found = interleaved(cases, {"loader": 7, "gpu": 25}.get(section, 11), 0.02, clock_of(section))
-        batch = 1 if section == "single" or kind == "one" else (ON_GPU if gpu else BATCHES)[size]
+            found = interleaved(
+                cases, {"loader": 7, "gpu": 25, "single": 41}.get(section, 15), 0.015, clock_of(section)
+            )
+        of_section = {"single": 1, "loader": EPOCH, "gpu": ON_GPU.get(size)}
+        batch = 1 if kind == "one" else of_section.get(section, BATCHES[size])
         more = {name: on_gpu(case) for name, case in cases.items()} if gpu else {}
         rows += [
             {"method": name, "size": size, "kind": kind, "batch": batch, **row, **more.get(name, {})}

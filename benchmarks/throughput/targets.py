@@ -49,8 +49,10 @@ def ratio(group: Group, one: str, other: str) -> float | None:
 def all_targets() -> Iterator[Target]:
     """Every target that is a ratio of two methods."""
     for size, limit in zip(SIZES, (1.0, 0.85, 0.8, 0.8), strict=True):
-        key = ("batch", size, "float")
-        yield Target(f"batch, {size} px, over `kornia.warp_affine` alone", limit, key, "ours", "kornia warp_affine")
+        for end in (", zeros", ""):
+            text = f"batch, {size} px, over `kornia.warp_affine` alone{end or ', reflection'}"
+            key = ("batch", size, "float")
+            yield Target(text, limit, key, f"ours{end}", f"kornia warp_affine{end}")
     for size in SIZES:
         key = ("batch", size, "float")
         yield Target(f"batch, {size} px, over kornia's `RandomAffine`", 0.8, key, "ours", "kornia RandomAffine")
