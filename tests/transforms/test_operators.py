@@ -9,12 +9,17 @@ import torch
 from torch import nn
 
 from benchmarks.common.counting import counted
-from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
+from learned_affine.transforms.kernels import _with_still_rows, _with_still_rows_on_gpu
+from learned_affine.transforms.sample import SampleParameters
+from learned_affine.transforms.sampling import Sampling
+from tests.geometry.matrices import one, only_mirrored
 
 # what commit 278965f, the first version, dispatched for the same calls on the CPU and, as on a GPU, on meta
 FIRST = {("cpu", 1.0): 164, ("cpu", 0.5): 187, ("meta", 1.0): 164, ("meta", 0.5): 190}
 SAMPLING = "grid_sampler_2d"
 STILL = AffineLimits(0, 1, 0, 0)
+MOVED = one(20, 1.2, 0.9, 8, 0.1, -0.05)
 
 
 def wide(limits: AffineLimits | None = None, **options: object) -> LearnedAffineAugment:
@@ -108,6 +113,24 @@ def test_on_the_cpu_a_batch_asks_once():
 def test_a_mirror_alone_and_the_identity_are_not_sampled(options, device, p):
     found = counted(wide(p=p, **options), torch.empty(16, 3, 48, 48, device=device).fill_(0.5))
     assert found.operators[SAMPLING] == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.uint16])
+@pytest.mark.parametrize("rows", [None, torch.tensor([1, 2, 4, 5])])
+@pytest.mark.parametrize("all_still", [True, False])
+def test_by_masks_the_same_pixels_come_as_by_rows(dtype, rows, all_still):
+    """What a GPU does, on the CPU, where both ways can be gone."""
+    images = (200 * torch.rand(6, 3, 9, 12)).to(dtype)
+    parts = [MOVED, only_mirrored(True), only_mirrored(False), MOVED]
+    parts = [only_mirrored(True), only_mirrored(False)] * 2 if all_still else parts
+    parameters = AffineParameters.cat([*parts, only_mirrored(True), MOVED][: 6 if rows is None else 4])
+    parameters = AffineParameters.identity(len(parameters)) if all_still and rows is None else parameters
+    parameters = parameters.map(torch.Tensor.float)
+    still, sampling = parameters.is_still(), Sampling("bilinear", "reflection", 0.0)
+    drawn = SampleParameters(parameters, rows, 6, None, still)
+    expected = _with_still_rows(images, drawn, sampling)
+    assert bool(still.all()) == all_still
+    assert torch.equal(_with_still_rows_on_gpu(images, still, drawn, sampling), expected)
 
 
 def test_what_p_leaves_alone_is_not_looked_at():
