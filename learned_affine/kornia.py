@@ -9,6 +9,7 @@ from kornia.augmentation import GeometricAugmentationBase2D
 from torch import Tensor
 
 from learned_affine.augment import LearnedAffineAugment
+from learned_affine.geometry.parameters import constant
 from learned_affine.geometry.warp import warp_by_matrix
 
 
@@ -68,7 +69,7 @@ class LearnedAffine(GeometricAugmentationBase2D):
         noise = params["noise"][first] if params["noise"].numel() else None
         parameters = self.augment.draw_parameters(input[first.to(input.device)], noise)[follows.to(input.device)]
         matrix = parameters.map(lambda value: value.to(input.dtype)).matrix(*input.shape[-2:])
-        bottom = matrix.new_tensor([0.0, 0.0, 1.0]).expand(len(matrix), 1, 3)
+        bottom = constant([0.0, 0.0, 1.0], matrix).expand(len(matrix), 1, 3)
         return torch.cat([matrix, bottom], dim=1)
 
     def apply_transform(

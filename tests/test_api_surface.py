@@ -108,6 +108,7 @@ LearnedAffineAugment(
     .make_params(self, flat_inputs: list[Any]) -> dict[str, Any]
     .transform(self, inpt: Any, params: dict[str, Any]) -> Any
     .sampling
+    .last_parameters
     .sample_parameters(self, images: Tensor) -> AffineParameters
     .warp(self, images: Tensor, parameters: AffineParameters) -> Tensor
     .apply(self, *sample: Any, parameters: AffineParameters | None = None) -> Any

@@ -9,7 +9,7 @@ from typing import cast
 from torch import Tensor
 
 from learned_affine._checks import check_range
-from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.geometry.parameters import AffineParameters, constant
 
 
 @dataclass(frozen=True)
@@ -74,5 +74,7 @@ class AffineLimits:
                 their logarithm. Differentiable.
             mirror: ``(B,)`` bool, which images are mirrored; None for none.
         """
-        angle, log_x, log_y, shear, shift_x, shift_y = (unit * unit.new_tensor(self.extent())).unbind(-1)
-        return AffineParameters(angle, log_x.exp(), log_y.exp(), shear, shift_x, shift_y, cast(Tensor, mirror))
+        within = unit * constant(self.extent(), unit)
+        scale_x, scale_y = within[:, 1:3].exp().unbind(-1)
+        angle, _, _, shear, shift_x, shift_y = within.unbind(-1)
+        return AffineParameters(angle, scale_x, scale_y, shear, shift_x, shift_y, cast(Tensor, mirror))

@@ -97,7 +97,7 @@ class AffineParameters:
         scale_x = torch.hypot(a, c)
         scale_y = (a * d - b * c) / scale_x
         sheared = (a * b + c * d) / scale_x  # x component of the second column, rotated back: -tan(shear) scale_y
-        centre = matrix.new_tensor([(width - 1) / 2, (height - 1) / 2])
+        centre = constant([(width - 1) / 2, (height - 1) / 2], matrix)
         shift = matrix[:, :2, 2] - centre + matrix[:, :2, :2] @ centre
         return cls(
             torch.rad2deg(torch.atan2(c, a)),
@@ -162,7 +162,7 @@ class AffineParameters:
     def inverse(self, height: int = 1, width: int = 1) -> AffineParameters:
         """The parameters that undo these on an image of that size; only the ratio of the sides matters."""
         matrix = self.double().matrix(height, width)
-        bottom = matrix.new_tensor([0.0, 0.0, 1.0]).expand(len(self), 1, 3)
+        bottom = constant([0.0, 0.0, 1.0], matrix).expand(len(self), 1, 3)
         undone = torch.linalg.inv(torch.cat([matrix, bottom], dim=1))
         return AffineParameters.from_matrix(undone, height, width).map(lambda value: value.to(self.angle.dtype))
 
@@ -201,7 +201,8 @@ class AffineParameters:
 
     def to(self, device: torch.device | str) -> AffineParameters:
         """The same on another device."""
-        return self.map_all(lambda value: value.to(device))
+        waits = torch.device(device).type == "cpu"  # what comes from a GPU must be there before it is read
+        return self.map_all(lambda value: value.to(device, non_blocking=not waits))
 
     def to_dict(self) -> dict[str, list[float]]:
         """One list of ``B`` plain numbers a parameter, and of bools for ``"mirror"``, ready for JSON."""
@@ -243,6 +244,11 @@ class AffineParameters:
         if len(self) > 8:
             rows.append(f"  ... {len(self) - 8} more")
         return "\n".join(rows)
+
+
+def constant(values: Sequence[float], like: Tensor) -> Tensor:
+    """Some numbers on the device of a tensor, in its dtype. A GPU is not waited for, as ``new_tensor`` would."""
+    return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True)
 
 
 def signed(value: float) -> str:

@@ -7,8 +7,9 @@ called. Without a gradient the same sampling grid is computed straight from the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
@@ -16,7 +17,7 @@ from kornia.geometry.transform import warp_affine
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.geometry.parameters import AffineParameters, constant
 
 Interpolation = Literal["bilinear", "nearest", "bicubic"]
 PaddingMode = Literal["reflection", "border", "zeros", "fill"]
@@ -33,6 +34,7 @@ def warp_images(
     interpolation: str = "bilinear",
     padding_mode: str = "reflection",
     fill: Fill = 0.0,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Warp each image by its own parameters, in one sampling pass. Differentiable in both.
 
@@ -42,22 +44,66 @@ def warp_images(
         interpolation: ``"bilinear"``, ``"nearest"`` or ``"bicubic"``.
         padding_mode: what comes in from outside: ``"reflection"``, ``"border"``, ``"zeros"`` or ``"fill"``.
         fill: a value, or one a channel, for ``"fill"``.
+        dtype: of the result, see :func:`as_dtype`; that of the images if None.
 
     Returns:
-        ``(B, C, H, W)`` of the same dtype, sampled in float32 (float64 for float64). Autocast is switched off
+        ``(B, C, H, W)``, sampled in float32 (float64 for float64). Autocast is switched off
         inside: under bfloat16 sampling positions would move by up to a pixel.
     """
-    work = torch.promote_types(images.dtype, torch.float32)
-    numbers = parameters.tensors()
-    if torch.is_grad_enabled() and (images.requires_grad or any(value.requires_grad for value in numbers)):
-        matrix = parameters.map(lambda value: value.to(work)).matrix(*images.shape[-2:])
-        return warp_by_matrix(images, matrix, interpolation, padding_mode, fill)
+    dtype = images.dtype if dtype is None else dtype
+    pieces = warp_pieces(images, parameters, interpolation, padding_mode, fill)
+    place, first = next(pieces)
+    if len(first) == len(images):
+        return as_dtype(first, dtype)
+    warped = torch.empty_like(images, dtype=dtype, memory_format=torch.preserve_format)
+    warped[place] = as_dtype(first, dtype)
+    del first  # the memory of each piece is that of the one before
+    for place, piece in pieces:
+        warped[place] = as_dtype(piece, dtype)
+        del piece
+    return warped
 
-    def sample(source: Tensor, mode: str) -> Tensor:
-        coefficients = inverse_map(parameters, source.shape[-2], source.shape[-1], source.dtype)
-        return _in_pieces(source, coefficients, interpolation, mode)
 
-    return _around_fill(images, work, padding_mode, fill, sample)
+def warp_pieces(
+    images: Tensor, parameters: AffineParameters, interpolation: str, padding_mode: str, fill: Fill
+) -> Iterator[tuple[slice, Tensor]]:
+    """The same piece by piece, each with its place among the images.
+
+    What is made of a piece is in the cache and in memory at hand. Fresh memory has to be mapped page by page, which for
+    a large batch can take as long as sampling. With a gradient, on a GPU and in a graph there is one piece.
+    """
+    count, (height, width), work = len(images), images.shape[-2:], _working_dtype(images)
+    if _has_gradient(images, parameters):
+        matrix = parameters.map(lambda value: value.to(work)).matrix(height, width)
+        yield slice(0, count), warp_by_matrix(images, matrix, interpolation, padding_mode, fill)
+        return
+    x, y = along_the_sides(inverse_map(parameters, height, width, work), height, width)
+    step = _piece(images)
+    parts = (
+        [(images, x, y)] if step >= count else zip(images.split(step), x.split(step, 1), y.split(step, 1), strict=True)
+    )
+    for number, (source, along_x, along_y) in enumerate(parts):
+        sample = partial(_sample, along_x=along_x, along_y=along_y, interpolation=interpolation)
+        yield slice(step * number, step * (number + 1)), _around_fill(source, work, padding_mode, fill, sample)
+
+
+def _sample(source: Tensor, mode: str, along_x: Tensor, along_y: Tensor, interpolation: str) -> Tensor:
+    """Read images where the outer sum says."""
+    return F.grid_sample(source, sampling_grid(along_x, along_y), interpolation, mode, align_corners=False)
+
+
+def _piece(images: Tensor) -> int:
+    """How many images make a piece; the threads share it image by image. All pieces are about as large."""
+    if torch.compiler.is_compiling() or images.device.type != "cpu":
+        return max(1, len(images))
+    most = max(1, PIECE // images.shape[-2:].numel()) * torch.get_num_threads()
+    return max(1, math.ceil(len(images) / max(1, math.ceil(len(images) / most))))
+
+
+def _has_gradient(images: Tensor, parameters: AffineParameters) -> bool:
+    """Whether one is wanted."""
+    values = (images, *parameters.tensors())
+    return torch.is_grad_enabled() and any(value.requires_grad for value in values)
 
 
 def warp_by_matrix(
@@ -71,7 +117,7 @@ def warp_by_matrix(
 
     The other arguments are those of :func:`warp_images`.
     """
-    work = torch.promote_types(images.dtype, torch.float32)
+    work = _working_dtype(images)
 
     def sample(source: Tensor, mode: str) -> Tensor:
         return warp_affine(source, matrix.to(work), source.shape[-2:], interpolation, mode, align_corners=False)
@@ -95,69 +141,66 @@ def _around_fill(
 # -- the sampling grid ------------------------------------------------------------------------------------------------
 
 
-def inverse_map(parameters: AffineParameters, height: int, width: int, dtype: torch.dtype) -> Tensor:
-    """Destination to source in coordinates that run from -1 to 1 over the image, ``(6, B)``: ``xx xy x0 yx yy y0``.
+def inverse_map(parameters: AffineParameters, height: int, width: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Destination to source in coordinates that run from -1 to 1 over the image: three tensors ``(2, B, 1, 1)``.
 
-    ``x_source = xx * x + xy * y + x0`` and ``y_source = yx * x + yy * y + y0``. Nothing is inverted: of the linear part
-    R(angle) K(shear) diag(scale_x, scale_y) each factor's inverse is known.
+    ``source = first * x + second * y + third``, each of them for x and y of the source. Nothing is inverted: of the
+    linear part R(angle) K(shear) diag(scale_x, scale_y) each factor's inverse is known. The shift of the content, in
+    units of half a side, comes off first.
     """
-    numbers = parameters.tensors()
-    if len(parameters) == 1 and numbers[0].device.type == "cpu" and not torch.compiler.is_compiling():
-        # twenty operators on one number each take five times as long
-        plain: list[Any] = [value.item() for value in numbers]
-        plain[1] = -plain[1] if parameters.mirror.item() else plain[1]
-        return torch.tensor(_inverse_map(math, height / width, *plain), dtype=dtype)[:, None]
-    own = [value.to(dtype) for value in numbers]
-    own[1] = torch.where(parameters.mirror, -own[1], own[1])
-    return torch.stack(_inverse_map(torch, height / width, *own))
+    if is_one_on_cpu(parameters.angle):
+        return _inverse_map_of_one(parameters, height / width, dtype)
+    aspect = height / width
+    numbers = torch.stack(parameters.tensors()).to(dtype)
+    _, scale_x, scale_y, *_ = numbers.unbind()
+    scale_x = torch.where(parameters.mirror, -scale_x, scale_x)
+    radians, _, _, shear, *_ = (numbers * (math.pi / 180)).unbind()
+    cos, sin, slant = radians.cos(), radians.sin(), shear.tan()
+    xx, xy = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
+    yx, yy = sin / (scale_y * -aspect), cos / scale_y
+    linear = torch.stack([xx, yx, xy, yy]).view(2, 2, -1, 1, 1)
+    shift = (linear * numbers[4:].view(2, 1, -1, 1, 1)).sum(0) * -2
+    return *linear.unbind(), shift
 
 
-def _inverse_map(
-    lib: Any, aspect: float, angle: Any, scale_x: Any, scale_y: Any, shear: Any, right: Any, down: Any
-) -> tuple[Any, ...]:
-    """The arithmetic of :func:`inverse_map`, for numbers (``math``) and for tensors (``torch``)."""
-    radians, slant = angle * (math.pi / 180), lib.tan(shear * (math.pi / 180))
-    cos, sin = lib.cos(radians), lib.sin(radians)
+def _inverse_map_of_one(parameters: AffineParameters, aspect: float, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """The same for one image in plain numbers: twenty operators on a number each take five times as long."""
+    angle, scale_x, scale_y, shear, right, down = (value.item() for value in parameters.tensors())
+    scale_x = -scale_x if parameters.mirror.item() else scale_x
+    radians, slant = math.radians(angle), math.tan(math.radians(shear))
+    cos, sin = math.cos(radians), math.sin(radians)
     xx, xy = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
     yx, yy = -sin / (scale_y * aspect), cos / scale_y
-    # the shift of the content, in units of half a side, comes off first
-    return xx, xy, -2 * (xx * right + xy * down), yx, yy, -2 * (yx * right + yy * down)
+    shift = -2 * (xx * right + xy * down), -2 * (yx * right + yy * down)
+    return torch.tensor((xx, yx, xy, yy, *shift), dtype=dtype).view(3, 2, 1, 1, 1).unbind()
 
 
-def sampling_grid(coefficients: Tensor, height: int, width: int) -> Tensor:
-    """The grid ``(B, H, W, 2)`` of an affine map: an outer sum, laid out plane by plane.
+def along_the_sides(coefficients: tuple[Tensor, ...], height: int, width: int) -> tuple[Tensor, Tensor]:
+    """What x and what y add to the grid: ``(2, B, 1, W)`` and ``(2, B, H, 1)``, for x and y of the source.
 
     Args:
-        coefficients: ``(6, B)`` of :func:`inverse_map`.
+        coefficients: of :func:`inverse_map`.
+        height, width: size of the image in pixels.
     """
-    like: Any = {"device": coefficients.device, "dtype": coefficients.dtype}
+    across, down, shift = coefficients
+    like: Any = {"device": shift.device, "dtype": shift.dtype}
     x = torch.linspace(1 / width - 1, 1 - 1 / width, width, **like)
-    y = torch.linspace(1 / height - 1, 1 - 1 / height, height, **like)
-    planes = coefficients.view(2, 3, -1).permute(1, 2, 0)[..., None]  # (3, B, 2, 1)
-    along_x, along_y = planes[0] * x, torch.addcmul(planes[2], planes[1], y)
-    return (along_x[:, :, None, :] + along_y[:, :, :, None]).permute(0, 2, 3, 1)
+    y = x if height == width else torch.linspace(1 / height - 1, 1 - 1 / height, height, **like)
+    return across * x, torch.addcmul(shift, down, y.unsqueeze(-1))
 
 
-def _in_pieces(images: Tensor, coefficients: Tensor, interpolation: str, padding_mode: str) -> Tensor:
-    """Sample a batch piece by piece: the grid of a piece is in the cache and in memory at hand, where fresh memory has
-    to be mapped page by page, which for a large batch can take as long as sampling.
-    """
-    count, (height, width) = len(images), images.shape[-2:]
-    whole = torch.compiler.is_compiling() or images.device.type != "cpu"
-    # the threads share a piece image by image
-    step = count if whole else max(1, PIECE // (height * width)) * torch.get_num_threads()
-    if count <= step:
-        grid = sampling_grid(coefficients, height, width)
-        return F.grid_sample(images, grid, interpolation, padding_mode, align_corners=False)
-    warped = torch.empty_like(images, memory_format=torch.preserve_format)
-    for start in range(0, count, step):
-        piece = slice(start, start + step)
-        grid = sampling_grid(coefficients[:, piece], height, width)
-        warped[piece] = F.grid_sample(images[piece], grid, interpolation, padding_mode, align_corners=False)
-    return warped
+def sampling_grid(along_x: Tensor, along_y: Tensor) -> Tensor:
+    """The grid ``(B, H, W, 2)`` of an affine map: an outer sum, laid out plane by plane."""
+    return (along_x + along_y).permute(1, 2, 3, 0)
 
 
-# -- dtypes -----------------------------------------------------------------------------------------------------------
+# -- dtypes and devices -----------------------------------------------------------------------------------------------
+
+
+def is_one_on_cpu(values: Tensor) -> bool:
+    """Whether these are of one image in plain memory, no gradient wanted: plain numbers are the fastest then."""
+    plain = values.device.type == "cpu" and not torch.compiler.is_compiling()
+    return len(values) == 1 and plain and not (torch.is_grad_enabled() and values.requires_grad)
 
 
 def in_full_precision(images: Tensor) -> AbstractContextManager[object]:
@@ -175,7 +218,7 @@ def fill_tensor(fill: Fill, images: Tensor) -> Tensor | None:
     values = [float(fill)] if isinstance(fill, int | float) else [float(value) for value in fill]
     if len(values) not in (1, images.shape[1]):
         raise ValueError(f"fill must have one value or one for each of {images.shape[1]} channels, got {len(values)}")
-    return images.new_tensor(values).view(-1, 1, 1) if any(values) else None
+    return constant(values, images).view(-1, 1, 1) if any(values) else None
 
 
 def working(images: Tensor) -> Tensor:
@@ -184,6 +227,11 @@ def working(images: Tensor) -> Tensor:
     8 and 16 bit and bool are exact in float32; wider integers go through float64.
     """
     return images.to(torch.float64 if images.dtype in WIDE else torch.float32)
+
+
+def _working_dtype(images: Tensor) -> torch.dtype:
+    """The dtype that floating images are warped in."""
+    return torch.float64 if images.dtype == torch.float64 else torch.float32
 
 
 def as_dtype(warped: Tensor, dtype: torch.dtype) -> Tensor:
@@ -196,4 +244,7 @@ def as_dtype(warped: Tensor, dtype: torch.dtype) -> Tensor:
         low, high = (0.0, 2.0**64 - 2049) if dtype == torch.uint64 else (-(2.0**63), 2.0**63 - 1025)
     else:
         low, high = torch.iinfo(dtype).min, torch.iinfo(dtype).max
-    return warped.round().clamp_(low, high).to(dtype)
+    whole = warped.round().clamp_(low, high)
+    if dtype == torch.uint8 and whole.device.type == "cpu":
+        whole = whole.to(torch.int16)  # in two steps torch takes a third of the time
+    return whole.to(dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,9 @@ from learned_affine.losses import bernoulli_kl_nats, gaussian_kl_nats
 DIMENSIONS = len(NAMES)
 # of a quadrature, in standard deviations: even steps are exact to five digits where Gauss and Hermite's 32 are 1 % off
 NODES = torch.linspace(-6, 6, 97)
+SMALLEST, LARGEST = -6.0, 3.0  # logarithms of the widths, over that at the start
 PRIOR_WIDTH = 0.9  # standard deviation before the tanh at which tanh(z) is nearest to uniform on [-1, 1]
+START = math.log(0.1 * PRIOR_WIDTH)  # of the widths: a wide start gets stuck where the classifier is sure and wrong
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ class Policy:
 
     def sample_mirror(self, noise: Tensor, strength: float = 1.0) -> Tensor:
         """Which images are mirrored, ``(...,)`` bool, by ``(..., 7)`` noise; ``strength`` scales the chance."""
-        return torch.special.ndtr(noise[..., DIMENSIONS]) < strength * self.mirror_chance
+        chance = self.mirror_chance if strength == 1 else strength * self.mirror_chance
+        return noise[..., DIMENSIONS] < torch.special.ndtri(chance)
 
     def mode(self) -> Tensor:
         """The points that no noise leads to."""
@@ -85,10 +89,10 @@ class Policy:
             limits: how far the parameters may go.
             strength: in [0, 1], moves every parameter toward the identity.
         """
-        unit = self.mode() if noise is None else self.sample(noise[..., :DIMENSIONS]).reshape(-1, DIMENSIONS)
+        unit = self.mode() if noise is None else self.sample(noise[..., :DIMENSIONS]).flatten(0, -2)
         mirror = None
         if noise is not None and noise.shape[-1] > DIMENSIONS and limits.mirror:
-            mirror = self.sample_mirror(noise, strength).reshape(-1)
+            mirror = self.sample_mirror(noise, strength).flatten()
         return limits.parameters(unit if strength == 1 else strength * unit, mirror)
 
     def moments(self, limits: AffineLimits, strength: float = 1.0) -> tuple[Tensor, Tensor]:

@@ -11,12 +11,12 @@ from torch.nn import functional as F
 
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.parameters import AffineParameters
-from learned_affine.geometry.warp import in_full_precision
-from learned_affine.policy.distribution import DIMENSIONS, PRIOR_WIDTH, Policy
+from learned_affine.geometry.warp import in_full_precision, is_one_on_cpu
+from learned_affine.policy.distribution import DIMENSIONS, LARGEST, PRIOR_WIDTH, SMALLEST, START, Policy
 from learned_affine.policy.raw_head import RawHead
+from learned_affine.policy.single import draw_of_one
 from learned_affine.policy.thumbnail import thumbnail
 
-START = math.log(0.1 * PRIOR_WIDTH)  # of the widths: a wide start gets stuck where the classifier is sure and wrong
 UNIT = 10.0  # the head's last output for an image that it costs a nat to mirror is -UNIT
 DIFFERENT = (
     0.5  # mean difference from the mirror image, in deviations of the pixels, from which on an image counts whole
@@ -99,9 +99,14 @@ class LocalizationNetwork(nn.Module):
         features = self.features(observation) if self.per_image else observation
         raw = self.head(features).float()
         entries = raw.index_select(1, self._source).view(-1, DIMENSIONS, DIMENSIONS)
-        width = (entries.clamp(-6, 3) + START).exp() * self._diagonal
-        logit = (self.price * self._gated(raw[:, NUMBERS], observation)).clamp_max(0) if self.mirrors else None
+        width = (entries.clamp(SMALLEST, LARGEST) + START).exp() * self._diagonal
+        logit = self._logit(raw[:, NUMBERS], observation) if self.mirrors else None
         return Policy(raw[:, :DIMENSIONS], torch.addcmul(width, entries, self._below), logit)
+
+    def _logit(self, output: Tensor, observation: Tensor) -> Tensor:
+        """The logarithm of the odds of a mirror, ``(B,)``, of the head's last output."""
+        gated = self._gated(output, observation)
+        return (gated if self.price == 1 else self.price * gated).clamp_max(0)
 
     def mirror_output(self, observation: Tensor) -> Tensor:
         """What a mirror costs, ``(B,)``, in ``-1 / UNIT`` nats: the head's last output alone."""
@@ -116,7 +121,7 @@ class LocalizationNetwork(nn.Module):
         """
         if not self.per_image:
             return output
-        differs = (observation - observation.flip(-1)).abs().flatten(1).mean(1)
+        differs = (observation - observation.flip(-1)).abs().mean((1, 2, 3))
         return (differs / DIFFERENT).clamp_max(1).to(output.dtype) * output
 
     @torch.no_grad()
@@ -128,8 +133,25 @@ class LocalizationNetwork(nn.Module):
 
     def draw(self, images: Tensor, noise: Tensor | None, limits: AffineLimits, strength: float) -> AffineParameters:
         """Parameters within ``limits``: from the images' noise, or the mode without."""
+        if is_one_on_cpu(images) and type(self).forward is LocalizationNetwork.forward:
+            return self._draw_of_one(images, noise, limits, strength)
         policy: Policy = self(images)
         return policy.draw(noise, limits, strength)
+
+    def _draw_of_one(
+        self, image: Tensor, noise: Tensor | None, limits: AffineLimits, strength: float
+    ) -> AffineParameters:
+        with in_full_precision(image):
+            observation = self.observe(image)
+            raw = self.head(self.features(observation) if self.per_image else observation)[0].float()
+        numbers = None if noise is None else noise[0].tolist()
+        output = raw.tolist()
+
+        def mirror_logit() -> float:
+            differs = float((observation - observation.flip(-1)).abs().mean()) if self.per_image else DIFFERENT
+            return self.price * min(1.0, differs / DIFFERENT) * output[NUMBERS]
+
+        return draw_of_one(output, numbers, limits, strength, mirror_logit if self.mirrors else None)
 
 
 HEADS: dict[str, type[LocalizationNetwork] | type[RawHead]] = {"bounded": LocalizationNetwork, "raw": RawHead}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from learned_affine.geometry.limits import AffineLimits
-from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.geometry.parameters import AffineParameters, constant
 from learned_affine.policy.thumbnail import thumbnail
 
 
@@ -60,7 +60,7 @@ class RawHead(nn.Module):
         shift = (-(d * x - b * y) * width / 2, -(a * y - c * x) * height / 2)
         rows = torch.stack([linear[0], linear[1], shift[0], linear[2], linear[3], shift[1]], -1)
         about_centre = rows.unflatten(-1, (2, 3)) / determinant[:, None, None]
-        centre = theta.new_tensor([(width - 1) / 2, (height - 1) / 2])
+        centre = constant([(width - 1) / 2, (height - 1) / 2], theta)
         offset = about_centre[..., 2] + centre - about_centre[..., :2] @ centre
         matrix = torch.cat([about_centre[..., :2], offset[..., None]], -1)
         return AffineParameters.from_matrix(matrix, height, width)

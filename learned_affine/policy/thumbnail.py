@@ -6,6 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from learned_affine.geometry.warp import is_one_on_cpu
+
+FLAT = 1e-5  # of a channel's mean: a smaller deviation is rounding
+DARK = 1e-3  # of a mean: a smaller one counts as this
 HUGE = 1e18  # pixels beyond stand for "no data"; their square would not be finite
 
 
@@ -22,30 +26,49 @@ def thumbnail(images: Tensor, size: int, channels: int) -> Tensor:
     """
     images = match_channels(images, channels)
     small = images if images.dtype in (torch.float32, torch.float64) else images.float()
-    if small.shape[-2:] != (size, size):
-        # averages are exact and cheap on the way down, and only the way up needs interpolation
-        height, width = min(small.shape[-2], size), min(small.shape[-1], size)
-        if small.shape[-2:] != (height, width):
-            small = _average(small, height, width)
-        small = without_bad_cells(small)
-        if (height, width) != (size, size):
-            small = F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
-    else:
-        small = without_bad_cells(small)
-    flat = small.float().flatten(2)
-    mean = flat.mean(-1, keepdim=True)
-    centred = flat - mean
+    # averages are exact and cheap on the way down, and only the way up needs interpolation
+    height, width = min(small.shape[-2], size), min(small.shape[-1], size)
+    if small.shape[-2:] != (height, width):
+        small = _average(small, height, width)
+    quick = _standardised_quickly(small) if is_one_on_cpu(small) and height == width == size else None
+    if quick is not None:
+        return quick
+    small = without_bad_cells(small)
+    if (height, width) != (size, size):
+        small = F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
+    return _standardised(small.float())
+
+
+def _standardised(small: Tensor) -> Tensor:
+    """Mean 0 and deviation 1 for each image and channel; 0 where a channel is flat."""
+    mean = small.mean((-2, -1), keepdim=True)
+    centred = small - mean
     # mean and norm are each one fast pass; torch.std_mean takes ten times as long, layer_norm twice
-    deviation = torch.linalg.vector_norm(centred, dim=-1, keepdim=True) / size
+    deviation = torch.linalg.vector_norm(centred, dim=(-2, -1), keepdim=True) / small.shape[-1]
     # rounding alone gives a flat channel a deviation near 1e-7 of its mean: that is no content
-    floor = 1e-5 * mean.abs().clamp_min(1e-3)
-    return (centred / torch.maximum(deviation, floor)).view(len(flat), channels, size, size)
+    floor = FLAT * mean.abs().clamp_min(DARK)
+    return centred / torch.maximum(deviation, floor)
+
+
+def _standardised_quickly(small: Tensor) -> Tensor | None:
+    """The same by one operator; None where a channel is flat, or a cell may be bad."""
+    count, channels, height, width = small.shape
+    found = torch.native_group_norm(
+        small.float().contiguous(), None, None, count, channels, height * width, channels, 0.0
+    )
+    scaled, mean, inverse = found
+    pairs = zip(mean[0].tolist(), inverse[0].tolist(), strict=True)
+    # not so for NaN, and neither where a huge cell makes the deviation huge
+    plain = all(
+        inverse * FLAT * max(abs(mean), DARK) < 1 and HUGE * inverse > height * width for mean, inverse in pairs
+    )
+    return scaled if plain else None
 
 
 def without_bad_cells(small: Tensor) -> Tensor:
     """Cells that hold a pixel that is not finite, or a huge no-data value, take the mean of their channel's others."""
     on_cpu = small.device.type == "cpu" and not torch.compiler.is_compiling()
-    if on_cpu and (len(small) == 0 or float(small.detach().abs().amax()) < HUGE):  # not so for NaN
+    if on_cpu and float(torch.linalg.vector_norm(small.detach())) < HUGE:  # not so for NaN; one fast pass
         return small
     good = small.abs() < HUGE
     count = good.sum((-2, -1), keepdim=True).clamp_min(1)

@@ -12,7 +12,7 @@ from torchvision import tv_tensors
 
 from learned_affine._checks import shown
 from learned_affine.geometry.coordinates import warp_boxes, warp_key_points
-from learned_affine.geometry.warp import Fill, as_dtype, warp_images
+from learned_affine.geometry.warp import Fill, as_dtype, warp_images, warp_pieces
 from learned_affine.transforms.pil import (
     INDEXED,
     WITH_ALPHA,
@@ -42,7 +42,7 @@ def pil_image(image: PIL.Image.Image, drawn: SampleParameters, sampling: Samplin
     own = _own_image(image, drawn)
     if own is not None and own.count != 1:
         raise ValueError(f"images of one sample must be as many as the first ({own.count}), got one PIL image")
-    if own is None or own.still is not None:
+    if own is None or (own.still is not None and bool(own.still[0])):
         flip = own is not None and bool(own.parameters.mirror[0])
         moved = image.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT) if flip else image.copy()
         return with_metadata(moved, image)
@@ -113,29 +113,49 @@ def warp_rows(images: Tensor, drawn: SampleParameters, sampling: Sampling, taken
         return _with_still_rows(images, drawn, sampling)
     taken = take(images, rows) if taken is None else taken
     channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
-    warped = as_dtype(warp_images(taken, parameters, *sampling), images.dtype)
-    if drawn.chosen is not None:
-        return torch.where(drawn.chosen.to(images.device)[:, None, None, None], warped, images)
     if rows is None:
+        warped = warp_images(taken, parameters, *sampling, dtype=images.dtype)
+        if drawn.chosen is not None:
+            return torch.where(drawn.chosen.to(images.device)[:, None, None, None], warped, images)
         return warped.contiguous(memory_format=torch.channels_last) if channels_last else warped
-    whole = images.clone(memory_format=torch.preserve_format)
-    indexable(whole).index_copy_(0, rows.to(images.device), indexable(warped))
+    rows, whole = rows.to(images.device, non_blocking=True), None
+    for place, piece in warp_pieces(taken, parameters, *sampling):
+        whole = images.clone(memory_format=torch.preserve_format) if whole is None else whole
+        indexable(whole).index_copy_(0, rows[place], indexable(as_dtype(piece, images.dtype)))
+        del piece  # its memory is that of the next one
+    assert whole is not None
     return whole
 
 
 def _with_still_rows(images: Tensor, drawn: SampleParameters, sampling: Sampling) -> Tensor:
     """Where some images are not moved but for their mirror: those are copied or flipped exactly, without sampling."""
     assert drawn.still is not None
+    if images.device.type != "cpu":
+        return _with_still_rows_on_gpu(images, drawn.still, drawn, sampling)
     rows = torch.arange(drawn.count) if drawn.rows is None else drawn.rows.cpu()
-    still, flip = drawn.still, drawn.parameters.mirror.cpu()
+    still, flip = drawn.still.cpu(), drawn.parameters.mirror.cpu()
     whole = images.clone(memory_format=torch.preserve_format)
     moved = (~still).nonzero().flatten()
     if len(moved):
         rest = SampleParameters(drawn.parameters[moved.tolist()], rows[moved], drawn.count)
         whole = warp_rows(images, rest, sampling)
-    flipped = rows[still & flip].to(images.device)
+    flipped = rows[still & flip]
     indexable(whole)[flipped] = indexable(images)[flipped].flip(-1)
     return whole
+
+
+def _with_still_rows_on_gpu(images: Tensor, still: Tensor, drawn: SampleParameters, sampling: Sampling) -> Tensor:
+    """The same by masks, so that a GPU is not waited for. Where all are known to be still, nothing is sampled."""
+    rows = torch.arange(drawn.count) if drawn.rows is None else drawn.rows
+    rows = rows.to(images.device, non_blocking=True)
+    pixels, flip = indexable(images), drawn.on(images.device).mirror
+    own = pixels.index_select(0, rows)
+    own = torch.where(flip[:, None, None, None], own.flip(-1), own)
+    if still.device.type != "cpu" or not bool(still.all()):
+        moved = warp_rows(images, SampleParameters(drawn.parameters, drawn.rows, drawn.count), sampling)
+        still = still.to(images.device, non_blocking=True)
+        own = torch.where(still[:, None, None, None], own, indexable(moved).index_select(0, rows))
+    return pixels.index_copy(0, rows, own).view(images.dtype)
 
 
 # -- labels -----------------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class SampleParameters:
         rows: ``(R,)`` indices of the images that are augmented, None for all.
         count: number of images, ``B``.
         observed: the image that the network observed and what :func:`take` gave for it, so that it is converted once.
-        may_be_still: whether to look for images that are not moved but for their mirror: those are copied exactly.
+        still: ``(R,)`` bool of :func:`which_are_still`: those are copied exactly.
         chosen: ``(B,)`` bool, instead of ``rows`` where a graph is compiled, whose shapes may not depend on the draw.
     """
 
@@ -43,20 +43,20 @@ class SampleParameters:
         rows: Tensor | None,
         count: int,
         observed: tuple[Any, Tensor] | None = None,
-        may_be_still: bool = False,
+        still: Tensor | None = None,
         chosen: Tensor | None = None,
     ) -> None:
         self.parameters, self.rows, self.count, self.observed = parameters, rows, count, observed
-        self.chosen = chosen
-        still = parameters.is_still().cpu() if may_be_still else None
-        self.still = still if still is not None and bool(still.any()) else None  # (R,), None if there are none
+        self.still, self.chosen = still, chosen
 
     def of(self, row: int) -> SampleParameters | None:
         """The parameters of one image alone; None if it is not augmented."""
         found = [row] if self.rows is None else (self.rows == row).nonzero().flatten().tolist()
         if not found:
             return None
-        return SampleParameters(self.parameters[found], None, 1, None, self.still is not None)
+        return SampleParameters(
+            self.parameters[found], None, 1, None, None if self.still is None else self.still[found]
+        )
 
     def on(self, device: torch.device) -> AffineParameters:
         """The parameters on a device."""
@@ -67,6 +67,29 @@ class SampleParameters:
         return self.observed[1] if self.observed is not None and self.observed[0] is item else None
 
 
+def which_are_still(parameters: AffineParameters, every_one: bool = False) -> Tensor | None:
+    """Which images are not moved but for their mirror, ``(B,)`` bool; None if there are none.
+
+    With ``every_one`` that is known of all of them. A GPU is not asked whether there are any, and so not waited for.
+    """
+    if every_one:
+        return torch.ones(len(parameters), dtype=torch.bool)
+    still = parameters.is_still()
+    return still if still.device.type != "cpu" or bool(still.any()) else None
+
+
+def of_all(drawn: AffineParameters | None, rows: Tensor | None, count: int) -> AffineParameters:
+    """The parameters of all ``count`` images: those drawn for ``rows`` (None for all), the identity elsewhere."""
+    if drawn is None:
+        return AffineParameters.identity(count)
+    if rows is None:
+        return drawn
+    whole = AffineParameters.identity(count, drawn.angle.device)
+    index = rows.to(drawn.angle.device)
+    pairs = zip((*whole.tensors(), whole.mirror), (*drawn.tensors(), drawn.mirror), strict=True)
+    return AffineParameters(*(all_.index_copy(0, index, some.to(all_.dtype)) for all_, some in pairs))
+
+
 def indexable(images: Tensor) -> Tensor:
     """The same bits in a dtype that can be indexed."""
     return images.view(SIGNED[images.dtype]) if images.dtype in SIGNED else images
@@ -75,7 +98,7 @@ def indexable(images: Tensor) -> Tensor:
 def take(images: Tensor, rows: Tensor | None) -> Tensor:
     """The ``rows`` of ``(B, C, H, W)`` images, None for all, in the dtype that they are warped in."""
     if rows is not None:
-        some = indexable(images).index_select(0, rows.to(images.device))
+        some = indexable(images).index_select(0, rows.to(images.device, non_blocking=True))
         images = some.view(images.dtype) if images.dtype in SIGNED else some  # a view by dtype has no gradient
     return working(images)
 

@@ -34,8 +34,10 @@ from learned_affine.transforms.sample import (
     assign_labels,
     first_image,
     has_labels,
+    of_all,
     refuse_arrays,
     take,
+    which_are_still,
 )
 from learned_affine.transforms.sampling import Sampling
 
@@ -65,7 +67,7 @@ class PolicyTransform(v2.Transform):
         self.padding_mode = padding_mode
         self.generator = generator
         self.history: Any = None
-        self.last_parameters: AffineParameters | None = None
+        self._last: tuple[AffineParameters | None, Tensor | None, int] | None = None
         self._worker_generator: tuple[int, torch.Generator] | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -104,16 +106,17 @@ class PolicyTransform(v2.Transform):
         noise = self.noise(count)
         if torch.compiler.is_compiling():
             return {"drawn": self._draw_all(images, noise, chosen)}
-        if self.p == 0 or (chosen is not None and not bool(chosen.any())):
-            self.last_parameters = AffineParameters.identity(count)
+        rows = None if chosen is None else chosen.nonzero().squeeze(1)
+        if self.p == 0 or (rows is not None and len(rows) == 0):
+            self._last = None, None, count
             return {"drawn": None}
-        rows = None if chosen is None or bool(chosen.all()) else chosen.nonzero().squeeze(1)
+        rows = None if rows is None or len(rows) == count else rows
         taken = take(images, rows)
         drawn = self.draw_parameters(taken, noise if noise is None or rows is None else noise[rows])
-        self.last_parameters = _scatter(drawn, rows, count)
+        self._last = drawn, rows, count
         has_graph = isinstance(image, Tensor) and image.requires_grad  # which what is taken here, without grad, has not
         observed = None if has_graph else (image, taken)
-        return {"drawn": SampleParameters(drawn, rows, count, observed, self._may_be_still)}
+        return {"drawn": SampleParameters(drawn, rows, count, observed, self._still(drawn))}
 
     def _draw_all(self, images: Tensor, noise: Tensor | None, chosen: Tensor | None) -> SampleParameters | None:
         """What is drawn for every image, in a compiled graph, whose shapes may not depend on which are chosen."""
@@ -125,7 +128,7 @@ class PolicyTransform(v2.Transform):
             identity = AffineParameters.identity(len(images), images.device)
             pairs = zip((*drawn.tensors(), drawn.mirror), (*identity.tensors(), identity.mirror), strict=True)
             drawn = AffineParameters(*(torch.where(there, new, old) for new, old in pairs))
-        self.last_parameters = drawn
+        self._last = drawn, None, len(images)
         return SampleParameters(drawn, None, len(images), chosen=chosen)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
@@ -137,6 +140,11 @@ class PolicyTransform(v2.Transform):
     def sampling(self) -> Sampling:
         """How pixels are sampled."""
         return Sampling(str(self.interpolation), self.padding_mode, self.fill)
+
+    @property
+    def last_parameters(self) -> AffineParameters | None:
+        """What was done to each image of the last call: the identity where ``p`` left one alone; None before a call."""
+        return None if self._last is None else of_all(*self._last)
 
     # -- parameters in hand -------------------------------------------------------------------------------------------
 
@@ -165,8 +173,9 @@ class PolicyTransform(v2.Transform):
         has_graph = any(value.requires_grad for value in (images, *parameters.tensors()))
         if torch.is_grad_enabled() and has_graph and images.is_floating_point():
             return warp_images(images, parameters, *sampling)
-        drawn = SampleParameters(parameters, None, len(images), may_be_still=images.device.type == "cpu")
-        return warp_rows(images, drawn, sampling)
+        return warp_rows(
+            images, SampleParameters(parameters, None, len(images), None, which_are_still(parameters)), sampling
+        )
 
     @torch.no_grad()
     def apply(self, *sample: Any, parameters: AffineParameters | None = None) -> Any:
@@ -193,7 +202,8 @@ class PolicyTransform(v2.Transform):
         moved = (parameters.displacement() > 0).cpu()
         rows = None if bool(moved.all()) else moved.nonzero().squeeze(1)
         some = parameters if rows is None else parameters[rows]
-        params = {"drawn": SampleParameters(some, rows, count, None, True) if bool(moved.any()) else None}
+        drawn = SampleParameters(some, rows, count, None, which_are_still(some))
+        params = {"drawn": drawn if bool(moved.any()) else None}
         wanted = self._needs_transform_list(flat)
         done = [self.transform(item, params) if want else item for item, want in zip(flat, wanted, strict=True)]
         return pytree.tree_unflatten(done, spec)
@@ -209,10 +219,10 @@ class PolicyTransform(v2.Transform):
     def _is_deterministic(self) -> bool:
         return self.deterministic or self.localization.deterministic
 
-    @property
-    def _may_be_still(self) -> bool:
-        """Whether a draw can leave an image exactly where it is but for its mirror."""
-        return self._is_deterministic or self.strength == 0 or not any(self.limits.extent())
+    def _still(self, drawn: AffineParameters) -> Tensor | None:
+        """Which images a draw leaves exactly where they are but for their mirror."""
+        nothing_moves = self.strength == 0 or not any(self.limits.extent())
+        return which_are_still(drawn, nothing_moves) if nothing_moves or self._is_deterministic else None
 
     def noise(self, count: int) -> Tensor | None:
         """The noise of ``count`` images, from the generator; None where there is none in a draw."""
@@ -226,7 +236,7 @@ class PolicyTransform(v2.Transform):
         head = self.localization.head.weight
         if head.device != images.device:
             self.localization.to(images.device)
-        noise = None if noise is None else noise.to(images.device)
+        noise = None if noise is None else noise.to(images.device, non_blocking=True)
         with in_full_precision(images):
             return self.localization.draw(images, noise, self.limits, self.strength)
 
@@ -242,7 +252,7 @@ class PolicyTransform(v2.Transform):
 
     def __getstate__(self) -> dict[str, Any]:
         """A generator does not pickle; its state does."""
-        state = dict(self.__dict__, _worker_generator=None, last_parameters=None)
+        state = dict(self.__dict__, _worker_generator=None, _last=None)
         if self.generator is not None:
             # as bytes: a tensor would go to a spawned worker through shared memory
             state["generator"] = self.generator.initial_seed(), self.generator.get_state().numpy().tobytes()
@@ -268,16 +278,6 @@ class PolicyTransform(v2.Transform):
             f"shift {limits.translate:.0%}), p={self.p:g}, strength={self.strength:g}, "
             f"padding_mode={self.padding_mode!r}{extra}{mode})"
         )
-
-
-def _scatter(drawn: AffineParameters, rows: Tensor | None, count: int) -> AffineParameters:
-    """The parameters of all ``count`` images: those drawn for ``rows``, the identity elsewhere."""
-    if rows is None:
-        return drawn
-    whole = AffineParameters.identity(count, drawn.angle.device)
-    index = rows.to(drawn.angle.device)
-    pairs = zip((*whole.tensors(), whole.mirror), (*drawn.tensors(), drawn.mirror), strict=True)
-    return AffineParameters(*(all_.index_copy(0, index, some.to(all_.dtype)) for all_, some in pairs))
 
 
 def _check_parameters(parameters: Any, count: int) -> AffineParameters:

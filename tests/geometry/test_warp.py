@@ -19,6 +19,7 @@ from learned_affine.geometry.parameters import NAMES
 from learned_affine.geometry.warp import (
     INTERPOLATIONS,
     PADDING_MODES,
+    along_the_sides,
     as_dtype,
     inverse_map,
     sampling_grid,
@@ -88,7 +89,7 @@ def kornias_grid(parameters: AffineParameters, height: int, width: int, dtype: t
 def test_the_grid_is_kornias(size, dtype, most):
     parameters = AffineParameters.cat([EXTREME, some(8, mirrors=True)])
     truth = kornias_grid(parameters, *size)
-    got = sampling_grid(inverse_map(to(parameters, dtype), *size, dtype), *size)
+    got = sampling_grid(*along_the_sides(inverse_map(to(parameters, dtype), *size, dtype), *size))
     assert got.shape == truth.shape and got.dtype == dtype
     scale = truth.abs().clamp_min(1)  # far outside there are fewer digits behind the point
     assert ((got - truth) / scale).abs().max() <= most
@@ -97,8 +98,8 @@ def test_the_grid_is_kornias(size, dtype, most):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_map_of_one_image_is_that_of_a_batch(dtype):
     """Of one image it is computed in plain numbers, of several in tensors."""
-    together = inverse_map(to(EXTREME, dtype), 13, 8, dtype)
-    alone = torch.cat([inverse_map(single, 13, 8, dtype) for single in to(EXTREME, dtype)], dim=1)
+    together = torch.stack(inverse_map(to(EXTREME, dtype), 13, 8, dtype))
+    alone = torch.cat([torch.stack(inverse_map(single, 13, 8, dtype)) for single in to(EXTREME, dtype)], dim=2)
     torch.testing.assert_close(alone, together, atol=1e-6 if dtype == torch.float32 else 1e-14, rtol=0)
     assert alone.dtype == dtype
 
@@ -110,8 +111,9 @@ def test_the_map_is_the_inverse_of_the_matrix():
         [[width / 2, 0, (width - 1) / 2], [0, height / 2, (height - 1) / 2], [0, 0, 1]], dtype=torch.float64
     )
     whole = torch.cat([parameters.matrix(height, width), bottom], dim=1)
-    expected = (torch.linalg.inv(to_pixels) @ torch.linalg.inv(whole) @ to_pixels)[:, :2].flatten(1).T
-    torch.testing.assert_close(inverse_map(parameters, height, width, torch.float64), expected)
+    expected = (torch.linalg.inv(to_pixels) @ torch.linalg.inv(whole) @ to_pixels)[:, :2].permute(2, 1, 0)
+    got = torch.stack(inverse_map(parameters, height, width, torch.float64))
+    torch.testing.assert_close(got[..., 0, 0], expected)
 
 
 # -- images against kornia's ------------------------------------------------------------------------------------------
@@ -128,7 +130,7 @@ def smooth(count: int, height: int, width: int, dtype: torch.dtype = torch.float
 PADS = [("reflection", 0.0), ("border", 0.0), ("zeros", 0.0), ("fill", 0.7), ("fill", (0.2, 0.9))]
 
 
-@pytest.mark.parametrize("size", SIZES[:-1])
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize(("padding_mode", "fill"), PADS)
 def test_without_a_gradient_images_are_kornias(size, interpolation, padding_mode, fill):
@@ -207,6 +209,16 @@ def test_a_batch_in_pieces_is_the_batch_in_one(monkeypatch, threads, dtype, padd
             assert torch.equal(got, expected)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.bool, torch.float16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_result_of_another_dtype_is_made_piece_by_piece(monkeypatch, dtype, layout):
+    images, parameters = 120 * torch.rand(8, 3, 12, 10).to(memory_format=layout), to(EXTREME, torch.float32)
+    expected = as_dtype(warp_images(images, parameters), dtype)
+    monkeypatch.setattr(warp, "PIECE", 3 * 120)
+    got = warp_images(images, parameters, dtype=dtype)
+    assert torch.equal(got, expected) and got.dtype == dtype
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])

@@ -1,0 +1,68 @@
+"""One image's draw in plain numbers, against the policy of a batch, and its thumbnail, against the careful way."""
+
+import pytest
+import torch
+from torch import nn
+
+from learned_affine import AffineLimits
+from learned_affine.policy import thumbnail as thumbnails
+from learned_affine.policy.network import LocalizationNetwork
+from learned_affine.policy.thumbnail import thumbnail
+
+
+def network(mirrors: bool = True, per_image: bool = True) -> LocalizationNetwork:
+    """One whose policies differ from image to image, some of them wider and narrower than is allowed."""
+    made = LocalizationNetwork(mirrors=mirrors, per_image=per_image).eval().requires_grad_(False)
+    nn.init.normal_(made.head.weight, std=0.4)
+    nn.init.normal_(made.head.bias, std=2.0)
+    if mirrors:
+        nn.init.constant_(made.head.bias[-1:], -0.5)
+        nn.init.constant_(made.head.weight[-1:], -0.01)
+    return made
+
+
+@pytest.mark.parametrize("limits", [AffineLimits(), AffineLimits.wide(), AffineLimits(mirror=False)])
+@pytest.mark.parametrize("strength", [1.0, 0.4, 0.0])
+@pytest.mark.parametrize("noisy", [True, False])
+@pytest.mark.parametrize(("mirrors", "per_image"), [(True, True), (False, True), (True, False)])
+def test_one_image_is_drawn_as_in_a_batch(limits, strength, noisy, mirrors, per_image):
+    one, images = network(mirrors, per_image), torch.rand(64, 3, 24, 24)
+    noise = one.noise(64, limits, None) if noisy else None
+    together, extent = one.draw(images, noise, limits, strength), torch.tensor(limits.extent())
+    for row, expected in enumerate(together):
+        alone = one.draw(images[row : row + 1], None if noise is None else noise[row : row + 1], limits, strength)
+        assert ((alone.stacked() - expected.stacked()).abs() / extent).max() < 2e-5  # of what the limits allow
+        assert torch.equal(alone.mirror, expected.mirror)
+    assert bool(together.mirror.any()) == (noisy and mirrors and limits.mirror and strength > 0)
+
+
+def test_one_image_is_mirrored_as_often_as_its_policy_says():
+    one, image, limits = network(), torch.rand(1, 3, 16, 16), AffineLimits()
+    one.head.bias[-1] = -0.2
+    one.head.weight[-1] = 0
+    noise = torch.randn(4000, 1, 7)
+    share = sum(float(one.draw(image, single, limits, 1.0).mirror) for single in noise) / 4000
+    assert abs(share - float(one(image).mirror_chance)) < 0.03
+
+
+def careful(images: torch.Tensor) -> torch.Tensor:
+    """Two of the same take the way of a batch."""
+    return thumbnail(torch.cat([images, images]), 16, 3)[:1]
+
+
+@pytest.mark.parametrize("size", [(16, 16), (32, 32), (48, 33), (96, 96), (224, 300)])
+@pytest.mark.parametrize("factor", [1e-4, 1.0, 255.0, 1e15])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_thumbnail_of_one_image_is_that_of_a_batch(size, factor, layout):
+    image = (factor * torch.rand(1, 3, *size)).to(memory_format=layout)
+    torch.testing.assert_close(thumbnail(image, 16, 3), careful(image), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), 1e18, -3e38])
+@pytest.mark.parametrize("places", [slice(0, 1), slice(None)])
+def test_bad_pixels_and_flat_channels_take_the_careful_way(bad, places):
+    image = torch.rand(1, 3, 16, 16)
+    image[0, 1, places] = bad
+    image[0, 2] = 0.3
+    assert thumbnails._standardised_quickly(image) is None
+    torch.testing.assert_close(thumbnail(image, 16, 3), careful(image), equal_nan=True)

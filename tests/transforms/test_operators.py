@@ -1,0 +1,164 @@
+"""How many operators a call dispatches, what it waits for, and what it holds: the cost of a call that has no clock.
+
+On the meta device a tensor has no data: an operator that needs some, such as ``item``, raises. So a call that comes
+through there never waits for a GPU.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.common.counting import counted
+from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
+from learned_affine.transforms.kernels import _with_still_rows, _with_still_rows_on_gpu
+from learned_affine.transforms.sample import SampleParameters
+from learned_affine.transforms.sampling import Sampling
+from tests.geometry.matrices import one, only_mirrored
+
+# what commit 278965f, the first version, dispatched for the same calls on the CPU and, as on a GPU, on meta
+FIRST = {("cpu", 1.0): 164, ("cpu", 0.5): 187, ("meta", 1.0): 164, ("meta", 0.5): 190}
+SAMPLING = "grid_sampler_2d"
+STILL = AffineLimits(0, 1, 0, 0)
+MOVED = one(20, 1.2, 0.9, 8, 0.1, -0.05)
+
+
+def wide(limits: AffineLimits | None = None, **options: object) -> LearnedAffineAugment:
+    """An augmenter that moves everything; one image in three is mirrored."""
+    torch.manual_seed(0)
+    augment = LearnedAffineAugment(limits, **{"p": 1.0, **options})
+    nn.init.normal_(augment.localization.head.weight, std=0.3)
+    nn.init.constant_(augment.localization.head.bias[6:], 0.0)
+    return augment
+
+
+@pytest.fixture(autouse=True)
+def _meta_knows_no_autocast(monkeypatch):
+    known = torch.is_autocast_enabled
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: kind != "meta" and known(kind))
+
+
+# -- operators --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [1.0, 0.5])
+def test_a_batch_takes_sixty_percent_of_the_operators_of_the_first_version(p):
+    """Although the first version knew no mirrors, which take fifteen."""
+    found = counted(wide(p=p), torch.rand(64, 3, 32, 32))
+    assert found.operators[SAMPLING] == 1
+    assert found.total <= 0.6 * FIRST["cpu", p]
+
+
+@pytest.mark.parametrize("p", [1.0, 0.5])
+@pytest.mark.parametrize(("mirror", "share"), [(True, 0.63), (False, 0.56)])
+def test_a_batch_on_a_gpu_takes_few_operators(p, mirror, share):
+    """There, bad pixels are looked for by masks, since to ask whether there are any would be to wait."""
+    found = counted(wide(AffineLimits(mirror=mirror), p=p), torch.empty(64, 3, 32, 32, device="meta"))
+    assert found.total <= share * FIRST["meta", p]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
+def test_one_image_takes_half_the_operators_of_a_batch(dtype):
+    image = (255 * torch.rand(3, 32, 32)).to(dtype)
+    assert counted(wide(), image).total <= 0.6 * counted(wide(), image.expand(8, -1, -1, -1).contiguous()).total
+
+
+def test_the_number_of_operators_does_not_grow_with_the_batch():
+    few, many = (counted(wide(), torch.rand(count, 3, 16, 16)).total for count in (2, 200))
+    assert few == many
+
+
+# -- waiting ----------------------------------------------------------------------------------------------------------
+
+OPTIONS = [
+    {},
+    {"p": 0.5},
+    {"deterministic": True},
+    {"deterministic": True, "p": 0.5},
+    {"strength": 0.5},
+    {"strength": 0.0, "p": 0.5},
+    {"limits": STILL},
+    {"padding_mode": "fill", "fill": (0.1, 0.2, 0.3)},
+    {"interpolation": "bicubic"},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.uint8])
+def test_a_gpu_is_never_waited_for(options, dtype):
+    images = torch.empty(16, 3, 64, 64, device="meta", dtype=dtype)
+    found = counted(wide(**options), images)
+    assert "meta" not in found.waiting  # of the CPU's own numbers anything may be asked: they are there
+    assert found.copies and all(way == ("cpu", "meta", False) for way in found.copies)
+
+
+def test_what_waits_would_be_seen():
+    """The test above rests on this."""
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        bool(torch.ones(1, device="meta").any())
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        torch.ones(1, device="meta").cpu()
+
+
+def test_on_the_cpu_a_batch_asks_once():
+    """Whether a pixel is bad, in which case the careful way is taken."""
+    assert counted(wide(), torch.rand(8, 3, 32, 32)).waiting == {"cpu": 1}
+
+
+# -- what needs no sampling -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{"limits": STILL}, {"strength": 0.0}, {"deterministic": True, "limits": STILL}])
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("p", [1.0, 0.5])
+def test_a_mirror_alone_and_the_identity_are_not_sampled(options, device, p):
+    found = counted(wide(p=p, **options), torch.empty(16, 3, 48, 48, device=device).fill_(0.5))
+    assert found.operators[SAMPLING] == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.uint16])
+@pytest.mark.parametrize("rows", [None, torch.tensor([1, 2, 4, 5])])
+@pytest.mark.parametrize("all_still", [True, False])
+def test_by_masks_the_same_pixels_come_as_by_rows(dtype, rows, all_still):
+    """What a GPU does, on the CPU, where both ways can be gone."""
+    images = (200 * torch.rand(6, 3, 9, 12)).to(dtype)
+    parts = [MOVED, only_mirrored(True), only_mirrored(False), MOVED]
+    parts = [only_mirrored(True), only_mirrored(False)] * 2 if all_still else parts
+    parameters = AffineParameters.cat([*parts, only_mirrored(True), MOVED][: 6 if rows is None else 4])
+    parameters = AffineParameters.identity(len(parameters)) if all_still and rows is None else parameters
+    parameters = parameters.map(torch.Tensor.float)
+    still, sampling = parameters.is_still(), Sampling("bilinear", "reflection", 0.0)
+    drawn = SampleParameters(parameters, rows, 6, None, still)
+    expected = _with_still_rows(images, drawn, sampling)
+    assert bool(still.all()) == all_still
+    assert torch.equal(_with_still_rows_on_gpu(images, still, drawn, sampling), expected)
+
+
+def test_what_p_leaves_alone_is_not_looked_at():
+    images = torch.rand(16, 3, 48, 48)
+    assert counted(wide(p=0.0), images).total <= 3
+    found = counted(wide(p=0.5), images)
+    assert found.operators["clone"] == 1 and found.operators[SAMPLING] == 1
+
+
+# -- memory -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "size"), [(64, 32), (64, 96), (32, 224)])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_call_holds_at_most_2_2_times_the_batch(count, size, threads):
+    images = torch.rand(count, 3, size, size)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for p in (1.0, 0.5):
+            found = counted(wide(p=p), images)
+            assert found.most >= images.nbytes  # the result alone is as large
+            assert found.most <= 2.2 * images.nbytes, p
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_call_on_bytes_holds_two_floating_batches():
+    """One is made of it; the rest comes back piece by piece."""
+    images = (255 * torch.rand(32, 3, 192, 192)).byte()
+    assert counted(wide(), images).most <= 2.2 * 4 * images.nbytes
