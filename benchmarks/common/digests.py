@@ -30,6 +30,7 @@ LOSS = (
     "learned_affine/objectives/objective",
     "learned_affine/objectives/target",
     "learned_affine/tasks/classification",
+    "learned_affine/tasks/model",
 )
 STEP = ("learned_affine/fitting/estimators", "learned_affine/fitting/trainer")
 PAPER = (*LOSS, *STEP, "learned_affine/policy/raw_head", "learned_affine/policy/thumbnail")
