@@ -30,6 +30,7 @@ ORDER = [  # a folder, or a file beside them, imports only from those before it;
     "pretrained",
     "kornia",
     "classifier",
+    "mirror_labels",
     "__init__",
 ]
 FILES = sorted(ROOT.rglob("*.py"))

@@ -206,8 +206,9 @@ def _probe_outputs(model: Model, images: Tensor, labels: Any) -> Tensor:
     outputs = [model.output(model.answer(one), targets) for one in (images, elsewhere, images.roll(1, 0))]
     same = all(torch.equal(one, outputs[0]) for one in outputs)
     if same and (model.task.is_loss or bool((outputs[0] == outputs[0][:1]).all())):
+        given = "a loss that depends" if model.task.is_loss else "logits that depend"
         raise ValueError(
-            f"classifier must give {'a loss' if model.task.is_loss else 'logits'} that depend on its input, got the "
-            f"same for {2 * len(rows)} different images: look for weights that are 0, and at preprocess"
+            f"classifier must give {given} on its input, got the same for {2 * len(rows)} different images: look for "
+            "weights that are 0, and at preprocess"
         )
     return outputs[0]

@@ -221,12 +221,19 @@ class LabelMirror:
         """
         if not bool(mirror.any()):
             return labels
-        new = permuted(labels, self.order) if self.order is not None else self.function(labels)  # type: ignore[misc]
+        new = self.renamed(labels, permuted)
         if type(new) is not type(labels) or (isinstance(new, Tensor) and new.shape != labels.shape):
             raise ValueError(
                 f"label_mirror must return labels of the kind that it is given, {shown(labels)}, got {shown(new)}"
             )
         return choose(mirror, new, labels)
+
+    def renamed(self, labels: Any, permuted: Callable[[Any, Tensor], Any]) -> Any:
+        """What the labels of images that are all mirrored become."""
+        if self.order is not None:
+            return permuted(labels, self.order)
+        assert self.function is not None
+        return self.function(labels)
 
     def check(self, classes: int) -> None:
         """Raise a ValueError if it permutes another number of classes."""
