@@ -61,6 +61,16 @@ KINDS = {  # the files of each kind of row
         "benchmarks/pipelines/arms",
         "benchmarks/pipelines/run",
     ),
+    "tasks": (
+        *TRAINING,
+        *WARPING,
+        *FITTING,
+        "learned_affine/mirror_labels",
+        "learned_affine/policy/mirrors",
+        "learned_affine/tasks/targets",
+        "benchmarks/tasks/attributes",
+        "benchmarks/tasks/run",
+    ),
     "three stages": (*TRAINING, *WARPING, *FITTING),
 }
 

@@ -10,7 +10,10 @@ from benchmarks.common.digests import KINDS, SAME, digest, digest_now
 from benchmarks.common.rows import RESULTS, read
 
 ROOT = Path(__file__).parents[2]
-QUESTIONS = ("accuracy", "collapse", "fit_cost", "invariances", "optimum", "pipelines", "throughput", "transfer")
+QUESTIONS = (
+    *("accuracy", "collapse", "fit_cost", "invariances", "optimum"),
+    *("pipelines", "tasks", "throughput", "transfer"),
+)
 SCRIPTS = sorted((ROOT / "benchmarks").rglob("*.py"))
 PUBLIC = ("", ".classifier", ".diagnostics", ".kornia", ".losses", ".plots")
 
