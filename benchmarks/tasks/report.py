@@ -22,7 +22,8 @@ def main() -> None:
     """Fill the page between its markers."""
     rows, told = newest_version(read(ROWS), digest("tasks"))
     for name in dict.fromkeys(row["question"] for row in rows):
-        arms = by_arm([row for row in rows if row["question"] == name])
+        own = [row for row in rows if row["question"] == name]
+        arms = by_arm([row for row in own if row["epochs"] == own[-1]["epochs"]])
         columns = [key for key in TITLES if key in next(iter(arms["none"].values()))]
         columns = columns if name != "left or right" else ["accuracy"]
         fill(PAGE, name, "\n".join([*table(arms, columns, "none"), "", told]))

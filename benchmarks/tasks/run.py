@@ -1,12 +1,13 @@
 """Does a policy help beyond one label an image? Icons: several labels, yes or no, and labels that name a side.
 
-    python -m benchmarks.tasks.run                                 # three questions, five seeds: 15 minutes; resumable
-    python -m benchmarks.tasks.run --questions "left or right" --seeds 100
+    python -m benchmarks.tasks.run --questions classes             # five seeds, five minutes; resumable
+    python -m benchmarks.tasks.run --questions "several labels" --size 500 --epochs 60
+    python -m benchmarks.tasks.run --questions "left or right" --size 200 --epochs 60
     python -m benchmarks.tasks.report                              # the page
 
 A net is trained without augmentation; policies are fitted to it on icons of held-out design sets; then a new net is
-trained with each arm from the beginning, for as many epochs. Seeds 0 and 100 chose the settings and are not in the
-page.
+trained with each arm from the beginning, for as many epochs. Seeds 0 and 100 are for looking at settings; the page has
+the others, at the newest settings of each question.
 """
 
 import argparse
@@ -49,7 +50,6 @@ class Question:
         loss: what the net is trained with.
         mirror: what labels become in a mirror.
         measure: from logits, labels and icons to what a row holds.
-        size: training icons.
     """
 
     labels: Callable[[Images], tuple[Images, Tensor]]
@@ -58,7 +58,6 @@ class Question:
     loss: Callable[[Tensor, Tensor], Tensor]
     mirror: list[int]
     measure: Callable[[Tensor, Tensor, Images], dict[str, float]]
-    size: int = 750
 
 
 def measure_classes(logits: Tensor, labels: Tensor, icons: Images) -> dict[str, float]:
@@ -135,6 +134,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--size", type=int, default=750, help="icons to train on, at most")
     parser.add_argument("--width", type=int, default=16, help="of the net")
     parser.add_argument("--out", type=Path, default=ROWS)
     return parser.parse_args()
@@ -148,7 +148,7 @@ def run(name: str, seed: int, arms: list[str], options: argparse.Namespace) -> d
     question = questions(train.classes)[name]
     mine, held_out = train.hold_out(HELD_OUT, seed)
     images, labels = pixels(question, mine)
-    batches = loader(images[: question.size], labels[: question.size], shuffle=True)
+    batches = loader(images[: options.size], labels[: options.size], shuffle=True)
     base = trained(question, batches, None, seed, options)
     found = {}
     for arm in arms:
@@ -157,7 +157,7 @@ def run(name: str, seed: int, arms: list[str], options: argparse.Namespace) -> d
         augment, told = fit(base, batches, held, question, mirror, seed) if "learned" in arm else (None, {})
         step = step_of(augment, mirror)
         net = base if arm == "none" else trained(question, batches, step, seed, options)
-        found[arm] = {**judged(net, question, test), **told}
+        found[arm] = {"size": len(batches.dataset), **judged(net, question, test), **told}
     return found
 
 
