@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+import torch
 from torch import Tensor
 
 
@@ -47,6 +48,20 @@ def check_batch(name: str, images: Any) -> Tensor:
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise ValueError(f"{name} must have the shape (B, C, H, W) with sides of at least 1, got {tuple(images.shape)}")
     return images
+
+
+def check_weights(name: str, weights: Any) -> Tensor | None:
+    """Return weights as a floating tensor ``(m,)``; None stays None.
+
+    Raises:
+        ValueError: if they are no finite numbers of at least 0.
+    """
+    if weights is None:
+        return None
+    found = torch.as_tensor(weights, dtype=torch.float32)
+    if found.ndim != 1 or not bool((found.isfinite() & (found >= 0)).all()):
+        raise ValueError(f"{name} must be finite numbers of at least 0, one a class, got {weights!r}")
+    return found
 
 
 def shown(value: Any) -> str:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from learned_affine.tasks.batches import unpack
-from learned_affine.tasks.classification import check_labels, logits_of
+from learned_affine.tasks.batches import check_labels, unpack
+from learned_affine.tasks.classification import logits_of
 from learned_affine.tasks.frozen import classifier_device, frozen
 
 

@@ -10,7 +10,7 @@ from enum import Enum
 
 import pytest
 
-from learned_affine import FitConfig, LearnedAffineAugment, LearnedAffineAugment_Weights
+from learned_affine import FitConfig, LearnedAffineAugment, LearnedAffineAugment_Weights, tasks
 from learned_affine.fitting.offline import FitMethod
 
 SURFACE = {
@@ -122,6 +122,9 @@ LearnedAffineAugment(
         val_loader: Iterable[Any] | None = None,
         config: FitConfig | None = None,
         preprocess: Callable[[Tensor], Tensor] | None = None,
+        task: str | SingleLabel | None = None,
+        loss: Callable[[Any, Any], Tensor] | None = None,
+        label_mirror: Any = None,
         device: torch.device | str | None = None,
         seed: int | None = 0,
         max_steps: int | None = None,
@@ -149,6 +152,9 @@ LearnedAffineAugment(
         loader: Iterable[Any],
         *,
         preprocess: Callable[[Tensor], Tensor] | None = None,
+        task: str | SingleLabel | None = None,
+        loss: Callable[[Any, Any], Tensor] | None = None,
+        label_mirror: Any = None,
         device: torch.device | str | None = None,
         draws: int = 4,
         max_images: int = 2000,
@@ -356,6 +362,9 @@ evaluate(
     loader: Iterable[Any],
     *,
     preprocess: Callable[[Tensor], Tensor] | None = None,
+    task: str | SingleLabel | None = None,
+    loss: Callable[[Any, Any], Tensor] | None = None,
+    label_mirror: Any = None,
     device: torch.device | str | None = None,
     draws: int = 4,
     max_images: int = 2000,
@@ -405,6 +414,11 @@ LearnedAffine(
         params: Optional[Dict[str, torch.Tensor]] = None,
         **kwargs: Any,
     ) -> torch.Tensor
+""",
+    "learned_affine.mirror_labels": """
+# learned_affine.mirror_labels
+MirrorLabels(augment: PolicyTransform, label_mirror: Any) -> None
+    .forward(self, *sample: Any) -> tuple[Any, Any]
 """,
     "learned_affine.weights": """
 # learned_affine.weights.container
@@ -521,6 +535,18 @@ def test_fit_and_from_pretrained_take_the_arguments_of_the_constructor():
     own = set(inspect.signature(LearnedAffineAugment).parameters)
     assert own < set(inspect.signature(LearnedAffineAugment.fit).parameters)
     assert own - {"localization"} < set(inspect.signature(LearnedAffineAugment.from_pretrained).parameters)
+
+
+def test_tasks_have_these_options():
+    """What else their classes have is for a fit alone."""
+    options = {name: str(inspect.signature(getattr(tasks, name))) for name in tasks.__all__}
+    several = "(weight: 'Any' = None, {}ignore_index: 'int | None' = None{}) -> 'None'"
+    of_classes = several.format("", ", label_smoothing: 'float' = 0.0")
+    assert options == {
+        "Binary": of_classes,
+        "MultiLabel": several.format("pos_weight: 'Any' = None, ", ""),
+        "SingleLabel": of_classes,
+    }
 
 
 def test_there_are_at_most_eighteen_dials():

@@ -30,6 +30,7 @@ LOSS = (
     "learned_affine/objectives/objective",
     "learned_affine/objectives/target",
     "learned_affine/tasks/classification",
+    "learned_affine/tasks/model",
 )
 STEP = ("learned_affine/fitting/estimators", "learned_affine/fitting/trainer")
 PAPER = (*LOSS, *STEP, "learned_affine/policy/raw_head", "learned_affine/policy/thumbnail")
@@ -61,6 +62,16 @@ KINDS = {  # the files of each kind of row
     "pipelines": PIPELINES,
     "pipelines, fitted": (*PIPELINES, *TRAINING, *WARPING, *FITTING, "learned_affine/policy/mirrors"),
     "quick start": (*TRAINING, *WARPING, *FITTING, "learned_affine/policy/mirrors"),
+    "tasks": (
+        *TRAINING,
+        *WARPING,
+        *FITTING,
+        "learned_affine/mirror_labels",
+        "learned_affine/policy/mirrors",
+        "learned_affine/tasks/targets",
+        "benchmarks/tasks/attributes",
+        "benchmarks/tasks/run",
+    ),
     "three stages": (*TRAINING, *WARPING, *FITTING),
 }
 

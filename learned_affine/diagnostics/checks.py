@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from torch import Tensor
+
+from learned_affine._checks import warn_caller
+
 BINDING = 0.5  # nats of divergence from the prior
 HARM = 0.25  # nats that mirrors may add to the loss of a class
 
@@ -61,7 +65,7 @@ def check_fit(history: Any, classes: int, deterministic: bool) -> list[FitWarnin
         return found  # nothing was measured yet
     if last["displacement"] < 0.02:  # half a pixel of a 28 pixel image
         found.append(IdentityCollapseWarning(_identity_text(last, info)))
-    chance = 1 / classes
+    chance = info.get("chance", 1 / max(1, classes))
     lost = last["agreement"] < chance + 0.25 * (1 - chance)  # of two classes, useful policies go down to 0.8
     # only the raw head can run away, and nothing brings it back
     lost = lost or (deterministic and last["displacement"] > 0.25)
@@ -164,3 +168,18 @@ def _target_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWarn
             )
         ]
     return []
+
+
+def check_pixel_range(images: Tensor) -> None:
+    """Warn where the pixels are not spread over [0, 1], as ``preprocess`` expects them of a floating dtype."""
+    if not images.is_floating_point():
+        return  # with a range of its own, which is that of the dtype
+    low, high = float(images.min()), float(images.max())
+    if low < -0.01 or high > 1.01:
+        why = "are they normalised already, or 0 to 255 as floats?"
+    elif low >= 0 and high <= 1.01 / 255:
+        why = "are they divided by 255 twice?"
+    else:
+        return
+    text = f"preprocess expects pixels within [0, 1], got [{low:.3g}, {high:.3g}]: {why} Change the loader's transform."
+    warn_caller(PixelRangeWarning(text))

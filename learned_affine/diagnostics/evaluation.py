@@ -12,11 +12,13 @@ from torch import Tensor
 
 from learned_affine.diagnostics.measures import mirror_measures, spread_measures
 from learned_affine.geometry.coordinates import visible_area
-from learned_affine.losses import shannon_entropy_bits
+from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.policy.distribution import Policy
-from learned_affine.tasks.batches import unpack, untouched
-from learned_affine.tasks.classification import Classification
+from learned_affine.tasks.batches import untouched
+from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.frozen import classifier_device, frozen
+from learned_affine.tasks.model import Model, task_of
+from learned_affine.tasks.targets import LabelMirror, on_device
 from learned_affine.transforms.transform import PolicyTransform
 
 
@@ -35,6 +37,9 @@ def evaluate(
     loader: Iterable[Any],
     *,
     preprocess: Callable[[Tensor], Tensor] | None = None,
+    task: str | SingleLabel | None = None,
+    loss: Callable[[Any, Any], Tensor] | None = None,
+    label_mirror: Any = None,
     device: torch.device | str | None = None,
     draws: int = 4,
     max_images: int = 2000,
@@ -45,7 +50,7 @@ def evaluate(
 
     Args:
         augment: the augmenter.
-        classifier, loader, preprocess, device, image_key, label_key: as for ``fit``.
+        classifier, loader, preprocess, task, loss, label_mirror, device, image_key, label_key: as for ``fit``.
         draws: draws an image, over which the measures of the classifier are averaged.
         max_images: stop after so many.
 
@@ -54,7 +59,9 @@ def evaluate(
         prediction; where there are labels ``accuracy``, ``clean_accuracy``, and of the class whose cross entropy grows
         most ``worst_class``, its ``worst_class_accuracy`` and ``worst_class_loss`` (by how many nats it grows), and
         ``own_gain``: how many nats more a draw from another image's policy costs, with its standard error
-        ``own_gain_error``; within twice that, the policy tells images no better apart than chance.
+        ``own_gain_error``; within twice that, the policy tells images no better apart than chance. Of several labels
+        an image, accuracy and agreement are shares of its labels. With ``loss`` there are ``loss`` and ``clean_loss``
+        instead of what is told of classes.
         ``displacement`` (share of the side, mirrors left aside), ``visible_area``, ``mirror_chance``, its standard
         deviation between images ``mirror_spread`` and its divergence from 1/2 ``mirror_kl``, and for each parameter its
         spread ``within_`` and ``between_`` images (in its own unit, without sampling noise).
@@ -65,24 +72,26 @@ def evaluate(
     if draws < 1:
         raise ValueError(f"draws must be at least 1, got {draws}")
     where = torch.device(device) if device is not None else classifier_device(classifier)
+    mirror = None if label_mirror is None else LabelMirror(label_mirror)
+    model = Model(classifier, preprocess, task=task_of(task, loss), label_mirror=mirror)
     found: list[dict[str, Tensor]] = []
     policies: list[tuple[Tensor, Tensor, Tensor]] = []
     with torch.random.fork_rng(devices=[]), untouched(loader), frozen(classifier, where), _at_home(augment):
-        task = Classification(classifier, preprocess)
         for batch in loader:
-            images, labels = unpack(batch, image_key, label_key)
-            found.append(_measure(augment, task, images.to(where), labels, draws))
+            images, labels = model.read(batch, image_key, label_key)
+            found.append(_measure(augment, model, images.to(where), labels, draws))
             policies.append(_moments(augment, images.to(where)))
-            if sum(len(one["entropy"]) for one in found) >= max_images:
+            if sum(len(one["displacement"]) for one in found) >= max_images:
                 break
     if not found:
         raise ValueError(f"loader must give at least one batch, got an empty {type(loader).__name__}")
     columns = {key: torch.cat([one[key] for one in found]) for key in found[0] if all(key in one for one in found)}
     result = {key: float(values.float().mean()) for key, values in columns.items() if key not in ("label", "added")}
-    if "label" in columns:
+    if "own_gain" in columns:
         gain = columns["own_gain"]
-        error = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else math.nan
-        result |= {"own_gain_error": error, **_worst_class(columns)}
+        result["own_gain_error"] = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else math.nan
+    if "label" in columns and bool(columns["label"].any()):
+        result |= _worst_class(columns)
     mean, deviation, chance = map(torch.cat, zip(*policies, strict=True))
     result |= mirror_measures(chance) | spread_measures(mean, deviation)
     return Evaluation(result)
@@ -111,37 +120,59 @@ def _moments(augment: PolicyTransform, images: Tensor) -> tuple[Tensor, Tensor, 
     return mean, torch.zeros_like(mean), torch.zeros_like(mean[:, 0])
 
 
-def _measure(
-    augment: PolicyTransform, task: Classification, images: Tensor, labels: Tensor | None, draws: int
-) -> dict[str, Tensor]:
+def _measure(augment: PolicyTransform, model: Model, images: Tensor, labels: Any, draws: int) -> dict[str, Tensor]:
     """The measures of each image of a batch, ``(B,)`` each, means over the draws."""
     drawn = [augment.sample_parameters(images) for _ in range(draws)]
-    clean, outputs = task.logits(images), [task.logits(augment.warp(images, one)) for one in drawn]
-    every = torch.stack(outputs)  # (K, B, m)
     size = images.shape[-2:]
     found = {
-        "entropy": shannon_entropy_bits(every).mean(0),
-        "clean_entropy": shannon_entropy_bits(clean),
-        "agreement": (every.argmax(-1) == clean.argmax(-1)).float().mean(0),
         "displacement": torch.stack([one.unmirrored().displacement(*size) for one in drawn]).mean(0),
         "visible_area": torch.stack([visible_area(one.matrix(*size), *size) for one in drawn]).mean(0),
     }
-    if labels is not None and int(labels.min()) >= 0 and int(labels.max()) < clean.shape[1]:
-        labels = labels.to(images.device)
-        costs = torch.stack([task.cost(one, labels) for one in outputs])
-        found["accuracy"] = (every.argmax(-1) == labels).float().mean(0)
-        found["clean_accuracy"] = (clean.argmax(-1) == labels).float()
-        found |= {"added": costs.mean(0) - task.cost(clean, labels), "label": labels}
-        dealt = torch.arange(len(images)).roll(1).to(images.device)
-        others = [task.cost(task.logits(augment.warp(images, one[dealt])), labels) for one in drawn]
-        found["own_gain"] = torch.stack(others).mean(0) - costs.mean(0)
+    found = _outcome(augment, model, images, labels, drawn) | found
     return {key: values.cpu() for key, values in found.items()}
 
 
+def _outcome(
+    augment: PolicyTransform, model: Model, images: Tensor, labels: Any, drawn: list[AffineParameters]
+) -> dict[str, Tensor]:
+    """What the model makes of the draws, as far as it is known."""
+    task, answer = model.task, model.answer(images)
+    labels = on_device(labels, images.device) if task.is_loss or model.fits(labels, answer) else None
+    clean = model.output(answer, labels)
+    every = torch.stack([_output(augment, model, images, labels, one) for one in drawn])  # (K, B, m), of a loss (K, B)
+    found: dict[str, Tensor] = {}
+    if not task.is_loss:
+        found |= {"entropy": task.entropy_bits(every).mean(0), "clean_entropy": task.entropy_bits(clean)}
+        found["agreement"] = task.agrees(every, task.predicted(clean)).mean(0)
+    if labels is None:
+        return found
+    followed = [model.follow(labels, one, augment.apply) for one in drawn]
+    costs = torch.stack([task.loss(one, own) for one, own in zip(every, followed, strict=True)])
+    if task.is_loss:
+        found |= {"loss": costs.mean(0), "clean_loss": task.loss(clean, labels)}
+    else:
+        right = torch.stack([task.right(one, own) for one, own in zip(every, followed, strict=True)])
+        found |= {"accuracy": right.mean(0), "clean_accuracy": task.right(clean, labels)}
+        found |= {"added": costs.mean(0) - task.loss(clean, labels), "label": task.members(labels, clean.shape[1])}
+    dealt = [one[torch.arange(len(images)).roll(1).to(images.device)] for one in drawn]
+    others = [
+        task.loss(_output(augment, model, images, labels, one), model.follow(labels, one, augment.apply))
+        for one in dealt
+    ]
+    found["own_gain"] = torch.stack(others).mean(0) - costs.mean(0)
+    return found
+
+
+def _output(augment: PolicyTransform, model: Model, images: Tensor, labels: Any, drawn: AffineParameters) -> Tensor:
+    """The output of images that are warped by what was drawn."""
+    return model.output(model.answer(augment.warp(images, drawn)), model.follow(labels, drawn, augment.apply))
+
+
 def _worst_class(columns: dict[str, Tensor]) -> dict[str, float]:
-    """The class whose cross entropy grows most."""
-    labels, added = columns["label"], columns["added"]
-    worst = max(labels.unique().tolist(), key=lambda one: float(added[labels == one].mean()))
-    own = labels == worst
+    """The class, or the label, whose images' cost grows most."""
+    members, added = columns["label"], columns["added"]
+    there = members.any(0).nonzero().flatten().tolist()
+    worst = max(there, key=lambda one: float(added[members[:, one]].mean()))
+    own = members[:, worst]
     accuracy, loss = float(columns["accuracy"][own].mean()), float(added[own].mean())
     return {"worst_class": float(worst), "worst_class_accuracy": accuracy, "worst_class_loss": loss}

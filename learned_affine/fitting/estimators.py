@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +30,8 @@ from learned_affine.policy.mirrors import EVERY, MirrorBuffer, MirrorCosts
 from learned_affine.policy.network import UNIT, LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.runtime.distributed import Distributed
-from learned_affine.tasks.classification import NO_GRADIENT
+from learned_affine.tasks.model import NO_GRADIENT
+from learned_affine.tasks.targets import take
 
 PRICES = 20  # steps that the dual variable is averaged over for the chance of a mirror
 SHARES = (0.25, 0.5)  # of training and of held-out images: those whose mirror is tried in a step
@@ -43,7 +45,7 @@ class Draws:
 
     Args:
         images: ``(B, C, H, W)``.
-        labels: ``(B,)`` as the loader gave them, or None.
+        labels: theirs as the loader gave them, or None.
         parameters: of the ``K * B`` draws, one draw of all images after another.
         kl: ``(B,)`` divergence of each image's policy from the prior, in nats.
         observation: what the network observed of the images; None from the raw head, as the two below.
@@ -53,7 +55,7 @@ class Draws:
     """
 
     images: Tensor
-    labels: Tensor | None
+    labels: Any
     parameters: AffineParameters
     kl: Tensor
     observation: Tensor | None = None
@@ -146,7 +148,7 @@ class PathwiseEstimator(Estimator):
         """None of it, for ``count`` images: ``(1, count, 0)``."""
         return torch.empty(1, count, 0)
 
-    def draw(self, images: Tensor, labels: Tensor | None, noise: Tensor) -> Draws:
+    def draw(self, images: Tensor, labels: Any, noise: Tensor) -> Draws:
         """The warp of each image."""
         parameters = self.network.draw(images, None, self.limits, self.strength)
         return Draws(images, labels, parameters, images.new_zeros(len(images)))
@@ -190,7 +192,7 @@ class ScoreFunctionEstimator(Estimator):
         return torch.stack(everywhere)[:, self.processes.local_slice(count)]
 
     @torch.no_grad()
-    def draw(self, images: Tensor, labels: Tensor | None, noise: Tensor) -> Draws:
+    def draw(self, images: Tensor, labels: Any, noise: Tensor) -> Draws:
         """The draws of ``(K, B, 6)`` noise from the policies of ``B`` images."""
         noise = noise.to(images.device)
         observation = self.network.observe(images)
@@ -214,7 +216,7 @@ class ScoreFunctionEstimator(Estimator):
     def mirrored(self, draws: Draws, rows: Tensor) -> Draws:
         """Some of the images, mirrored before the last of their draws."""
         assert draws.observation is not None and draws.policy is not None
-        labels = None if draws.labels is None else draws.labels[rows.to(draws.labels.device)]
+        labels = take(draws.labels, rows.tolist())
         rows = rows.to(draws.images.device)
         parameters = replace(draws.parts()[-1][rows], mirror=torch.ones_like(rows, dtype=torch.bool))
         policy, images = draws.policy.rows(rows), draws.images[rows]
@@ -282,11 +284,12 @@ class ScoreFunctionEstimator(Estimator):
             self.network.price, self.log_prices = state["price"], deque(state["log_prices"], PRICES)
 
 
-def mirror_costs(mirrored: Draws, cost: Tensor, held_out: bool) -> MirrorCosts:
-    """What mirroring some images costs, each in nats, as the buffer keeps it."""
+def mirror_costs(mirrored: Draws, cost: Tensor, held_out: bool, class_of: Callable[[Any], Tensor]) -> MirrorCosts:
+    """What mirroring some images costs, each in nats, as the buffer keeps it; ``class_of`` labels is an index."""
     assert mirrored.observation is not None
     known = torch.full((len(cost),), held_out, device=cost.device)
-    labels = torch.full_like(known, -1, dtype=torch.long) if mirrored.labels is None else mirrored.labels
+    unknown = mirrored.labels is None
+    labels = torch.full_like(known, -1, dtype=torch.long) if unknown else class_of(mirrored.labels)
     return MirrorCosts(mirrored.observation, cost, known, labels.to(cost.device))
 
 

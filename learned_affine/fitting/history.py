@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from learned_affine._files import write_atomically
+from learned_affine._version import __version__
 from learned_affine.plots.curves import plot_history
+from learned_affine.tasks.batches import length_of
 
 KEYS = (
     "loss",
@@ -36,7 +39,8 @@ KEYS = (
 class FitHistory(Mapping[str, list[float]]):
     """Lists of one number an epoch, by the names in ``KEYS``; a dict in all but writing.
 
-    Entropy is in bits, cross entropy and KL in nats, displacement a share of the image side, without flips. Cross
+    ``cross_entropy`` is the task's loss, and a loss of your own as a multiple of its mean on held-out images. Entropy
+    is in bits, cross entropy and KL in nats, displacement a share of the image side, without flips. Cross
     entropy, accuracy, entropy, KL and displacement are of augmented held-out images, if there are any. They, the losses
     and ``dual`` are means over the epoch's steps. Agreement, variance, visible area, ``mirror_chance`` (the mean chance
     of a flip), ``mirror_spread`` (its standard deviation between images), ``mirror_kl`` (its divergence from 1/2) and
@@ -105,3 +109,18 @@ class FitHistory(Mapping[str, list[float]]):
         """The last epoch in a line."""
         shown = ", ".join(f"{k}={self._records[k][-1]:.3g}" for k in ("entropy", "displacement") if self._records[k])
         return f"FitHistory({self.epochs} epochs{', ' + shown if shown else ''})"
+
+
+def about_run(classifier: Any, loader: Any) -> dict[str, Any]:
+    """What a policy was fitted to and by what, for its weights file: kinds, counts and versions."""
+    count = length_of(getattr(loader, "dataset", ()))
+    counted = {"images": count} if count else {}
+    versions = {"learned_affine": __version__} | {name: _version(name) for name in ("torch", "torchvision", "kornia")}
+    return {"classifier": type(classifier).__name__, **counted, "versions": versions}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # built from source, and not installed
+        return "unknown"

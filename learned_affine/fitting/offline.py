@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
@@ -13,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from learned_affine._checks import explain_keywords, warn_caller
-from learned_affine._version import __version__
 from learned_affine.config import FitConfig
-from learned_affine.diagnostics.checks import PixelRangeWarning, check_fit
+from learned_affine.diagnostics.checks import check_fit, check_pixel_range
+from learned_affine.fitting.history import about_run
 from learned_affine.fitting.loop import FitLoop
 from learned_affine.fitting.trainer import Metrics, PolicyTrainer
 from learned_affine.geometry.limits import AffineLimits
@@ -27,9 +26,11 @@ from learned_affine.policy.raw_head import RawHead
 from learned_affine.runtime.checkpoint import find_checkpoint, read_checkpoint
 from learned_affine.runtime.distributed import Distributed, seed_cpu
 from learned_affine.runtime.progress import FitLog
-from learned_affine.tasks.batches import Batch, Read, length_of, peek, unpack, untouched
-from learned_affine.tasks.classification import Classification, count_classes
+from learned_affine.tasks.batches import Batch, Read, peek, untouched
+from learned_affine.tasks.classification import MultiLabel, SingleLabel
 from learned_affine.tasks.frozen import classifier_device, frozen
+from learned_affine.tasks.model import Model, probe, task_of
+from learned_affine.tasks.targets import LabelMirror
 from learned_affine.transforms.transform import PolicyTransform
 
 T = TypeVar("T", bound=PolicyTransform)
@@ -50,6 +51,9 @@ class BoundFit(Generic[T]):
         val_loader: Iterable[Any] | None = None,
         config: FitConfig | None = None,
         preprocess: Callable[[Tensor], Tensor] | None = None,
+        task: str | SingleLabel | None = None,
+        loss: Callable[[Any, Any], Tensor] | None = None,
+        label_mirror: Any = None,
         device: torch.device | str | None = None,
         seed: int | None = 0,
         max_steps: int | None = None,
@@ -82,6 +86,12 @@ class BoundFit(Generic[T]):
                 the classifier was trained on, best without random augmentation.
             config: the dials, see :class:`learned_affine.FitConfig`; the default needs no choice.
             preprocess: between augmenter and classifier, for instance ``v2.Normalize(...)``.
+            task: ``"single-label"`` (the default), ``"binary"``, ``"multi-label"``, or one of
+                :mod:`learned_affine.tasks` with its options.
+            loss: your own, ``function(output, targets) -> (B,)``, instead of a task; masks, boxes and key points that
+                are ``tv_tensors`` move with their images first.
+            label_mirror: what a mirrored image's label becomes: a permutation of the classes or of the key points, or a
+                function of a batch's labels; None: it stays.
             val_loader: held-out images of any sizes, which the classifier was *not* trained on, with labels; what warps
                 cost it on them decides how wide policies are. At least 20, better 400; up to 1,024 of the first 4,000
                 are kept in memory.
@@ -131,24 +141,24 @@ class BoundFit(Generic[T]):
         seed = int(torch.randint(2**31, ())) if seed is None else seed
         processes = Distributed(accelerator, device)
         where = processes.device or classifier_device(classifier)
-        read = partial(unpack, image_key=image_key, label_key=label_key)
-        task = Classification(classifier, preprocess, config.labels if config.objective == "calibrated" else "optional")
+        model = _model(classifier, preprocess, config, task_of(task, loss), label_mirror)
+        read = partial(model.read, image_key=image_key, label_key=label_key)
         with torch.random.fork_rng(devices=[]), untouched(loader, val_loader), frozen(classifier, where):
             seed_cpu(seed)
             loader, first = peek(loader, read)
             fitted = _augmenter(self.augment, first[0], config, arguments)
             home = fitted.localization.head.weight.device
             if preprocess is not None and processes.is_main:
-                _check_pixel_range(first[0])
+                check_pixel_range(first[0])
             log = FitLog(log_dir, progress, processes.is_main)
             try:
                 source = find_checkpoint(resume, checkpoint)
                 trainer, info = _prepare(
-                    fitted, task, config, loader, val_loader, read, first, processes, where, seed, source
+                    fitted, model, config, loader, val_loader, read, first, processes, where, seed, source
                 )
                 loop = FitLoop(trainer, read, loader, val_loader, callbacks, checkpoint, log)
                 loop.begin(info, None if source is None else read_checkpoint(source, trainer.description()))
-                loop.history.info |= _about_run(classifier, loader)
+                loop.history.info |= about_run(classifier, loader)
                 loop.to_end(max_steps)
             finally:
                 log.close()
@@ -178,7 +188,7 @@ class FitMethod:
 
 def _prepare(
     fitted: PolicyTransform,
-    task: Classification,
+    model: Model,
     config: FitConfig,
     loader: Iterable[Any],
     val_loader: Iterable[Any] | None,
@@ -193,21 +203,26 @@ def _prepare(
     network = fitted.localization.to(device).requires_grad_(True)
     adversary = Adversary(network.channels, config, processes, device) if config.adversarial_weight > 0 else None
     processes.broadcast_parameters(network)
-    classes = count_classes(task.logits, first[0].to(device), config.objective == "paper")
+    outputs = probe(model, first[0].to(device), first[1], config.objective == "paper")
+    classes = 0 if model.task.is_loss else outputs.shape[1]
+    if model.label_mirror is not None:
+        model.label_mirror.check(classes)
     held_out = None if val_loader is None or config.objective == "paper" else partial(map, read, val_loader)
     if resume is None:
         training: Batches | None = partial(map, read, loader)
         if isinstance(loader, Iterator):  # that gives its batches once: the first stands for all, where it may
             training = None if held_out is None else lambda: [first]
-        target = measure_target(task, config, training, held_out, processes, device, seed)
+        target = measure_target(model, config, training, held_out, processes, device, seed)
     else:  # whose checkpoint has the target; the same held-out images are kept again
         target = Target(0.0, "checkpoint", held_out=None if held_out is None else keep_held_out(held_out, seed))
-    trainer = PolicyTrainer(fitted, task, config, target, adversary, processes, device, seed)
+    trainer = PolicyTrainer(fitted, model, config, target, adversary, processes, device, seed)
     info = {
         "config": config.to_dict(),
         "localization": network.arguments(),
         "seed": seed,
+        "task": model.task.name,
         "classes": classes,
+        "chance": model.task.chance(outputs),
         "target": target.value,
         "target_source": target.source,
         **target.measures,
@@ -216,6 +231,16 @@ def _prepare(
         "steps": 0,
     }
     return trainer, info
+
+
+def _model(classifier: Any, preprocess: Any, config: FitConfig, task: SingleLabel, label_mirror: Any) -> Model:
+    """The model, as far as its task and the dials go together."""
+    if config.objective == "paper" and (task.is_loss or isinstance(task, MultiLabel)):
+        raise ValueError(f"task must be one of classes for the paper's objective, got {task.name!r}")
+    if config.labels == "predicted" and task.is_loss:
+        raise ValueError("labels must be 'given' where loss is, since the model predicts none, got 'predicted'")
+    labels: Any = config.labels if config.objective == "calibrated" else "optional"
+    return Model(classifier, preprocess, labels, task, None if label_mirror is None else LabelMirror(label_mirror))
 
 
 def _augmenter(augment: T | type[T], images: Tensor, config: FitConfig, arguments: Mapping[str, Any]) -> T:
@@ -268,33 +293,3 @@ def _callback_list(callbacks: Any) -> list[Callable[[dict[str, float]], Any]]:
         if not callable(callback):
             raise TypeError(f"callbacks must be callable, got {type(callback).__name__}")
     return found
-
-
-def _check_pixel_range(images: Tensor) -> None:
-    """Warn where the pixels are not spread over [0, 1], as ``preprocess`` expects them of a floating dtype."""
-    if not images.is_floating_point():
-        return  # with a range of its own, which is that of the dtype
-    low, high = float(images.min()), float(images.max())
-    if low < -0.01 or high > 1.01:
-        why = "are they normalised already, or 0 to 255 as floats?"
-    elif low >= 0 and high <= 1.01 / 255:
-        why = "are they divided by 255 twice?"
-    else:
-        return
-    text = f"preprocess expects pixels within [0, 1], got [{low:.3g}, {high:.3g}]: {why} Change the loader's transform."
-    warn_caller(PixelRangeWarning(text))
-
-
-def _about_run(classifier: Any, loader: Any) -> dict[str, Any]:
-    """What a policy was fitted to and by what, for its weights file: kinds, counts and versions."""
-    count = length_of(getattr(loader, "dataset", ()))
-    counted = {"images": count} if count else {}
-    versions = {"learned_affine": __version__} | {name: _version(name) for name in ("torch", "torchvision", "kornia")}
-    return {"classifier": type(classifier).__name__, **counted, "versions": versions}
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:  # built from source, and not installed
-        return "unknown"

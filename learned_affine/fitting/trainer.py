@@ -10,14 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from learned_affine import losses
 from learned_affine.config import FitConfig
-from learned_affine.diagnostics.measures import (
-    mirror_measures,
-    output_measures,
-    policy_measures,
-    variance_between_images,
-)
+from learned_affine.diagnostics.measures import mirror_measures, policy_measures, variance_between_images
 from learned_affine.fitting.estimators import Draws, PathwiseEstimator, ScoreFunctionEstimator, mirror_costs
 from learned_affine.objectives.adversary import Adversary
 from learned_affine.objectives.constraint import Constraint
@@ -27,7 +21,8 @@ from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import UNIT
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.runtime.distributed import Distributed
-from learned_affine.tasks.classification import Classification
+from learned_affine.tasks.model import Model
+from learned_affine.tasks.targets import join
 from learned_affine.transforms.transform import PolicyTransform
 
 Metrics = dict[str, float]
@@ -42,7 +37,7 @@ class PolicyTrainer:
 
     Args:
         augment: the transform whose policy is fitted.
-        task: the classifier, and what its outputs cost.
+        model: the classifier, and what its outputs cost.
         config: every dial.
         target: what augmented images are held to.
         adversary: the discriminator, None without one.
@@ -54,7 +49,7 @@ class PolicyTrainer:
     def __init__(
         self,
         augment: PolicyTransform,
-        task: Classification,
+        model: Model,
         config: FitConfig,
         target: Target,
         adversary: Adversary | None,
@@ -62,10 +57,10 @@ class PolicyTrainer:
         device: torch.device,
         seed: int,
     ) -> None:
-        self.augment, self.task, self.config, self.adversary = augment, task, config, adversary
+        self.augment, self.model, self.config, self.adversary = augment, model, config, adversary
         self.processes, self.device, self.seed = processes, device, seed
         self.network, self.held_out = augment.localization, target.held_out
-        task.temperature = target.temperature
+        model.temperature = target.temperature
         self.objective = OBJECTIVES[config.objective](config)
         self.constraint = Constraint(target.value, config.dual_rate, target.budget)
         shared = (augment.limits, augment.strength, config, processes)
@@ -82,7 +77,7 @@ class PolicyTrainer:
 
     # -- one step -----------------------------------------------------------------------------------------------------
 
-    def train_step(self, images: Tensor, labels: Tensor | None) -> Metrics | None:
+    def train_step(self, images: Tensor, labels: Any) -> Metrics | None:
         """One step; None, with nothing changed, where a number was not finite."""
         images = images.to(self.device, non_blocking=True)
         drawn = [self._draw(images, labels), *self._draw_held_out(len(images))]
@@ -102,7 +97,7 @@ class PolicyTrainer:
             return None
         return self._advance(metrics)
 
-    def _draw(self, images: Tensor, labels: Tensor | None) -> Draws:
+    def _draw(self, images: Tensor, labels: Any) -> Draws:
         noise = self.estimator.noise(self.config.draws, len(images), self.noise)
         return self.estimator.draw(images, labels, noise)
 
@@ -118,17 +113,19 @@ class PolicyTrainer:
 
     def _judge(self, draws: Draws) -> Outcome:
         """What became of all draws. One draw at a time, so that less memory is needed."""
-        outputs, scores, warped = [], [], draws.images
+        answers, scores, warped, model = [], [], draws.images, self.model
         with torch.set_grad_enabled(self.estimator.differentiates), self.processes.autocast(self.device):
             for parameters in draws.parts():
                 warped = self.augment.warp(draws.images, parameters)
-                outputs.append(self.task.output(warped))
+                answers.append(model.answer(warped))
                 scores += [] if self.adversary is None else [self.adversary.score(warped).float()]
-            labels = self.task.labels_of(draws.images, draws.labels, outputs[0])
-        output = torch.cat(outputs)
-        cost = None if labels is None else self.task.cost(output, labels.repeat(draws.count))
-        right = None if labels is None else (output.argmax(-1) == labels.repeat(draws.count)).float()
-        return Outcome(output, cost, draws.kl.repeat(draws.count), torch.cat(scores) if scores else None, right, warped)
+            labels = model.labels_of(draws.images, draws.labels, answers[0])
+            followed = [model.follow(labels, parameters, self.augment.apply) for parameters in draws.parts()]
+            output = torch.cat(list(map(model.output, answers, followed)))
+        labels, task = join(followed), model.task
+        cost, right = [None if labels is None else of(output, labels) for of in (task.loss, task.right)]
+        kl, entropy = draws.kl.repeat(draws.count), task.relative_entropy(output)
+        return Outcome(output, cost, kl, torch.cat(scores) if scores else None, right, warped, entropy)
 
     @torch.no_grad()
     def _try_mirrors(self, drawn: list[Draws], outcomes: list[Outcome], weight: float) -> dict[str, Tensor]:
@@ -136,8 +133,8 @@ class PolicyTrainer:
         estimator = self.estimator
         if not isinstance(estimator, ScoreFunctionEstimator) or estimator.mirrors is None:
             return {}
-        none = torch.zeros(0, dtype=torch.long)
-        costs = [mirror_costs(estimator.mirrored(drawn[0], none), torch.zeros(0, device=self.device), False)]
+        none, class_of = estimator.mirrored(drawn[0], torch.zeros(0, dtype=torch.long)), self.model.task.class_of
+        costs = [mirror_costs(none, torch.zeros(0, device=self.device), False, class_of)]
         added, tried = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         rows_of_each = estimator.rows_to_mirror(drawn, self.noise)
         for place, (draws, outcome, rows) in enumerate(zip(drawn, outcomes, rows_of_each, strict=True)):
@@ -147,7 +144,7 @@ class PolicyTrainer:
             last = rows.to(self.device) + len(draws.images) * (draws.count - 1)
             before, after = outcome.rows(last), self._judge(mirrored)
             both = [self.objective.draw_loss(one, self.target, weight) for one in (before, after)]
-            costs.append(mirror_costs(mirrored, (both[1] - both[0]) / weight, place > 0))
+            costs.append(mirror_costs(mirrored, (both[1] - both[0]) / weight, place > 0, class_of))
             assert mirrored.policy is not None and before.cost is not None and after.cost is not None
             if place > 0 or len(drawn) == 1:
                 chance = self.augment.strength * mirrored.policy.mirror_chance
@@ -188,11 +185,11 @@ class PolicyTrainer:
 
     @torch.no_grad()
     def _shown(self, loss: Tensor, drawn: list[Draws], outcome: Outcome) -> dict[str, Tensor]:
-        """Loss, entropy (bits), cross entropy (nats), KL (nats), displacement (without mirrors)."""
+        """Loss, entropy (bits), the task's loss (nats), KL (nats), displacement (without mirrors)."""
         moved = [draws.parameters.unmirrored().displacement(*draws.images.shape[-2:]) for draws in drawn]
         return {
             "loss": loss,
-            "entropy": losses.shannon_entropy_bits(outcome.output).mean(),
+            "entropy": self.model.task.entropy_bits(outcome.output).mean(),
             "cross_entropy": loss.new_tensor(math.nan) if outcome.cost is None else outcome.cost.mean(),
             "accuracy": loss.new_tensor(math.nan) if outcome.right is None else outcome.right.mean(),
             "kl": outcome.kl.mean(),
@@ -226,7 +223,7 @@ class PolicyTrainer:
         return self.augment.warp(images, draws.parameters), draws
 
     @torch.no_grad()
-    def measure(self, images: Tensor, labels: Tensor | None, noise: torch.Generator) -> Metrics:
+    def measure(self, images: Tensor, labels: Any, noise: torch.Generator) -> Metrics:
         """The measures of one batch, without a step."""
         images = images.to(self.device)
         draws = self.estimator.draw(images, labels, self.estimator.noise(1, len(images), noise, mirror=True))
@@ -236,7 +233,7 @@ class PolicyTrainer:
         loss = self.objective.loss(outcome, self.target, self._weight(outcome)).mean()
         metrics = numbers(self._shown(loss, [draws], outcome))
         metrics |= policy_measures(draws.parameters, *images.shape[-2:])
-        metrics |= output_measures(outcome.output, self.task.output(images)) | self._between(images, noise)
+        metrics |= {"agreement": self.model.agreement(images, labels, outcome.output), **self._between(images, noise)}
         metrics |= {} if draws.policy is None else mirror_measures(self.augment.strength * draws.policy.mirror_chance)
         metrics["mirror_kl"] = 0.0 if draws.policy is None else float(draws.policy.mirror_kl().mean())
         if self.adversary is not None:
@@ -263,6 +260,8 @@ class PolicyTrainer:
         used = ("strength", "interpolation", "padding_mode")
         return {
             **self.config.to_dict(),
+            "task": repr(self.model.task),
+            "label_mirror": repr(self.model.label_mirror),
             "limits": asdict(self.augment.limits),
             "localization": self.network.arguments(),
             **{name: getattr(self.augment, name) for name in used},
@@ -270,7 +269,7 @@ class PolicyTrainer:
 
     def state(self) -> dict[str, Any]:
         """All of it, as tensors and plain values."""
-        held = {"target": self.target, "temperature": self.task.temperature, "log_dual": self.constraint.log_dual}
+        held = {"target": self.target, "temperature": self.model.temperature, "log_dual": self.constraint.log_dual}
         held |= {"most_dual": self.constraint.most, "steps": self.steps}
         return {
             "network": self.network.state_dict(),
@@ -289,7 +288,7 @@ class PolicyTrainer:
             self.adversary.load_state(state)
         self.constraint.target, self.constraint.log_dual = state["target"], state["log_dual"]
         self.constraint.most, self.steps = state["most_dual"], state["steps"]
-        self.task.temperature = state["temperature"]
+        self.model.temperature = state["temperature"]
         for name in POSITION:
             setattr(self, name, state[name])
         self.noise.set_state(state["noise"])

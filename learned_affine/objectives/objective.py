@@ -6,7 +6,8 @@ little of what it knows about held-out images. ``c*`` is its cross entropy on th
 
     KL(q(.|x) || prior)  +  lam (CE(f(T x), y) - c*)  -  w_H H(f(T x)) / log2 m  +  w_adv softplus(-D(T x))
 
-divided by ``1 + lam``; the dual variable ``lam`` grows where the mean cross entropy is above ``c*``.
+divided by ``1 + lam``; the dual variable ``lam`` grows where the mean cross entropy is above ``c*``. In other tasks
+the task's own loss stands for ``CE``, and the most that its entropy can be for ``log2 m``.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ class Outcome:
     """What became of a batch of augmented images; ``K`` draws an image stand one after another.
 
     Args:
-        output: ``(K * B, m)`` logits of the frozen classifier at its temperature.
-        cost: ``(K * B,)`` cross entropy in nats; None where there are no labels and none are needed.
+        output: ``(K * B, m)`` logits of the frozen classifier at its temperature, or ``(K * B,)`` of the user's loss.
+        cost: ``(K * B,)``, what an image costs in nats; None where there are no labels and none are needed.
         kl: ``(K * B,)`` divergence of each image's policy from the prior, in nats.
         scores: ``(K * B,)`` of the discriminator, None without one.
         right: ``(K * B,)``, 1 where the classifier gives the label, else 0; None as ``cost``.
         warped: ``(B, C, H, W)``, the last draw's images.
+        entropy: ``(K * B,)`` of the output, as a share of its maximum.
     """
 
     output: Tensor
@@ -40,11 +42,12 @@ class Outcome:
     scores: Tensor | None
     right: Tensor | None
     warped: Tensor
+    entropy: Tensor
 
     def rows(self, rows: Tensor) -> Outcome:
         """The outcome of some draws."""
         cost, scores, right = (None if one is None else one[rows] for one in (self.cost, self.scores, self.right))
-        return Outcome(self.output[rows], cost, self.kl[rows], scores, right, self.warped)
+        return Outcome(self.output[rows], cost, self.kl[rows], scores, right, self.warped, self.entropy[rows])
 
 
 def merge(outcomes: list[Outcome]) -> Outcome:
@@ -56,8 +59,8 @@ def merge(outcomes: list[Outcome]) -> Outcome:
         parts = [getattr(one, name) for one in outcomes]
         return None if any(part is None for part in parts) else torch.cat(parts)
 
-    output, kl = (torch.cat([getattr(one, name) for one in outcomes]) for name in ("output", "kl"))
-    return Outcome(output, joined("cost"), kl, joined("scores"), joined("right"), outcomes[-1].warped)
+    output, kl, entropy = (torch.cat([getattr(one, name) for one in outcomes]) for name in ("output", "kl", "entropy"))
+    return Outcome(output, joined("cost"), kl, joined("scores"), joined("right"), outcomes[-1].warped, entropy)
 
 
 class Calibrated:
@@ -75,7 +78,7 @@ class Calibrated:
     def draw_loss(self, outcome: Outcome, target: float, weight: float) -> Tensor:
         """The terms that depend on the draw, ``(K * B,)`` in nats: all but the divergence from the prior."""
         assert outcome.cost is not None
-        loss = -self.entropy_weight * losses.relative_entropy(outcome.output)
+        loss = -self.entropy_weight * outcome.entropy
         if outcome.scores is not None:
             loss = self.adversarial_weight * losses.adversarial_nats(outcome.scores) + loss
         return loss + weight * (outcome.cost - target)

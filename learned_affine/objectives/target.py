@@ -7,12 +7,16 @@ which it is as sure as it is right; ``K`` is what it knows about held-out images
 training images. A warp may cost on new images at most what memorising gained on old ones: augmentation is to make
 training images as hard as new ones, not harder. A weak classifier is held to a share of what it knows; and since ``g``
 is known to some hundredths of a nat alone, and can be below 0, a small share is always allowed.
+
+``log m`` is what a guess costs; each task says what that is for it. For a loss of the user's own it is not known, and
+``K = u``: the budget is a share of the held-out loss itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,8 +26,9 @@ from learned_affine.config import FitConfig
 from learned_affine.diagnostics.checks import LittleToGainWarning, TargetWarning
 from learned_affine.runtime.distributed import Distributed
 from learned_affine.tasks.batches import Batch
-from learned_affine.tasks.classification import Classification
+from learned_affine.tasks.model import Model
 from learned_affine.tasks.reservoir import Reservoir
+from learned_affine.tasks.targets import join, on_device, unit_of
 
 HELD_OUT_IMAGES = 4000  # that the target is measured on: its standard error is then under 2 %
 TRAINING_IMAGES = 2000  # that the gap is measured on
@@ -62,7 +67,7 @@ def budget(known: float, gap: float, tolerance: float) -> float:
 
 
 def measure_target(
-    task: Classification,
+    model: Model,
     config: FitConfig,
     training: Batches | None,
     held_out: Batches | None,
@@ -73,7 +78,7 @@ def measure_target(
     """The target of a fit.
 
     Args:
-        task: the classifier; its temperature stays as it is.
+        model: the classifier; its temperature stays as it is, 1.
         config: says whether a target is needed, given, or measured.
         training: the images that the classifier was trained on; None if there are none to be read twice.
         held_out: images that it was not trained on, None if there are none.
@@ -87,22 +92,25 @@ def measure_target(
     if config.objective == "paper":
         return Target(0.0, "none: the paper has no target")
     if held_out is not None:
-        return _on_held_out(task, config, training, held_out, processes, device, seed)
+        return _on_held_out(model, config, training, held_out, processes, device, seed)
     if config.target is not None:
         return Target(config.target, "FitConfig.target")
     if training is None:
         raise ValueError("loader must be one that can be passed over again, or come with val_loader=, got an iterator")
-    output, labels = classify_some(task, training(), HELD_OUT_IMAGES, device)
-    cost = processes.average(float(costs(task, config, output, labels, "loader").mean()))
+    output, labels = judge_some(model, training(), HELD_OUT_IMAGES, device)
+    temperature = processes.average(unit_of(output)) if model.task.is_loss else 1.0
+    output = output / temperature
+    labels = known_labels(model, config, output, labels, "loader")
+    cost = processes.average(float(model.task.loss(output, labels).mean()))
     # a quarter of the way from what the classifier has on its training images to what a guess has: cautious
-    extra = 0.25 * max(task.cost_of_guess(output) - cost, 0.0)
+    extra = 0.25 * max(model.task.guess(output, labels) - cost, 0.0)
     if processes.is_main:
         warn_caller(TargetWarning(_guess_text(cost + extra)))
-    return Target(max(cost + extra, LEAST), "guess: no val_loader", budget=extra)
+    return Target(max(cost + extra, LEAST), "guess: no val_loader", temperature, budget=extra)
 
 
 def _on_held_out(
-    task: Classification,
+    model: Model,
     config: FitConfig,
     training: Batches | None,
     held_out: Batches,
@@ -112,28 +120,31 @@ def _on_held_out(
 ) -> Target:
     """The target for augmented held-out images, of which some are kept for the steps."""
     kept = Reservoir(seed)
-    logits, labels = classify_some(task, kept.watch(held_out()), HELD_OUT_IMAGES, device)
+    output, labels = judge_some(model, kept.watch(held_out()), HELD_OUT_IMAGES, device)
     temperature = 1.0
     if config.needs_labels:
         # a classifier that is surer than right would have its errors, not its knowledge, set the scale
-        known_labels = task.check(labels, logits, "val_loader")
-        temperature = processes.average(task.find_temperature(logits, known_labels))
+        labels = model.task.check(labels, output, "val_loader")
+        temperature = processes.average(model.find_temperature(output, labels))
     if config.target is not None:
-        return Target(config.target, "FitConfig.target, on held-out images (val_loader)", temperature, kept)
-    _check_count(len(logits), processes)
-    plain = costs(task, config, logits / temperature, labels, "val_loader")
+        value = config.target / temperature if model.task.is_loss else config.target
+        return Target(value, "FitConfig.target, on held-out images (val_loader)", temperature, kept)
+    _check_count(len(output), processes)
+    used = known_labels(model, config, output, labels, "val_loader")
+    plain = model.task.loss(output / temperature, used)
     shared: list[int] = []
     own = _noting(() if training is None else training(), set(map(_digest, kept.images)), shared)
-    trained, given = classify_some(task, own, TRAINING_IMAGES, device)
-    memorised = costs(task, config, trained / temperature, given, "loader")
+    trained, given = judge_some(model, own, TRAINING_IMAGES, device)
+    memorised = model.task.loss(trained / temperature, known_labels(model, config, trained, given, "loader"))
     u, t = processes.average(float(plain.mean())), processes.average(float(memorised.mean()))
     gap, error = u - t, float((plain.var() / len(plain) + memorised.var() / len(memorised)).sqrt())
-    known = max(task.cost_of_guess(logits) - u, 0.0)
+    known = max(model.task.guess(output / temperature, used) - u, 0.0)
     extra = budget(known, gap, config.tolerance)
     if processes.is_main:
         _warn(u, t, error, known, len(shared), len(trained))
     source = f"held-out images (val_loader): {u:.3g}, and {extra:.3g} for warps (known {known:.3g}, gap {gap:.3g})"
-    measures = {"held_out_accuracy": float((logits.argmax(-1) == labels).float().mean())} if labels is not None else {}
+    right = model.fits(labels, output) and not model.task.is_loss
+    measures = {"held_out_accuracy": float(model.task.right(output, labels).mean())} if right else {}
     measures |= {"held_out_cost": u, "training_cost": t, "gap_error": error, "budget": extra}
     return Target(max(u + extra, LEAST), source, temperature, kept, extra, measures)
 
@@ -181,13 +192,11 @@ def keep_held_out(held_out: Batches, seed: int) -> Reservoir:
     return kept
 
 
-def costs(task: Classification, config: FitConfig, output: Tensor, labels: Tensor | None, name: str) -> Tensor:
-    """Cost of each image in nats; with predicted labels, what the classifier's own answers cost."""
+def known_labels(model: Model, config: FitConfig, output: Tensor, labels: Any, name: str) -> Any:
+    """The labels by which outputs are judged: the given ones, or the model's own answers."""
     if config.needs_labels:
-        labels = task.check(labels, output, name)
-    if labels is None or config.labels == "predicted":
-        labels = output.argmax(-1)
-    return task.cost(output, labels)
+        labels = model.task.check(labels, output, name)
+    return model.task.predicted(output) if labels is None or config.labels == "predicted" else labels
 
 
 def up_to(batches: Iterable[Batch], count: int) -> Iterator[Batch]:
@@ -201,16 +210,18 @@ def up_to(batches: Iterable[Batch], count: int) -> Iterator[Batch]:
 
 
 @torch.no_grad()
-def classify_some(task: Classification, batches: Iterable[Batch], count: int, device: torch.device) -> Batch:
-    """Logits and labels of the first ``count`` images; labels are None unless all images have one."""
-    logits: list[Tensor] = []
-    labels: list[Tensor] = []
+def judge_some(model: Model, batches: Iterable[Batch], count: int, device: torch.device) -> Batch:
+    """Outputs and labels of the first ``count`` images; labels are None unless all images have one."""
+    outputs: list[Tensor] = []
+    labels: list[Any] = []
     for images, given in up_to(batches, count):
-        logits.append(task.logits(images.to(device)).cpu())
-        labels += [] if given is None else [given.cpu()]
-    if not logits:
+        answer = model.answer(images.to(device))
+        given = on_device(given, device)
+        outputs.append(model.output(answer, given).cpu())
+        labels.append(given if given is None or not model.task.is_loss else outputs[-1])  # all that a loss needs
+    if not outputs:
         raise ValueError(EMPTY)
-    return torch.cat(logits), torch.cat(labels) if len(labels) == len(logits) else None
+    return torch.cat(outputs), join([on_device(one, torch.device("cpu")) for one in labels])
 
 
 def _noting(batches: Iterable[Batch], known: set[int], found: list[int]) -> Iterator[Batch]:

@@ -24,8 +24,8 @@ from learned_affine.plots.canvas import (
     legend_below,
     mirror_chance,
 )
-from learned_affine.tasks.classification import Classification
 from learned_affine.tasks.frozen import classifier_device, frozen
+from learned_affine.tasks.model import Model
 from learned_affine.transforms.transform import PolicyTransform
 
 if TYPE_CHECKING:
@@ -148,10 +148,10 @@ def plot_entropy(
     """
     check_batch("images", images)
     device = classifier_device(classifier)
-    task, drawn = Classification(classifier, preprocess), draw(augment, images, draws, seed)
+    model, drawn = Model(classifier, preprocess), draw(augment, images, draws, seed)
     with frozen(classifier, device):
-        clean = task.logits(images.to(device)).cpu()
-        logits = torch.cat([task.logits(augment.warp(images, one).to(device)).cpu() for one in drawn])
+        clean = model.answer(images.to(device)).cpu()
+        logits = torch.cat([model.answer(augment.warp(images, one).to(device)).cpu() for one in drawn])
     moved = 100 * torch.cat([one.unmirrored().displacement(*images.shape[-2:]) for one in drawn])
     entropy, kept = shannon_entropy_bits(logits), logits.argmax(-1) == clean.argmax(-1).repeat(draws)
     figure, axes = blank_figure(1, 1, (5.6, 3.8))

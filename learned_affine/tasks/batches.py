@@ -17,12 +17,30 @@ from learned_affine._checks import shown
 INTEGERS = (torch.uint8, torch.uint16, torch.int16, torch.int32)
 IMAGE_KEYS = ("image", "images", "pixel_values", "img", "x", "input", "inputs")
 LABEL_KEYS = ("label", "labels", "target", "targets", "y", "class", "fine_label")
-Batch = tuple[Tensor, Tensor | None]
+ROUNDING = 1e-2  # of probabilities that add up to 1, in half precision too
+Batch = tuple[Tensor, Any]  # images and what is known of them, None if nothing is
 Read = Callable[[Any], Batch]
 
 
-def unpack(batch: Any, image_key: str | None = None, label_key: str | None = None) -> tuple[Tensor, Tensor | None]:
+def class_indices(labels: Any, count: int) -> Tensor | None:
+    """Labels as ``(B,)`` class indices; None if they are none. Takes tensors, arrays, and lists of any numbers."""
+    numbers = numbers_of(labels)
+    if numbers is None or numbers.is_floating_point() or numbers.dtype == torch.bool:
+        return None
+    if numbers.numel() != count:
+        raise ValueError(f"loader must give one class index an image ({count}), got {shown(labels)}")
+    return numbers.reshape(count).long()
+
+
+def unpack(
+    batch: Any,
+    image_key: str | None = None,
+    label_key: str | None = None,
+    as_labels: Callable[[Any, int], Any] = class_indices,
+) -> Batch:
     """Images and labels (None if there are none) of a batch: a tensor, a tuple ``(x, y, ...)`` or a dict.
+
+    ``as_labels`` makes of what the loader gives for so many images what the task calls labels.
 
     Raises:
         TypeError: if there are no images in it.
@@ -40,7 +58,7 @@ def unpack(batch: Any, image_key: str | None = None, label_key: str | None = Non
         raise TypeError(f"loader must give images as a tensor (B, C, H, W), got {shown(images)}")
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(f"loader must give images of shape (B, C, H, W), none of them empty, got {shown(images)}")
-    return _checked(images), _class_indices(labels, len(images))
+    return _checked(images), as_labels(labels, len(images))
 
 
 def _checked(images: Tensor) -> Tensor:
@@ -57,24 +75,69 @@ def _checked(images: Tensor) -> Tensor:
     return images
 
 
-def _class_indices(labels: Any, count: int) -> Tensor | None:
-    """Labels as ``(B,)`` class indices; None if they are none. Takes tensors, arrays, and lists of any numbers."""
+def numbers_of(labels: Any) -> Tensor | None:
+    """Labels as a tensor of numbers, which tensors, arrays and lists of numbers are; None for anything else."""
     if isinstance(labels, list | tuple):
-        numbers = [_plain_number(label) for label in labels]
-        labels = torch.tensor(numbers) if numbers and all(type(number) is int for number in numbers) else None
-    if isinstance(labels, np.ndarray) and np.issubdtype(labels.dtype, np.integer):
-        labels = torch.from_numpy(labels.astype(np.int64))
-    if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.dtype == torch.bool:
-        return None
-    if labels.numel() != count:
-        raise ValueError(f"loader must give one class index an image ({count}), got {shown(labels)}")
-    return labels.reshape(count).long()
+        found = [_plain_number(label) for label in labels]
+        single = bool(found) and all(type(one) in (int, float, bool) for one in found) and len({*map(type, found)}) == 1
+        return torch.tensor(found) if single else _rows_of_numbers(found)
+    if isinstance(labels, np.ndarray) and labels.dtype.kind in "iufb":
+        return torch.from_numpy(labels.astype(np.int64 if labels.dtype.kind in "iu" else labels.dtype))
+    return labels if isinstance(labels, Tensor) and not labels.is_complex() else None
+
+
+def _rows_of_numbers(rows: list[Any]) -> Tensor | None:
+    """Lists, tensors or arrays of as many numbers each, one a row."""
+    found = [numbers_of(row) for row in rows if not isinstance(row, str)]
+    shapes = {None if row is None else (row.shape, row.dtype) for row in found}
+    return torch.stack(found) if found and len(shapes) == 1 and None not in shapes else None  # type: ignore[arg-type]
 
 
 def _plain_number(label: Any) -> Any:
     """A number of torch's or numpy's as one of Python's; anything else as it is."""
     single = isinstance(label, Tensor | np.ndarray | np.generic) and label.ndim == 0
     return label.item() if single else label
+
+
+def as_many(labels: Tensor, count: int) -> Tensor:
+    """Labels with a row for each of ``count`` images."""
+    if len(labels) != count:
+        raise ValueError(f"loader must give as many labels as images ({count}), got {shown(labels)}")
+    return labels
+
+
+def check_labels(labels: Tensor | None, classes: int, objective: str, name: str = "loader") -> Tensor:
+    """Return labels that the objective can use; ``name`` is the argument that they come from.
+
+    Raises:
+        ValueError: if there are none, or one is outside ``[0, classes)``.
+    """
+    if labels is None:
+        raise ValueError(
+            f"{name} must give labels (class indices) for the objective {objective!r}, got none or no integers; "
+            "use FitConfig(labels='predicted') to go without"
+        )
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise ValueError(f"{name}'s labels must be within [0, {classes}), the classifier's, got {low} to {high}")
+    return labels
+
+
+def check_probabilities(labels: Tensor, classes: int, name: str) -> Tensor:
+    """Return class probabilities ``(B, classes)``.
+
+    Raises:
+        ValueError: if the shape is another one, one is below 0, or an image's do not add up to 1.
+    """
+    if labels.shape[1] != classes:
+        raise ValueError(f"{name}'s labels must be of {classes} classes, the classifier's, got {shown(labels)}")
+    totals = labels.sum(1)
+    if bool((labels < 0).any()) or not bool(((totals - 1).abs() < ROUNDING).all()):
+        raise ValueError(
+            f"{name}'s labels of shape (B, m) must be probabilities that add up to 1 for each image, got sums from "
+            f"{float(totals.min()):.3g} to {float(totals.max()):.3g}: several labels an image are task='multi-label'"
+        )
+    return labels
 
 
 def _find_key(batch: Any, name: str, given: str | None, usual: tuple[str, ...], required: bool = True) -> str | None:
@@ -89,7 +152,7 @@ def _find_key(batch: Any, name: str, given: str | None, usual: tuple[str, ...], 
     raise ValueError(f"{name} must be {wanted}, got a batch with the keys {', '.join(map(str, keys))}")
 
 
-def peek(loader: Iterable[Any], read: Read) -> tuple[Iterable[Any], tuple[Tensor, Tensor | None]]:
+def peek(loader: Iterable[Any], read: Read) -> tuple[Iterable[Any], Batch]:
     """The loader with nothing lost, and its first batch.
 
     Raises:

@@ -18,6 +18,7 @@ QUESTIONS = (
     "optimum",
     "pipelines",
     "quick_start",
+    "tasks",
     "throughput",
     "transfer",
 )

@@ -18,7 +18,7 @@ from learned_affine.policy.mirrors import CLIP, MirrorBuffer, MirrorCosts
 from learned_affine.policy.network import UNIT, LocalizationNetwork
 from learned_affine.runtime.checkpoint import NAME, read_checkpoint
 from learned_affine.runtime.distributed import Distributed
-from learned_affine.tasks.classification import Classification
+from learned_affine.tasks.model import Model
 from tests.fits import loader, quick, same_weights, silent
 from tests.subjects import Halves, Sides, blobs, sides
 
@@ -131,8 +131,8 @@ def trainer(classifier: nn.Module, config: FitConfig, limits: AffineLimits | Non
     torch.manual_seed(0)
     augment = LearnedAffineAugment(limits, localization=LocalizationNetwork(1))
     augment.localization.requires_grad_(True)
-    task = Classification(classifier, labels=config.labels)
-    return PolicyTrainer(augment, task, config, Target(0.3, "a test"), None, Distributed(), CPU, seed=0)
+    model = Model(classifier, labels=config.labels)
+    return PolicyTrainer(augment, model, config, Target(0.3, "a test"), None, Distributed(), CPU, seed=0)
 
 
 def test_the_cost_of_a_mirror_is_the_difference_between_the_two_sides_of_one_draw():

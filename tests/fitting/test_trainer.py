@@ -14,7 +14,7 @@ from learned_affine.objectives.target import Target
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.runtime.distributed import Distributed
-from learned_affine.tasks.classification import Classification
+from learned_affine.tasks.model import Model
 from tests.fits import loader, same_weights, silent
 from tests.subjects import Halves, blobs
 
@@ -99,8 +99,8 @@ def trainer(config: FitConfig) -> PolicyTrainer:
     augment.localization.requires_grad_(True)
     processes = Distributed()
     adversary = Adversary(1, config, processes, CPU) if config.adversarial_weight else None
-    task = Classification(Halves(), labels=config.labels if config.objective == "calibrated" else "optional")
-    return PolicyTrainer(augment, task, config, Target(0.3, "a test"), adversary, processes, CPU, seed=0)
+    model = Model(Halves(), labels=config.labels if config.objective == "calibrated" else "optional")
+    return PolicyTrainer(augment, model, config, Target(0.3, "a test"), adversary, processes, CPU, seed=0)
 
 
 def plain(state: object) -> object:

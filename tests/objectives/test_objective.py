@@ -26,6 +26,7 @@ def outcome(scores: bool = True) -> Outcome:
         scores=torch.tensor([math.log(DISCRIMINATED / (1 - DISCRIMINATED))]) if scores else None,
         right=torch.ones(1),
         warped=torch.zeros(1, 1, 2, 2),
+        entropy=torch.tensor([ENTROPY]),
     )
 
 

@@ -20,7 +20,7 @@ from learned_affine.objectives.target import (
     up_to,
 )
 from learned_affine.runtime.distributed import Distributed
-from learned_affine.tasks.classification import Classification, temperature_of
+from learned_affine.tasks.model import Model, temperature_of
 from tests.fits import silent
 from tests.subjects import Halves, blobs
 
@@ -40,9 +40,9 @@ NOISY = with_errors(LABELS, 10)
 def measure(config=None, training=((OWN, OWN_LABELS),), held_out=((IMAGES, NOISY),), labels="given") -> Target:
     """The target of a fit to ``Halves``, from lists of batches; None for none."""
     openers = [None if batches is None else (lambda batches=batches: batches) for batches in (training, held_out)]
-    task = Classification(Halves(), labels=labels)
+    model = Model(Halves(), labels=labels)
     with torch.no_grad():
-        return measure_target(task, config or FitConfig(), *openers, Distributed(), CPU, seed=0)
+        return measure_target(model, config or FitConfig(), *openers, Distributed(), CPU, seed=0)
 
 
 def alarms(**options) -> dict:
@@ -125,7 +125,7 @@ def test_a_classifier_that_knows_nothing_is_allowed_nothing():
 
 
 def test_a_classifier_without_errors_has_a_target_above_0():
-    sure = Classification(Halves(1e4))
+    sure = Model(Halves(1e4))
     with pytest.warns(LittleToGainWarning):
         found = measure_target(
             sure,

@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 
 from learned_affine import FitConfig
 from learned_affine.classifier import evaluate_classifier
-from learned_affine.tasks.classification import Classification, temperature_of
+from learned_affine.tasks.model import Model, temperature_of
 from tests.fits import quick, same_weights
 from tests.subjects import Halves, blobs
 
@@ -46,8 +46,8 @@ OUTPUTS = {
 
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_logits_come_as_a_tensor_or_by_name(name):
-    task = Classification(lambda images: OUTPUTS[name](LOGITS))
-    torch.testing.assert_close(task.logits(IMAGES[:2]), LOGITS, rtol=1e-2 if name == "half precision" else 0, atol=0)
+    model = Model(lambda images: OUTPUTS[name](LOGITS))
+    torch.testing.assert_close(model.answer(IMAGES[:2]), LOGITS, rtol=1e-2 if name == "half precision" else 0, atol=0)
 
 
 @pytest.mark.parametrize("name", list(OUTPUTS)[1:-1])
@@ -63,44 +63,45 @@ def test_the_policy_does_not_depend_on_the_form_of_the_output(name):
 @pytest.mark.parametrize("output", [{"scores": LOGITS}, {"logits": "cat"}, (LOGITS, LOGITS), None, "cat"])
 def test_other_outputs_are_named(output):
     with pytest.raises(TypeError, match=r"classifier must return logits, .* or a dict with 'logits', got "):
-        Classification(lambda images: output).logits(IMAGES[:2])
+        Model(lambda images: output).answer(IMAGES[:2])
 
 
 def test_an_output_is_the_logits_at_the_temperature():
-    task = Classification(lambda images: LOGITS)
-    assert torch.equal(task.output(IMAGES[:2]), LOGITS)
-    task.temperature = 2.0
-    torch.testing.assert_close(task.output(IMAGES[:2]), LOGITS / 2)
-    assert torch.equal(task.logits(IMAGES[:2]), LOGITS)
+    model = Model(lambda images: LOGITS)
+    answer = model.answer(IMAGES[:2])
+    assert torch.equal(model.output(answer), LOGITS)
+    model.temperature = 2.0
+    torch.testing.assert_close(model.output(answer), LOGITS / 2)
+    assert torch.equal(model.answer(IMAGES[:2]), LOGITS)
 
 
 def test_the_cost_is_the_cross_entropy_by_hand():
-    task = Classification(Halves())
-    torch.testing.assert_close(task.cost(LOGITS, torch.tensor([1, 0])), torch.tensor([math.log(4), math.log(2)]))
-    assert task.cost_of_guess(torch.zeros(3, 10)) == pytest.approx(math.log(10))
+    model = Model(Halves())
+    torch.testing.assert_close(model.task.loss(LOGITS, torch.tensor([1, 0])), torch.tensor([math.log(4), math.log(2)]))
+    assert model.task.guess(torch.zeros(3, 10), LABELS) == pytest.approx(math.log(10))
 
 
 # -- labels -----------------------------------------------------------------------------------------------------------
 
 
 def test_predicted_labels_are_the_classifiers_own_on_the_untouched_image():
-    task = Classification(Halves(), labels="predicted")
-    assert torch.equal(task.labels_of(IMAGES, None, LOGITS), LABELS)
+    model = Model(Halves(), labels="predicted")
+    assert torch.equal(model.labels_of(IMAGES, None, LOGITS), LABELS)
 
 
 @pytest.mark.parametrize(("given", "used"), [(None, None), ([0, 2], None), ([-1, 1], None), ([0, 1], [0, 1])])
 def test_optional_labels_are_used_where_they_are_class_indices(given, used):
-    task = Classification(Halves(), labels="optional")
-    found = task.labels_of(IMAGES[:2], None if given is None else torch.tensor(given), LOGITS)
+    model = Model(Halves(), labels="optional")
+    found = model.labels_of(IMAGES[:2], None if given is None else torch.tensor(given), LOGITS)
     assert (None if found is None else found.tolist()) == used
 
 
 def test_labels_that_are_needed_are_named():
-    task = Classification(Halves())
+    model = Model(Halves())
     with pytest.raises(ValueError, match=r"^loader must give labels .* for the objective 'calibrated', got none"):
-        task.labels_of(IMAGES[:2], None, LOGITS)
+        model.labels_of(IMAGES[:2], None, LOGITS)
     with pytest.raises(ValueError, match=r"^val_loader's labels must be within \[0, 2\), the classifier's, got 1 to 2"):
-        task.check(torch.tensor([1, 2]), LOGITS, "val_loader")
+        model.check(torch.tensor([1, 2]), LOGITS, "val_loader")
 
 
 # -- temperature ------------------------------------------------------------------------------------------------------

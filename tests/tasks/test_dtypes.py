@@ -12,7 +12,7 @@ from learned_affine import FitConfig, LearnedAffineAugment
 from learned_affine.classifier import evaluate_classifier, train_classifier
 from learned_affine.diagnostics import FitWarning, PixelRangeWarning
 from learned_affine.plots import plot_entropy
-from learned_affine.tasks.classification import Classification
+from learned_affine.tasks.model import Model
 from tests.fits import IMAGES, LABELS, assert_same, loader, quick, silent, snapshot
 from tests.subjects import Halves, small_net, vivid
 
@@ -141,7 +141,7 @@ def test_a_policy_fitted_on_bytes_is_nearly_that_of_the_same_pixels_as_floats():
 def test_large_logits_in_half_precision_are_finite():
     """Their sum is not, in float16."""
     logits = torch.full((64, 2), 5e4, dtype=torch.float16)
-    assert torch.equal(Classification(lambda images: logits).logits(IMAGES), logits.float())
+    assert torch.equal(Model(lambda images: logits).answer(IMAGES), logits.float())
 
 
 def test_bytes_are_in_the_range_of_their_dtype():

@@ -32,7 +32,7 @@ def test_of_many_each_is_as_likely_to_be_kept():
     """Of 4 KEPT images in order, those kept are spread evenly: their mean is within 4 deviations of the middle."""
     images, labels = numbered(4 * KEPT)
     reservoir = kept(list(zip(images.split(100), labels.split(100), strict=True)))
-    numbers = torch.stack(reservoir.labels).double()
+    numbers = torch.cat(reservoir.labels).double()
     assert len(numbers) == KEPT == len(set(numbers.tolist()))
     deviation = 4 * KEPT / 12**0.5 / KEPT**0.5
     assert abs(float(numbers.mean()) - (4 * KEPT - 1) / 2) < 4 * deviation

@@ -1,0 +1,1 @@
+"""Beyond one label an image: several labels, yes or no, and labels that name a side."""

@@ -1,0 +1,80 @@
+"""docs/evidence/tasks.md's tables, from the rows alone.
+
+Run it as ``python -m benchmarks.tasks.report``.
+"""
+
+from typing import Any
+
+from benchmarks.common.digests import digest
+from benchmarks.common.intervals import interval, spread
+from benchmarks.common.pages import EVIDENCE, fill
+from benchmarks.common.rows import RESULTS, newest_version, read
+
+ROWS, SEGMENTATION = RESULTS / "tasks.jsonl", RESULTS / "segmentation.jsonl"
+PAGE = EVIDENCE / "tasks.md"
+SETTINGS = ("epochs", "width")
+CHOOSING = (0, 100)  # seeds that the settings were looked at with
+TITLES = {"accuracy": "accuracy %", "precision": "mean average precision %", "sides": "with a side or direction %"}
+Arms = dict[str, dict[int, dict[str, Any]]]  # rows of each arm, by seed
+
+
+def main() -> None:
+    """Fill the page between its markers."""
+    rows, told = newest_version(read(ROWS), digest("tasks"))
+    for name in dict.fromkeys(row["question"] for row in rows):
+        own = [row for row in rows if row["question"] == name]
+        arms = by_arm([row for row in own if row["epochs"] == own[-1]["epochs"]])
+        columns = [key for key in TITLES if key in next(iter(arms["none"].values()))]
+        columns = columns if name != "left or right" else ["accuracy"]
+        fill(PAGE, name, "\n".join([*table(arms, columns, "none"), "", told]))
+    arms = by_arm(read(SEGMENTATION))
+    fill(PAGE, "segmentation", "\n".join(table(arms, ["iou"], "none")))
+    fill(PAGE, "between", "\n".join(between(by_arm([row for row in rows if row["question"] == "classes"]))))
+
+
+def by_arm(rows: list[dict[str, Any]]) -> Arms:
+    """The rows of each arm by seed, without those that settings were chosen with."""
+    arms: Arms = {}
+    for row in rows:
+        if row["seed"] not in CHOOSING:
+            arms.setdefault(row["arm"], {})[row["seed"]] = row
+    return arms
+
+
+def table(arms: Arms, columns: list[str], base: str) -> list[str]:
+    """Each arm's measures, and their paired differences from the base, in points."""
+    titles = [
+        title for key in columns for title in (TITLES.get(key, "mean intersection over union %"), f"minus {base}")
+    ]
+    lines = ["| trained with | " + " | ".join(titles) + " | chance of a flip |", "|---" * (len(titles) + 2) + "|"]
+    for arm, runs in arms.items():
+        cells = []
+        for key in columns:
+            gains = paired(runs, arms[base], key)
+            cells += [spread(runs, key), "" if arm == base else gains]
+        chances = {seed: run for seed, run in runs.items() if "mirror_chance" in run}
+        cells.append(spread(chances, "mirror_chance") if chances else "")
+        lines.append(f"| {arm} | {' | '.join(cells)} |")
+    seeds = sorted(next(iter(arms.values())))
+    told = (
+        f"Seeds {', '.join(map(str, seeds))}; mean ± standard deviation; paired differences in points ± 95 % interval."
+    )
+    return [*lines, "", told]
+
+
+def between(arms: Arms) -> list[str]:
+    """What the rule adds to the learned policy."""
+    one, other = arms["learned, label mirror"], arms["learned"]
+    return [
+        f"With the rule, minus without it: {paired(one, other, 'sides')} points on classes that name a side, "
+        f"{paired(one, other, 'accuracy')} on all."
+    ]
+
+
+def paired(runs: dict[int, dict[str, Any]], base: dict[int, dict[str, Any]], key: str) -> str:
+    """The interval of a measure, in points."""
+    return interval([100 * (runs[seed][key] - base[seed][key]) for seed in sorted(set(runs) & set(base))], 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""The user's model, and the task that says what its outputs mean and cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from learned_affine._checks import shown
+from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.losses import cross_entropy_nats
+from learned_affine.tasks.batches import Batch, unpack
+from learned_affine.tasks.classification import Binary, MultiLabel, SingleLabel
+from learned_affine.tasks.targets import LabelMirror, OwnLoss, moved, on_device, take, unit_of
+
+NO_GRADIENT = (
+    "classifier must pass a gradient to its input, got logits without one: do not run it under torch.no_grad or "
+    "inference mode, and let preprocess be differentiable"
+)
+PRIOR_SPREAD = 0.5  # of the logarithm of a temperature
+PROBED = 16  # images that tell whether the logits depend on them
+TASKS = {kind.name: kind for kind in (SingleLabel, Binary, MultiLabel)}
+
+
+def task_of(task: str | SingleLabel | None, loss: Callable[[Any, Any], Tensor] | None = None) -> SingleLabel:
+    """The task that is named, given, or that of a loss; single-label classification where there is neither.
+
+    Raises:
+        TypeError, ValueError: if it is none, or both are given.
+    """
+    if loss is not None:
+        if task is not None:
+            raise ValueError(
+                f"task must be left out where loss is given, which says what an output costs, got {task!r}"
+            )
+        return OwnLoss(loss)
+    if isinstance(task, str | None):
+        if task is not None and task not in TASKS:
+            raise ValueError(f"task must be one of {', '.join(map(repr, TASKS))}, got {task!r}")
+        return TASKS[task or SingleLabel.name]()
+    if not isinstance(task, SingleLabel):
+        raise TypeError(f"task must be a name or one of learned_affine.tasks, got {shown(task)}")
+    return task
+
+
+class Model:
+    """A model, what is made of its outputs, and which labels its images should keep.
+
+    Args:
+        model: from ``(B, C, H, W)`` to what the task reads, for instance logits ``(B, m)``.
+        preprocess: applied to the images first.
+        labels: ``"given"`` ones are needed; ``"predicted"``: the model's own on the untouched image stand in;
+            ``"optional"``: given ones are used where they fit the outputs.
+        task: what outputs and labels mean.
+        label_mirror: what a mirrored image's label becomes; None: it stays.
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        preprocess: Callable[[Tensor], Tensor] | None = None,
+        labels: Literal["given", "predicted", "optional"] = "given",
+        task: SingleLabel | None = None,
+        label_mirror: LabelMirror | None = None,
+    ) -> None:
+        self.model, self.preprocess, self.labels = model, preprocess, labels
+        self.task = SingleLabel() if task is None else task
+        self.label_mirror = label_mirror
+        self.temperature = 1.0
+
+    def read(self, batch: Any, image_key: str | None = None, label_key: str | None = None) -> Batch:
+        """Images and labels of a loader's batch, those without a label left out."""
+        return self.task.known(*unpack(batch, image_key, label_key, self.task.labels))
+
+    def answer(self, images: Tensor) -> Any:
+        """The model's logits ``(B, m)`` of images that ``preprocess`` was not applied to yet; or what a loss takes."""
+        output = self.model(images if self.preprocess is None else self.preprocess(images))
+        return self.task.answer(output, len(images))
+
+    def output(self, answer: Any, labels: Any = None) -> Tensor:
+        """The logits divided by the temperature, at which the model is calibrated: as sure as it is right.
+
+        Of a loss of the user's own: what it is, ``(B,)``, in its unit.
+        """
+        measured = self.task.measured(answer, labels)
+        return measured if self.temperature == 1 else measured / self.temperature
+
+    def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
+        """Labels that fit the output; ``name`` is the argument that they come from."""
+        return self.task.check(labels, output, name)
+
+    def fits(self, labels: Any, output: Any) -> bool:
+        """Whether they do."""
+        try:
+            self.check(labels, output)
+        except ValueError:
+            return False
+        return True
+
+    @torch.no_grad()
+    def labels_of(self, images: Tensor, given: Any, answer: Any) -> Any:
+        """The labels that ``images`` should keep, on their device; None if there are none. ``answer`` is any draw's."""
+        if self.labels == "predicted":
+            return self.task.predicted(self.output(self.answer(images)))
+        if self.labels == "optional":
+            return on_device(given, images.device) if self.fits(given, answer) else None
+        return on_device(self.check(given, answer), images.device)
+
+    def follow(self, labels: Any, parameters: AffineParameters, apply: Callable[..., Any]) -> Any:
+        """The labels of images that are warped by their parameters.
+
+        ``apply`` moves ``tv_tensors`` as the images (``PolicyTransform.apply``).
+        """
+        if labels is None:
+            return None
+        if self.label_mirror is not None:
+            labels = self.label_mirror(labels, parameters.mirror, self.task.permuted)
+        return moved(labels, lambda movable: apply(movable, parameters=parameters))
+
+    def agreement(self, images: Tensor, labels: Any, output: Tensor) -> float:
+        """How far outputs of augmented images agree with what the model predicts for the images themselves."""
+        clean = self.output(self.answer(images), on_device(labels, images.device))
+        return float(self.task.agrees(output, self.task.predicted(clean)).mean())
+
+    def find_temperature(self, output: Tensor, labels: Any) -> float:
+        """What to divide the output by: so that the model is calibrated, or that a loss has the mean 1."""
+        return unit_of(output) if self.task.is_loss else temperature_of(output, labels, self.task.loss)
+
+
+def temperature_of(
+    logits: Tensor, labels: Tensor, loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy_nats
+) -> float:
+    """What to divide the logits by so that the classifier is calibrated: as sure as it is right on these images.
+
+    Args:
+        logits: ``(N, m)``.
+        labels: ``(N,)``, or what the loss takes.
+        loss: of each image, ``(N,)`` in nats.
+
+    Returns:
+        The one of 300 within [0.1, 100] with the least loss, and a weak prior at 1: where all of few images are
+        right, none would be sharp enough.
+
+    Source: Guo et al., "On calibration of modern neural networks" (2017), section 4.2.
+    """
+    scales = torch.cat([torch.logspace(-1, 1, 200), torch.logspace(1, 2, 101)[1:]]).tolist()
+
+    def cost(place: int) -> float:
+        prior = math.log(scales[place]) ** 2 / (2 * PRIOR_SPREAD**2) / len(labels)
+        return float(loss(logits / scales[place], labels).mean()) + prior
+
+    low, high = 0, len(scales) - 1
+    while low < high:  # convex in the inverse of the temperature: one valley
+        middle = (low + high) // 2
+        low, high = (low, middle) if cost(middle) <= cost(middle + 1) else (middle + 1, high)
+    return scales[low]
+
+
+# -- before a fit -----------------------------------------------------------------------------------------------------
+
+
+def probe(model: Model, images: Tensor, labels: Any, through_gradient: bool = True) -> Tensor:
+    """The output of some images, once it is clear that a fit can learn from the model.
+
+    Args:
+        model: the model.
+        images: some, on its device.
+        labels: theirs.
+        through_gradient: whether the fit needs a gradient through the model; else its outputs are enough.
+
+    Raises:
+        ValueError: if the outputs do not depend on the images, or no gradient comes from them that is needed.
+    """
+    if not torch.is_grad_enabled():
+        raise ValueError("fit must be called with gradients on, which its network needs, got torch.no_grad around it")
+    if not through_gradient:
+        return _probe_outputs(model, images, labels)
+    if not images.is_floating_point():
+        raise TypeError(f"loader must give floating images for a fit by gradient, got {images.dtype}")
+    some = images[:PROBED].detach().clone().requires_grad_()
+    logits = model.output(model.answer(some))
+    if not logits.requires_grad:
+        raise ValueError(NO_GRADIENT)
+    weighted = (logits * torch.linspace(-1, 1, logits.shape[1], device=logits.device)).sum()
+    (gradient,) = torch.autograd.grad(weighted, some, allow_unused=True)
+    if gradient is None or not bool(gradient.any()):
+        raise ValueError(
+            f"classifier must give logits that depend on its input, got a gradient of 0 at every pixel of {len(some)} "
+            "images: look for weights that are 0, a detach(), an argmax or a rounding, and at preprocess"
+        )
+    return logits
+
+
+@torch.no_grad()
+def _probe_outputs(model: Model, images: Tensor, labels: Any) -> Tensor:
+    """The outputs, once they were seen to change with the images: with one's pixels put elsewhere, at least."""
+    rows = list(range(min(PROBED, len(images))))
+    images, targets = images[:PROBED], None
+    if model.task.is_loss:
+        targets = on_device(take(model.check(labels, None), rows), images.device)
+    order = torch.randperm(images[0].numel(), generator=torch.Generator().manual_seed(0)).to(images.device)
+    elsewhere = images.flatten(1)[:, order].view_as(images)
+    outputs = [model.output(model.answer(one), targets) for one in (images, elsewhere, images.roll(1, 0))]
+    same = all(torch.equal(one, outputs[0]) for one in outputs)
+    if same and (model.task.is_loss or bool((outputs[0] == outputs[0][:1]).all())):
+        given = "a loss that depends" if model.task.is_loss else "logits that depend"
+        raise ValueError(
+            f"classifier must give {given} on its input, got the same for {2 * len(rows)} different images: look for "
+            "weights that are 0, and at preprocess"
+        )
+    return outputs[0]

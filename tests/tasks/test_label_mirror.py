@@ -1,0 +1,165 @@
+"""Labels that name a side: what they become in a mirror, in a fit and in training."""
+
+import PIL.Image
+import pytest
+import torch
+from torch import nn
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
+from learned_affine.mirror_labels import MirrorLabels
+from learned_affine.tasks.targets import LabelMirror, permuted_points
+from tests.fits import quick, same_weights, silent
+from tests.subjects import Halves, Sides, blobs, sides
+
+IMAGES, LABELS = blobs(64)
+SWAP = [1, 0]
+STILL = AffineLimits(angle=0, scale=1, shear=0, translate=0)  # but for the mirror
+
+
+def swapped(labels):
+    return 1 - labels
+
+
+# -- in a fit ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_fit_learns_to_mirror_what_only_the_label_forbids():
+    """Classes 0 and 1 of ``sides`` are each other's mirror image: with the rule a mirror costs them nothing."""
+    images, labels = sides(160, 1)
+    options = {"classifier": Sides(), "data": [sides(160, 0)], "val_loader": [(images, labels)], "limits": STILL}
+    options["config"] = FitConfig(steps=40, target=0.5)
+    chances, added = [], []
+    for rule in (None, [1, 0, 2, 3]):
+        augment = silent(label_mirror=rule, **options)
+        with torch.no_grad():
+            chances.append(float(augment.localization(images[labels < 2]).mirror_chance.mean()))
+        added.append(augment.history.info["worst_mirrored_class"]["cost"])
+    assert chances[1] > 0.45 > 0.4 > chances[0]
+    assert added[1] < 0.01 < 0.1 < added[0]
+
+
+@pytest.mark.parametrize("task", [None, "binary"])
+def test_a_permutation_and_its_function_give_the_same_policy(task):
+    one, other = (quick(task=task, label_mirror=rule) for rule in (SWAP, swapped))
+    assert same_weights(one, other) and not same_weights(one, quick(task=task))
+
+
+def test_soft_and_several_labels_are_permuted_by_column():
+    soft = nn.functional.one_hot(LABELS, 2).float()
+    data = [(IMAGES, soft)] * 4
+    assert same_weights(quick(data=data, label_mirror=SWAP), quick(data=[(IMAGES, LABELS)] * 4, label_mirror=SWAP))
+    quick(data=data, label_mirror=SWAP, task="multi-label")
+
+
+def test_predicted_labels_are_those_of_the_unmirrored_image_after_the_rule():
+    options = {"config": FitConfig(labels="predicted", target=0.3), "max_steps": 3}
+    given = quick(label_mirror=SWAP)
+    assert same_weights(silent(label_mirror=SWAP, **options), given)  # the classifier is always right
+
+
+def test_evaluate_renames_what_it_mirrors():
+    """Every image is mirrored or not, and Halves is right about both where the labels follow."""
+    torch.manual_seed(0)
+    augment = LearnedAffineAugment(STILL, p=1.0)
+    with torch.no_grad():
+        augment.localization.head.bias[-1] = 0.0  # a chance of 1/2
+    told = augment.evaluate(Halves(), [(IMAGES, LABELS)], label_mirror=SWAP)
+    assert told["accuracy"] == 1 and told["mirror_chance"] == pytest.approx(0.5, abs=0.01)
+    assert augment.evaluate(Halves(), [(IMAGES, LABELS)])["accuracy"] == pytest.approx(0.5, abs=0.15)
+
+
+# -- in training ------------------------------------------------------------------------------------------------------
+
+
+def mirroring(**options) -> LearnedAffineAugment:
+    """Mirrors half of the images, and does nothing else."""
+    torch.manual_seed(0)
+    augment = LearnedAffineAugment(STILL, p=1.0, **options)
+    with torch.no_grad():
+        augment.localization.head.bias[-1] = 0.0
+        augment.localization.head.weight.zero_()
+    return augment
+
+
+def test_labels_of_a_batch_follow_the_pixels():
+    """``Halves`` reads the side off the pixels."""
+    images, labels = MirrorLabels(mirroring(), SWAP)(IMAGES, LABELS)
+    moved = (images != IMAGES).flatten(1).any(1)
+    assert 10 < int(moved.sum()) < 54
+    assert torch.equal(labels, torch.where(moved, 1 - LABELS, LABELS))
+    assert torch.equal(Halves()(images).argmax(-1), labels)
+
+
+@pytest.mark.parametrize("rule", [SWAP, swapped])
+def test_soft_labels_and_a_tuple(rule):
+    soft = nn.functional.one_hot(LABELS, 2).float()
+    images, labels = MirrorLabels(mirroring(), SWAP)((IMAGES, soft))
+    assert torch.equal(Halves()(images).argmax(-1), labels.argmax(-1))
+
+
+def test_one_image_with_its_label():
+    augment, seen = MirrorLabels(mirroring(), SWAP), set()
+    for row in range(40):
+        image = v2.functional.to_pil_image(IMAGES[row])
+        for made in (image, IMAGES[row], tv_tensors.Image(IMAGES[row])):
+            for label in (int(LABELS[row]), LABELS[row]):
+                moved, new = augment(made, label)
+                assert type(new) is type(label)
+                pixels = v2.functional.to_image(moved) if isinstance(moved, PIL.Image.Image) else moved
+                seen.add((int(label), int(new)))
+                assert int(Halves()(pixels[None].as_subclass(torch.Tensor)).argmax()) == int(new)
+    assert seen == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+def test_key_points_change_their_order_with_the_mirror():
+    """Left and right eye: the point that was left is named right, and stands where the pixels are."""
+    points = tv_tensors.KeyPoints([[4.0, 5.0], [12.0, 6.0], [8.0, 9.0]], canvas_size=(16, 16))
+    for _ in range(20):
+        image, target = MirrorLabels(mirroring(), [1, 0, 2])(IMAGES[0], {"points": points, "name": "face"})
+        mirrored = bool((image != IMAGES[0]).any())
+        flipped = v2.functional.horizontal_flip(points)[[1, 0, 2]]
+        torch.testing.assert_close(
+            target["points"].as_subclass(torch.Tensor), (flipped if mirrored else points).as_subclass(torch.Tensor)
+        )
+        assert isinstance(target["points"], tv_tensors.KeyPoints) and target["name"] == "face"
+
+
+def test_it_stands_in_a_pipeline():
+    images, labels = v2.Compose([MirrorLabels(mirroring(), SWAP), v2.Normalize([0.5], [0.5])])(IMAGES, LABELS)
+    assert torch.equal(Halves()(images / 2 + 0.5).argmax(-1), labels)
+
+
+# -- bad input --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "error", "message"),
+    [
+        ([0, 0], ValueError, r"label_mirror must be a permutation of 0 to 1, got \[0, 0\]"),
+        ([1, 2], ValueError, r"label_mirror must be a permutation of 0 to 1, got \[1, 2\]"),
+        ([1, 2, 0], ValueError, r"label_mirror must give every class back when it is used twice, got 0 to 1 to 2"),
+        ("left", TypeError, r"label_mirror must be a permutation of class indices or a function, got 'left'"),
+        ([0.0, 1.0], TypeError, r"label_mirror must be a permutation of class indices or a function, got \[0.0, 1.0\]"),
+        ([1, 0, 2], ValueError, r"label_mirror must be a permutation of 2 classes, got one of 3"),
+        (lambda labels: labels.tolist(), ValueError, r"label_mirror must return labels of the kind .* got list"),
+        (lambda labels: labels[:1], ValueError, r"label_mirror must return labels .* Tensor of shape \(4,\), got"),
+    ],
+)
+def test_a_rule_that_is_none_is_named(rule, error, message):
+    with pytest.raises(error, match=message):
+        quick(label_mirror=rule)
+
+
+def test_the_wrapper_names_what_it_cannot_use():
+    with pytest.raises(TypeError, match=r"augment must be a LearnedAffineAugment, got Identity"):
+        MirrorLabels(nn.Identity(), SWAP)
+    with pytest.raises(TypeError, match=r"the sample must be images and labels, got Tensor of shape \(64, 1, 16, 16\)"):
+        MirrorLabels(mirroring(), SWAP)(IMAGES)
+    with pytest.raises(ValueError, match=r"label_mirror must be a permutation of 3 key points, got one of 2"):
+        LabelMirror(SWAP)(
+            tv_tensors.KeyPoints(torch.zeros(1, 3, 2), canvas_size=(4, 4)),
+            torch.ones(1).bool(),
+            permuted_points,
+        )

@@ -1,0 +1,221 @@
+"""A loss of the user's own: its targets move with the image, and its budget is a share of itself."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torchvision import tv_tensors
+
+from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
+from learned_affine.diagnostics import FitWarning
+from learned_affine.tasks.targets import choose, count_of, join, take
+from tests.fits import same_weights, silent
+from tests.subjects import Halves, blobs
+
+IMAGES, LABELS = blobs(64)
+INSIDE = (IMAGES[:, 0] > 0.5).float()  # (B, H, W), the blob
+MASKS = tv_tensors.Mask(INSIDE.bool())
+X = (INSIDE * (torch.arange(16) + 0.5)).sum((1, 2)) / INSIDE.sum((1, 2))
+Y = (INSIDE * (torch.arange(16) + 0.5)[:, None]).sum((1, 2)) / INSIDE.sum((1, 2))
+POINTS = tv_tensors.KeyPoints(torch.stack([X, Y], 1)[:, None], canvas_size=(16, 16))  # (B, 1, 2)
+BOXES = [
+    {"boxes": tv_tensors.BoundingBoxes([[x - 4, y - 4, x + 4, y + 4]], format="XYXY", canvas_size=(16, 16))}
+    for x, y in zip(X.tolist(), Y.tolist(), strict=True)
+]
+PROBES = 3  # the first calls, which look whether the loss depends on the images
+NEAREST = {"interpolation": "nearest", "padding_mode": "zeros", "limits": AffineLimits.wide()}
+
+
+def as_it_is(images):
+    """A model whose output is the image itself."""
+    return images
+
+
+def fit(loss, targets, model=as_it_is, held_out=None, **options):
+    data = [(IMAGES[rows], take(targets, rows.tolist())) for rows in torch.arange(64).split(16)]
+    options = {"max_steps": 6, "val_loader": data if held_out is None else held_out, **options}
+    return silent(classifier=model, data=data, loss=loss, **options)
+
+
+# -- targets move with their image ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["a batch of masks", "a list of masks", "in a dict", "in a list of dicts"])
+def test_masks_are_where_the_pixels_are(form):
+    """Both by the nearest pixel, and both filled with 0: bit by bit, whatever the warp, mirrored or not."""
+    binary = {name: row for row, name in enumerate(["a batch of masks", "a list of masks", "in a dict"])}
+    several = [tv_tensors.Mask(mask.as_subclass(torch.Tensor)) for mask in MASKS]
+    targets = [MASKS, several, {"mask": MASKS, "number": torch.arange(64)}, [{"mask": one} for one in several]]
+    targets = targets[binary.get(form, 3)]
+    seen = []
+
+    def loss(output, target):
+        target = target["mask"] if isinstance(target, dict) else target
+        if isinstance(target, list):
+            target = torch.stack([one["mask"] if isinstance(one, dict) else one for one in target])
+        seen.append((len(output), torch.equal(output[:, 0] > 0.5, target.as_subclass(torch.Tensor))))
+        return output.mean((1, 2, 3))
+
+    data = [(INSIDE[rows][:, None], take(targets, rows.tolist())) for rows in torch.arange(64).split(16)]
+    silent(classifier=as_it_is, data=data, val_loader=data, loss=loss, max_steps=6, **NEAREST)
+    assert sum(count for count, _ in seen) > 6 * (2 * 16 + 2 * 8)
+    assert all(same for _, same in seen[PROBES:])
+
+
+def centre(images):
+    """Where the bright pixels are, ``(B, 2)`` continuous."""
+    weight, steps = images[:, 0] * (images[:, 0] > 0.2), torch.arange(16) + 0.5
+    total = weight.sum((1, 2)).clamp_min(1e-6)
+    return torch.stack([(weight * steps).sum((1, 2)) / total, (weight * steps[:, None]).sum((1, 2)) / total], 1)
+
+
+@pytest.mark.parametrize("targets", [POINTS, BOXES], ids=["key points", "boxes"])
+def test_key_points_and_boxes_are_where_the_pixels_are(targets):
+    seen = []
+
+    def loss(output, target):
+        if isinstance(target, list):
+            target = torch.stack([(one["boxes"][0, :2] + one["boxes"][0, 2:]) / 2 for one in target])[:, None]
+        away = (centre(output) - target.as_subclass(torch.Tensor)[:, 0]).norm(dim=1)
+        seen.append(float(away.max()))
+        return away + 1
+
+    limits = AffineLimits(angle=10, scale=1.05, shear=3, translate=0.02)
+    fit(loss, targets, limits=limits, padding_mode="zeros")
+    assert max(seen[PROBES:]) < 1.5
+
+
+def test_plain_tensors_and_words_stay():
+    words = [f"image {row}" for row in range(64)]
+    known = dict(zip(words, INSIDE.sum((1, 2)).tolist(), strict=True))
+
+    def loss(output, target):
+        assert [known[word] for word in target["name"]] == target["size"].tolist()
+        return output.mean((1, 2, 3))
+
+    fit(loss, {"size": INSIDE.sum((1, 2)), "name": words})
+
+
+# -- what it may cost -------------------------------------------------------------------------------------------------
+
+
+def difference(output, target):
+    return F.cross_entropy(output, target, reduction="none")
+
+
+def test_the_budget_is_a_share_of_the_loss():
+    """Held-out images cost 1 in the loss's own unit; of that at most 15 %, and 3 % without any gap."""
+    info = fit(difference, LABELS, Halves(4.0)).history.info
+    assert info["task"] == "own loss" and info["held_out_cost"] == pytest.approx(1.0, rel=1e-5)
+    assert info["budget"] == pytest.approx(0.03, rel=1e-3) and info["target"] == pytest.approx(1.03, rel=1e-3)
+    worse = [(IMAGES, torch.where(torch.arange(64) % 8 == 0, 1 - LABELS, LABELS))]
+    assert fit(difference, LABELS, Halves(4.0), worse).history.info["budget"] == pytest.approx(0.15, rel=1e-3)
+
+
+def test_the_policy_does_not_depend_on_the_unit_of_the_loss():
+    one, other = (
+        fit(lambda output, target, unit=unit: unit * difference(output, target), LABELS, Halves(4.0))
+        for unit in (1.0, 2.0**10)
+    )
+    assert same_weights(one, other)
+    assert one.history["cross_entropy"] == other.history["cross_entropy"]
+
+
+def test_a_given_target_is_in_the_unit_of_the_loss():
+    augment = fit(difference, LABELS, Halves(4.0), config=FitConfig(target=0.4))
+    with torch.no_grad():
+        plain = float(F.cross_entropy(Halves(4.0)(IMAGES), LABELS))
+    assert augment.history.info["target"] == pytest.approx(0.4 / plain, rel=1e-4)
+
+
+def test_without_held_out_images_the_unit_is_that_of_training_images():
+    data = [(IMAGES, LABELS)]
+    with pytest.warns(FitWarning, match="without val_loader the target is a guess"):
+        augment = LearnedAffineAugment.fit(Halves(4.0), data, loss=difference, max_steps=2, progress=False)
+    assert augment.history.info["target"] == pytest.approx(1.25, rel=1e-4)
+
+
+def test_a_policy_is_as_narrow_as_the_loss_demands():
+    """A loss that grows with every movement, and one that does not care."""
+
+    def strict(output, target):
+        return 0.01 + (output - target).abs().mean((1, 2, 3))
+
+    def careless(output, target):
+        return 1 + 0 * output.mean((1, 2, 3)) + 1e-3 * output.mean((1, 2, 3))
+
+    options = {"config": FitConfig(steps=40), "max_steps": None, "padding_mode": "zeros"}
+    moved = [fit(loss, IMAGES, **options).history.last()["displacement"] for loss in (strict, careless)]
+    assert moved[0] < 0.5 * moved[1]
+
+
+def test_evaluate_tells_the_loss():
+    augment = fit(difference, LABELS, Halves(4.0))
+    told = augment.evaluate(Halves(4.0), [(IMAGES, LABELS)], loss=difference)
+    with torch.no_grad():
+        plain = float(F.cross_entropy(Halves(4.0)(IMAGES), LABELS))
+    assert told["clean_loss"] == pytest.approx(plain, rel=1e-5) and told["loss"] > plain
+    assert {"own_gain", "displacement", "mirror_chance"} < set(told) and not {"accuracy", "entropy"} & set(told)
+
+
+# -- row by row -------------------------------------------------------------------------------------------------------
+
+
+def test_targets_are_taken_and_joined_row_by_row():
+    whole = {"mask": MASKS, "name": [str(row) for row in range(64)], "boxes": BOXES}
+    parts = [take(whole, rows.tolist()) for rows in torch.arange(64).split(20)]
+    again = join(parts)
+    assert [count_of(part) for part in parts] == [20, 20, 20, 4]
+    assert isinstance(again["mask"], tv_tensors.Mask) and torch.equal(again["mask"], MASKS)
+    assert again["name"] == whole["name"] and all(a is b for a, b in zip(again["boxes"], BOXES, strict=True))
+    which = torch.arange(64) % 3 == 0
+    chosen = choose(which, {**whole, "name": ["other"] * 64}, whole)
+    assert [name == "other" for name in chosen["name"]] == which.tolist()
+    assert join([parts[0], None]) is None and take(None, [1]) is None
+
+
+# -- bad input --------------------------------------------------------------------------------------------------------
+
+
+def mean(output):
+    return output.mean((1, 2, 3))
+
+
+ONE_EACH = r"loss must return one number an image, a tensor of shape \(16,\), got "
+NO_LOSSES = {
+    "a scalar": (lambda output, target: output.mean(), ONE_EACH + r"Tensor of shape \(\): .* reduction='none'"),
+    "another shape": (lambda output, target: output[:, 0], ONE_EACH + r"Tensor of shape \(16, 16, 16\)"),
+    "a number": (lambda output, target: 0.5, ONE_EACH + "float"),
+    "NaN": (lambda output, target: mean(output) * torch.nan, r"loss must return finite numbers, got NaN or infinity"),
+    "negative": (lambda output, target: -mean(output), r"loss must be above 0 in the mean, .* got -0\.\d+ on images"),
+    "constant": (lambda output, target: torch.ones(len(output)), r"classifier must give a loss that depends on its"),
+}
+
+
+@pytest.mark.parametrize("name", NO_LOSSES)
+def test_a_loss_that_is_none_is_named(name):
+    loss, message = NO_LOSSES[name]
+    with pytest.raises(ValueError, match=message):
+        fit(loss, LABELS)
+
+
+def test_a_loss_needs_targets_and_must_be_a_function():
+    with pytest.raises(TypeError, match=r"loss must be a function of output and targets, got str"):
+        fit("cross entropy", LABELS)
+    with pytest.raises(ValueError, match=r"loader must give targets beside its images for loss=, got none"):
+        fit(difference, None)
+
+
+def test_targets_of_another_number_are_named():
+    with pytest.raises(ValueError, match=r"loader must give targets of 64 images, as many as images, got 3"):
+        silent(classifier=as_it_is, data=[(IMAGES, LABELS[:3])], loss=difference)
+    with pytest.raises(TypeError, match=r"loader must give targets as tensors with a row for each image, .* got str"):
+        silent(classifier=as_it_is, data=[(IMAGES, "cat")], loss=difference)
+
+
+def test_what_does_not_go_together_is_named():
+    with pytest.raises(ValueError, match=r"labels must be 'given' where loss is"):
+        fit(difference, LABELS, Halves(), config=FitConfig(labels="predicted"))
+    with pytest.raises(ValueError, match=r"task must be one of classes for the paper's objective, got 'own loss'"):
+        fit(difference, LABELS, Halves(), config=FitConfig.paper())
+    with pytest.raises(ValueError, match=r"label_mirror must be a function where the targets hold no key points"):
+        fit(difference, LABELS, Halves(4.0), label_mirror=[1, 0])

@@ -1,0 +1,244 @@
+"""Each task against PyTorch's own losses; and that the same question asked in another form gives the same policy."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from learned_affine import FitConfig
+from learned_affine.tasks import Binary, MultiLabel, SingleLabel
+from learned_affine.tasks.model import TASKS, Model, task_of, temperature_of
+from tests.fits import quick, same_weights, silent
+from tests.subjects import Halves, blobs
+
+IMAGES, LABELS = blobs(64)
+DRAW = torch.Generator().manual_seed(0)
+LOGITS = 2 * torch.randn(200, 5, generator=DRAW)
+INDICES = torch.randint(5, (200,), generator=DRAW)
+SOFT = torch.randn(200, 5, generator=DRAW).softmax(-1)
+MANY = (torch.rand(200, 5, generator=DRAW) < torch.tensor([0.5, 0.3, 0.1, 0.05, 0.9])).float()
+WEIGHT = torch.tensor([0.5, 1.0, 2.0, 0.0, 3.0])
+YES = torch.randint(2, (200,), generator=DRAW)
+
+
+# -- losses, against torch's ------------------------------------------------------------------------------------------
+
+
+def cross_entropy(labels, **options):
+    return F.cross_entropy(LOGITS, labels, reduction="none", **options)
+
+
+def binary(labels, **options):
+    return F.binary_cross_entropy_with_logits(LOGITS, labels, reduction="none", **options)
+
+
+ORACLES = {
+    "class indices": (SingleLabel(), INDICES, cross_entropy(INDICES)),
+    "soft labels": (SingleLabel(), SOFT, cross_entropy(SOFT)),
+    "smoothed": (SingleLabel(label_smoothing=0.1), INDICES, cross_entropy(INDICES, label_smoothing=0.1)),
+    "class weights": (SingleLabel(weight=WEIGHT), INDICES, cross_entropy(INDICES, weight=WEIGHT)),
+    "weights of soft labels": (SingleLabel(weight=WEIGHT), SOFT, cross_entropy(SOFT, weight=WEIGHT)),
+    "several labels": (MultiLabel(), MANY, binary(MANY).sum(1)),
+    "soft several labels": (MultiLabel(), SOFT, binary(SOFT).sum(1)),
+    "positive weights": (MultiLabel(pos_weight=WEIGHT), MANY, binary(MANY, pos_weight=WEIGHT).sum(1)),
+    "label weights": (MultiLabel(weight=WEIGHT), MANY, binary(MANY, weight=WEIGHT).sum(1)),
+}
+
+
+@pytest.mark.parametrize("name", ORACLES)
+def test_the_loss_of_each_image_is_torchs_own(name):
+    task, labels, expected = ORACLES[name]
+    torch.testing.assert_close(task.loss(task.answer(LOGITS, 200), task.check(labels, LOGITS)), expected)
+
+
+@pytest.mark.parametrize("shape", [(200,), (200, 1)])
+@pytest.mark.parametrize("soft", [False, True])
+def test_one_logit_is_the_binary_cross_entropy(shape, soft):
+    task, logit = Binary(), LOGITS[:, 0]
+    yes = SOFT[:, 0] if soft else YES
+    output = task.answer(logit.view(shape), 200)
+    expected = F.binary_cross_entropy_with_logits(logit, yes.float(), reduction="none")
+    torch.testing.assert_close(task.loss(output, task.labels(yes, 200)), expected)
+    weighted = F.binary_cross_entropy_with_logits(logit, yes.float(), reduction="none", pos_weight=torch.tensor(3.0))
+    torch.testing.assert_close(Binary(weight=(1, 3)).loss(output, task.labels(yes, 200)), weighted)
+
+
+def test_ignored_images_are_left_out():
+    task, labels = SingleLabel(ignore_index=255), torch.where(INDICES == 2, 255, INDICES)
+    images, left = task.known(torch.arange(200)[:, None], labels)
+    assert torch.equal(left, INDICES[INDICES != 2]) and torch.equal(images[:, 0], (INDICES != 2).nonzero()[:, 0])
+    expected = F.cross_entropy(LOGITS, labels, ignore_index=255)
+    torch.testing.assert_close(task.loss(LOGITS[images[:, 0]], left).mean(), expected)
+    with pytest.raises(ValueError, match=r"batches in which an image has a label, got 3 ignored ones"):
+        task.known(torch.zeros(3, 1), torch.full((3,), 255))
+
+
+def test_an_unknown_label_counts_nothing():
+    task, unknown = MultiLabel(ignore_index=-1), torch.where(SOFT > 0.4, -1.0, MANY)
+    expected = torch.where(SOFT > 0.4, 0.0, binary(MANY)).sum(1)
+    torch.testing.assert_close(task.loss(LOGITS, task.check(unknown, LOGITS)), expected)
+    hits = (LOGITS.sigmoid().round() == MANY).float().masked_fill(SOFT > 0.4, math.nan)
+    torch.testing.assert_close(task.right(LOGITS, unknown), hits.nanmean(1))
+
+
+# -- what a guess costs, temperature, entropy -------------------------------------------------------------------------
+
+
+def test_a_guess_of_one_class_knows_how_many_there_are():
+    assert SingleLabel().guess(LOGITS, INDICES) == Binary().guess(LOGITS, INDICES) == math.log(5)
+    assert SingleLabel(weight=WEIGHT).guess(LOGITS, INDICES) == pytest.approx(
+        float(WEIGHT[INDICES].mean()) * math.log(5), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"pos_weight": [3.0, 1.0, 0.5, 8.0, 1.0]}, {"weight": WEIGHT}])
+def test_a_guess_of_several_labels_is_the_best_output_that_is_the_same_for_all(options):
+    """Found by gradient descent on one row of logits."""
+    task = MultiLabel(**options)
+    logits = torch.zeros(5, requires_grad=True)
+    optimizer = torch.optim.Adam([logits], 0.1)
+    for _ in range(400):
+        loss = task.loss(logits.expand(200, 5), MANY).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert task.guess(LOGITS, MANY) == pytest.approx(float(loss.detach()), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["single-label", "multi-label"])
+@pytest.mark.parametrize("scale", [0.3, 4.0])
+def test_temperature_undoes_a_scale_in_each_task(name, scale):
+    """Labels drawn from the model's own chances: logits times a scale have that scale for temperature."""
+    generator = torch.Generator().manual_seed(1)
+    logits = 2 * torch.randn(20_000, 5, generator=generator)
+    if name == "single-label":
+        labels = torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
+    else:
+        labels = (torch.rand(logits.shape, generator=generator) < logits.sigmoid()).float()
+    assert temperature_of(scale * logits, labels, TASKS[name]().loss) == pytest.approx(scale, rel=0.05)
+
+
+def test_entropy_is_that_of_torchs_distributions():
+    bits = torch.distributions.Categorical(logits=LOGITS).entropy() / math.log(2)
+    torch.testing.assert_close(SingleLabel().entropy_bits(LOGITS), bits)
+    torch.testing.assert_close(SingleLabel().relative_entropy(LOGITS), bits / math.log2(5))
+    bits = torch.distributions.Bernoulli(logits=LOGITS).entropy().sum(1) / math.log(2)
+    torch.testing.assert_close(MultiLabel().entropy_bits(LOGITS), bits, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(MultiLabel().relative_entropy(LOGITS), bits / 5, rtol=1e-4, atol=1e-5)
+    for task in (SingleLabel(), MultiLabel()):
+        assert task.relative_entropy(torch.zeros(1, 5)).item() == pytest.approx(1)
+
+
+def test_chance_is_how_often_outputs_agree_that_are_dealt_to_other_images():
+    torch.manual_seed(0)
+    for task in (SingleLabel(), MultiLabel()):
+        outputs = torch.randn(20_000, 4) - (1.0 if isinstance(task, MultiLabel) else 0.0)
+        dealt = task.agrees(outputs, task.predicted(outputs[torch.randperm(20_000)])).mean()
+        assert task.chance(outputs) == pytest.approx(float(dealt), abs=0.01)
+
+
+# -- the same question in another form --------------------------------------------------------------------------------
+
+
+def difference(images):
+    """One logit: that of the right half over the left one."""
+    logits = Halves(6.0)(images)
+    return logits[:, 1:] - logits[:, :1]
+
+
+FORMS = {
+    "one logit": ("binary", difference, LABELS),
+    "one logit, a row": ("binary", lambda images: difference(images)[:, 0], LABELS[:, None].float()),
+    "two logits": ("binary", Halves(6.0), LABELS.bool()),
+    "two classes": (None, Halves(6.0), LABELS),
+    "soft labels": (None, Halves(6.0), F.one_hot(LABELS, 2).float()),
+}
+CONFIG = FitConfig(target=0.2)
+
+
+def fitted(name, **options):
+    task, classifier, labels = FORMS[name]
+    data = [(IMAGES, labels)]
+    return silent(classifier=classifier, data=data, val_loader=data, task=task, max_steps=5, config=CONFIG, **options)
+
+
+@pytest.mark.parametrize("name", list(FORMS)[:3])
+def test_a_binary_task_gives_the_policy_of_two_classes_in_every_form(name):
+    one, other = fitted(name), fitted("two classes")
+    for mine, yours in zip(one.localization.parameters(), other.localization.parameters(), strict=True):
+        torch.testing.assert_close(mine, yours, rtol=2e-3, atol=2e-4)
+    assert one.history["cross_entropy"] == pytest.approx(other.history["cross_entropy"], rel=1e-3)
+
+
+def test_one_hot_soft_labels_give_the_same_bits_as_class_indices():
+    one, other = fitted("soft labels"), fitted("two classes")
+    assert same_weights(one, other)
+    for key in set(one.history) - {"seconds", "images_per_second"}:
+        assert torch.equal(torch.tensor(one.history[key]), torch.tensor(other.history[key])), key
+    assert one.history.info["worst_mirrored_class"] == other.history.info["worst_mirrored_class"]
+
+
+def test_several_labels_of_which_each_is_one_of_two_classes():
+    """Two opposite labels: the sum of two binary tasks, so each image costs twice as much."""
+    both = lambda images: torch.cat([-difference(images), difference(images)], 1)  # noqa: E731
+    model, plain = Model(both, task=MultiLabel()), Model(difference, task=Binary())
+    losses = [
+        one.task.loss(one.output(one.answer(IMAGES)), one.task.labels(labels, 64))
+        for one, labels in ((model, F.one_hot(LABELS, 2)), (plain, LABELS))
+    ]
+    torch.testing.assert_close(losses[0], 2 * losses[1])
+
+
+# -- bad input --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "message"),
+    [
+        ("multi-label", LABELS, r"loader must give labels \(B, 2\), each within \[0, 1\], .* got none"),
+        (
+            "multi-label",
+            torch.rand(64, 3),
+            r"loader must give labels \(B, 2\).*'multi-label', got Tensor of shape \(64, 3\)",
+        ),
+        ("multi-label", 2 * torch.ones(64, 2), r"loader's labels must be within \[0, 1\] or ignore_index, got 2.0"),
+        (
+            "multi-label",
+            torch.ones(3, 2),
+            r"loader must give as many labels as images \(64\), got Tensor of shape \(3, 2\)",
+        ),
+        (None, torch.ones(64, 2), r"probabilities that add up to 1 .* sums from 2 to 2: .* task='multi-label'"),
+        (None, torch.full((64, 3), 1 / 3), r"loader's labels must be of 2 classes, the classifier's, got"),
+        (None, LABELS.float(), r"loader must give labels \(class indices\) .* got none or no integers"),
+        ("binary", LABELS + 1, r"loader's labels must be within \[0, 2\), the classifier's, got 1 to 2"),
+        ("binary", torch.rand(64) + 2, r"loader's labels of shape \(B, m\) must be probabilities"),
+    ],
+)
+def test_labels_of_the_wrong_kind_are_named(task, labels, message):
+    with pytest.raises(ValueError, match=message):
+        quick(data=[(IMAGES, labels)], task=task)
+
+
+def test_outputs_of_the_wrong_kind_are_named():
+    with pytest.raises(
+        ValueError, match=r"classifier must return logits of shape \(64, m\).* one logit is task='binary'"
+    ):
+        Model(difference).answer(IMAGES)
+    with pytest.raises(ValueError, match=r"for the task 'binary', got \(64, 3\)"):
+        Model(lambda images: torch.zeros(64, 3), task=Binary()).answer(IMAGES)
+
+
+def test_a_task_that_is_none_is_named():
+    with pytest.raises(ValueError, match=r"task must be one of 'single-label', 'binary', 'multi-label', got 'ternary'"):
+        quick(task="ternary")
+    with pytest.raises(TypeError, match=r"task must be a name or one of learned_affine.tasks, got int"):
+        quick(task=3)
+    with pytest.raises(ValueError, match=r"task must be left out where loss is given"):
+        task_of("binary", lambda output, target: output)
+    with pytest.raises(ValueError, match=r"^task must be one of classes for the paper's objective, got 'multi-label'"):
+        quick(task="multi-label", config=FitConfig.paper())
+    with pytest.raises(ValueError, match=r"weight must be finite numbers of at least 0, one a class, got \[-1\]"):
+        SingleLabel(weight=[-1])
+    with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\], got 2"):
+        SingleLabel(label_smoothing=2)

@@ -1,0 +1,53 @@
+"""The example of segmentation: its scenes, its losses, and a whole run at a size that takes seconds."""
+
+import json
+import sys
+import warnings
+
+import pytest
+import torch
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from examples import segmentation
+from learned_affine.diagnostics import FitWarning
+
+
+def test_scenes_are_drawn_from_the_seed_and_masks_are_where_the_icons_are():
+    (train, held_out), (again, _) = segmentation.parts(0, 20, 1), segmentation.parts(0, 20, 1)
+    assert len(train) == 20 and len(held_out) == 100
+    for (image, mask), (same, _) in zip(train, again, strict=True):
+        assert torch.equal(image, same) and isinstance(mask, tv_tensors.Mask)
+        inside = image[:, mask.as_subclass(torch.Tensor)]
+        assert 0 < int(mask.sum()) < mask.numel() / 2
+        assert float(inside.std(1).max()) < 0.2  # of one colour, but for the edges
+
+
+def test_the_loss_is_torchs_mean_image_by_image():
+    images, masks = next(iter(segmentation.batches(segmentation.parts(0, 20, 1)[0])))
+    output = torch.randn(20, 1, 48, 48)
+    found = segmentation.per_image(output, masks)
+    loss = torch.nn.BCEWithLogitsLoss()
+    expected = [loss(one[0], mask.as_subclass(torch.Tensor).float()) for one, mask in zip(output, masks, strict=True)]
+    torch.testing.assert_close(found, torch.stack(expected))
+    moved, following = segmentation.one_by_one(v2.RandomHorizontalFlip(p=1.0))(images, masks)
+    assert torch.equal(moved, images.flip(-1)) and torch.equal(following, masks.flip(-1))
+
+
+def test_overlap_by_hand():
+    """An output that is the mask itself, and one that calls everything an icon."""
+    data, _ = segmentation.parts(0, 20, 1)
+    share = sum(float(mask.float().mean()) for _, mask in data) / 20
+    everything = lambda images: torch.ones(len(images), 1, 48, 48)  # noqa: E731
+    assert segmentation.overlap(everything, data) == pytest.approx(share, rel=1e-4)
+
+
+def test_a_run_gives_a_row_for_each_pipeline(tmp_path, monkeypatch, capsys):
+    options = ["--scenes", "40", "--epochs", "1", "--out", str(tmp_path / "rows.jsonl")]
+    monkeypatch.setattr(sys, "argv", ["segmentation.py", *options])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        segmentation.main()
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert [row["arm"] for row in rows] == ["none", "v2.RandomAffine(30)", "learned"]
+    assert all(0 <= row["iou"] <= 1 for row in rows) and rows[-1]["target"] > 1
