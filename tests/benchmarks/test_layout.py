@@ -23,7 +23,7 @@ QUESTIONS = (
     "transfer",
 )
 SCRIPTS = sorted((ROOT / "benchmarks").rglob("*.py"))
-PUBLIC = ("", ".averaging", ".classifier", ".diagnostics", ".kornia", ".losses", ".plots")
+PUBLIC = ("", ".averaging", ".classifier", ".colour", ".diagnostics", ".kornia", ".losses", ".mirror_labels", ".plots")
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
