@@ -24,8 +24,8 @@ def test_scenes_are_drawn_from_the_seed_and_masks_are_where_the_icons_are():
 
 
 def test_the_loss_is_torchs_mean_image_by_image_and_one_less_dice():
-    images, masks = next(iter(segmentation.batches(segmentation.parts(0, 20, 1)[0])))
-    output = torch.randn(20, 1, 48, 48)
+    images, masks = next(iter(segmentation.batches(segmentation.parts(0, 16, 1)[0])))
+    output = torch.randn(16, 1, 48, 48)
     found = segmentation.per_image(output, masks)
     loss = torch.nn.BCEWithLogitsLoss()
     for row, (one, mask) in enumerate(zip(output[:, 0], masks.as_subclass(torch.Tensor).float(), strict=True)):

@@ -15,7 +15,7 @@ QUESTIONS = (
     *("pipelines", "tasks", "throughput", "transfer"),
 )
 SCRIPTS = sorted((ROOT / "benchmarks").rglob("*.py"))
-PUBLIC = ("", ".classifier", ".diagnostics", ".kornia", ".losses", ".plots")
+PUBLIC = ("", ".classifier", ".diagnostics", ".kornia", ".losses", ".mirror_labels", ".plots", ".tasks")
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
