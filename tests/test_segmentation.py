@@ -23,13 +23,14 @@ def test_scenes_are_drawn_from_the_seed_and_masks_are_where_the_icons_are():
         assert float(inside.std(1).max()) < 0.2  # of one colour, but for the edges
 
 
-def test_the_loss_is_torchs_mean_image_by_image():
-    images, masks = next(iter(segmentation.batches(segmentation.parts(0, 20, 1)[0])))
-    output = torch.randn(20, 1, 48, 48)
+def test_the_loss_is_torchs_mean_image_by_image_and_one_less_dice():
+    images, masks = next(iter(segmentation.batches(segmentation.parts(0, 16, 1)[0])))
+    output = torch.randn(16, 1, 48, 48)
     found = segmentation.per_image(output, masks)
     loss = torch.nn.BCEWithLogitsLoss()
-    expected = [loss(one[0], mask.as_subclass(torch.Tensor).float()) for one, mask in zip(output, masks, strict=True)]
-    torch.testing.assert_close(found, torch.stack(expected))
+    for row, (one, mask) in enumerate(zip(output[:, 0], masks.as_subclass(torch.Tensor).float(), strict=True)):
+        dice = 2 * (one.sigmoid() * mask).sum() / (one.sigmoid().sum() + mask.sum())
+        torch.testing.assert_close(found[row], loss(one, mask) + 1 - dice)
     moved, following = segmentation.one_by_one(v2.RandomHorizontalFlip(p=1.0))(images, masks)
     assert torch.equal(moved, images.flip(-1)) and torch.equal(following, masks.flip(-1))
 

@@ -26,10 +26,12 @@ def main() -> None:
         arms = by_arm([row for row in own if row["epochs"] == own[-1]["epochs"]])
         columns = [key for key in TITLES if key in next(iter(arms["none"].values()))]
         columns = columns if name != "left or right" else ["accuracy"]
-        fill(PAGE, name, "\n".join([*table(arms, columns, "none"), "", told]))
+        fill(PAGE, name, "\n".join([*table(arms, columns, "none"), "", between(arms), told]))
     arms = by_arm(read(SEGMENTATION))
-    fill(PAGE, "segmentation", "\n".join(table(arms, ["iou"], "none")))
-    fill(PAGE, "between", "\n".join(between(by_arm([row for row in rows if row["question"] == "classes"]))))
+    against = (
+        f"Learned, minus v2.RandomAffine(30): {paired(arms['learned'], arms['v2.RandomAffine(30)'], 'iou')} points."
+    )
+    fill(PAGE, "segmentation", "\n".join([*table(arms, ["iou"], "none"), "", against]))
 
 
 def by_arm(rows: list[dict[str, Any]]) -> Arms:
@@ -62,13 +64,13 @@ def table(arms: Arms, columns: list[str], base: str) -> list[str]:
     return [*lines, "", told]
 
 
-def between(arms: Arms) -> list[str]:
-    """What the rule adds to the learned policy."""
+def between(arms: Arms) -> str:
+    """What the rule for labels adds to the learned policy."""
     one, other = arms["learned, label mirror"], arms["learned"]
-    return [
-        f"With the rule, minus without it: {paired(one, other, 'sides')} points on classes that name a side, "
-        f"{paired(one, other, 'accuracy')} on all."
-    ]
+    return (
+        f"With the label mirror, minus the learned policy without it: {paired(one, other, 'accuracy')} points of "
+        f"accuracy, {paired(one, other, 'sides')} on icons with a side or direction."
+    )
 
 
 def paired(runs: dict[int, dict[str, Any]], base: dict[int, dict[str, Any]], key: str) -> str:

@@ -1,8 +1,7 @@
 """Does a policy help beyond one label an image? Icons: several labels, yes or no, and labels that name a side.
 
-    python -m benchmarks.tasks.run --questions classes             # five seeds, five minutes; resumable
-    python -m benchmarks.tasks.run --questions "several labels" --size 500 --epochs 60
-    python -m benchmarks.tasks.run --questions "left or right" --size 200 --epochs 60
+    python -m benchmarks.tasks.run --questions classes "several labels" --size 500 --epochs 60    # resumable
+    python -m benchmarks.tasks.run --questions "left or right" --size 200 --epochs 150
     python -m benchmarks.tasks.report                              # the page
 
 A net is trained without augmentation; policies are fitted to it on icons of held-out design sets; then a new net is

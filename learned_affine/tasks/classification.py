@@ -150,7 +150,7 @@ class Binary(SingleLabel):
     def labels(self, given: Any, count: int) -> Tensor | None:
         """Class indices ``(B,)``, or the chances of no and of yes, ``(B, 2)``."""
         numbers = numbers_of(given)
-        if numbers is None or (numbers.numel() == 2 * count and count > 1):
+        if numbers is None or numbers.shape[1:] == (2,):
             return super().labels(given, count)
         numbers = as_many(numbers.reshape(-1), count)
         if not numbers.is_floating_point() or bool((numbers == numbers.round()).all()):

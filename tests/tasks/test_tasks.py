@@ -64,6 +64,17 @@ def test_one_logit_is_the_binary_cross_entropy(shape, soft):
     torch.testing.assert_close(Binary(weight=(1, 3)).loss(output, task.labels(yes, 200)), weighted)
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_binary_labels_in_every_form(count):
+    yes = torch.arange(count) % 2
+    for form in (yes, yes.bool(), yes.float(), yes[:, None], yes.tolist(), yes.bool().tolist(), yes.numpy()):
+        assert torch.equal(Binary().labels(form, count), yes)
+    chance = torch.linspace(0.2, 0.7, count)
+    both = torch.stack([1 - chance, chance], 1)
+    for form in (chance, chance[:, None], both):
+        torch.testing.assert_close(Binary().labels(form, count), both)
+
+
 def test_ignored_images_are_left_out():
     task, labels = SingleLabel(ignore_index=255), torch.where(INDICES == 2, 255, INDICES)
     images, left = task.known(torch.arange(200)[:, None], labels)
