@@ -17,7 +17,7 @@ WHOLE = {
 SEEDS = {**dict.fromkeys([RESNET[1000]], 5), RESNET[10_000]: 3} | dict.fromkeys(WHOLE.values(), 2)
 HARM = 2.0  # points of a class
 PER_NAT = 60  # points of held-out accuracy that a nat of budget costs at most: 58 in 100 fits of other seeds
-GEOMETRIC = ("flip", "flip + affine", "flip + crop")
+GEOMETRIC = ("flip", "flip + affine")
 LOSSES = {"adversarial": "learned, no adversarial loss", "max-entropy": "learned, no entropy loss"}
 
 

@@ -23,7 +23,6 @@ NEVER = {ICONS: ("arrow-left", "arrow-right", "check", "play", "flag"), FASHION:
 OFTEN = {ICONS: ("heart", "star", "sun", "plus", "home"), FASHION: ("T-shirt/top", "Trouser", "Bag")}
 MOST, LEAST = {ICONS: 0.1, FASHION: 0.05}, {ICONS: 0.35, FASHION: 0.3}
 SEEDS = {ICONS: 5, FASHION: 10} | dict.fromkeys(CIFAR, 5)
-FIT_MOST = 1.25  # times a fit without mirrors
 
 
 class Target(NamedTuple):
@@ -88,8 +87,6 @@ def targets(groups: Groups) -> list[Target]:
         *on_fashion(fashion),
         *of_chances(FASHION, fashion),
         *on_cifar(groups),
-        fit_cost("icons", icons, SEEDS[ICONS]),
-        fit_cost("fashion-mnist", fashion, SEEDS[FASHION]),
     ]
 
 
@@ -179,26 +176,3 @@ def on_cifar(groups: Groups) -> list[Target]:
         return [*lines, Target(text)]
     known = count >= 2 or len(ready) == len(CIFAR)  # no more settings can undo two
     return [*lines, Target(text, f"in {count} of {len(ready)} measured", told(count >= 2) if known else OPEN)]
-
-
-def fit_cost(data: str, arms: Arms, asked: int) -> Target:
-    """Processor seconds of a fit with mirrors over those of one without, at equal steps."""
-    text = f"{data}: a fit takes at most {FIT_MOST} times the processor seconds of one without mirrors"
-    mirrored, plain = fit_seconds(arms, mirrors=True), fit_seconds(arms, mirrors=False)
-    ratios = [mirrored[seed] / plain[seed] for seed in mirrored if seed in plain]
-    if not ratios:
-        return Target(text)
-    mean = statistics.mean(ratios)
-    told_seeds = counted(f"{mean:.2f}, single ones {min(ratios):.2f} to {max(ratios):.2f}", len(ratios), asked)
-    return Target(text, told_seeds, told(mean <= FIT_MOST) if len(ratios) >= asked else OPEN)
-
-
-def fit_seconds(arms: Arms, mirrors: bool) -> dict[tuple[int, int], float]:
-    """By seed and steps: of the arms that share a fit only the first has its seconds, so the most of them counts."""
-    found: dict[tuple[int, int], float] = {}
-    for arm, runs in arms.items():
-        if LEARNED in arm and ("no mirrors" not in arm) == mirrors:
-            for seed, run in runs.items():
-                key = seed, run["steps"]
-                found[key] = max(run["fit_seconds"], found.get(key, 0.0))
-    return found

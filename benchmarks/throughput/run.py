@@ -141,10 +141,11 @@ def counts() -> list[dict]:
 
 def fit_steps(first: Path | None, rounds: int = 5) -> list[dict]:
     """The processor's seconds of a fit's step, of this version and another in turn, each in a process of its own."""
-    versions = {"ours": Path.cwd()} | ({} if first is None else {"first version": first})
-    found: dict[str, list[float]] = {name: [] for name in versions}
-    for _, (name, folder) in itertools.product(range(rounds), versions.items()):
-        command = [sys.executable, "-c", STEP.read_text(), str(torch.get_num_threads())]
+    cases = {"ours": (Path.cwd(), "plain"), "ours, mirrors": (Path.cwd(), "mirrors")}
+    cases |= {"ours, default": (Path.cwd(), "default")} | ({} if first is None else {"first version": (first, "plain")})
+    found: dict[str, list[float]] = {name: [] for name in cases}
+    for _, (name, (folder, kind)) in itertools.product(range(rounds), cases.items()):
+        command = [sys.executable, "-c", STEP.read_text(), str(torch.get_num_threads()), kind]
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
         found[name].append(float(done.stdout))
     return [{"method": name, "size": 32, "kind": "fit", "batch": 64, **spread(row)} for name, row in found.items()]

@@ -75,6 +75,7 @@ def all_targets() -> Iterator[Target]:
     yield Target(text, 1.15, ("loader", 224, "2"), "ours, zeros", "v2.RandomAffine")
     text = "a step of a fit, over that of the first version (no mirrors, no discriminator)"
     yield Target(text, 1.0, ("fit", 32, "fit"), "ours", "first version")
+    yield Target("a step of a fit with mirrors, over one without", 1.25, ("fit", 32, "fit"), "ours, mirrors", "ours")
 
 
 def table(groups: Groups) -> str:

@@ -295,16 +295,6 @@ def test_cifar_needs_two_of_four():
     assert verdicts(with_gains(0.01, -0.01, -0.01, -0.01))[text] == ("in 1 of 4 measured", "**missed**")
 
 
-def test_the_cost_of_a_fit_is_that_of_the_arm_that_fitted():
-    found = [row("learned", seed, 0.5, fit_seconds=3.0) for seed in range(5)]
-    found += [row("learned, no mirrors", seed, 0.5, fit_seconds=1e-5) for seed in range(5)]
-    found += [row("flip + learned, no mirrors", seed, 0.5, fit_seconds=2.0 if seed else 2.5) for seed in range(5)]
-    text = "icons: a fit takes at most 1.25 times the processor seconds of one without mirrors"
-    assert verdicts(found)[text] == ("1.44, single ones 1.20 to 1.50 (5 seeds)", "**missed**")
-    other_steps = [{**one, "steps": 30} if one["arm"] == "learned" else one for one in found]
-    assert verdicts(other_steps)[text][1] == "not measured yet"
-
-
 def test_shoes_are_held_against_the_fit_without_mirrors():
     by_class = [0.8] * 10
     found = [row("learned", 1, 0.8, targets.FASHION), row("learned, no mirrors", 1, 0.8, targets.FASHION)]
