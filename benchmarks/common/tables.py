@@ -18,18 +18,10 @@ from benchmarks.common.intervals import interval
 from benchmarks.common.pages import EVIDENCE, README, fill
 from benchmarks.common.rows import RESULTS, read
 from benchmarks.pipelines import report
-from benchmarks.pipelines.groups import Arms, comparable, grouped
+from benchmarks.pipelines.groups import grouped
 from examples.three_stages import ARMS, COLUMNS
 
 ROWS = RESULTS / "three_stages.jsonl"
-PIPELINES = (
-    "none",
-    "flip + crop",
-    "TrivialAugmentWide",
-    "flip + crop + TrivialAugmentWide",
-    "learned",
-    "learned + colour",
-)
 
 
 def key(row: dict) -> str:
@@ -118,28 +110,6 @@ def collapse(rows: list[dict]) -> str:
     return "\n".join([*lines, "", told + older(rows)])
 
 
-def results(rows: list[dict]) -> str:
-    """Accuracy of at most six pipelines in each setting that has two of them, the best in bold."""
-    named = {setting: {arm: arms[arm] for arm in PIPELINES if arm in arms} for setting, arms in grouped(rows).items()}
-    found = {setting: comparable(arms) for setting, arms in named.items()}
-    found = {setting: arms for setting, arms in found.items() if len(arms) > 1}
-    if not found:
-        return "Not measured yet."
-    heads = [f"{one.what}, {one.how} ({len(next(iter(arms.values())))} seeds)" for one, arms in found.items()]
-    lines = report.head("accuracy, %", *heads)
-    for arm in (name for name in PIPELINES if any(name in arms for arms in found.values())):
-        lines.append(report.line(arm, *(cell(arms, arm) for arms in found.values())))
-    return "\n".join(lines)
-
-
-def cell(arms: Arms, arm: str) -> str:
-    """The mean, bold where it is the best."""
-    if arm not in arms:
-        return ""
-    mean = 100 * statistics.mean(run["accuracy"] for run in arms[arm].values())
-    return report.bold(f"{mean:.1f}", arm == report.best_arm(arms, "accuracy"))
-
-
 def main() -> None:
     """Add rows, then fill the pages."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -147,7 +117,7 @@ def main() -> None:
     for path in parser.parse_args().add:
         add(path)
     rows = read(ROWS)
-    fill(README, "results", results(report.valid(read(report.ROWS))[0]))
+    fill(README, "results", report.results(grouped(report.valid(read(report.ROWS))[0])))
     fill(README, "demo", demo(rows))
     fill(EVIDENCE / "results.md", "three-stages", table(rows))
     fill(EVIDENCE / "paper.md", "collapse", collapse(rows))

@@ -13,6 +13,12 @@ Row = dict[str, Any]
 Arms = dict[str, Runs]  # of one setting
 SIDE, OTHER = "classes that name a side", "other classes"
 DATA = ("icons", "fashion-mnist", "cifar10")  # in the order in which they are shown; others come after
+NAMES = {
+    "icons": "icons",
+    "fashion-mnist": "Fashion-MNIST",
+    "rotated fashion-mnist": "rotated Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+}
 MODELS = {"small": "small CNN", "resnet": "ResNet-8"}
 
 
@@ -33,7 +39,7 @@ class Setting(NamedTuple):
     @property
     def what(self) -> str:
         """What is trained on what."""
-        return f"{self.data}, {self.images}, {MODELS[self.model]}"
+        return f"{NAMES.get(self.data, self.data)}, {self.images}, {MODELS[self.model]}"
 
     @property
     def length(self) -> str:

@@ -29,9 +29,23 @@ from benchmarks.pipelines.targets import (
 )
 
 ROWS = RESULTS / "pipelines.jsonl"
-PAGE = EVIDENCE / "pipelines.md"
+PAGE, TABLES = EVIDENCE / "pipelines.md", EVIDENCE / "pipelines_tables.md"
 PICTURE = IMAGES / "pipelines.png"
 LOWER = ("nll", "calibration_error")  # where less is better
+PIPELINES = (
+    "none",
+    "flip + crop",
+    "TrivialAugmentWide",
+    "flip + crop + TrivialAugmentWide",
+    "learned",
+    "learned + colour",
+)
+SHOWN = (
+    Setting("icons", None, "small", "scratch", 14),
+    Setting("fashion-mnist", 1000, "small", "scratch", 40),
+    Setting("cifar10", 1000, "resnet", "scratch", 40),
+    Setting("cifar10", 10_000, "resnet", "scratch", 15),
+)
 BLUE, GREY = "#0072B2", "#777777"
 Groups = dict[Setting, Arms]
 
@@ -41,13 +55,14 @@ def main() -> None:
     rows, version = valid(read(ROWS))
     groups = grouped(rows)
     fill(PAGE, "compared", f"{compared(groups)}\n\n{version}" if rows else "No rows yet.")
+    fill(PAGE, "short", results(groups))
     fill(PAGE, "targets", target_table(targets(groups)))
     fill(PAGE, "claims", target_table(claims(groups)))
-    fill(PAGE, "accuracy", "\n\n".join(f"### {setting.title}\n\n{table(arms)}" for setting, arms in groups.items()))
-    fill(PAGE, "chances", chance_tables(groups))
-    fill(PAGE, "shoes", shoes(groups.get(FASHION, {})))
+    fill(TABLES, "accuracy", "\n\n".join(f"### {setting.title}\n\n{table(arms)}" for setting, arms in groups.items()))
+    fill(TABLES, "chances", chance_tables(groups))
+    fill(TABLES, "shoes", shoes(groups.get(FASHION, {})))
     if rows:
-        draw(groups, PICTURE)
+        draw({setting: groups[setting] for setting in SHOWN if setting in groups}, PICTURE)
     print(f"written: {PAGE}")
 
 
@@ -87,6 +102,32 @@ def compared(groups: Groups) -> str:
         told = (setting.data, images, MODELS[setting.model], setting.protocol, setting.length, str(len(arms)), seeds)
         lines.append(line(*told))
     return "\n".join(lines)
+
+
+def results(groups: Groups) -> str:
+    """Mean accuracy of what one may choose between, in the settings that have most of it; the best in bold."""
+    named = {
+        setting: {arm: groups[setting][arm] for arm in PIPELINES if arm in groups[setting]}
+        for setting in SHOWN
+        if setting in groups
+    }
+    found = {setting: comparable(arms) for setting, arms in named.items()}
+    found = {setting: arms for setting, arms in found.items() if len(arms) > 1}
+    if not found:
+        return "Not measured yet."
+    heads = [f"{one.what} ({len(next(iter(arms.values())))} seeds)" for one, arms in found.items()]
+    lines = head("accuracy, %", *heads)
+    for arm in (name for name in PIPELINES if any(name in arms for arms in found.values())):
+        lines.append(line(arm, *(mean_of(arms, arm) for arms in found.values())))
+    return "\n".join(lines)
+
+
+def mean_of(arms: Arms, arm: str) -> str:
+    """The mean accuracy in percent, bold where it is the best."""
+    if arm not in arms:
+        return ""
+    mean = 100 * statistics.mean(run["accuracy"] for run in arms[arm].values())
+    return bold(f"{mean:.1f}", arm == best_arm(arms, "accuracy"))
 
 
 def base_of(arms: Arms) -> str:

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from benchmarks.common import tables
 from benchmarks.common.rows import read
 from benchmarks.pipelines import arms, claims, plan, report, run, targets
 from benchmarks.pipelines.groups import OTHER, SIDE, Setting, classes, comparable, grouped
@@ -247,7 +246,7 @@ def test_without_none_gains_are_over_flip_and_crop():
     four = targets.CIFAR[2]
     found = grouped([row("flip + crop", 1, 0.5, four), row("learned", 1, 0.52, four)])
     assert "minus flip + crop" in report.table(found[four]) and "| +2.00 |" in report.table(found[four])
-    assert four.title == "cifar10, 4,000 images, small CNN, 20 + 20 epochs"
+    assert four.title == "CIFAR-10, 4,000 images, small CNN, 20 + 20 epochs"
 
 
 def test_targets_are_met_or_missed_by_the_rows_and_open_without_them():
@@ -305,24 +304,24 @@ def test_shoes_are_held_against_the_fit_without_mirrors():
 
 
 def test_the_readme_gets_the_pipelines_that_there_are():
-    small, resnet = targets.CIFAR[:2]
-    found = [row("none", 1, 0.5, small), row("flip + crop", 1, 0.6, small), row("learned", 1, 0.61, small)]
-    found += [row("flip", 1, 0.9, small), row("none", 1, 0.4, resnet)]
-    assert tables.results(found).splitlines() == [
-        "| accuracy, % | cifar10, 1,000 images, small CNN, 40 + 40 epochs (1 seeds) |",
+    icons, fashion = report.SHOWN[:2]
+    found = [row("none", 1, 0.5, icons), row("flip + crop", 1, 0.6, icons), row("learned", 1, 0.61, icons)]
+    found += [row("flip", 1, 0.9, icons), row("none", 1, 0.4, fashion), row("none", 1, 0.4, targets.CIFAR[0])]
+    assert report.results(grouped(found)).splitlines() == [
+        "| accuracy, % | icons, all images, small CNN (1 seeds) |",
         "|---|---:|",
         "| none | 50.0 |",
         "| flip + crop | 60.0 |",
         "| learned | **61.0** |",
     ]
-    found += [row(arm, 1, 0.62, resnet) for arm in arms.ARMS]
-    lines = tables.results(found).splitlines()
-    assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == list(tables.PIPELINES)
-    assert len(lines) == 8 and tables.results([]) == "Not measured yet."
+    found += [row(arm, 1, 0.62, fashion) for arm in arms.ARMS if arm != "none"]
+    lines = report.results(grouped(found)).splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == list(report.PIPELINES)
+    assert len(lines) == 8 and report.results({}) == "Not measured yet."
 
 
 def test_every_arm_that_a_page_names_is_there():
-    named = {*tables.PIPELINES, *targets.EVERYTHING, targets.LEARNED, targets.UNMIRRORED, targets.SHUFFLED}
+    named = {*report.PIPELINES, *targets.EVERYTHING, targets.LEARNED, targets.UNMIRRORED, targets.SHUFFLED}
     assert named <= set(arms.ARMS) and targets.USUAL in arms.ARMS
 
 
