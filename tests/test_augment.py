@@ -97,3 +97,8 @@ def test_an_unknown_keyword_changes_nothing():
     with pytest.raises(TypeError, match="did you mean 'seed'"):
         augment.fit(Halves(), loader(), sed=1)
     assert augment.history is None and torch.equal(torch.get_rng_state(), state)
+
+
+def test_its_text_says_whether_it_flips():
+    assert "flips)" in repr(LearnedAffineAugment()) and "no flips)" not in repr(LearnedAffineAugment())
+    assert "no flips)" in repr(LearnedAffineAugment(AffineLimits(mirror=False)))

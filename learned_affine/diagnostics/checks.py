@@ -9,6 +9,7 @@ from torch import Tensor
 
 from learned_affine._checks import warn_caller
 
+FEWEST_STEPS = 60  # as many as a default fit takes at least; before, it is too early to tell
 BINDING = 0.5  # nats of divergence from the prior
 HARM = 0.25  # nats that mirrors may add to the loss of a class
 
@@ -160,7 +161,7 @@ def _target_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWarn
                 "classifier tolerates all that is allowed: wider limits may help, but look at the pictures first."
             )
         ]
-    if info.get("steps", 0) >= 100 and last["cross_entropy"] > 1.5 * target + 0.05:
+    if info.get("steps", 0) >= FEWEST_STEPS and last["cross_entropy"] > 1.5 * target + 0.05:
         return [
             TargetWarning(
                 f"augmented images stay harder than the target: cross entropy {last['cross_entropy']:.2f} against "

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from learned_affine._checks import warn_caller
-from learned_affine.diagnostics.checks import StoppedFitWarning
+from learned_affine.diagnostics.checks import FEWEST_STEPS, StoppedFitWarning
 from learned_affine.fitting.history import FitHistory
-from learned_affine.fitting.trainer import FEWEST_STEPS, Metrics, PolicyTrainer
+from learned_affine.fitting.trainer import Metrics, PolicyTrainer
 from learned_affine.runtime.checkpoint import write_checkpoint
 from learned_affine.runtime.distributed import seed_cpu
 from learned_affine.runtime.early_stopping import EarlyStopping

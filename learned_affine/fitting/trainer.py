@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from learned_affine.config import FitConfig
+from learned_affine.diagnostics.checks import FEWEST_STEPS
 from learned_affine.diagnostics.measures import mirror_measures, policy_measures, variance_between_images
 from learned_affine.fitting.estimators import Draws, PathwiseEstimator, ScoreFunctionEstimator, mirror_costs
 from learned_affine.objectives.adversary import Adversary
@@ -29,7 +30,6 @@ Metrics = dict[str, float]
 POSITION = ("step", "epoch", "step_in_epoch", "seed")  # where the data stand
 # draws an image for the share of variance between images: 8 alone fake a share of 1 % where there is none
 BETWEEN_DRAWS = 64
-FEWEST_STEPS = 60
 
 
 class PolicyTrainer:

@@ -273,9 +273,10 @@ class PolicyTransform(v2.Transform):
         extra = f", fill={self.fill}" if self.fill != 0.0 else ""
         mode = ", deterministic=True" if self._is_deterministic else ""
         fitted = "fitted" if self.history is not None else "not fitted"
+        flips = "flips" if limits.mirror else "no flips"
         return (
             f"{type(self).__name__}({fitted}, limits=(±{limits.angle:g}°, ×{limits.scale:g}, shear {limits.shear:g}°, "
-            f"shift {limits.translate:.0%}), p={self.p:g}, strength={self.strength:g}, "
+            f"shift {limits.translate:.0%}, {flips}), p={self.p:g}, strength={self.strength:g}, "
             f"padding_mode={self.padding_mode!r}{extra}{mode})"
         )
 

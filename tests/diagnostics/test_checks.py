@@ -236,7 +236,8 @@ def history_of(**values):
         ({"discriminator_loss": 2 * math.log(2)}, DiscriminatorWarning),
         ({"cross_entropy": 0.79}, None),
         ({"cross_entropy": 0.81}, TargetWarning),  # half as much again, and 0.05
-        ({"cross_entropy": 0.81, "info": {"steps": 99}}, None),  # too early to tell
+        ({"cross_entropy": 0.81, "info": {"steps": 60}}, TargetWarning),  # as few as a default fit may take
+        ({"cross_entropy": 0.81, "info": {"steps": 59}}, None),  # too early to tell
         ({"worst": {"class": 3, "chance": 0.4, "cost": 0.5}}, MirrorWarning),
         ({"worst": {"class": 3, "chance": 0.4, "cost": 0.01}}, None),
     ],
