@@ -30,7 +30,8 @@ class LearnedAffineAugment(PolicyTransform):
     fit, none of its weights requires a gradient.
 
     Args:
-        limits: how far it may go, and whether images may be flipped. Labels that name a side are not renamed.
+        limits: how far it may go, and whether images may be flipped. Labels that name a side are not renamed here:
+            ``learned_affine.mirror_labels`` does that.
         localization: the localization network; a new, unfitted one if None, which makes small random warps and flips
             one image in twenty.
         p: chance, image by image, of being augmented; the other images come back bit-identical.

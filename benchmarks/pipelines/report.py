@@ -234,7 +234,8 @@ def draw(groups: Groups, path: Path) -> None:
 def gains_of(arms: Arms) -> dict[str, list[float]]:
     """By arm the paired gains over the base."""
     base = base_of(arms)
-    found = {arm: list(between(arms, arm, base).values()) for arm in in_order(arms) if arm != base}
+    shown_arms = [arm for arm in in_order(arms) if arm != base and not arm.startswith("learned, ")]  # no ablations
+    found = {arm: list(between(arms, arm, base).values()) for arm in shown_arms}
     return {arm: gains for arm, gains in found.items() if gains}
 
 

@@ -13,7 +13,7 @@ from benchmarks.common.rows import RESULTS, newest_version, read
 ROWS, SEGMENTATION = RESULTS / "tasks.jsonl", RESULTS / "segmentation.jsonl"
 PAGE = EVIDENCE / "tasks.md"
 SETTINGS = ("epochs", "width")
-CHOOSING = (0, 100)  # seeds that the settings were looked at with
+CHOOSING = range(11)  # seeds that the settings were chosen with
 TITLES = {"accuracy": "accuracy %", "precision": "mean average precision %", "sides": "with a side or direction %"}
 Arms = dict[str, dict[int, dict[str, Any]]]  # rows of each arm, by seed
 
