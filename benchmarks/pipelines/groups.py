@@ -23,7 +23,7 @@ MODELS = {"small": "small CNN", "resnet": "ResNet-8"}
 
 
 class Setting(NamedTuple):
-    """What the runs that may be compared have in common; ``size`` is None for all images but the held-out ones."""
+    """What the runs that may be compared have in common; ``size`` is None for all but the held-out ones."""
 
     data: str
     size: int | None
@@ -34,7 +34,7 @@ class Setting(NamedTuple):
     @property
     def images(self) -> str:
         """How many there are to train on."""
-        return f"{self.size:,} images" if self.size else "all images"
+        return f"{self.size:,} images" if self.size else "3,700 images" if self.data == "icons" else "all images"
 
     @property
     def what(self) -> str:

@@ -35,8 +35,8 @@ LOWER = ("nll", "calibration_error")  # where less is better
 PIPELINES = (
     "none",
     "flip + crop",
-    "TrivialAugmentWide",
     "flip + crop + TrivialAugmentWide",
+    "flip + crop + colour",
     "learned",
     "learned + colour",
 )
@@ -125,7 +125,7 @@ def results(groups: Groups) -> str:
 def mean_of(arms: Arms, arm: str) -> str:
     """The mean accuracy in percent, bold where it is the best."""
     if arm not in arms:
-        return ""
+        return "not measured"
     mean = 100 * statistics.mean(run["accuracy"] for run in arms[arm].values())
     return bold(f"{mean:.1f}", arm == best_arm(arms, "accuracy"))
 

@@ -308,7 +308,7 @@ def test_the_readme_gets_the_pipelines_that_there_are():
     found = [row("none", 1, 0.5, icons), row("flip + crop", 1, 0.6, icons), row("learned", 1, 0.61, icons)]
     found += [row("flip", 1, 0.9, icons), row("none", 1, 0.4, fashion), row("none", 1, 0.4, targets.CIFAR[0])]
     assert report.results(grouped(found)).splitlines() == [
-        "| accuracy, % | icons, all images, small CNN (1 seeds) |",
+        "| accuracy, % | icons, 3,700 images, small CNN (1 seeds) |",
         "|---|---:|",
         "| none | 50.0 |",
         "| flip + crop | 60.0 |",
