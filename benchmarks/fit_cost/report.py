@@ -123,7 +123,8 @@ def data_table(data: Rows) -> str:
 INTRODUCTION = """# What a fit costs
 
 Made by `python -m benchmarks.fit_cost.report` from the rows in `benchmarks/results/fitting.jsonl`, measured on 2
-CPU cores. A default fit takes 0.8 of a pass over the data, at least 60 steps and at most 300, and no more than about two minutes."""
+CPU cores. A default fit takes 0.8 of a pass over the data, at least 60 steps and at most 300,
+and no more than about two minutes."""
 STEP_NOTE = """A plain step is forward, cross entropy, backward and AdamW of the classifier; a fitting step is all that
 `fit` does with a batch. Both take turns in one run and medians are compared, so the ratio
 stands while the milliseconds depend on what else ran. Memory is what each adds to a fresh process at its peak. Where
