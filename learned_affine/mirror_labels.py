@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
+import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor, nn
 from torchvision import tv_tensors
 
 from learned_affine._checks import shown
+from learned_affine.tasks.batches import numbers_of
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.targets import LabelMirror, permuted_points
 from learned_affine.transforms.transform import PolicyTransform
@@ -52,17 +55,26 @@ class MirrorLabels(nn.Module):
         images, labels = self.augment(*both)
         drawn = self.augment.last_parameters
         assert drawn is not None
-        if not isinstance(images, PIL.Image.Image) and images.ndim > 3:
-            return images, self.rule(labels, drawn.mirror, _permuted)
+        own = 4 if isinstance(images, tv_tensors.Video) else 3  # dimensions of one image, or of one clip
+        if not isinstance(images, PIL.Image.Image) and images.ndim > own:
+            return images, self._of_many(labels, drawn.mirror)
         return images, self._of_one(labels) if bool(drawn.mirror[0]) else labels
+
+    def _of_many(self, labels: Any, mirror: Tensor) -> Any:
+        """The labels of a batch; arrays and lists of numbers stay arrays and lists."""
+        numbers = None if isinstance(labels, Tensor) or self.rule.order is None else numbers_of(labels)
+        if numbers is None:
+            return self.rule(labels, mirror, _permuted)
+        renamed = self.rule(numbers, mirror, _permuted)
+        return renamed.numpy().astype(labels.dtype) if isinstance(labels, np.ndarray) else renamed.tolist()
 
     def _of_one(self, label: Any) -> Any:
         """The label of one image that is mirrored."""
-        both = torch.ones(1, dtype=torch.bool)
-        if isinstance(label, int):
-            return int(self.rule(torch.tensor([label]), both, _permuted)[0])
+        if isinstance(label, Integral):  # Python's, or numpy's
+            kind: Any = type(label)
+            return kind(int(self._of_one(torch.tensor(int(label)))))
         if isinstance(label, Tensor) and not isinstance(label, tv_tensors.TVTensor):
-            return self.rule(label[None], both, _permuted)[0]
+            return self.rule(label[None], torch.ones(1, dtype=torch.bool), _permuted)[0]
         return self.rule.renamed(label, permuted_points)
 
 

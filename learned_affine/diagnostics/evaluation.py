@@ -139,6 +139,8 @@ def _outcome(
     task, answer = model.task, model.answer(images)
     labels = on_device(labels, images.device) if task.is_loss or model.fits(labels, answer) else None
     clean = model.output(answer, labels)
+    if model.label_mirror is not None and not task.is_loss:
+        model.label_mirror.check(clean.shape[1])
     every = torch.stack([_output(augment, model, images, labels, one) for one in drawn])  # (K, B, m), of a loss (K, B)
     found: dict[str, Tensor] = {}
     if not task.is_loss:

@@ -37,7 +37,7 @@ class SingleLabel:
     def __init__(self, weight: Any = None, ignore_index: int | None = None, label_smoothing: float = 0.0) -> None:
         self.weight = check_weights("weight", weight)
         self.ignore_index = ignore_index
-        self.label_smoothing = check_range("label_smoothing", label_smoothing, 0.0, 1.0)
+        self.label_smoothing = check_range("label_smoothing", label_smoothing, 0.0, 1 - 1e-6, "in [0, 1)")
 
     def answer(self, output: Any, count: int) -> Tensor:
         """The logits ``(B, m)`` in what a model returned for ``count`` images."""
@@ -56,9 +56,9 @@ class SingleLabel:
 
     def known(self, images: Tensor, labels: Tensor | None) -> Batch:
         """Those of the images that have a label, where some may have none."""
-        if self.ignore_index is None or labels is None or labels.ndim > 1:
+        if self.ignore_index is None or labels is None or (labels.ndim > 1 and self.name != "binary"):
             return images, labels
-        there = labels != self.ignore_index
+        there = (labels if labels.ndim == 1 else labels[:, 1]) != self.ignore_index
         if not bool(there.any()):
             raise ValueError(f"loader must give batches in which an image has a label, got {len(labels)} ignored ones")
         return images[there.to(images.device)], labels[there]
@@ -115,9 +115,11 @@ class SingleLabel:
         return labels if labels.ndim == 1 else labels.argmax(-1)
 
     def permuted(self, labels: Tensor, order: Tensor) -> Tensor:
-        """The labels where class ``c`` has become ``order[c]``."""
+        """The labels where class ``c`` has become ``order[c]``; one that is no class, as an ignored one, stays."""
         order = order.to(labels.device)
-        return order[labels] if labels.ndim == 1 else labels[:, order]  # which is its own inverse
+        named = labels.long()  # of uint8 or bool an index would be a mask
+        renamed = torch.where((named >= 0) & (named < len(order)), order[named.clamp(0, len(order) - 1)], named)
+        return renamed.to(labels.dtype) if labels.ndim == 1 else labels[:, order]  # which is its own inverse
 
     def __repr__(self) -> str:
         """What it was made with, so that a checkpoint can be held against it."""
@@ -153,7 +155,7 @@ class Binary(SingleLabel):
         if numbers is None or numbers.shape[1:] == (2,):
             return super().labels(given, count)
         numbers = as_many(numbers.reshape(-1), count)
-        if not numbers.is_floating_point() or bool((numbers == numbers.round()).all()):
+        if not numbers.is_floating_point():
             return numbers.long()
         return torch.stack([1 - numbers, numbers], dim=1).float()
 

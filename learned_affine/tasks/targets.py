@@ -181,6 +181,11 @@ def choose(which: Tensor, one: Any, other: Any) -> Any:
     return [mine if here else yours for here, mine, yours in zip(which.tolist(), one, other, strict=True)]
 
 
+def copied(targets: Any) -> Any:
+    """Targets of their own: containers and tensors."""
+    return pytree.tree_map_only(Tensor, lambda tensor: alike(tensor.as_subclass(Tensor).clone(), tensor), targets)
+
+
 def on_device(targets: Any, device: torch.device) -> Any:
     """All tensors in them on a device."""
     return pytree.tree_map_only(Tensor, lambda tensor: alike(tensor.as_subclass(Tensor).to(device), tensor), targets)
@@ -233,7 +238,7 @@ class LabelMirror:
         if self.order is not None:
             return permuted(labels, self.order)
         assert self.function is not None
-        return self.function(labels)
+        return self.function(copied(labels))  # which it may change in place
 
     def check(self, classes: int) -> None:
         """Raise a ValueError if it permutes another number of classes."""

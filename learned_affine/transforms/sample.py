@@ -209,7 +209,9 @@ def _assign(node: Any, count: int, batch: Any, owner: int | None) -> Any:
     if len(children) == 1 and children[0] is node:
         return node
     targets = owner is None and isinstance(node, list | tuple) and not hasattr(node, "_fields")
-    targets = targets and len(node) == count and not any(leaf is batch for leaf in pytree.tree_leaves(node))
+    targets = targets and len(node) == count
+    if targets and batch is not None:  # a list that holds the batch itself is the sample
+        targets = not any(leaf is batch for leaf in pytree.tree_leaves(node))
     owners = range(count) if targets else [owner] * len(children)
     return pytree.tree_unflatten(
         [_assign(child, count, batch, row) for child, row in zip(children, owners, strict=True)], spec

@@ -1,5 +1,6 @@
 """Labels that name a side: what they become in a mirror, in a fit and in training."""
 
+import numpy as np
 import PIL.Image
 import pytest
 import torch
@@ -163,3 +164,76 @@ def test_the_wrapper_names_what_it_cannot_use():
             torch.ones(1).bool(),
             permuted_points,
         )
+
+
+# -- labels of every kind ---------------------------------------------------------------------------------------------
+
+
+def always(side: int = 16) -> LearnedAffineAugment:
+    """An augmenter that mirrors about half of the images, by a seed of its own."""
+    augment = LearnedAffineAugment(p=1.0, generator=torch.Generator().manual_seed(0))
+    augment.localization.head.bias.data[27:] = 20.0
+    return augment
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8, torch.bool])
+def test_labels_of_any_kind_of_number_are_renamed_and_keep_their_kind(dtype):
+    augment, labels = always(), torch.tensor([0, 1, 1, 0, 1, 0, 0, 1]).to(dtype)
+    _, renamed = MirrorLabels(augment, SWAP)(torch.rand(8, 3, 16, 16), labels)
+    mirror = augment.last_parameters.mirror
+    assert 0 < int(mirror.sum()) < 8 and renamed.dtype == dtype
+    assert torch.equal(renamed.bool(), labels.bool() ^ mirror)
+
+
+@pytest.mark.parametrize("ignored", [-1, -100, 255])
+def test_a_label_that_is_no_class_stays(ignored):
+    labels = torch.full((8,), ignored)
+    assert torch.equal(MirrorLabels(always(), [1, 0, 2])(torch.rand(8, 3, 16, 16), labels)[1], labels)
+
+
+@pytest.mark.parametrize("make", [list, np.array], ids=["list", "array"])
+def test_lists_and_arrays_of_labels_come_back_as_such(make):
+    augment = always()
+    _, renamed = MirrorLabels(augment, SWAP)(torch.rand(8, 3, 16, 16), make([0, 1, 1, 0, 1, 0, 0, 1]))
+    mirror = augment.last_parameters.mirror.int()
+    assert type(renamed) is type(make([0]))
+    assert list(renamed) == ((torch.tensor([0, 1, 1, 0, 1, 0, 0, 1]) + mirror) % 2).tolist()
+
+
+@pytest.mark.parametrize("label", [1, True, np.int64(1), torch.tensor(1), torch.tensor(1, dtype=torch.uint8)])
+def test_the_label_of_one_image_keeps_its_type(label):
+    mirror_labels, seen = MirrorLabels(always(), SWAP), set()
+    for _ in range(20):
+        _, renamed = mirror_labels(torch.rand(3, 16, 16), label)
+        assert type(renamed) is type(label)
+        assert int(renamed) == 1 - int(mirror_labels.augment.last_parameters.mirror[0])
+        seen.add(int(renamed))
+    assert seen == {0, 1}
+
+
+def test_a_clip_has_one_label():
+    mirror_labels, seen = MirrorLabels(always(), SWAP), set()
+    for _ in range(20):
+        _, renamed = mirror_labels(tv_tensors.Video(torch.rand(4, 3, 16, 16)), 1)
+        assert renamed == 1 - int(mirror_labels.augment.last_parameters.mirror[0])
+        seen.add(renamed)
+    assert seen == {0, 1}
+
+
+def test_a_function_may_change_what_it_is_given():
+    def in_place(labels):
+        labels["y"] = 1 - labels["y"]
+        return labels
+
+    augment, given = always(), {"y": torch.zeros(8, dtype=torch.long)}
+    _, renamed = MirrorLabels(augment, in_place)(torch.rand(8, 3, 16, 16), given)
+    assert torch.equal(renamed["y"].bool(), augment.last_parameters.mirror)
+    assert not given["y"].any()
+
+
+def test_evaluate_refuses_a_permutation_of_other_classes():
+    classifier = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
+    batch = torch.rand(8, 3, 16, 16), torch.arange(8) % 3
+    for order in ([1, 0], [3, 1, 2, 0]):
+        with pytest.raises(ValueError, match="label_mirror must be a permutation of 3 classes, got one of"):
+            LearnedAffineAugment().evaluate(classifier, [batch], label_mirror=order)

@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
-from learned_affine import FitConfig
+from learned_affine import FitConfig, LearnedAffineAugment
 from learned_affine.tasks import Binary, MultiLabel, SingleLabel
 from learned_affine.tasks.model import TASKS, Model, task_of, temperature_of
 from tests.fits import quick, same_weights, silent
@@ -67,8 +68,10 @@ def test_one_logit_is_the_binary_cross_entropy(shape, soft):
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_binary_labels_in_every_form(count):
     yes = torch.arange(count) % 2
-    for form in (yes, yes.bool(), yes.float(), yes[:, None], yes.tolist(), yes.bool().tolist(), yes.numpy()):
+    for form in (yes, yes.bool(), yes[:, None], yes.tolist(), yes.bool().tolist(), yes.numpy()):
         assert torch.equal(Binary().labels(form, count), yes)
+    # floats are chances, also where all of a batch happen to be whole
+    assert torch.equal(Binary().labels(yes.float(), count), torch.stack([1 - yes, yes], 1).float())
     chance = torch.linspace(0.2, 0.7, count)
     both = torch.stack([1 - chance, chance], 1)
     for form in (chance, chance[:, None], both):
@@ -251,5 +254,20 @@ def test_a_task_that_is_none_is_named():
         quick(task="multi-label", config=FitConfig.paper())
     with pytest.raises(ValueError, match=r"weight must be finite numbers of at least 0, one a class, got \[-1\]"):
         SingleLabel(weight=[-1])
-    with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\], got 2"):
+    with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\), got 2"):
         SingleLabel(label_smoothing=2)
+
+
+def test_chances_of_a_yes_may_happen_to_be_whole_in_a_batch():
+    classifier = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 1))
+    some, whole = torch.tensor([0.0, 1, 0.33, 1, 0, 1, 0.67, 1]), torch.tensor([0.0, 1, 0, 1, 0, 1, 0, 1])
+    loader = [(torch.rand(8, 3, 16, 16), labels) for labels in (some, whole, some)]
+    assert "accuracy" in LearnedAffineAugment().evaluate(classifier, loader, task="binary")
+
+
+def test_an_ignored_image_is_left_out_beside_chances_of_a_yes():
+    task = Binary(ignore_index=-1)
+    images, labels = torch.rand(4, 3, 8, 8), torch.tensor([0.0, 1, 0.3, -1])
+    kept, known = task.known(images, task.labels(labels, 4))
+    torch.testing.assert_close(known, torch.tensor([[1.0, 0], [0, 1], [0.7, 0.3]]))
+    assert torch.equal(kept, images[:3])
