@@ -6,7 +6,7 @@ Run it as ``python -m benchmarks.accuracy.report``.
 import statistics
 from collections import defaultdict
 
-from benchmarks.accuracy.all_arms import ARMS, LEFT_ARMS, code_of
+from benchmarks.accuracy.all_arms import ARMS, LEFT_ARMS, shown_code_of
 from benchmarks.accuracy.claims import Arms, ablations, claims, in_short, shown_name, with_best_of_grid
 from benchmarks.common.intervals import Runs, differences, paired, spread
 from benchmarks.common.pages import EVIDENCE, LEFT_TOLD, fill
@@ -32,7 +32,7 @@ COLUMNS = [
 
 def main() -> None:
     """Fill the pages between their markers; rows of another version of an arm's code are counted, and left out."""
-    codes = {arm: code_of(arm) for arm in (*ARMS, *LEFT_ARMS)}
+    codes = {arm: shown_code_of(arm) for arm in (*ARMS, *LEFT_ARMS)}
     found = read(ROWS)
     mine = [row for row in found if row["code"] == codes.get(row["arm"])]
     groups = grouped(mine)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.accuracy import claims, report
-from benchmarks.accuracy.all_arms import ARMS, LEFT_ARMS, code_of
+from benchmarks.accuracy.all_arms import ARMS, LEFT_ARMS, shown_code_of
 from benchmarks.accuracy.arms import BASELINES, GRID
 from benchmarks.accuracy.dials import DIALS
 from benchmarks.accuracy.fitted_arms import FITTED, PAPERS
@@ -96,7 +96,7 @@ def test_an_ablation_is_held_against_the_default_with_the_same_limits():
 def test_every_arm_has_one_name_and_each_kind_of_arm_its_own_digest():
     kinds = (BASELINES, FITTED, PAPERS, DIALS)
     assert len(ARMS) == sum(map(len, kinds)) and not set(ARMS) & set(LEFT_ARMS)
-    assert len({code_of(next(iter(kind))) for kind in kinds}) == len(kinds)
+    assert len({shown_code_of(next(iter(kind))) for kind in kinds}) == len(kinds)
     assert len(GRID) == 10 and set(GRID) < set(BASELINES)
 
 
@@ -104,7 +104,7 @@ def test_an_arm_whose_code_has_left_is_marked_and_has_rows():
     arms = {"learned": {0: row(0.5)}, "hardness": {0: row(0.6)}}
     assert claims.ablations({"one": arms}).splitlines()[2].startswith("| hardness † | +10.00 (1) |")
     found = {(one["arm"], one["code"]) for one in read(report.ROWS)}
-    assert {(arm, code_of(arm)) for arm in LEFT_ARMS} <= found
+    assert {(arm, shown_code_of(arm)) for arm in LEFT_ARMS} <= found
 
 
 def test_a_later_run_of_three_stages_takes_the_place_of_an_earlier_one(tmp_path, monkeypatch):
