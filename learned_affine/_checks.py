@@ -29,6 +29,20 @@ def check_range(name: str, value: Any, low: float, high: float, rule: str | None
     return float(value)
 
 
+def check_count(name: str, value: Any) -> int:
+    """Return ``value`` if it is an int of at least 1.
+
+    Raises:
+        TypeError: if it is no int.
+        ValueError: if it is less.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, got {type(value).__name__}: {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return value
+
+
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """Return ``value`` if it is one of ``choices``, else raise a ValueError that lists them."""
     if value not in choices:

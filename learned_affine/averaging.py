@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from learned_affine._checks import check_batch, check_range, shown
-from learned_affine.tasks.classification import logits_of
+from learned_affine._checks import check_batch, check_count, check_range, shown
+from learned_affine.tasks.model import Model
 from learned_affine.transforms.transform import PolicyTransform
 
 
@@ -61,16 +61,12 @@ class AveragedClassifier(nn.Module):
             raise TypeError(f"augment must be a LearnedAffineAugment, got {shown(augment)}")
         if not callable(classifier):
             raise TypeError(f"classifier must be a module or a function, got {shown(classifier)}")
-        for name, count in (("draws", draws), ("max_images", max_images)):
-            if not isinstance(count, int) or isinstance(count, bool):
-                raise TypeError(f"{name} must be an int, got {shown(count)}")
-            if count < 1:
-                raise ValueError(f"{name} must be at least 1, got {count}")
-        self.classifier, self.preprocess = classifier, preprocess
         check_range("strength", strength, 0.0, 1.0, "in [0, 1]")
+        self.classifier, self.preprocess = classifier, preprocess
         self.augment = copy.deepcopy(augment)
         self.augment.strength = strength * augment.strength
-        self.draws, self.seed, self.max_images = draws, seed, max_images
+        self.draws, self.max_images = check_count("draws", draws), check_count("max_images", max_images)
+        self.seed = seed
 
     def forward(self, images: Tensor) -> Tensor:
         """Log probabilities ``(B, m)`` of images ``(B, C, H, W)``."""
@@ -78,19 +74,14 @@ class AveragedClassifier(nn.Module):
         self.augment.generator = torch.Generator().manual_seed(self.seed)
         drawn = [None, *(self.augment.sample_parameters(images) for _ in range(self.draws))]
         at_once = max(1, self.max_images // max(1, len(images)))
-        answers = []
+        model, answers = Model(self.classifier, self.preprocess), []
         for start in range(0, len(drawn), at_once):
             views = [
                 images if one is None else self.augment.warp(images, one) for one in drawn[start : start + at_once]
             ]
-            answers.append(self._answers(torch.cat(views)).unflatten(0, (len(views), len(images))))
+            logits = model.answer(torch.cat(views))
+            answers.append(logits.log_softmax(-1).unflatten(0, (len(views), len(images))))
         return torch.cat(answers).logsumexp(0) - math.log(len(drawn))
-
-    def _answers(self, images: Tensor) -> Tensor:
-        """Log probabilities of each view."""
-        return logits_of(self.classifier, images if self.preprocess is None else self.preprocess(images)).log_softmax(
-            -1
-        )
 
     def extra_repr(self) -> str:
         """What was set."""

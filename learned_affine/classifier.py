@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from learned_affine.tasks.batches import check_labels, unpack
-from learned_affine.tasks.classification import logits_of
 from learned_affine.tasks.frozen import classifier_device, frozen
+from learned_affine.tasks.model import Model
 
 
 class SmallConvNet(nn.Sequential):
@@ -111,12 +111,12 @@ def _train_epoch(
 ) -> dict[str, float]:
     """One pass over the loader: mean loss and accuracy, and seconds."""
     start, total, correct, seen = time.perf_counter(), 0.0, 0, 0
+    model = Model(classifier, preprocess)
     for batch in loader:
         images, labels = unpack(batch)
         images = images.to(device)
         images = images if augment is None else augment(images)
-        images = images if preprocess is None else preprocess(images)
-        logits = logits_of(classifier, images)
+        logits = model.answer(images)
         labels = check_labels(labels, logits.shape[1], "cross entropy").to(device)
         loss = F.cross_entropy(logits, labels)
         optimizer.zero_grad(set_to_none=True)
@@ -155,14 +155,14 @@ def evaluate_classifier(
         2017).
     """
     where = torch.device(device) if device is not None else classifier_device(classifier)
-    all_logits, all_labels = [], []
+    model, all_logits, all_labels = Model(classifier, preprocess), [], []
     hidden = None if progress is None else not progress
     with frozen(classifier, where):
         for batch in tqdm(loader, desc="evaluate", unit="batch", leave=False, disable=hidden):
             images, labels = unpack(batch)
             images = images.to(where)
             images = images if warp is None else warp(images)
-            logits = logits_of(classifier, images if preprocess is None else preprocess(images)).cpu()
+            logits = model.answer(images).cpu()
             all_logits.append(logits)
             all_labels.append(check_labels(labels, logits.shape[1], "accuracy").cpu())
     if not all_logits:

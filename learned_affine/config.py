@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from learned_affine._checks import check_choice, check_range
+from learned_affine._checks import check_choice, check_count, check_range
 
 Objective = Literal["calibrated", "paper"]
 Labels = Literal["given", "predicted"]
@@ -17,7 +17,8 @@ DIALS = {  # of each objective: those that act
     "calibrated": (*COMMON, "draws", "updates", "memory", "shared_rate", "labels", "tolerance", "target", "dual_rate"),
     "paper": (*COMMON, "sign"),
 }
-COUNTS = ("steps", "epochs", "draws", "updates", "memory", "patience")
+OPTIONAL = ("steps", "epochs", "patience")  # counts that may be None
+COUNTS = (*OPTIONAL, "draws", "updates", "memory")
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ class FitConfig:
         check_choice("labels", self.labels, ("given", "predicted"))
         check_choice("sign", self.sign, ("printed", "corrected"))
         for name in COUNTS:
-            self._check_count(name)
+            if getattr(self, name) is not None or name not in OPTIONAL:
+                check_count(name, getattr(self, name))
         for name in ("learning_rate", "shared_rate", "discriminator_rate"):
             check_range(name, getattr(self, name), 1e-12, 1e6, "positive")
         check_range("tolerance", self.tolerance, 0.0, 1.0, "in [0, 1]")
@@ -91,15 +93,6 @@ class FitConfig:
         if self.target is not None:
             check_range("target", self.target, 1e-9, 1e6, "above 0")
         self._refuse_idle_dials()
-
-    def _check_count(self, name: str) -> None:
-        count = getattr(self, name)
-        if count is None and name in ("steps", "epochs", "patience"):
-            return
-        if not isinstance(count, int) or isinstance(count, bool):
-            raise TypeError(f"{name} must be an int, got {type(count).__name__}: {count!r}")
-        if count < 1:
-            raise ValueError(f"{name} must be at least 1, got {count}")
 
     def _refuse_idle_dials(self) -> None:
         """Refuse what was set and cannot act."""

@@ -66,7 +66,7 @@ def main() -> None:
     arms = {arm: runs for arm, runs in found.items() if runs}
     text = [table(arms), "", LEFT_TOLD, "", sentence(mine), told, ""]
     text += ["![What each arm does over the epochs](../images/collapse_curves.png)", ""]
-    text += ["![Losses of both players, the paper's Figure 2](../images/collapse_losses.png)"]
+    text += ["![Losses of augmenter and discriminator, the paper's Figure 2](../images/collapse_losses.png)"]
     draw_curves(arms, IMAGES / "collapse_curves.png")
     draw_losses(arms, IMAGES / "collapse_losses.png")
     if last["data"] == "fashion-mini":
@@ -141,7 +141,7 @@ def draw_curves(arms: Rows, path: Path) -> None:
 
 
 def draw_losses(arms: Rows, path: Path) -> None:
-    """The paper's Figure 2: the losses of both players, on training images and on unseen ones."""
+    """The paper's Figure 2: the losses of augmenter and discriminator, on training and on held-out images."""
     names = [name for name in ("printed", "sign corrected", "calibrated (default)") if name in arms]
     figure, axes = _figure(1, max(len(names), 1), 4 * max(len(names), 1), 3)
     for axis, name in zip(axes[0], names, strict=False):

@@ -16,10 +16,10 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
+from learned_affine.colour import GEOMETRIC
 from learned_affine.policy.network import LocalizationNetwork  # private: one arm's network does not see the image
 
 Augment = Callable[[Tensor], Tensor]
-GEOMETRY = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ class Setting:
 
 
 class Colours(transforms.TrivialAugmentWide):
-    """TrivialAugmentWide's operations on colours alone."""
+    """``TrivialAugmentColour`` for torchvision's first transforms, whose draws the rows were made with."""
 
     def _augmentation_space(self, num_bins: int) -> dict[str, Any]:
         whole = super()._augmentation_space(num_bins)
-        return {name: entry for name, entry in whole.items() if name not in GEOMETRY}
+        return {name: entry for name, entry in whole.items() if name not in GEOMETRIC}
 
 
 def per_image(*steps: nn.Module) -> Augment:

@@ -14,7 +14,7 @@ from benchmarks.common.rows import RESULTS, newest_version, read
 from benchmarks.pipelines.arms import ARMS
 from benchmarks.pipelines.claims import claims
 from benchmarks.pipelines.groups import MODELS, OTHER, SIDE, Arms, Row, Setting, chances, comparable, grouped
-from benchmarks.pipelines.run import code_of
+from benchmarks.pipelines.run import code_of, fits
 from benchmarks.pipelines.targets import (
     FASHION,
     ICONS,
@@ -69,11 +69,11 @@ def main() -> None:
 def valid(rows: list[Row]) -> tuple[list[Row], str]:
     """The rows of this version of the code, and a sentence on the others: arms that fit a policy have one of theirs."""
     mine, told = [], []
-    for name, fits, code in (
+    for name, fitted, code in (
         ("Arms that fit nothing", False, code_of("none")),
         ("Arms that fit a policy", True, code_of("learned")),
     ):
-        found, version = newest_version([row for row in rows if ("learned" in row["arm"]) == fits], code)
+        found, version = newest_version([row for row in rows if fits(row["arm"]) == fitted], code)
         mine += found
         told += [f"{name}: {version[0].lower()}{version[1:]}"] if version else []
     return mine, " ".join(told)

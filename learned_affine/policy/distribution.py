@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,13 +53,6 @@ class Policy:
     def mirror_chance(self) -> Tensor:
         """The chance of a mirror of each image, ``(B,)`` within [0, 1/2]."""
         return torch.zeros_like(self.mean[:, 0]) if self.mirror_logit is None else self.mirror_logit.sigmoid()
-
-    @classmethod
-    def cat(cls, parts: Sequence[Policy]) -> Policy:
-        """The policies of several batches as those of one."""
-        logits = [part.mirror_logit for part in parts if part.mirror_logit is not None]
-        means, scales = ([getattr(part, name) for part in parts] for name in ("mean", "scale_tril"))
-        return cls(torch.cat(means), torch.cat(scales), torch.cat(logits) if logits else None)
 
     def rows(self, rows: Tensor) -> Policy:
         """The policies of some images."""

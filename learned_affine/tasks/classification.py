@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -56,12 +56,18 @@ class SingleLabel:
 
     def known(self, images: Tensor, labels: Tensor | None) -> Batch:
         """Those of the images that have a label, where some may have none."""
-        if self.ignore_index is None or labels is None or (labels.ndim > 1 and self.name != "binary"):
+        if self.ignore_index is None or labels is None:
             return images, labels
-        there = (labels if labels.ndim == 1 else labels[:, 1]) != self.ignore_index
+        there = self._there(labels)
         if not bool(there.any()):
             raise ValueError(f"loader must give batches in which an image has a label, got {len(labels)} ignored ones")
         return images[there.to(images.device)], labels[there]
+
+    def _there(self, labels: Tensor) -> Tensor:
+        """Which labels are not ignored: class indices alone can be."""
+        if self.ignore_index is None or labels.ndim > 1:
+            return torch.ones(len(labels), dtype=torch.bool)
+        return labels != self.ignore_index
 
     def check(self, labels: Tensor | None, output: Tensor, name: str = "loader") -> Tensor:
         """Labels that fit the output ``(B, m)``; ``name`` is the argument that they come from."""
@@ -116,8 +122,7 @@ class SingleLabel:
 
     def permuted(self, labels: Tensor, order: Tensor) -> Tensor:
         """The labels where class ``c`` has become ``order[c]``; one that is no class, as an ignored one, stays."""
-        order = order.to(labels.device)
-        named = labels.long()  # of uint8 or bool an index would be a mask
+        order, named = order.to(labels.device), labels.long()  # of uint8 or bool an index would be a mask
         renamed = torch.where((named >= 0) & (named < len(order)), order[named.clamp(0, len(order) - 1)], named)
         return renamed.to(labels.dtype) if labels.ndim == 1 else labels[:, order]  # which is its own inverse
 
@@ -158,6 +163,10 @@ class Binary(SingleLabel):
         if not numbers.is_floating_point():
             return numbers.long()
         return torch.stack([1 - numbers, numbers], dim=1).float()
+
+    def _there(self, labels: Tensor) -> Tensor:
+        """The chance of a yes can be ignored, too."""
+        return super()._there(labels if labels.ndim == 1 else labels[:, 1])
 
 
 class MultiLabel(SingleLabel):
@@ -260,15 +269,6 @@ class MultiLabel(SingleLabel):
 
 
 # -- logits -----------------------------------------------------------------------------------------------------------
-
-
-def logits_of(classifier: Callable[..., Any], images: Tensor) -> Tensor:
-    """The classifier's logits ``(B, m)``: a tensor, an output that has ``.logits``, or a dict with ``"logits"``.
-
-    Raises:
-        TypeError, ValueError: if it is neither, the shape is another one, m < 2, or something in it is not finite.
-    """
-    return as_classes(logits_in(classifier(images)), len(images))
 
 
 def logits_in(output: Any) -> Tensor:

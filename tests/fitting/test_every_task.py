@@ -1,10 +1,6 @@
 """What holds of a fit in every task: measures, alarms, TensorBoard, going on after a break, several processes."""
 
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +9,8 @@ from learned_affine.diagnostics.checks import check_fit
 from learned_affine.fitting.history import KEYS
 from tests.fits import same_weights
 from tests.fitting.every_task import TASKS, fit, loader
+from tests.processes import run
 
-ROOT = Path(__file__).parents[2]
 every_task = pytest.mark.parametrize("name", TASKS)
 OF_CLASSES = {"entropy", "accuracy", "agreement"}  # which a loss of one's own does not know
 
@@ -68,21 +64,10 @@ def test_tensorboard_has_the_measures(name, tmp_path):
     assert {"epoch/loss", "epoch/cross_entropy", "epoch/mirror_chance"} <= set(events.Tags()["scalars"])
 
 
-def run(folder, batch, processes):
-    folder.mkdir()
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    command = [sys.executable, *(launch if processes > 1 else []), "-m" if processes == 1 else "--module"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [*command, "tests.fitting.every_task", str(folder), str(batch)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [torch.load(path, weights_only=True) for path in sorted(folder.glob("rank*.pt"))]
-
-
 def test_two_processes_stay_equal_and_agree_with_one(tmp_path):
     pytest.importorskip("accelerate")
-    main, other = run(tmp_path / "two", 8, 2)
-    (alone,) = run(tmp_path / "one", 16, 1)
+    main, other = run("tests.fitting.every_task", tmp_path / "two", 8, 2)
+    (alone,) = run("tests.fitting.every_task", tmp_path / "one", 16, 1)
     for name in TASKS:
         assert all(torch.equal(mine, yours) for mine, yours in zip(main[name], other[name], strict=True)), name
         if name == "weights":  # without the ignored images, processes have batches of other sizes than one alone

@@ -146,10 +146,11 @@ def test_mirrors_of_several_draws_stand_draw_after_draw():
 
 
 @pytest.mark.parametrize("logit", [None, LOGITS])
-def test_batches_of_policies_are_put_together_and_taken_apart(logit):
+def test_policies_of_some_images_are_those_of_the_batch(logit):
     one = policy(logit=logit)
-    rows = [torch.tensor([0, 1]), torch.tensor([2]), torch.tensor([3, 4])]
-    again = Policy.cat([one.rows(part) for part in rows])
+    parts = [one.rows(rows) for rows in (torch.tensor([0, 1]), torch.tensor([2]), torch.tensor([3, 4]))]
+    logits = None if logit is None else torch.cat([part.mirror_logit for part in parts])
+    again = Policy(torch.cat([part.mean for part in parts]), torch.cat([part.scale_tril for part in parts]), logits)
     noise = Policy.noise(5, mirror=True)
     assert again.draw(noise, AffineLimits()).to_dict() == one.draw(noise, AffineLimits()).to_dict()
     assert torch.equal(again.kl(), one.kl()) and (again.mirror_logit is None) == (logit is None)

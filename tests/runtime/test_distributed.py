@@ -1,10 +1,5 @@
 """Several processes: equal ranks, the result of one process at the same global batch, one log; mixed precision."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
@@ -12,25 +7,14 @@ from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, Seque
 
 from learned_affine.runtime.distributed import Distributed, ShardedBatchSampler
 from tests.fits import loader, quick, same_weights
+from tests.processes import run
 from tests.subjects import blobs, small_net
-
-ROOT = Path(__file__).parents[2]
-
-
-def run(folder, batch, processes):
-    folder.mkdir()
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    command = [sys.executable, *(launch if processes > 1 else []), str(ROOT / "tests/runtime/two_processes.py")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, str(folder), str(batch)], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [torch.load(path, weights_only=True) for path in sorted(folder.glob("rank*.pt"))]
 
 
 def test_two_processes_stay_equal_and_agree_with_one(tmp_path):
     pytest.importorskip("accelerate")
-    main, other = run(tmp_path / "two", 8, 2)
-    (alone,) = run(tmp_path / "one", 16, 1)
+    main, other = run("tests.runtime.two_processes", tmp_path / "two", 8, 2)
+    (alone,) = run("tests.runtime.two_processes", tmp_path / "one", 16, 1)
     for name, weights in main["weights"].items():
         for key, value in weights.items():
             assert torch.equal(value, other["weights"][name][key]), (name, key)
