@@ -58,7 +58,7 @@ class AffineLimits:
 
     @classmethod
     def wide(cls) -> AffineLimits:
-        """Limits that no fixed strength survives: any rotation, factor 2, 30 degrees of shear, 40 % shift."""
+        """Limits far beyond any useful fixed strength: any rotation, factor 2, 30 degrees of shear, 40 % shift."""
         return cls(angle=180.0, scale=2.0, shear=30.0, translate=0.4)
 
     def extent(self) -> list[float]:

@@ -247,7 +247,7 @@ class AffineParameters:
 
 
 def constant(values: Sequence[float], like: Tensor) -> Tensor:
-    """Some numbers on the device of a tensor, in its dtype. A GPU is not waited for, as ``new_tensor`` would."""
+    """Some numbers on the device of a tensor, in its dtype. It does not wait for a GPU, as ``new_tensor`` does."""
     return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True)
 
 

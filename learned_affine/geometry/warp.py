@@ -69,8 +69,8 @@ def warp_pieces(
 ) -> Iterator[tuple[slice, Tensor]]:
     """The same piece by piece, each with its place among the images.
 
-    What is made of a piece is in the cache and in memory at hand. Fresh memory has to be mapped page by page, which for
-    a large batch can take as long as sampling. With a gradient, on a GPU and in a graph there is one piece.
+    A piece fits into the processor's cache, and its memory is used again. Fresh memory has to be mapped page by page,
+    which for a large batch can take as long as sampling. With a gradient, on a GPU and in a graph there is one piece.
     """
     count, (height, width), work = len(images), images.shape[-2:], _working_dtype(images)
     if _has_gradient(images, parameters):

@@ -145,7 +145,7 @@ def _with_still_rows(images: Tensor, drawn: SampleParameters, sampling: Sampling
 
 
 def _with_still_rows_on_gpu(images: Tensor, still: Tensor, drawn: SampleParameters, sampling: Sampling) -> Tensor:
-    """The same by masks, so that a GPU is not waited for. Where all are known to be still, nothing is sampled."""
+    """The same by masks, so that the CPU need not wait for a GPU. If all are known to be still, nothing is sampled."""
     rows = torch.arange(drawn.count) if drawn.rows is None else drawn.rows
     rows = rows.to(images.device, non_blocking=True)
     pixels, flip = indexable(images), drawn.on(images.device).mirror

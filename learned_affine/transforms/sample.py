@@ -70,7 +70,7 @@ class SampleParameters:
 def which_are_still(parameters: AffineParameters, every_one: bool = False) -> Tensor | None:
     """Which images are not moved but for their mirror, ``(B,)`` bool; None if there are none.
 
-    With ``every_one`` that is known of all of them. A GPU is not asked whether there are any, and so not waited for.
+    With ``every_one`` that is known of all of them. On a GPU nothing is asked, so that the CPU need not wait.
     """
     if every_one:
         return torch.ones(len(parameters), dtype=torch.bool)

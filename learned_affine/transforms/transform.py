@@ -114,12 +114,12 @@ class PolicyTransform(v2.Transform):
         taken = take(images, rows)
         drawn = self.draw_parameters(taken, noise if noise is None or rows is None else noise[rows])
         self._last = drawn, rows, count
-        has_graph = isinstance(image, Tensor) and image.requires_grad  # which what is taken here, without grad, has not
+        has_graph = isinstance(image, Tensor) and image.requires_grad  # what is taken here, without grad, would cut it
         observed = None if has_graph else (image, taken)
         return {"drawn": SampleParameters(drawn, rows, count, observed, self._still(drawn))}
 
     def _draw_all(self, images: Tensor, noise: Tensor | None, chosen: Tensor | None) -> SampleParameters | None:
-        """What is drawn for every image, in a compiled graph, whose shapes may not depend on which are chosen."""
+        """Draw for every image: in a compiled graph no shape may depend on which images are chosen."""
         if self.p == 0:
             return None
         drawn = self.draw_parameters(working(images), noise)
@@ -268,7 +268,7 @@ class PolicyTransform(v2.Transform):
         super().__setstate__(state)
 
     def __repr__(self) -> str:
-        """One line that says what one needs to know."""
+        """One line with the settings that matter."""
         limits = self.limits
         extra = f", fill={self.fill}" if self.fill != 0.0 else ""
         mode = ", deterministic=True" if self._is_deterministic else ""
