@@ -320,6 +320,17 @@ def test_the_readme_gets_the_pipelines_that_there_are():
     assert len(lines) == 8 and report.results({}) == "Not measured yet."
 
 
+def test_the_plan_makes_every_run_that_the_claims_with_all_images_need():
+    planned = {
+        part.data: {arm for group in part.groups for arm in group}
+        for parts in plan.PLAN.values()
+        for part in parts
+        if Setting(part.data, part.size, part.model, part.protocol, part.epochs) in claims.WHOLE.values()
+    }
+    needed = {claims.RECIPE, claims.LEARNED, claims.USUAL, "none", *claims.RIVALS_OF_ALL}
+    assert set(planned) == set(claims.WHOLE) and all(needed <= found for found in planned.values())
+
+
 def test_every_arm_that_a_page_names_is_there():
     named = {*report.PIPELINES, *targets.EVERYTHING, targets.LEARNED, targets.UNMIRRORED, targets.SHUFFLED}
     assert named <= set(arms.ARMS) and targets.USUAL in arms.ARMS
