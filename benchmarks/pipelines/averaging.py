@@ -3,9 +3,7 @@
 Run it as ``python -m benchmarks.pipelines.averaging``.
 """
 
-import statistics
-
-from benchmarks.common.intervals import Runs, half_width, interval
+from benchmarks.common.intervals import Runs, interval
 from benchmarks.common.pages import DOCS, fill
 from benchmarks.common.rows import read
 from benchmarks.pipelines.groups import Arms, Setting, grouped
@@ -13,6 +11,7 @@ from benchmarks.pipelines.report import ROWS, head, line, valid
 
 PAGE = DOCS / "averaging.md"
 VIEWS = {"flip": "image + its mirror image", "half": "policy, half its strength", "policy": "policy, whole strength"}
+UNITS = {"accuracy": (100, 2, "points"), "nll": (1, 3, "nats")}  # each as a factor, its digits, its name
 WITH = ("learned", "learned + colour")  # the arms that train with the policy
 
 
@@ -31,18 +30,16 @@ def table(groups: dict[Setting, Arms], names: tuple[str, ...]) -> str:
         for arm in names:
             runs = {seed: run for seed, run in arms.get(arm, {}).items() if "views" in run}
             if runs:
-                cells = (f"{gain(runs, view, 'accuracy', 100)}<br>{gain(runs, view, 'nll', 1)}" for view in VIEWS)
+                cells = ("<br>".join(gain(runs, view, key) for key in UNITS) for view in VIEWS)
                 lines.append(line(setting.title, arm, str(len(runs)), *cells))
     return "\n".join(lines)
 
 
-def gain(runs: Runs, view: str, key: str, unit: float) -> str:
-    """Mean difference to one view, with its interval."""
-    found = [unit * (run["views"][view][key] - run["views"]["one"][key]) for run in runs.values()]
-    if unit == 100:
-        return f"{interval(found)} points"
-    half = half_width(found) if len(found) > 1 else float("nan")
-    return f"{statistics.mean(found):+.3f} ± {half:.3f} nats"
+def gain(runs: Runs, view: str, key: str) -> str:
+    """Mean difference to one view, with its interval where there are several seeds."""
+    factor, digits, unit = UNITS[key]
+    found = [factor * (run["views"][view][key] - run["views"]["one"][key]) for run in runs.values()]
+    return f"{interval(found, digits)} {unit}"
 
 
 if __name__ == "__main__":
