@@ -73,6 +73,7 @@ KINDS = {  # the files of each kind of row
         "benchmarks/tasks/run",
     ),
     "three stages": (*TRAINING, *WARPING, *FITTING),
+    "what to fit to": (*TRAINING, *WARPING, *FITTING, "learned_affine/policy/mirrors", "benchmarks/what_to_fit_to/run"),
 }
 
 

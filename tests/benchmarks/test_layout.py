@@ -21,6 +21,7 @@ QUESTIONS = (
     "tasks",
     "throughput",
     "transfer",
+    "what_to_fit_to",
 )
 SCRIPTS = sorted((ROOT / "benchmarks").rglob("*.py"))
 PUBLIC = ("", ".averaging", ".classifier", ".colour", ".diagnostics", ".kornia", ".losses", ".mirror_labels", ".plots")

@@ -1,0 +1,1 @@
+"""Which classifier tells best what may be done to an image?"""
