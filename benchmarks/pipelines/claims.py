@@ -27,7 +27,7 @@ def claims(groups: Groups) -> list[Target]:
     return [
         *of_strong_classifiers(groups),
         *of_the_recipe(groups),
-        mean_rank(groups),
+        *mean_ranks(groups),
         *of_harmed_classes(groups),
         *of_losses(groups),
     ]
@@ -72,29 +72,47 @@ def of_the_recipe(groups: Groups) -> list[Target]:
     return lines
 
 
-def mean_rank(groups: Groups) -> Target:
-    """Over all settings from scratch, and where the recipe is below none."""
-    text = f"all settings from scratch: the mean rank of `{RECIPE}` is the first, and nowhere is it below `none`"
-    ranks: dict[str, list[int]] = {}
-    below = []
-    for setting, arms in groups.items():
-        shared = {
+def mean_ranks(groups: Groups) -> list[Target]:
+    """Over all settings from scratch, and over those that have most arms; and where the recipe is below none."""
+    found = {
+        setting: {
             arm: runs for arm, runs in comparable(arms).items() if arm in ARMS and not arm.startswith("learned, ")
         }
-        if setting.protocol != "scratch" or RECIPE not in shared:
-            continue
-        means = {arm: statistics.mean(run["accuracy"] for run in runs.values()) for arm, runs in shared.items()}
+        for setting, arms in groups.items()
+        if setting.protocol == "scratch"
+    }
+    found = {setting: arms for setting, arms in found.items() if RECIPE in arms}
+    most = max(map(len, found.values()), default=0)
+    below = []
+    for setting in found:
+        gains = list(between(groups[setting], RECIPE, "none").values())
+        below += [setting.title] if gains and not not_below(statistics.mean(gains), half_width(gains)) else []
+    first = f"the mean rank of `{RECIPE}` is the first"
+    return [
+        rank_target(f"all settings from scratch: {first}", found),
+        rank_target(
+            f"those with most arms: {first}", {setting: arms for setting, arms in found.items() if len(arms) == most}
+        ),
+        Target(
+            f"all settings from scratch: `{RECIPE}` is nowhere below `none` beyond the interval",
+            *([f"below: {', '.join(below) or 'nowhere'}", told(not below)] if found else []),
+        ),
+    ]
+
+
+def rank_target(text: str, found: Groups) -> Target:
+    """The mean ranks of the arms that all of these settings have."""
+    if not found:
+        return Target(text)
+    ranks: dict[str, list[int]] = {}
+    for arms in found.values():
+        means = {arm: statistics.mean(run["accuracy"] for run in runs.values()) for arm, runs in arms.items()}
         for arm in means:
             ranks.setdefault(arm, []).append(1 + sum(other > means[arm] for other in means.values()))
-        gains = list(between(arms, RECIPE, "none").values())
-        below += [setting.title] if gains and not not_below(statistics.mean(gains), half_width(gains)) else []
-    everywhere = {arm: places for arm, places in ranks.items() if len(places) == len(ranks.get(RECIPE, ()))}
-    if not everywhere:
-        return Target(text)
+    everywhere = {arm: places for arm, places in ranks.items() if len(places) == len(found)}
     by_rank = sorted((statistics.mean(places), arm) for arm, places in everywhere.items())
     shown = ", ".join(f"{arm} {rank:.1f}" for rank, arm in by_rank)
-    measured = f"{shown}; {len(ranks[RECIPE])} settings; below none: {', '.join(below) or 'nowhere'}"
-    return Target(text, measured, told(by_rank[0][1] == RECIPE and not below))
+    return Target(text, f"{shown}; {len(found)} settings", told(by_rank[0][1] == RECIPE))
 
 
 def of_harmed_classes(groups: Groups) -> list[Target]:
