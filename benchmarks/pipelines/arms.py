@@ -81,6 +81,14 @@ class Colours(transforms.TrivialAugmentWide):
         return {name: entry for name, entry in whole.items() if name not in GEOMETRIC}
 
 
+class RandColours(transforms.RandAugment):
+    """``RandAugment`` without its geometric operations: two on colours a call, of one magnitude."""
+
+    def _augmentation_space(self, num_bins: int, image_size: tuple[int, int]) -> dict[str, Any]:
+        whole = super()._augmentation_space(num_bins, image_size)
+        return {name: entry for name, entry in whole.items() if name not in GEOMETRIC}
+
+
 def per_image(*steps: nn.Module) -> Augment:
     """torchvision's transforms, which draw once a call, applied image by image through PIL."""
     pipeline = transforms.Compose(steps)
@@ -133,9 +141,9 @@ def learned(setting: Setting, **fit: Any) -> LearnedAffineAugment:
     return setting.fitted(Fit(**fit))
 
 
-def with_colours(setting: Setting) -> Augment:
-    """The recipe: colours as TrivialAugmentWide changes them, geometry as it was learned."""
-    return after(per_image(Colours()), learned(setting))
+def with_colours(setting: Setting, colours: type[nn.Module] = Colours) -> Augment:
+    """The recipe: colours as TrivialAugmentWide changes them, or another one; geometry as it was learned."""
+    return after(per_image(colours()), learned(setting))
 
 
 def shuffled_mirrors(setting: Setting) -> Augment:
@@ -176,6 +184,7 @@ ARMS: dict[str, Callable[[Setting], Augment | None]] = {
     "flip + crop + colour": lambda setting: per_image(*flip_and_crop(setting), Colours()),
     "learned": learned,
     "learned + colour": with_colours,
+    "learned + RandAugment's colour": partial(with_colours, colours=RandColours),
     "learned, no mirrors": partial(learned, mirror=False),
     "flip + learned, no mirrors": lambda setting: after(flip(), learned(setting, mirror=False)),
     "learned, mirrors shuffled": shuffled_mirrors,

@@ -24,7 +24,7 @@ PARTS = ["learned", "learned + colour", "none", "learned, shuffled", "learned, o
 FIXED = ["flip", "flip + crop", "flip + affine", "RandAugment"]
 TRIVIAL = ["TrivialAugmentWide", "flip + crop + TrivialAugmentWide", "flip + crop + colour"]
 OURS = ["learned", "learned + colour", "none"]
-CLAIMS = [OURS, ["learned, shuffled"], ["flip + crop", "TrivialAugmentWide"], TRIVIAL[1:]]  # at 10,000 images
+CLAIMS = [OURS, ["learned, shuffled"], ["flip + crop", "TrivialAugmentWide"], TRIVIAL[1:], ["RandAugment"]]  # at 10,000
 FEW = [["none", "flip + crop"], ["TrivialAugmentWide"], ["flip + crop + colour"], OURS[:2]]  # at all images
 
 
@@ -54,7 +54,8 @@ class Part(NamedTuple):
 
 FIVE, THREE, TWO = range(1, 6), range(1, 4), range(1, 3)
 FLIPS = [["learned", "none", "flip + crop"]]
-ALL_ARMS = [PARTS, [*FIXED, *TRIVIAL]]
+RAND = ["learned + RandAugment's colour"]
+ALL_ARMS = [PARTS, [*FIXED, *TRIVIAL], RAND]
 PLAN = {
     "cifar10": [
         Part("cifar10", "small", "stages", 1000, 40, FIVE, FLIPS),

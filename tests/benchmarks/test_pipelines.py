@@ -95,12 +95,19 @@ def test_flip_moves_whole_images_and_half_of_them():
     assert 450 < int(mirrored.sum()) < 550
 
 
-def test_colours_are_all_operations_but_the_geometric_ones():
-    whole = set(v2.TrivialAugmentWide._AUGMENTATION_SPACE)
-    assert whole >= GEOMETRIC and set(arms.Colours()._augmentation_space(31)) == whole - GEOMETRIC
+@pytest.mark.parametrize(
+    ("whole", "colours", "arguments"),
+    [
+        (v2.TrivialAugmentWide, arms.Colours, (31,)),
+        (v2.RandAugment, arms.RandColours, (31, (9, 9))),
+    ],
+)
+def test_colours_are_all_operations_but_the_geometric_ones(whole, colours, arguments):
+    names = set(whole._AUGMENTATION_SPACE)
+    assert names >= GEOMETRIC and set(colours()._augmentation_space(*arguments)) == names - GEOMETRIC
     image = torch.zeros(1, 9, 9)
     image[0, 2, 6] = 1.0  # alone: no colour operation moves it
-    drawn = arms.per_image(arms.Colours())(image.repeat(60, 1, 1, 1))
+    drawn = arms.per_image(colours())(image.repeat(60, 1, 1, 1))
     assert bool((drawn.flatten(1).max(1).values == drawn[:, 0, 2, 6]).all())
     assert not torch.equal(drawn, image.repeat(60, 1, 1, 1))
 
