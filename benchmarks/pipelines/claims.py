@@ -19,7 +19,12 @@ SEEDS = {**dict.fromkeys([RESNET[1000]], 5), RESNET[10_000]: 3} | dict.fromkeys(
 HARM = 2.0  # points of a class
 PER_NAT = 60  # points of held-out accuracy that a nat of budget costs at most: 58 in 100 fits of other seeds
 GEOMETRIC = ("flip", "flip + affine")
-LOSSES = {"adversarial": "learned, no adversarial loss", "max-entropy": "learned, no entropy loss"}
+PARTS = {  # each with the two arms that it is the difference of
+    "the adversarial loss adds": (LEARNED, "learned, no adversarial loss"),
+    "the max-entropy loss adds": (LEARNED, "learned, no entropy loss"),
+    "`learned + colour` has over `RandAugment`": (RECIPE, "RandAugment"),
+    "RandAugment's colours have over TrivialAugment's": ("learned + RandAugment's colour", RECIPE),
+}
 
 
 def claims(groups: Groups) -> list[Target]:
@@ -29,7 +34,7 @@ def claims(groups: Groups) -> list[Target]:
         *of_the_recipe(groups),
         *mean_ranks(groups),
         *of_harmed_classes(groups),
-        *of_losses(groups),
+        *of_parts(groups),
     ]
 
 
@@ -147,15 +152,16 @@ def harms(arms: Arms, arm: str, least: float = HARM) -> dict[int, float]:
     return {place: harm for place, harm in found.items() if harm >= least}
 
 
-def of_losses(groups: Groups) -> list[Target]:
-    """What each of the paper's two losses contributes: no target, but told with its interval."""
+def of_parts(groups: Groups) -> list[Target]:
+    """What parts and rivals make of a difference: no targets, but told with their intervals."""
     lines = []
     for setting, arms in groups.items():
-        for loss, without in LOSSES.items():
-            gains = list(between(arms, LEARNED, without).values())
+        for what, (arm, other) in PARTS.items():
+            gains = list(between(arms, arm, other).values())
             if len(gains) > 1:
                 mean, half = statistics.mean(gains), half_width(gains)
                 verdict = "a gain" if mean > half else "a cost" if mean < -half else "no difference beyond the interval"
-                text = f"{setting.title}: what the {loss} loss adds"
-                lines.append(Target(text, f"{interval(gains)} ({len(gains)} seeds)", verdict))
+                lines.append(
+                    Target(f"{setting.title}: what {what}", f"{interval(gains)} ({len(gains)} seeds)", verdict)
+                )
     return lines

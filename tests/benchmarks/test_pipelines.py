@@ -403,7 +403,7 @@ def test_held_out_images_are_held_to_the_budget():
     assert claimed([row("learned", 1, 0.5, held_out_accuracy=0.53, **known)])[text][1] == "**missed**"
 
 
-def test_what_each_loss_adds_is_a_gain_only_beyond_its_interval():
+def test_what_a_part_adds_is_a_gain_only_beyond_its_interval():
     gains = (0.02, 0.03, 0.04)
     found = [row("learned", seed, 0.5 + gain) for seed, gain in enumerate(gains)]
     found += [row("learned, no adversarial loss", seed, 0.5) for seed in range(3)]
