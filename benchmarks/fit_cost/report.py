@@ -126,7 +126,7 @@ Made by `python -m benchmarks.fit_cost.report` from the rows in `benchmarks/resu
 CPU cores. A default fit takes 0.8 of a pass over the data, at least 60 steps and at most 300,
 and no more than about two minutes."""
 STEP_NOTE = """A plain step is forward, cross entropy, backward and AdamW of the classifier; a fitting step is all that
-`fit` does with a batch. Both take turns in one run and medians are compared, so the ratio
+`fit` does with a batch. Both alternate in one run and medians are compared, so the ratio
 stands while the milliseconds depend on what else ran. Memory is what each adds to a fresh process at its peak. Where
 there are several rows, each number is the median over them. The smaller the classifier, the more the localization
 network weighs beside it."""

@@ -77,16 +77,19 @@ class Colours(transforms.TrivialAugmentWide):
     """``TrivialAugmentColour`` for torchvision's first transforms, whose draws the rows were made with."""
 
     def _augmentation_space(self, num_bins: int) -> dict[str, Any]:
-        whole = super()._augmentation_space(num_bins)
-        return {name: entry for name, entry in whole.items() if name not in GEOMETRIC}
+        return of_colours(super()._augmentation_space(num_bins))
 
 
 class RandColours(transforms.RandAugment):
     """``RandAugment`` without its geometric operations: two on colours a call, of one magnitude."""
 
     def _augmentation_space(self, num_bins: int, image_size: tuple[int, int]) -> dict[str, Any]:
-        whole = super()._augmentation_space(num_bins, image_size)
-        return {name: entry for name, entry in whole.items() if name not in GEOMETRIC}
+        return of_colours(super()._augmentation_space(num_bins, image_size))
+
+
+def of_colours(operations: dict[str, Any]) -> dict[str, Any]:
+    """All operations but the geometric ones."""
+    return {name: entry for name, entry in operations.items() if name not in GEOMETRIC}
 
 
 def per_image(*steps: nn.Module) -> Augment:

@@ -20,7 +20,7 @@ PARTS = ("grid_sample", "rest of the warp", "thumbnail", "rest of the draw", "ot
 HEAD = """# Performance
 
 Made by `python -m benchmarks.throughput.report` from `benchmarks/results/throughput.jsonl`: {machine}, {versions}.
-A figure is a ratio of medians of one run in which the cases took turns. On one thread the time is the processor's, on
+A figure is a ratio of medians of one run in which the cases alternated. On one thread the time is the processor's, on
 two threads and in a loader it is the wall's. Nothing else was run, but the machine is a shared one: the last digit
 means little. "ours" is a policy that fills its limits, p = 1, reflection padding, bilinear, with
 mirrors; the others have the same limits. Batches: 128 images at 32 px, 64 at 96, 32 at 224, 8 at 512.

@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode, v2
 from tqdm.auto import tqdm
 
+from benchmarks.accuracy.stages import turned
 from benchmarks.common.digests import digest
 from benchmarks.common.rows import RESULTS, append, has
-from benchmarks.pipelines.run import BATCH, HELD_OUT_ICONS, Batches
+from benchmarks.pipelines.run import BATCH, HELD_OUT_ICONS, Batches, trained
 from examples.datasets import Images, load
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
-from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier
+from learned_affine.classifier import evaluate_classifier
 from learned_affine.diagnostics import FitWarning
 
 ROWS = RESULTS / "what_to_fit_to.jsonl"
@@ -40,12 +41,13 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", FitWarning)  # what came out is in the row
     train, test = load("icons", "data", False)
+    views = views_of(test)
     common = {"epochs": options.epochs, "code": digest("what to fit to")}
     keys = [{**common, "seed": seed, "teacher": teacher} for seed in options.seeds for teacher in options.teachers]
     for key in tqdm(keys, unit="classifier", disable=None):
         missing = [fit for fit in options.fits if not has(options.out, {**key, "fit": fit})]
         if missing:
-            run(key, missing, train, test, options)
+            run(key, missing, train, test, views, options)
 
 
 def parse() -> argparse.Namespace:
@@ -56,16 +58,25 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--fits", nargs="+", default=list(FITS), choices=list(FITS))
     parser.add_argument("--epochs", type=int, default=28, help="of each classifier")
     parser.add_argument("--out", type=Path, default=ROWS)
+    parser.set_defaults(model="small", device="cpu")  # as ``trained`` asks for them
     return parser.parse_args()
 
 
-def run(key: dict[str, Any], fits: list[str], train: Images, test: Images, options: argparse.Namespace) -> None:
+def run(
+    key: dict[str, Any],
+    fits: list[str],
+    train: Images,
+    test: Images,
+    views: dict[str, Batches],
+    options: argparse.Namespace,
+) -> None:
     """One teacher, its fits, and a final classifier for each; a row as each ends."""
     seed = key["seed"]
     mine, held_out = train.hold_out(HELD_OUT_ICONS, 1000 + seed)
-    loader, checked = Batches(mine, BATCH, shuffle=True), Batches(test, 500)
-    teacher = trained(mine, loader, options.epochs, seed, generous() if key["teacher"] == "generous" else None)
-    accuracy = {f"teacher_{name}": value for name, value in measured(teacher, checked, test).items()}
+    loader = Batches(mine, BATCH, shuffle=True)
+    augment = generous() if key["teacher"] == "generous" else None
+    teacher = trained(options, mine, loader, options.epochs, seed, augment)
+    accuracy = {f"teacher_{name}": value for name, value in measured(teacher, views).items()}
     for fit in fits:
         start = time.process_time()
         policy = LearnedAffineAugment.fit(
@@ -79,8 +90,8 @@ def run(key: dict[str, Any], fits: list[str], train: Images, test: Images, optio
             progress=False,
         )
         row = {**key, "fit": fit, **accuracy, "fit_seconds": time.process_time() - start, **described(policy, test)}
-        final = trained(mine, loader, options.epochs, seed, policy)
-        append(options.out, {**row, **measured(final, checked, test)})
+        final = trained(options, mine, loader, options.epochs, seed, policy)
+        append(options.out, {**row, **measured(final, views)})
 
 
 def generous() -> Callable[[Tensor], Tensor]:
@@ -90,24 +101,15 @@ def generous() -> Callable[[Tensor], Tensor]:
     return lambda images: torch.stack([one(image) for image in images])
 
 
-def trained(images: Images, loader: Batches, epochs: int, seed: int, augment: Any) -> nn.Module:
-    """A new classifier."""
-    torch.manual_seed(seed)
-    classifier = SmallConvNet(len(images.classes), 1).to(memory_format=torch.channels_last)
-    train_classifier(classifier, loader, augment=augment, epochs=epochs, seed=seed, progress=False)
-    return classifier
+def views_of(test: Images) -> dict[str, Batches]:
+    """Test icons as they are, and each rotated by an angle of its own; by the name of the accuracy on them."""
+    views = {"accuracy": test, "accuracy_rotated": turned(test, fill=1.0)}
+    return {name: Batches(images, 500) for name, images in views.items()}
 
 
-@torch.no_grad()
-def measured(classifier: nn.Module, batches: Batches, test: Images) -> dict[str, float]:
-    """Accuracy on test icons, as they are and each rotated by an angle of its own."""
-    angles = 360 * torch.rand(len(test), generator=torch.Generator().manual_seed(0))
-    pairs = zip(test.images, angles.tolist(), strict=True)
-    bilinear = InterpolationMode.BILINEAR
-    turned = [v2.functional.rotate(image, angle, bilinear, fill=1.0) for image, angle in pairs]
-    rotated = Batches(Images(torch.stack(turned), test.labels, test.classes), 500)
-    parts = {"accuracy": batches, "accuracy_rotated": rotated}
-    return {name: evaluate_classifier(classifier, part)["accuracy"] for name, part in parts.items()}
+def measured(classifier: nn.Module, views: dict[str, Batches]) -> dict[str, float]:
+    """Accuracy on each view."""
+    return {name: evaluate_classifier(classifier, batches)["accuracy"] for name, batches in views.items()}
 
 
 @torch.no_grad()
@@ -116,9 +118,9 @@ def described(policy: LearnedAffineAugment, test: Images) -> dict[str, Any]:
     last, info = policy.history.last(), policy.history.info
     found = {name: last[name] for name in ("cross_entropy", "dual", "kl")}
     found |= {name: info[name] for name in ("target", "budget", "held_out_accuracy", "steps")}
-    _, deviation = policy.localization(test.images).moments(policy.limits)
-    chance = policy.localization(test.images).mirror_chance
-    by_class = {"angle_by_class": deviation[:, 0], "mirror_by_class": chance}
+    fitted = policy.localization(test.images)
+    _, deviation = fitted.moments(policy.limits)
+    by_class = {"angle_by_class": deviation[:, 0], "mirror_by_class": fitted.mirror_chance}
     of_class = [test.labels == label for label in range(len(test.classes))]
     return found | {name: [float(values[rows].mean()) for rows in of_class] for name, values in by_class.items()}
 

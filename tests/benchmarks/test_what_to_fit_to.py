@@ -47,7 +47,7 @@ def test_a_classifier_that_looks_at_the_mean_is_as_good_on_rotated_images():
             dark = 0.6 - images.mean((1, 2, 3))
             return torch.stack([-dark, dark], -1)
 
-    found = run.measured(Mean(), run.Batches(test, 10), test)
+    found = run.measured(Mean(), run.views_of(test))
     assert found == {"accuracy": 1.0, "accuracy_rotated": 1.0}
 
 
