@@ -10,6 +10,7 @@ from learned_affine.diagnostics.checks import (
     LittleToGainWarning,
     MirrorWarning,
     PixelRangeWarning,
+    SetupWarning,
     StoppedFitWarning,
     TargetWarning,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "LittleToGainWarning",
     "MirrorWarning",
     "PixelRangeWarning",
+    "SetupWarning",
     "StoppedFitWarning",
     "TargetWarning",
     "evaluate",

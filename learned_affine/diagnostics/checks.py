@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -52,6 +53,10 @@ class TargetWarning(FitWarning):
 
 class PixelRangeWarning(FitWarning):
     """The images' range does not fit what ``preprocess`` expects."""
+
+
+class SetupWarning(FitWarning):
+    """The classifier is wrong on most images, as where ``preprocess`` is missing or classes are in another order."""
 
 
 class StoppedFitWarning(FitWarning):
@@ -184,3 +189,24 @@ def check_pixel_range(images: Tensor) -> None:
         return
     text = f"preprocess expects pixels within [0, 1], got [{low:.3g}, {high:.3g}]: {why} Change the loader's transform."
     warn_caller(PixelRangeWarning(text))
+
+
+def check_set_up(info: dict[str, Any], say: Callable[[str], None]) -> None:
+    """Say how right the classifier is, as far as that is known, and warn where it is wrong on most images."""
+    training, held_out = info.get("training_accuracy"), info.get("held_out_accuracy")
+    known = {"training images": training, "held-out ones": held_out}
+    parts = [f"{100 * value:.1f} % of {name}" for name, value in known.items() if value is not None]
+    if parts:
+        say(f"the classifier is right on {' and '.join(parts)}")
+    if training is not None and training < 0.5:
+        what = f"is wrong on {100 * (1 - training):.0f} % of its own training images"
+    elif held_out is not None and held_out < info["chance"]:
+        what = f"is right on {100 * held_out:.3g} % of held-out images, and by chance on {100 * info['chance']:.3g} %"
+    else:
+        return
+    warn_caller(
+        SetupWarning(
+            f"the classifier {what}. Is preprocess= missing or another one than in its training? Is the order of the "
+            "classes that of the labels, in loader and in val_loader? A fit to wrong answers gives a narrow policy."
+        )
+    )

@@ -50,7 +50,9 @@ def evaluate(
 
     Args:
         augment: the augmenter.
-        classifier, loader, preprocess, task, loss, label_mirror, device, image_key, label_key: as for ``fit``.
+        classifier, loader, task, loss, label_mirror, device, image_key, label_key: as for ``fit``.
+        preprocess: as for ``fit``; if None, that of the fit, as long as the augmenter is not saved and loaded.
+            ``torch.nn.Identity()`` for none.
         draws: draws an image, over which the measures of the classifier are averaged.
         max_images: stop after so many.
 
@@ -71,6 +73,7 @@ def evaluate(
     """
     if draws < 1:
         raise ValueError(f"draws must be at least 1, got {draws}")
+    preprocess = getattr(augment.history, "preprocess", None) if preprocess is None else preprocess
     where = torch.device(device) if device is not None else classifier_device(classifier)
     mirror = None if label_mirror is None else LabelMirror(label_mirror)
     model = Model(classifier, preprocess, task=task_of(task, loss), label_mirror=mirror)

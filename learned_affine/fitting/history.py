@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+import pickle
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ class FitHistory(Mapping[str, list[float]]):
         records: what to start from, as ``to_dict()["epochs"]`` gives it.
         info: what holds for the whole fit: configuration, target and where it comes from, steps, versions.
     """
+
+    preprocess: Callable[..., Any] | None = None  # that of the fit, for ``evaluate``; no part of what is written
 
     def __init__(self, records: Mapping[str, list[float]] | None = None, info: Mapping[str, Any] | None = None) -> None:
         self._records: dict[str, list[float]] = {key: list((records or {}).get(key, [])) for key in KEYS}
@@ -104,6 +107,14 @@ class FitHistory(Mapping[str, list[float]]):
     def plot(self, path: str | Path | None = None) -> Any:
         """The loss curves of augmenter and discriminator; see :func:`learned_affine.plots.plot_history`."""
         return plot_history(self, path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A ``preprocess`` that does not pickle, as a lambda, stays behind."""
+        try:
+            pickle.dumps(self.preprocess)
+        except Exception:  # a user's class may raise anything
+            return {**vars(self), "preprocess": None}
+        return dict(vars(self))
 
     def __repr__(self) -> str:
         """The last epoch in a line."""

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from learned_affine._checks import explain_keywords, warn_caller
 from learned_affine.config import FitConfig
-from learned_affine.diagnostics.checks import check_fit, check_pixel_range
+from learned_affine.diagnostics.checks import check_fit, check_pixel_range, check_set_up
 from learned_affine.fitting.history import about_run
 from learned_affine.fitting.loop import FitLoop
 from learned_affine.fitting.trainer import Metrics, PolicyTrainer
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode
 from learned_affine.objectives.adversary import Adversary
-from learned_affine.objectives.target import Batches, Target, keep_held_out, measure_target
+from learned_affine.objectives.target import Batches, Target, judge_some, keep_held_out, measure_target
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.runtime.checkpoint import find_checkpoint, read_checkpoint
@@ -159,6 +159,9 @@ class BoundFit(Generic[T]):
                 loop = FitLoop(trainer, read, loader, val_loader, callbacks, checkpoint, log)
                 loop.begin(info, None if source is None else read_checkpoint(source, trainer.description()))
                 loop.history.info |= about_run(classifier, loader)
+                loop.history.preprocess = preprocess
+                if processes.is_main:
+                    check_set_up(loop.history.info, log.say)
                 loop.to_end(max_steps)
             finally:
                 log.close()
@@ -225,6 +228,7 @@ def _prepare(
         "chance": model.task.chance(outputs),
         "target": target.value,
         "target_source": target.source,
+        **model.accuracies(training=judge_some(model, [first], len(first[0]), device)),  # of one batch, if of no more
         **target.measures,
         "held_on": "training" if target.held_out is None else "held-out",
         "processes": processes.count,

@@ -128,7 +128,11 @@ def _on_held_out(
         temperature = processes.average(model.find_temperature(output, labels))
     if config.target is not None:
         value = config.target / temperature if model.task.is_loss else config.target
-        return Target(value, "FitConfig.target, on held-out images (val_loader)", temperature, kept)
+        source, measures = (
+            "FitConfig.target, on held-out images (val_loader)",
+            model.accuracies(held_out=(output, labels)),
+        )
+        return Target(value, source, temperature, kept, measures=measures)
     _check_count(len(output), processes)
     used = known_labels(model, config, output, labels, "val_loader")
     plain = model.task.loss(output / temperature, used)
@@ -143,8 +147,7 @@ def _on_held_out(
     if processes.is_main:
         _warn(u, t, error, known, len(shared), len(trained))
     source = f"held-out images (val_loader): {u:.3g}, and {extra:.3g} for warps (known {known:.3g}, gap {gap:.3g})"
-    right = model.fits(labels, output) and not model.task.is_loss
-    measures = {"held_out_accuracy": float(model.task.right(output, labels).mean())} if right else {}
+    measures = model.accuracies(training=(trained, given), held_out=(output, labels))
     measures |= {"held_out_cost": u, "training_cost": t, "gap_error": error, "budget": extra}
     return Target(max(u + extra, LEAST), source, temperature, kept, extra, measures)
 

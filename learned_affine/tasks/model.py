@@ -100,6 +100,16 @@ class Model:
             return False
         return True
 
+    def accuracies(self, **judged: Batch) -> dict[str, float]:
+        """How often outputs give their labels, ``<name>_accuracy``, for each pair of them whose labels are known."""
+        if self.task.is_loss:
+            return {}
+        return {
+            f"{name}_accuracy": float(self.task.right(output, labels).mean())
+            for name, (output, labels) in judged.items()
+            if self.fits(labels, output)
+        }
+
     @torch.no_grad()
     def labels_of(self, images: Tensor, given: Any, answer: Any) -> Any:
         """The labels that ``images`` should keep, on their device; None if there are none. ``answer`` is any draw's."""

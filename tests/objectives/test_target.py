@@ -114,7 +114,9 @@ def test_the_target_is_what_held_out_images_cost_and_a_budget(one_in, tolerance,
     error = math.sqrt((plain.var() + own.var()) / COUNT)
     measured = {"held_out_cost": u, "training_cost": t, "gap_error": error, "budget": expected}
     right = float((logits().argmax(-1) == NOISY).double().mean())
-    assert found.measures == pytest.approx({**measured, "held_out_accuracy": right}, rel=1e-4)
+    trained = float((logits(OWN).argmax(-1) == own_labels).double().mean())
+    measured |= {"held_out_accuracy": right, "training_accuracy": trained}
+    assert found.measures == pytest.approx(measured, rel=1e-4)
 
 
 def test_a_classifier_that_knows_nothing_is_allowed_nothing():

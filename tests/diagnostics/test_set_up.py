@@ -1,0 +1,96 @@
+"""A wrong set-up is named: the wrong pixels, classes or outputs, and what a fit remembers of how it was set up."""
+
+import copy
+import pickle
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torchvision.transforms import v2
+
+from learned_affine import FitConfig, LearnedAffineAugment
+from learned_affine.diagnostics import SetupWarning
+from tests.fits import IMAGES, LABELS, loader, quick, silent
+from tests.subjects import Halves, blobs
+
+HELD_OUT = blobs(200)
+
+
+def darker(images: torch.Tensor) -> torch.Tensor:
+    return images - 1
+
+
+class Darkness(nn.Module):
+    """Compares the halves of images that 1 was taken off; of others it gives the wrong answer, or always class 0."""
+
+    def forward(self, images):
+        wrong = (images.amax((1, 2, 3)) > 0).float()[:, None]
+        images, half = images + 1 - wrong[..., None, None], images.shape[-1] // 2
+        left, right = images[..., :half].mean((1, 2, 3)), images[..., half:].mean((1, 2, 3))
+        return 20 * torch.stack([left, right], dim=1) * (1 - 2 * wrong)
+
+
+def said(classifier, **options) -> list[str]:
+    """What a short fit says of its set-up."""
+    options = {"data": loader(64), "max_steps": 2, "progress": False, **options}
+    data = options.pop("data")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        LearnedAffineAugment.fit(classifier, data, **options)
+    return [str(one.message) for one in found if one.category is SetupWarning]
+
+
+# -- how right the classifier is --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", [FitConfig(), FitConfig(target=0.3), FitConfig.paper()])
+@pytest.mark.parametrize("val_loader", [[HELD_OUT], None])
+def test_a_forgotten_preprocess_is_named(config, val_loader):
+    options = {"config": config, "val_loader": val_loader}
+    (text,) = said(Darkness(), **options)
+    assert "wrong on 100 % of" in text and "preprocess" in text and "order" in text
+    assert said(Darkness(), preprocess=darker, **options) == []
+
+
+def test_a_wrong_order_of_classes_in_val_loader_is_named():
+    (text,) = said(Halves(), val_loader=[(HELD_OUT[0], 1 - HELD_OUT[1])])
+    assert "0 % of held-out images" in text and "order" in text and "chance" in text
+
+
+def test_what_cannot_be_known_is_not_said():
+    assert said(Halves(), data=[IMAGES], config=FitConfig(target=0.3, labels="predicted")) == []
+    loss = lambda output, targets: nn.functional.cross_entropy(output, 1 - targets, reduction="none")  # noqa: E731
+    assert said(Halves(), loss=loss, val_loader=[HELD_OUT]) == []
+
+
+def test_a_fit_says_how_right_the_classifier_is(capsys):
+    labels = LABELS.clone()
+    labels[:16] = 1 - labels[:16]  # a quarter
+    augment = quick(data=[(IMAGES, labels)], val_loader=[HELD_OUT], config=FitConfig(), progress=True)
+    assert augment.history.info["training_accuracy"] == 0.75 and augment.history.info["held_out_accuracy"] == 1
+    assert "right on 75.0 % of training images and 100.0 % of held-out ones" in "".join(capsys.readouterr())
+
+
+# -- what evaluate remembers ------------------------------------------------------------------------------------------
+
+
+def test_evaluate_preprocesses_as_the_fit_did():
+    augment = silent(classifier=Darkness(), data=loader(64), preprocess=darker, val_loader=[HELD_OUT], max_steps=2)
+    assert augment.evaluate(Darkness(), [HELD_OUT])["clean_accuracy"] == 1
+    assert augment.evaluate(Darkness(), [HELD_OUT], preprocess=nn.Identity())["clean_accuracy"] == 0
+    for same in (copy.deepcopy(augment), pickle.loads(pickle.dumps(augment))):
+        assert same.evaluate(Darkness(), [HELD_OUT])["clean_accuracy"] == 1
+
+
+def test_a_preprocess_that_does_not_pickle_stays_behind():
+    augment = quick(preprocess=lambda images: images)
+    for same in (copy.deepcopy(augment), pickle.loads(pickle.dumps(augment))):
+        assert same.history.preprocess is None and same.history.to_dict() == augment.history.to_dict()
+    assert augment.history.preprocess is not None
+
+
+def test_a_module_that_preprocesses_is_no_part_of_the_augmenter():
+    augment = quick(preprocess=v2.Normalize([0.5], [0.5]))
+    assert not any(isinstance(one, v2.Normalize) for one in augment.modules())
+    assert "preprocess" not in str(augment.history.to_dict())
