@@ -55,6 +55,10 @@ class PixelRangeWarning(FitWarning):
     """The images' range does not fit what ``preprocess`` expects."""
 
 
+class ResamplingWarning(FitWarning):
+    """Resampling alone, without any geometry, costs the classifier more than half of the budget."""
+
+
 class SetupWarning(FitWarning):
     """The classifier is wrong on most images, as where ``preprocess`` is missing or classes are in another order."""
 

@@ -258,6 +258,7 @@ class FitLoop:
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from where a checkpoint was written."""
         self.trainer.load_state(state["fitter"])
+        self.trainer.augment.interpolation = state["config"]["interpolation"]
         self.history, self.sums = FitHistory.from_dict(state["history"]), dict(state["sums"])
         if self.history.info["held_on"] == "unseen":  # what earlier checkpoints call held-out images
             self.history.info["held_on"] = "held-out"

@@ -8,6 +8,8 @@ training images. A warp may cost on new images at most what memorising gained on
 training images as hard as new ones, not harder. A weak classifier is held to a share of what it knows; and since ``g``
 is known to some hundredths of a nat alone, and can be below 0, a small share is always allowed.
 
+What resampling alone costs comes on top (:mod:`learned_affine.objectives.resampling`).
+
 ``log m`` is what a guess costs; each task says what that is for it. For a loss of the user's own it is not known, and
 ``K = u``: the budget is a share of the held-out loss itself.
 """

@@ -271,6 +271,7 @@ class PolicyTransform(v2.Transform):
         """One line with the settings that matter."""
         limits = self.limits
         extra = f", fill={self.fill}" if self.fill != 0.0 else ""
+        extra += f", interpolation={self.interpolation!r}" if self.interpolation != "bilinear" else ""
         mode = ", deterministic=True" if self._is_deterministic else ""
         fitted = "fitted" if self.history is not None else "not fitted"
         flips = "flips" if limits.mirror else "no flips"
