@@ -99,11 +99,12 @@ def _mirror_alarms(info: dict[str, Any]) -> list[FitWarning]:
     worst = info.get("worst_mirrored_class")
     if not worst or worst["cost"] < HARM:
         return []
+    name = f" ({worst['name']})" if "name" in worst else ""
     return [
         MirrorWarning(
-            f"mirrors harm class {worst['class']}: it is flipped with a chance of {worst['chance']:.2f}, which adds "
-            f"{worst['cost']:.2f} nats to its loss. Fit longer (steps), give more held-out images of it, or forbid "
-            "mirrors by limits=AffineLimits(mirror=False)."
+            f"mirrors harm class {worst['class']}{name}: it is flipped with a chance of {worst['chance']:.2f}, which "
+            f"adds {worst['cost']:.2f} nats to its loss. Fit longer (steps), give more held-out images of it, or "
+            "forbid mirrors by limits=AffineLimits(mirror=False)."
         )
     ]
 

@@ -14,7 +14,7 @@ from learned_affine.diagnostics.measures import mirror_measures, spread_measures
 from learned_affine.geometry.coordinates import visible_area
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.policy.distribution import Policy
-from learned_affine.tasks.batches import untouched
+from learned_affine.tasks.batches import class_name, untouched
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model, task_of
@@ -25,9 +25,12 @@ from learned_affine.transforms.transform import PolicyTransform
 class Evaluation(dict[str, float]):
     """What a policy does to a classifier's images: a dict that prints as a table."""
 
+    worst_class_name: str | None = None
+
     def __str__(self) -> str:
-        """One measure a row."""
-        return "\n".join(f"{key:<28}{value:10.4f}" for key, value in self.items())
+        """One measure a row, and the name of the worst class where the dataset has one."""
+        names = {"worst_class": f"  {self.worst_class_name}"} if self.worst_class_name else {}
+        return "\n".join(f"{key:<28}{value:10.4f}{names.get(key, '')}" for key, value in self.items())
 
 
 @torch.no_grad()
@@ -97,7 +100,10 @@ def evaluate(
         result |= _worst_class(columns)
     mean, deviation, chance = map(torch.cat, zip(*policies, strict=True))
     result |= mirror_measures(chance) | spread_measures(mean, deviation)
-    return Evaluation(result)
+    table = Evaluation(result)
+    if "worst_class" in result:
+        table.worst_class_name = class_name(loader, int(result["worst_class"]), columns["label"].shape[1])
+    return table
 
 
 @contextmanager

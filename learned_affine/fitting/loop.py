@@ -20,7 +20,7 @@ from learned_affine.runtime.checkpoint import write_checkpoint
 from learned_affine.runtime.distributed import seed_cpu
 from learned_affine.runtime.early_stopping import EarlyStopping
 from learned_affine.runtime.progress import FitLog
-from learned_affine.tasks.batches import Read, generators_of, length_of
+from learned_affine.tasks.batches import Read, class_name, generators_of, length_of
 
 MEASURED_BATCHES = 2  # batches that an epoch's measures are taken on, so that their cost does not grow with the data
 MEASURED_STEPS = 50  # measures are taken no more often than this, so that short epochs do not cost more
@@ -89,7 +89,11 @@ class FitLoop:
         going = True
         while going and not self._done() and (self.epochs is None or trainer.epoch < self.epochs):
             going = self._epoch()
-        self.history.info["worst_mirrored_class"] = trainer.worst_mirrored_class()
+        worst: dict[str, Any] | None = trainer.worst_mirrored_class()
+        if worst is not None:
+            name = class_name(self.loader, worst["class"], self.history.info["classes"])
+            worst |= {} if name is None else {"name": name}
+        self.history.info["worst_mirrored_class"] = worst
         self._write()
 
     def _done(self) -> bool:

@@ -177,6 +177,15 @@ def length_of(loader: Iterable[Any]) -> int | None:
         return None
 
 
+def class_name(loader: Any, index: int, count: int) -> str | None:
+    """The name of a class, where the dataset that the loader reads, or a part of, names as many ``classes``."""
+    dataset: Any = getattr(loader, "dataset", None)
+    while not hasattr(dataset, "classes") and hasattr(dataset, "dataset"):
+        dataset = dataset.dataset
+    names = getattr(dataset, "classes", None)
+    return str(names[index]) if isinstance(names, list | tuple) and len(names) == count else None
+
+
 def generators_of(loader: Any) -> list[torch.Generator]:
     """A loader's own generators, and those of its samplers, which its shuffling and its workers follow."""
     batches = getattr(loader, "batch_sampler", None)

@@ -77,8 +77,19 @@ class Model:
 
     def answer(self, images: Tensor) -> Any:
         """The model's logits ``(B, m)`` of images that ``preprocess`` was not applied to yet; or what a loss takes."""
-        output = self.model(images if self.preprocess is None else self.preprocess(images))
-        return self.task.answer(output, len(images))
+        return self.task.answer(self.model(self._preprocessed(images)), len(images))
+
+    def _preprocessed(self, images: Tensor) -> Tensor:
+        """What the model sees."""
+        try:
+            return images if self.preprocess is None else self.preprocess(images)
+        except TypeError as error:
+            if images.is_floating_point():
+                raise
+            raise TypeError(
+                f"preprocess must take images of the loader's dtype, {images.dtype}, got an error ({error}): put "
+                "v2.ToDtype(torch.float32, scale=True) before it, by v2.Compose"
+            ) from error
 
     def output(self, answer: Any, labels: Any = None) -> Tensor:
         """The logits divided by the temperature, at which the model is calibrated: as sure as it is right.
