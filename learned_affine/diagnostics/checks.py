@@ -215,3 +215,14 @@ def check_set_up(info: dict[str, Any], say: Callable[[str], None]) -> None:
             "classes that of the labels, in loader and in val_loader? A fit to wrong answers gives a narrow policy."
         )
     )
+
+
+def check_logits(output: Tensor) -> None:
+    """Warn where the rows of ``(B, m)`` are probabilities of classes."""
+    if output.shape[1] > 1 and bool((output >= 0).all()) and bool(((output.sum(1) - 1).abs() < 1e-2).all()):
+        warn_caller(
+            SetupWarning(
+                "the classifier gives rows that sum to one, as a softmax does, but it should give logits: leave the "
+                "softmax out, or give lambda images: classifier(images).log()."
+            )
+        )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from learned_affine._checks import explain_keywords, warn_caller
 from learned_affine.config import FitConfig
-from learned_affine.diagnostics.checks import check_fit, check_pixel_range, check_set_up
+from learned_affine.diagnostics.checks import check_fit, check_logits, check_pixel_range, check_set_up
 from learned_affine.fitting.history import about_run
 from learned_affine.fitting.loop import FitLoop
 from learned_affine.fitting.trainer import Metrics, PolicyTrainer
@@ -177,9 +177,8 @@ class BoundFit(Generic[T]):
                     fitted.localization.set_price(1.0)
                 fitted.localization.to(home).eval().requires_grad_(False)
         if processes.is_main:
-            for alarm in check_fit(
-                fitted.history, fitted.history.info["classes"], isinstance(fitted.localization, RawHead)
-            ):
+            history, is_raw = fitted.history, isinstance(fitted.localization, RawHead)
+            for alarm in check_fit(history, history.info["classes"], is_raw):
                 warn_caller(alarm)
         return fitted
 
@@ -220,6 +219,8 @@ def _prepare(
     processes.broadcast_parameters(network)
     outputs = probe(model, first[0].to(device), first[1], config.objective == "paper")
     classes = 0 if model.task.is_loss else outputs.shape[1]
+    if classes and processes.is_main:
+        check_logits(outputs)
     if model.label_mirror is not None:
         model.label_mirror.check(classes)
     held_out = None if val_loader is None or config.objective == "paper" else partial(map, read, val_loader)

@@ -82,7 +82,7 @@ class Model:
     def _preprocessed(self, images: Tensor) -> Tensor:
         """What the model sees."""
         try:
-            return images if self.preprocess is None else self.preprocess(images)
+            seen: Any = images if self.preprocess is None else self.preprocess(images)
         except TypeError as error:
             if images.is_floating_point():
                 raise
@@ -90,6 +90,12 @@ class Model:
                 f"preprocess must take images of the loader's dtype, {images.dtype}, got an error ({error}): put "
                 "v2.ToDtype(torch.float32, scale=True) before it, by v2.Compose"
             ) from error
+        if not isinstance(seen, Tensor):
+            raise TypeError(
+                f"preprocess must return a tensor, got {type(seen).__name__}: of an image processor give "
+                "v2.Normalize(processor.image_mean, processor.image_std)"
+            )
+        return seen
 
     def output(self, answer: Any, labels: Any = None) -> Tensor:
         """The logits divided by the temperature, at which the model is calibrated: as sure as it is right.

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from collections import UserDict
 
 import pytest
 import torch
@@ -145,3 +146,31 @@ def test_integers_that_preprocess_does_not_take_are_named():
 def test_another_error_of_preprocess_is_passed_on():
     with pytest.raises(TypeError, match="float tensor"):
         quick(preprocess=lambda images: v2.functional.normalize(images.to(torch.uint8), [0.5], [0.5]))
+
+
+class BatchFeature(UserDict):
+    """What an image processor returns, which says nothing of an attribute that it lacks."""
+
+    def __getattr__(self, name):
+        try:
+            return self.data[name]
+        except KeyError:
+            raise AttributeError from None
+
+
+def test_an_image_processor_is_no_preprocess():
+    processor = lambda images: BatchFeature({"pixel_values": [image.numpy() for image in images]})  # noqa: E731
+    expected = r"preprocess must return a tensor, got BatchFeature: .*v2.Normalize\(processor.image_mean"
+    with pytest.raises(TypeError, match=expected):
+        quick(preprocess=processor)
+    with pytest.raises(TypeError, match=expected):
+        LearnedAffineAugment().evaluate(Halves(), loader(), preprocess=processor)
+
+
+def test_a_softmax_at_the_end_is_named():
+    (text,) = said(nn.Sequential(Halves(), nn.Softmax(1)), val_loader=[HELD_OUT])
+    assert "softmax" in text and "logits" in text
+    assert said(nn.Sequential(Halves(), nn.LogSoftmax(1)), val_loader=[HELD_OUT]) == []
+    many = [(IMAGES, nn.functional.one_hot(LABELS, 2).float())]
+    chances = nn.Sequential(Halves(), nn.Softmax(1))
+    assert len([text for text in said(chances, data=many, task="multi-label") if "softmax" in text]) == 1
