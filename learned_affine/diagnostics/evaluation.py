@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from learned_affine.diagnostics.measures import mirror_measures, spread_measures
 from learned_affine.geometry.coordinates import visible_area
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.policy.distribution import Policy
-from learned_affine.tasks.batches import class_name, untouched
+from learned_affine.tasks.batches import class_name, labelled, untouched
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model, task_of
@@ -80,17 +81,15 @@ def evaluate(
     where = torch.device(device) if device is not None else classifier_device(classifier)
     mirror = None if label_mirror is None else LabelMirror(label_mirror)
     model = Model(classifier, preprocess, task=task_of(task, loss), label_mirror=mirror)
+    read = partial(model.read, image_key=image_key, label_key=label_key)
     found: list[dict[str, Tensor]] = []
     policies: list[tuple[Tensor, Tensor, Tensor]] = []
     with torch.random.fork_rng(devices=[]), untouched(loader), frozen(classifier, where), _at_home(augment):
-        for batch in loader:
-            images, labels = model.read(batch, image_key, label_key)
+        for images, labels in labelled(loader, read):
             found.append(_measure(augment, model, images.to(where), labels, draws))
             policies.append(_moments(augment, images.to(where)))
             if sum(len(one["displacement"]) for one in found) >= max_images:
                 break
-    if not found:
-        raise ValueError(f"loader must give at least one batch, got an empty {type(loader).__name__}")
     columns = {key: torch.cat([one[key] for one in found]) for key in found[0] if all(key in one for one in found)}
     result = {key: float(values.float().mean()) for key, values in columns.items() if key not in ("label", "added")}
     if "own_gain" in columns:

@@ -28,7 +28,7 @@ from learned_affine.policy.raw_head import RawHead
 from learned_affine.runtime.checkpoint import find_checkpoint, read_checkpoint
 from learned_affine.runtime.distributed import Distributed, seed_cpu
 from learned_affine.runtime.progress import FitLog
-from learned_affine.tasks.batches import Batch, Read, peek, untouched
+from learned_affine.tasks.batches import Batch, Read, labelled, peek, untouched
 from learned_affine.tasks.classification import MultiLabel, SingleLabel
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model, probe, task_of
@@ -223,9 +223,11 @@ def _prepare(
         check_logits(outputs)
     if model.label_mirror is not None:
         model.label_mirror.check(classes)
-    held_out = None if val_loader is None or config.objective == "paper" else partial(map, read, val_loader)
+    held_out = (
+        None if val_loader is None or config.objective == "paper" else partial(labelled, val_loader, read, "val_loader")
+    )
     if resume is None:
-        training: Batches | None = partial(map, read, loader)
+        training: Batches | None = partial(labelled, loader, read)
         if isinstance(loader, Iterator):  # that gives its batches once: the first stands for all, where it may
             training = None if held_out is None else lambda: [first]
         target = measure_target(model, config, training, held_out, processes, device, seed)

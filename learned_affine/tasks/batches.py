@@ -135,7 +135,8 @@ def check_probabilities(labels: Tensor, classes: int, name: str) -> Tensor:
     if bool((labels < 0).any()) or not bool(((totals - 1).abs() < ROUNDING).all()):
         raise ValueError(
             f"{name}'s labels of shape (B, m) must be probabilities that add up to 1 for each image, got sums from "
-            f"{float(totals.min()):.3g} to {float(totals.max()):.3g}: several labels an image are task='multi-label'"
+            f"{float(totals.min()):.3g} to {float(totals.max()):.3g}: several labels an image are task='multi-label', "
+            f"and class indices beside them within [0, {classes})"
         )
     return labels
 
@@ -153,20 +154,44 @@ def _find_key(batch: Any, name: str, given: str | None, usual: tuple[str, ...], 
 
 
 def peek(loader: Iterable[Any], read: Read) -> tuple[Iterable[Any], Batch]:
-    """The loader with nothing lost, and its first batch.
+    """The loader with nothing lost, and its first batch in which an image has a label.
 
     Raises:
         TypeError: if it is not iterable.
-        ValueError: if it is empty.
+        ValueError: if there is no such batch.
     """
     try:
         batches = iter(loader)
     except TypeError as error:
         raise TypeError(f"loader must be iterable, got {type(loader).__name__}") from error
-    first = next(batches, None)
-    if first is None:
-        raise ValueError(f"loader must give at least one batch, got an empty {type(loader).__name__}")
-    return (itertools.chain([first], batches) if batches is loader else loader), read(first)
+    count = 0
+    for batch in batches:
+        count, found = count + 1, read(batch)
+        if len(found[0]) > 0:
+            return (itertools.chain([batch], batches) if batches is loader else loader), found
+    raise ValueError(_nothing_in(loader, count, "loader"))
+
+
+def labelled(loader: Iterable[Any], read: Read, name: str = "loader") -> Iterator[Batch]:
+    """The batches as they are read, but for those in which no image has a label.
+
+    Raises:
+        ValueError: at the end, if there was none; ``name`` is the argument that they come from.
+    """
+    count, found = 0, False
+    for batch in loader:
+        count, (images, labels) = count + 1, read(batch)
+        if len(images) > 0:
+            found = True
+            yield images, labels
+    if not found:
+        raise ValueError(_nothing_in(loader, count, name))
+
+
+def _nothing_in(loader: Iterable[Any], count: int, name: str) -> str:
+    if count == 0:
+        return f"{name} must give at least one batch, got an empty {type(loader).__name__}"
+    return f"{name} must give at least one image that has a label, got none in {count} batches"
 
 
 def length_of(loader: Iterable[Any]) -> int | None:

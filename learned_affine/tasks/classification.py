@@ -55,12 +55,10 @@ class SingleLabel:
         return as_many(numbers, count).float()
 
     def known(self, images: Tensor, labels: Tensor | None) -> Batch:
-        """Those of the images that have a label, where some may have none."""
+        """Those of the images of which something is known, perhaps none."""
         if self.ignore_index is None or labels is None:
             return images, labels
-        there = self._there(labels)
-        if not bool(there.any()):
-            raise ValueError(f"loader must give batches in which an image has a label, got {len(labels)} ignored ones")
+        there = self._there(labels).view(len(labels), -1).any(1)
         return images[there.to(images.device)], labels[there]
 
     def _there(self, labels: Tensor) -> Tensor:
@@ -178,7 +176,8 @@ class MultiLabel(SingleLabel):
     Args:
         weight: of each label, ``(m,)``.
         pos_weight: of each label where it is 1, ``(m,)``, as in ``binary_cross_entropy_with_logits``.
-        ignore_index: stands for a label that is not known and counts nothing; None: all are known.
+        ignore_index: stands for a label that is not known and counts nothing; images without a known one are left out.
+            None: all are known.
 
     Raises:
         TypeError, ValueError: naming the argument, the rule and what came.
@@ -198,10 +197,6 @@ class MultiLabel(SingleLabel):
         """Labels ``(B, m)`` as floats."""
         numbers = numbers_of(given)
         return None if numbers is None or numbers.ndim != 2 else as_many(numbers, count).float()
-
-    def known(self, images: Tensor, labels: Tensor | None) -> Batch:
-        """All images: of one whose labels are not all known, the others count."""
-        return images, labels
 
     def check(self, labels: Tensor | None, output: Tensor, name: str = "loader") -> Tensor:
         """Labels that fit the output."""
