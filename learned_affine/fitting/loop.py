@@ -20,7 +20,7 @@ from learned_affine.runtime.checkpoint import write_checkpoint
 from learned_affine.runtime.distributed import seed_cpu
 from learned_affine.runtime.early_stopping import EarlyStopping
 from learned_affine.runtime.progress import FitLog
-from learned_affine.tasks.batches import Batch, Read, class_name, generators_of, labelled, length_of
+from learned_affine.tasks.batches import Batch, Read, class_name, counting_in, generators_of, labelled, length_of
 
 MEASURED_BATCHES = 2  # batches that an epoch's measures are taken on, so that their cost does not grow with the data
 MEASURED_STEPS = 50  # measures are taken no more often than this, so that short epochs do not cost more
@@ -50,6 +50,7 @@ class FitLoop:
     ) -> None:
         self.trainer, self.read, self.callbacks, self.checkpoint, self.log = trainer, read, callbacks, checkpoint, log
         self.generators = generators_of(loader)  # the loader's own, which its order follows
+        self.counting = counting_in(loader)
         self.loader, self.val_loader = trainer.processes.shard(loader), val_loader
         self.history = FitHistory()
         self.sums: Metrics = {}  # of the epoch's steps so far
@@ -132,9 +133,14 @@ class FitLoop:
         return finite
 
     def _order_data(self) -> None:
-        """Let the order of the data follow from the seed and the epoch alone, or from the loader's own generators."""
+        """Let the order of the data follow from the seed and the epoch alone, or from the loader's own generators.
+
+        Whatever in the loader has a ``set_epoch`` gets the number of the pass.
+        """
         trainer = self.trainer
         seed_cpu(trainer.seed * 100_003 + trainer.epoch)
+        for one in self.counting:
+            one.set_epoch(trainer.epoch)
         if trainer.step_in_epoch == 0:
             states = [generator.get_state() for generator in self.generators]
             self._set_order([trainer.processes.broadcast_tensor(state) for state in states])

@@ -219,15 +219,27 @@ def generators_of(loader: Any) -> list[torch.Generator]:
     return list({id(one): one for one in found if isinstance(one, torch.Generator)}.values())
 
 
+def counting_in(loader: Any) -> list[Any]:
+    """What has a ``set_epoch`` of a loader, its samplers and its dataset; the outermost first."""
+    found: dict[int, Any] = {}
+    level = [loader]
+    for _ in range(4):  # a sampler may stand in a batch sampler in another one
+        found |= {id(one): one for one in level if callable(getattr(one, "set_epoch", None))}
+        level = [getattr(one, name, None) for one in level for name in ("batch_sampler", "sampler", "dataset")]
+    return list(found.values())
+
+
 @contextmanager
 def untouched(*loaders: Any) -> Iterator[None]:
-    """Use loaders, and leave their generators and persistent workers as they were.
+    """Use loaders, and leave their generators, the numbers of their passes and persistent workers as they were.
 
     Persistent workers are seeded when they start. Those that start in here are let go, so that the next ones follow
     the user's own seeds.
     """
     generators = [generator for loader in loaders for generator in generators_of(loader)]
     states = [generator.get_state() for generator in generators]
+    counting = [one for loader in loaders for one in counting_in(loader)]
+    epochs = [getattr(one, "epoch", getattr(one, "iteration", None)) for one in counting]  # as torch, and accelerate
     persistent = [one for one in loaders if isinstance(one, DataLoader) and one.persistent_workers]
     own = [loader._iterator for loader in persistent]
     for loader in persistent:
@@ -237,5 +249,8 @@ def untouched(*loaders: Any) -> Iterator[None]:
     finally:
         for loader, iterator in zip(persistent, own, strict=True):
             loader._iterator = iterator
+        for one, epoch in zip(counting, epochs, strict=True):  # the outermost first, since it may set the others
+            if isinstance(epoch, int):
+                one.set_epoch(epoch)
         for generator, state in zip(generators, states, strict=True):
             generator.set_state(state)
