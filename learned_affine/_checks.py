@@ -51,17 +51,24 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
 
 
 def check_batch(name: str, images: Any) -> Tensor:
-    """Return ``images`` if it is a tensor of shape ``(B, C, H, W)`` with no empty side.
+    """Return ``images`` if it is a real tensor of shape ``(B, C, H, W)`` with no empty side.
 
     Raises:
-        TypeError: if it is no tensor.
+        TypeError: if it is no tensor, or complex.
         ValueError: if its shape is another one.
     """
     if not isinstance(images, Tensor):
         raise TypeError(f"{name} must be a tensor of shape (B, C, H, W), got {type(images).__name__}")
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise ValueError(f"{name} must have the shape (B, C, H, W) with sides of at least 1, got {tuple(images.shape)}")
+    check_real(name, images)
     return images
+
+
+def check_real(name: str, values: Tensor) -> None:
+    """Raise a TypeError if ``values`` are complex numbers: pixels have no phase."""
+    if values.is_complex():
+        raise TypeError(f"{name} must have a real dtype, got {values.dtype}")
 
 
 def check_weights(name: str, weights: Any) -> Tensor | None:

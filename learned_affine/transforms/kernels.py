@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchvision import tv_tensors
 
-from learned_affine._checks import shown
+from learned_affine._checks import check_real, shown
 from learned_affine.geometry.coordinates import warp_boxes, warp_key_points
 from learned_affine.geometry.warp import Fill, as_dtype, warp_images, warp_pieces
 from learned_affine.transforms.pil import (
@@ -90,6 +90,7 @@ def video(item: tv_tensors.Video, drawn: SampleParameters, sampling: Sampling) -
 
 def _warp_frames(item: Tensor, own: int, drawn: SampleParameters, sampling: Sampling, taken: Tensor | None) -> Tensor:
     """Warp the pixels of an item whose last ``own`` dimensions are one image or clip."""
+    check_real("an image", item)
     pixels = _plain(item)
     lead = pixels.ndim - own
     if pixels.shape[:lead].numel() != drawn.count:
@@ -163,6 +164,7 @@ def _with_still_rows_on_gpu(images: Tensor, still: Tensor, drawn: SampleParamete
 
 def mask(item: tv_tensors.Mask, drawn: SampleParameters, sampling: Sampling) -> Tensor:
     """Warp ``(..., H, W)`` masks by the nearest pixel: those of one image together, those of a batch row by row."""
+    check_real("a mask", item)
     own = _own(item, drawn)
     pixels, sampling = _plain(item), Sampling("nearest", "fill", sampling.of(tv_tensors.Mask).fill)
     if own is None or pixels.numel() == 0:

@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
-from learned_affine._checks import shown
+from learned_affine._checks import check_real, shown
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.geometry.warp import working
 from learned_affine.transforms.pil import pil_to_tensor
@@ -159,8 +159,7 @@ def as_batch(item: Any) -> Tensor:
             f"an image must have the shape (..., C, H, W) with sides of at least 1, got {shown(item)}; "
             "in a sample without tv_tensors the first tensor is taken for the image"
         )
-    if item.dtype.is_complex:
-        raise TypeError(f"an image must have a real dtype, got {item.dtype}")
+    check_real("an image", item)
     plain = item.as_subclass(Tensor) if type(item) is not Tensor else item
     if isinstance(item, tv_tensors.Video):
         if item.ndim < 4 or item.shape[-4] == 0:

@@ -121,3 +121,24 @@ def test_warp_of_integers_has_no_gradient_and_rounds_as_ever(dtype):
     for out in (augment.warp(images, tracked), torch.no_grad()(augment.warp)(images, tracked)):
         assert out.dtype == dtype and not out.requires_grad
         assert_alike(out, augment.warp(images, parameters))
+
+
+COMPLEX = torch.randn(2, 3, 8, 8, dtype=torch.complex64)
+WITH_COMPLEX = {
+    "sample_parameters": lambda a: a.sample_parameters(COMPLEX),
+    "warp": lambda a: a.warp(COMPLEX, AffineParameters.identity(2)),
+    "warp with a gradient": lambda a: a.warp(COMPLEX.clone().requires_grad_(), a.sample_parameters(COMPLEX.real)),
+    "apply": lambda a: a.apply(COMPLEX, a.sample_parameters(COMPLEX.real)),
+    "an image beside the first": lambda a: a(tv_tensors.Image(COMPLEX.real), tv_tensors.Image(COMPLEX)),
+    "a clip beside the first": lambda a: a(tv_tensors.Image(COMPLEX.real[0]), tv_tensors.Video(COMPLEX)),
+    "a mask": lambda a: a(tv_tensors.Image(COMPLEX.real), tv_tensors.Mask(COMPLEX)),
+}
+
+
+@pytest.mark.parametrize("call", WITH_COMPLEX.values(), ids=WITH_COMPLEX)
+@pytest.mark.parametrize("dtype", ["complex32", "complex64", "complex128"])
+@pytest.mark.filterwarnings("ignore:ComplexHalf")
+def test_complex_numbers_are_refused_wherever_they_come_in(call, dtype, monkeypatch):
+    monkeypatch.setitem(globals(), "COMPLEX", COMPLEX.to(getattr(torch, dtype)))
+    with pytest.raises(TypeError, match=rf"(images|an image|a mask) must have a real dtype, got torch\.{dtype}"):
+        call(vivid())
