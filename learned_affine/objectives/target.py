@@ -125,7 +125,7 @@ def _on_held_out(
     temperature = 1.0
     if config.needs_labels:
         # a classifier that is surer than right would have its errors, not its knowledge, set the scale
-        labels = model.task.check(labels, output, "val_loader")
+        labels = model.check(labels, output, "val_loader")
         temperature = processes.average(model.find_temperature(output, labels))
     if config.target is not None:
         value = config.target / temperature if model.task.is_loss else config.target
@@ -197,7 +197,7 @@ def keep_held_out(held_out: Batches, seed: int) -> Reservoir:
 def known_labels(model: Model, config: FitConfig, output: Tensor, labels: Any, name: str) -> Any:
     """The labels by which outputs are judged: the given ones, or the model's own answers."""
     if config.needs_labels:
-        labels = model.task.check(labels, output, name)
+        labels = model.check(labels, output, name)
     return model.task.predicted(output) if labels is None or config.labels == "predicted" else labels
 
 

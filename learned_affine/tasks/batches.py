@@ -1,8 +1,9 @@
-"""Images and labels out of any batch, and what a loader tells of itself."""
+"""Images and labels out of any batch, what labels and logits must be, and what a loader tells of itself."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from learned_affine._checks import shown
@@ -17,6 +19,7 @@ from learned_affine._checks import shown
 INTEGERS = (torch.uint8, torch.uint16, torch.int16, torch.int32)
 IMAGE_KEYS = ("image", "images", "pixel_values", "img", "x", "input", "inputs")
 LABEL_KEYS = ("label", "labels", "target", "targets", "y", "class", "fine_label")
+MASKED = -1e30  # a logit in place of minus infinity: finite at every temperature, and 0 of it is 0
 ROUNDING = 1e-2  # of probabilities that add up to 1, in half precision too
 Batch = tuple[Tensor, Any]  # images and what is known of them, None if nothing is
 Read = Callable[[Any], Batch]
@@ -139,6 +142,42 @@ def check_probabilities(labels: Tensor, classes: int, name: str) -> Tensor:
             f"and class indices beside them within [0, {classes})"
         )
     return labels
+
+
+def finite(logits: Tensor) -> Tensor:
+    """Logits as float32, all finite: masked classes, which have minus infinity or nearly that, get a number for it."""
+    logits = logits.float().clamp_min(MASKED)
+    best = logits.detach().amax(-1)  # NaN if there is one
+    if not bool(((best > MASKED) & (best < math.inf)).all()):
+        raise ValueError(
+            "classifier must return finite logits, or minus infinity for some classes, got NaN or another infinity: "
+            "look at its weights and its input"
+        )
+    return logits
+
+
+def masked(logits: Tensor) -> Tensor:
+    """Where a class is masked, at any temperature: ``(B, m)`` bool."""
+    return logits < MASKED / 1e3
+
+
+def smoothed(logits: Tensor, labels: Tensor, share: float) -> Tensor:
+    """Labels ``(B,)`` or ``(B, m)`` as probabilities, a share of which is dealt to all classes but the masked ones."""
+    given = F.one_hot(labels, logits.shape[1]) if labels.ndim == 1 else labels
+    allowed = (~masked(logits)).float()
+    return given.float().lerp(allowed / allowed.sum(-1, keepdim=True), share)
+
+
+def check_allowed(labels: Tensor, output: Tensor, name: str) -> None:
+    """Raise a ValueError where a label is of a class that the output masks: what it costs has no bound."""
+    labels = labels.to(output.device)
+    wanted = F.one_hot(labels, output.shape[1]) if labels.ndim == 1 else (labels > 0) & (labels <= 1)
+    wrong = (wanted * masked(output)).nonzero()
+    if len(wrong) > 0:
+        raise ValueError(
+            f"{name}'s labels must be of classes that the classifier does not mask, got class {int(wrong[0, 1])}, "
+            "whose logit is minus infinity"
+        )
 
 
 def _find_key(batch: Any, name: str, given: str | None, usual: tuple[str, ...], required: bool = True) -> str | None:

@@ -12,7 +12,16 @@ from torch.nn import functional as F
 
 from learned_affine._checks import check_range, check_weights, shown
 from learned_affine.losses import cross_entropy_nats, shannon_entropy_bits
-from learned_affine.tasks.batches import Batch, as_many, check_labels, check_probabilities, class_indices, numbers_of
+from learned_affine.tasks.batches import (
+    Batch,
+    as_many,
+    check_labels,
+    check_probabilities,
+    class_indices,
+    finite,
+    numbers_of,
+    smoothed,
+)
 
 RAREST = 1e-6  # the least chance that a guess gives a label
 
@@ -78,7 +87,8 @@ class SingleLabel:
         if self.weight is None and not self.label_smoothing:
             return cross_entropy_nats(output, labels)
         weight = None if self.weight is None else self.weight.to(output.device)
-        return F.cross_entropy(output.float(), labels, weight, None, -100, None, "none", self.label_smoothing)
+        labels = smoothed(output, labels, self.label_smoothing) if self.label_smoothing else labels
+        return F.cross_entropy(output.float(), labels, weight, reduction="none")
 
     def guess(self, output: Tensor, labels: Tensor) -> float:
         """What a guess that does not depend on the image costs, in nats: all classes alike."""
@@ -285,11 +295,3 @@ def as_classes(logits: Tensor, count: int, least: int = 2) -> Tensor:
             f"classifier must return logits of shape ({count}, m) with m >= {least}, got {tuple(logits.shape)}{hint}"
         )
     return finite(logits)
-
-
-def finite(logits: Tensor) -> Tensor:
-    """Logits as float32, all finite; half precision would not hold their sum."""
-    logits = logits.float()
-    if not bool(torch.isfinite(logits.detach().sum())):
-        raise ValueError("classifier must return finite logits, got NaN or infinity: look at its weights and its input")
-    return logits

@@ -12,7 +12,7 @@ from torch import Tensor
 from learned_affine._checks import shown
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.losses import cross_entropy_nats
-from learned_affine.tasks.batches import Batch, unpack
+from learned_affine.tasks.batches import Batch, check_allowed, unpack
 from learned_affine.tasks.classification import Binary, MultiLabel, SingleLabel
 from learned_affine.tasks.targets import LabelMirror, OwnLoss, moved, on_device, take, unit_of
 
@@ -107,12 +107,15 @@ class Model:
 
     def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
         """Labels that fit the output; ``name`` is the argument that they come from."""
-        return self.task.check(labels, output, name)
+        labels = self.task.check(labels, output, name)
+        if not self.task.is_loss:
+            check_allowed(labels, output, name)
+        return labels
 
     def fits(self, labels: Any, output: Any) -> bool:
-        """Whether they do."""
+        """Whether they are of the output's form and classes."""
         try:
-            self.check(labels, output)
+            self.task.check(labels, output)
         except ValueError:
             return False
         return True
