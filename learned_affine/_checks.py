@@ -105,18 +105,23 @@ R = TypeVar("R")
 
 
 def explain_keywords(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a function name itself and the nearest known keyword where it is given an unknown one."""
+    """Let a function name itself and the nearest known keyword where it is given an unknown one, or one by place."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        known = [key for key, one in inspect.signature(function).parameters.items() if one.kind is one.KEYWORD_ONLY]
+        parameters = inspect.signature(function).parameters
+        known = [key for key, one in parameters.items() if one.kind is one.KEYWORD_ONLY]
+        by_place = [key for key in parameters if key not in known]
 
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             for key in kwargs:
-                if key not in known and key not in inspect.signature(function).parameters:
+                if key not in parameters:
                     near = difflib.get_close_matches(key, known, n=1)
                     hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
                     raise TypeError(f"{name} takes no keyword {key!r}: {hint}")
+            if known and len(args) > len(by_place):
+                shown = ", ".join(key for key in by_place if key not in ("self", "cls"))
+                raise TypeError(f"{known[0]} must be given by its name: {name}({shown}, {known[0]}=...)")
             return function(*args, **kwargs)
 
         return checked

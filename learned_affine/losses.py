@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,12 +17,12 @@ def shannon_entropy_bits(logits: Tensor) -> Tensor:
     """Entropy of the classifier's output, ``H = -sum_i p_i log2 p_i``.
 
     Args:
-        logits: ``(B, m)``.
+        logits: ``(B, m)``; minus infinity for a class that is masked.
 
     Returns:
         ``(B,)`` in bits, within ``[0, log2 m]``.
     """
-    log_p = F.log_softmax(logits, dim=-1)
+    log_p = F.log_softmax(logits, dim=-1).clamp_min(torch.finfo(logits.dtype).min)  # 0 times infinity would be NaN
     return -(log_p.exp() * log_p).sum(-1) / math.log(2)
 
 

@@ -352,6 +352,8 @@ MirrorWarning(FitWarning)
 # learned_affine.diagnostics.checks
 PixelRangeWarning(FitWarning)
 # learned_affine.diagnostics.checks
+ResamplingWarning(FitWarning)
+# learned_affine.diagnostics.checks
 SetupWarning(FitWarning)
 # learned_affine.diagnostics.checks
 StoppedFitWarning(FitWarning)

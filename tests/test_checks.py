@@ -119,3 +119,5 @@ def test_a_function_that_explains_its_keywords_is_otherwise_itself():
         paint("north", color="red")
     with pytest.raises(TypeError, match=r"^paint takes no keyword 'x': it takes colour, coats$"):
         paint("north", x=1)
+    with pytest.raises(TypeError, match=r"^colour must be given by its name: paint\(wall, colour=\.\.\.\)$"):
+        paint("north", "red")

@@ -55,6 +55,10 @@ class PixelRangeWarning(FitWarning):
     """The images' range does not fit what ``preprocess`` expects."""
 
 
+class ResamplingWarning(FitWarning):
+    """Resampling alone, without any geometry, costs the classifier more than half of the budget."""
+
+
 class SetupWarning(FitWarning):
     """The classifier is wrong on most images, as where ``preprocess`` is missing or classes are in another order."""
 
@@ -95,11 +99,12 @@ def _mirror_alarms(info: dict[str, Any]) -> list[FitWarning]:
     worst = info.get("worst_mirrored_class")
     if not worst or worst["cost"] < HARM:
         return []
+    name = f" ({worst['name']})" if "name" in worst else ""
     return [
         MirrorWarning(
-            f"mirrors harm class {worst['class']}: it is flipped with a chance of {worst['chance']:.2f}, which adds "
-            f"{worst['cost']:.2f} nats to its loss. Fit longer (steps), give more held-out images of it, or forbid "
-            "mirrors by limits=AffineLimits(mirror=False)."
+            f"mirrors harm class {worst['class']}{name}: it is flipped with a chance of {worst['chance']:.2f}, which "
+            f"adds {worst['cost']:.2f} nats to its loss. Fit longer (steps), give more held-out images of it, or "
+            "forbid mirrors by limits=AffineLimits(mirror=False)."
         )
     ]
 
@@ -210,3 +215,14 @@ def check_set_up(info: dict[str, Any], say: Callable[[str], None]) -> None:
             "classes that of the labels, in loader and in val_loader? A fit to wrong answers gives a narrow policy."
         )
     )
+
+
+def check_logits(output: Tensor) -> None:
+    """Warn where the rows of ``(B, m)`` are probabilities of classes."""
+    if output.shape[1] > 1 and bool((output >= 0).all()) and bool(((output.sum(1) - 1).abs() < 1e-2).all()):
+        warn_caller(
+            SetupWarning(
+                "the classifier gives rows that sum to one, as a softmax does, but it should give logits: leave the "
+                "softmax out, or give lambda images: classifier(images).log()."
+            )
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from learned_affine.diagnostics.measures import mirror_measures, spread_measures
 from learned_affine.geometry.coordinates import visible_area
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.policy.distribution import Policy
-from learned_affine.tasks.batches import untouched
+from learned_affine.tasks.batches import class_name, labelled, untouched
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model, task_of
@@ -25,9 +26,12 @@ from learned_affine.transforms.transform import PolicyTransform
 class Evaluation(dict[str, float]):
     """What a policy does to a classifier's images: a dict that prints as a table."""
 
+    worst_class_name: str | None = None
+
     def __str__(self) -> str:
-        """One measure a row."""
-        return "\n".join(f"{key:<28}{value:10.4f}" for key, value in self.items())
+        """One measure a row, and the name of the worst class where the dataset has one."""
+        names = {"worst_class": f"  {self.worst_class_name}"} if self.worst_class_name else {}
+        return "\n".join(f"{key:<28}{value:10.4f}{names.get(key, '')}" for key, value in self.items())
 
 
 @torch.no_grad()
@@ -77,17 +81,15 @@ def evaluate(
     where = torch.device(device) if device is not None else classifier_device(classifier)
     mirror = None if label_mirror is None else LabelMirror(label_mirror)
     model = Model(classifier, preprocess, task=task_of(task, loss), label_mirror=mirror)
+    read = partial(model.read, image_key=image_key, label_key=label_key)
     found: list[dict[str, Tensor]] = []
     policies: list[tuple[Tensor, Tensor, Tensor]] = []
     with torch.random.fork_rng(devices=[]), untouched(loader), frozen(classifier, where), _at_home(augment):
-        for batch in loader:
-            images, labels = model.read(batch, image_key, label_key)
+        for images, labels in labelled(loader, read):
             found.append(_measure(augment, model, images.to(where), labels, draws))
             policies.append(_moments(augment, images.to(where)))
             if sum(len(one["displacement"]) for one in found) >= max_images:
                 break
-    if not found:
-        raise ValueError(f"loader must give at least one batch, got an empty {type(loader).__name__}")
     columns = {key: torch.cat([one[key] for one in found]) for key in found[0] if all(key in one for one in found)}
     result = {key: float(values.float().mean()) for key, values in columns.items() if key not in ("label", "added")}
     if "own_gain" in columns:
@@ -97,7 +99,10 @@ def evaluate(
         result |= _worst_class(columns)
     mean, deviation, chance = map(torch.cat, zip(*policies, strict=True))
     result |= mirror_measures(chance) | spread_measures(mean, deviation)
-    return Evaluation(result)
+    table = Evaluation(result)
+    if "worst_class" in result:
+        table.worst_class_name = class_name(loader, int(result["worst_class"]), columns["label"].shape[1])
+    return table
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from learned_affine.runtime.checkpoint import write_checkpoint
 from learned_affine.runtime.distributed import seed_cpu
 from learned_affine.runtime.early_stopping import EarlyStopping
 from learned_affine.runtime.progress import FitLog
-from learned_affine.tasks.batches import Read, generators_of, length_of
+from learned_affine.tasks.batches import Batch, Read, class_name, counting_in, generators_of, labelled, length_of
 
 MEASURED_BATCHES = 2  # batches that an epoch's measures are taken on, so that their cost does not grow with the data
 MEASURED_STEPS = 50  # measures are taken no more often than this, so that short epochs do not cost more
@@ -32,7 +32,7 @@ MEASURED_KEYS = (
     *("agreement", "between_image_variance", "visible_area", "mirror_chance", "mirror_spread", "mirror_kl"),
     *("val_loss", "val_discriminator_loss"),
 )
-NO_BATCH = object()
+NO_BATCH: Any = object()
 
 
 class FitLoop:
@@ -50,6 +50,7 @@ class FitLoop:
     ) -> None:
         self.trainer, self.read, self.callbacks, self.checkpoint, self.log = trainer, read, callbacks, checkpoint, log
         self.generators = generators_of(loader)  # the loader's own, which its order follows
+        self.counting = counting_in(loader)
         self.loader, self.val_loader = trainer.processes.shard(loader), val_loader
         self.history = FitHistory()
         self.sums: Metrics = {}  # of the epoch's steps so far
@@ -89,7 +90,11 @@ class FitLoop:
         going = True
         while going and not self._done() and (self.epochs is None or trainer.epoch < self.epochs):
             going = self._epoch()
-        self.history.info["worst_mirrored_class"] = trainer.worst_mirrored_class()
+        worst: dict[str, Any] | None = trainer.worst_mirrored_class()
+        if worst is not None:
+            name = class_name(self.loader, worst["class"], self.history.info["classes"])
+            worst |= {} if name is None else {"name": name}
+        self.history.info["worst_mirrored_class"] = worst
         self._write()
 
     def _done(self) -> bool:
@@ -106,7 +111,7 @@ class FitLoop:
         for number, batch in enumerate(batches):
             if number < skip:
                 continue
-            images, labels = self.read(batch)
+            images, labels = batch
             values = trainer.train_step(images, labels)
             if values is None:
                 finite = False
@@ -128,9 +133,14 @@ class FitLoop:
         return finite
 
     def _order_data(self) -> None:
-        """Let the order of the data follow from the seed and the epoch alone, or from the loader's own generators."""
+        """Let the order of the data follow from the seed and the epoch alone, or from the loader's own generators.
+
+        Whatever in the loader has a ``set_epoch`` gets the number of the pass.
+        """
         trainer = self.trainer
         seed_cpu(trainer.seed * 100_003 + trainer.epoch)
+        for one in self.counting:
+            one.set_epoch(trainer.epoch)
         if trainer.step_in_epoch == 0:
             states = [generator.get_state() for generator in self.generators]
             self._set_order([trainer.processes.broadcast_tensor(state) for state in states])
@@ -140,9 +150,9 @@ class FitLoop:
         for generator, state in zip(self.generators, order, strict=False):
             generator.set_state(state)
 
-    def _batches(self) -> Iterator[Any]:
-        """The batches of one pass, for as long as every process has one."""
-        batches = iter(self.loader)
+    def _batches(self) -> Iterator[Batch]:
+        """The batches of one pass in which an image has a label, for as long as every process has one."""
+        batches = filter(lambda batch: len(batch[0]) > 0, map(self.read, self.loader))
         while True:
             batch = next(batches, NO_BATCH)
             if not self.trainer.processes.all(batch is not NO_BATCH):
@@ -181,7 +191,7 @@ class FitLoop:
 
     # -- the end of a pass --------------------------------------------------------------------------------------------
 
-    def _record(self, batch: Any, seconds: float, seen: int, complete: bool) -> None:
+    def _record(self, batch: Batch, seconds: float, seen: int, complete: bool) -> None:
         """Add an epoch to the history. What is there only since the run ends here is left out of the checkpoint."""
         means = {key: value / self.sums["steps"] for key, value in self.sums.items()} if self.sums else {}
         entry = {key: means[key] for key in STEP_KEYS if key in means}
@@ -198,12 +208,12 @@ class FitLoop:
             self.trainer.epoch, self.trainer.step_in_epoch, self.sums = self.trainer.epoch + 1, 0, {}
         self._write()
 
-    def _show(self, entry: Metrics, batch: Any) -> None:
+    def _show(self, entry: Metrics, batch: Batch) -> None:
         """Log an epoch, with some images before and after where a picture of them is due."""
         trainer = self.trainer
         if not self.log.epoch_is_due(trainer.step):
             return
-        images = self.read(batch)[0][:16].to(trainer.device)
+        images = batch[0][:16].to(trainer.device)
         noise = torch.Generator()
         noise.set_state(trainer.noise.get_state())  # a copy: a picture changes nothing
         warped, draws = trainer.draw(images, noise)
@@ -221,13 +231,14 @@ class FitLoop:
         """What was measured last, which stands for an epoch that measures are not due in."""
         return {key: self.history[key][-1] for key in MEASURED_KEYS}
 
-    def _measure(self, batch: Any) -> Metrics:
+    def _measure(self, batch: Batch) -> Metrics:
         """Mean measures over some held-out batches, or over the last batch where there are none."""
         trainer, noise = self.trainer, torch.Generator().manual_seed((self.trainer.seed + 1) % 2**63)
         with torch.random.fork_rng(devices=[]):
             seed_cpu(trainer.seed)
-            source = [batch] if self.val_loader is None else itertools.islice(self.val_loader, MEASURED_BATCHES)
-            found = [trainer.measure(*self.read(one), noise) for one in source]
+            held_out = None if self.val_loader is None else labelled(self.val_loader, self.read, "val_loader")
+            source: Iterable[Batch] = [batch] if held_out is None else itertools.islice(held_out, MEASURED_BATCHES)
+            found = [trainer.measure(*one, noise) for one in source]
         keys = set.intersection(*(set(one) for one in found)) if found else set()
         means = {key: sum(one[key] for one in found) / len(found) for key in keys}
         self.history.info["output_spread"] = means.get("output_spread", float("nan"))
@@ -258,6 +269,7 @@ class FitLoop:
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from where a checkpoint was written."""
         self.trainer.load_state(state["fitter"])
+        self.trainer.augment.interpolation = state["config"]["interpolation"]
         self.history, self.sums = FitHistory.from_dict(state["history"]), dict(state["sums"])
         if self.history.info["held_on"] == "unseen":  # what earlier checkpoints call held-out images
             self.history.info["held_on"] = "held-out"

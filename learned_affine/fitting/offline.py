@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -13,20 +14,21 @@ from torch import Tensor, nn
 
 from learned_affine._checks import explain_keywords, warn_caller
 from learned_affine.config import FitConfig
-from learned_affine.diagnostics.checks import check_fit, check_pixel_range, check_set_up
+from learned_affine.diagnostics.checks import check_fit, check_logits, check_pixel_range, check_set_up
 from learned_affine.fitting.history import about_run
 from learned_affine.fitting.loop import FitLoop
 from learned_affine.fitting.trainer import Metrics, PolicyTrainer
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode
 from learned_affine.objectives.adversary import Adversary
+from learned_affine.objectives.resampling import CANDIDATES, check_resampling, choose_interpolation, resampling_costs
 from learned_affine.objectives.target import Batches, Target, judge_some, keep_held_out, measure_target
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.runtime.checkpoint import find_checkpoint, read_checkpoint
 from learned_affine.runtime.distributed import Distributed, seed_cpu
 from learned_affine.runtime.progress import FitLog
-from learned_affine.tasks.batches import Batch, Read, peek, untouched
+from learned_affine.tasks.batches import Batch, Read, labelled, peek, untouched
 from learned_affine.tasks.classification import MultiLabel, SingleLabel
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model, probe, task_of
@@ -108,7 +110,9 @@ class BoundFit(Generic[T]):
             image_key, label_key: of dict batches with unusual keys.
             limits, localization, p, strength, deterministic: of the constructor, where ``fit`` is called on the class;
                 None for its default.
-            interpolation, padding_mode, fill, generator: likewise.
+            interpolation: likewise; None: ``"bilinear"``, or ``"bicubic"`` where bilinear resampling alone costs the
+                classifier more than a tenth of what warps may cost. ``history.info`` has both costs.
+            padding_mode, fill, generator: likewise.
 
         Returns:
             The augmenter, with ``.history``.
@@ -153,11 +157,15 @@ class BoundFit(Generic[T]):
             log = FitLog(log_dir, progress, processes.is_main)
             try:
                 source = find_checkpoint(resume, checkpoint)
+                chooses = isinstance(self.augment, type) and interpolation is None
                 trainer, info = _prepare(
-                    fitted, model, config, loader, val_loader, read, first, processes, where, seed, source
+                    fitted, model, config, loader, val_loader, read, first, processes, where, seed, source, chooses
                 )
+                wanted = trainer.description()
+                if chooses:
+                    del wanted["interpolation"]  # the fit that is gone on with has chosen
                 loop = FitLoop(trainer, read, loader, val_loader, callbacks, checkpoint, log)
-                loop.begin(info, None if source is None else read_checkpoint(source, trainer.description()))
+                loop.begin(info, None if source is None else read_checkpoint(source, wanted))
                 loop.history.info |= about_run(classifier, loader)
                 loop.history.preprocess = preprocess
                 if processes.is_main:
@@ -169,9 +177,8 @@ class BoundFit(Generic[T]):
                     fitted.localization.set_price(1.0)
                 fitted.localization.to(home).eval().requires_grad_(False)
         if processes.is_main:
-            for alarm in check_fit(
-                fitted.history, fitted.history.info["classes"], isinstance(fitted.localization, RawHead)
-            ):
+            history, is_raw = fitted.history, isinstance(fitted.localization, RawHead)
+            for alarm in check_fit(history, history.info["classes"], is_raw):
                 warn_caller(alarm)
         return fitted
 
@@ -201,21 +208,30 @@ def _prepare(
     device: torch.device,
     seed: int,
     resume: Path | None,
+    chooses: bool,
 ) -> tuple[PolicyTrainer, dict[str, Any]]:
-    """The trainer, with its target measured, and what the history says of the fit; ``first`` is the first batch."""
+    """The trainer, with its target measured, and what the history says of the fit.
+
+    ``first`` is the first batch; ``chooses``: whether the fit chooses the interpolation.
+    """
     network = fitted.localization.to(device).requires_grad_(True)
     adversary = Adversary(network.channels, config, processes, device) if config.adversarial_weight > 0 else None
     processes.broadcast_parameters(network)
     outputs = probe(model, first[0].to(device), first[1], config.objective == "paper")
     classes = 0 if model.task.is_loss else outputs.shape[1]
+    if classes and processes.is_main:
+        check_logits(outputs)
     if model.label_mirror is not None:
         model.label_mirror.check(classes)
-    held_out = None if val_loader is None or config.objective == "paper" else partial(map, read, val_loader)
+    held_out = (
+        None if val_loader is None or config.objective == "paper" else partial(labelled, val_loader, read, "val_loader")
+    )
     if resume is None:
-        training: Batches | None = partial(map, read, loader)
+        training: Batches | None = partial(labelled, loader, read)
         if isinstance(loader, Iterator):  # that gives its batches once: the first stands for all, where it may
             training = None if held_out is None else lambda: [first]
         target = measure_target(model, config, training, held_out, processes, device, seed)
+        target = _with_resampling(target, model, fitted, processes, device, seed, chooses)
     else:  # whose checkpoint has the target; the same held-out images are kept again
         target = Target(0.0, "checkpoint", held_out=None if held_out is None else keep_held_out(held_out, seed))
     trainer = PolicyTrainer(fitted, model, config, target, adversary, processes, device, seed)
@@ -235,6 +251,32 @@ def _prepare(
         "steps": 0,
     }
     return trainer, info
+
+
+def _with_resampling(
+    target: Target,
+    model: Model,
+    fitted: PolicyTransform,
+    processes: Distributed,
+    device: torch.device,
+    seed: int,
+    chooses: bool,
+) -> Target:
+    """The target with what resampling alone costs on top; the augmenter gets the interpolation that is chosen by it."""
+    if target.held_out is None or target.budget is None:
+        return target  # a target of the user's own stays as it is
+    model.temperature = target.temperature
+    names = CANDIDATES if chooses else (str(fitted.interpolation),)
+    costs = processes.averages(resampling_costs(model, fitted, target.held_out, device, seed, names))
+    chosen = choose_interpolation(costs, target.budget)
+    fitted.interpolation = chosen  # type: ignore[assignment]  # checked as it is set
+    cost = max(costs[chosen], 0.0)
+    if processes.is_main:
+        for alarm in check_resampling(cost, target.budget, chosen):
+            warn_caller(alarm)
+    source = f"{target.source}; resampling alone costs {cost:.3g} with {chosen} interpolation"
+    measures = {**target.measures, **{f"resampling_{name}": value for name, value in costs.items()}}
+    return dataclasses.replace(target, value=target.value + cost, source=source, measures=measures)
 
 
 def _model(classifier: Any, preprocess: Any, config: FitConfig, task: SingleLabel, label_mirror: Any) -> Model:

@@ -8,6 +8,8 @@ training images. A warp may cost on new images at most what memorising gained on
 training images as hard as new ones, not harder. A weak classifier is held to a share of what it knows; and since ``g``
 is known to some hundredths of a nat alone, and can be below 0, a small share is always allowed.
 
+What resampling alone costs comes on top (:mod:`learned_affine.objectives.resampling`).
+
 ``log m`` is what a guess costs; each task says what that is for it. For a loss of the user's own it is not known, and
 ``K = u``: the budget is a share of the held-out loss itself.
 """
@@ -36,7 +38,6 @@ LEAST_IMAGES, FEW_IMAGES = 20, 100  # held-out ones: with 20 a fit cost three ti
 LEAST_SHARE = 0.03  # of what the classifier knows: is allowed without any gap
 LEAST = 1e-3  # nats: a target of 0 could not be held
 SHARED = 0.005  # of the training images: that many may be among the held-out ones by chance
-EMPTY = "val_loader must give at least one batch, got an empty one"
 Batches = Callable[[], Iterable[Batch]]  # opens a loader anew
 
 
@@ -124,7 +125,7 @@ def _on_held_out(
     temperature = 1.0
     if config.needs_labels:
         # a classifier that is surer than right would have its errors, not its knowledge, set the scale
-        labels = model.task.check(labels, output, "val_loader")
+        labels = model.check(labels, output, "val_loader")
         temperature = processes.average(model.find_temperature(output, labels))
     if config.target is not None:
         value = config.target / temperature if model.task.is_loss else config.target
@@ -190,15 +191,13 @@ def keep_held_out(held_out: Batches, seed: int) -> Reservoir:
     kept = Reservoir(seed)
     for _ in up_to(kept.watch(held_out()), HELD_OUT_IMAGES):
         pass
-    if not kept.images:
-        raise ValueError(EMPTY)
     return kept
 
 
 def known_labels(model: Model, config: FitConfig, output: Tensor, labels: Any, name: str) -> Any:
     """The labels by which outputs are judged: the given ones, or the model's own answers."""
     if config.needs_labels:
-        labels = model.task.check(labels, output, name)
+        labels = model.check(labels, output, name)
     return model.task.predicted(output) if labels is None or config.labels == "predicted" else labels
 
 
@@ -222,8 +221,6 @@ def judge_some(model: Model, batches: Iterable[Batch], count: int, device: torch
         given = on_device(given, device)
         outputs.append(model.output(answer, given).cpu())
         labels.append(given if given is None or not model.task.is_loss else outputs[-1])  # all that a loss needs
-    if not outputs:
-        raise ValueError(EMPTY)
     return torch.cat(outputs), join([on_device(one, torch.device("cpu")) for one in labels])
 
 

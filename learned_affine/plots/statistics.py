@@ -63,9 +63,10 @@ def plot_parameters(
     check_batch("images", images)
     classes = labels.unique().tolist()
     if len(labels) != len(images) or not 1 <= len(classes) <= MOST_CLASSES:
+        choose = f": choose some, as by some = labels < {MOST_CLASSES}, and give images[some], labels[some]"
         raise ValueError(
             f"labels must be those of {len(images)} images in 1 to {MOST_CLASSES} classes, "
-            f"got {len(labels)} in {len(classes)}"
+            f"got {len(labels)} in {len(classes)}{choose if len(classes) > MOST_CLASSES else ''}"
         )
     drawn = torch.stack([one.stacked() for one in draw(augment, images, draws, seed)])  # (draws, B, 6)
     figure, axes = blank_figure(2, 3, (9.5, 2 * (0.9 + 0.22 * len(classes))), sharey=True)

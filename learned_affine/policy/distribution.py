@@ -15,7 +15,7 @@ from learned_affine.losses import bernoulli_kl_nats, gaussian_kl_nats
 
 DIMENSIONS = len(NAMES)
 # of a quadrature, in standard deviations: even steps are exact to five digits where Gauss and Hermite's 32 are 1 % off
-NODES = torch.linspace(-6, 6, 97)
+NODES = torch.linspace(-6, 6, 97, device="cpu")
 SMALLEST, LARGEST = -6.0, 3.0  # logarithms of the widths, over that at the start
 PRIOR_WIDTH = 0.9  # standard deviation before the tanh at which tanh(z) is nearest to uniform on [-1, 1]
 START = math.log(0.1 * PRIOR_WIDTH)  # of the widths: a wide start gets stuck where the classifier is sure and wrong

@@ -23,6 +23,12 @@ DIFFERENT = (
 )
 MIRROR_START = math.log(0.05 / 0.95)  # a chance of 5 %
 NUMBERS = DIMENSIONS + DIMENSIONS * (DIMENSIONS + 1) // 2  # outputs of the head: the mean, and the entries of L
+# no buffers, which the meta device and from_pretrained lose: constants, on the CPU whatever torch's default device is
+ONES = torch.ones(DIMENSIONS, DIMENSIONS, dtype=torch.float32, device="cpu")
+LOG_START = START + ONES.triu().tril().log()  # beside the diagonal -inf, whose exp is 0
+BELOW = PRIOR_WIDTH * ONES.tril(-1)
+# of each of L's 36 entries the output of the head that it is made of; above the diagonal any
+SOURCE = (DIMENSIONS - 1 + ONES.tril().flatten().cumsum(0)).long()
 
 
 class LocalizationNetwork(nn.Module):
@@ -62,16 +68,6 @@ class LocalizationNetwork(nn.Module):
         if mirrors:
             nn.init.constant_(self.head.bias[NUMBERS:], MIRROR_START)
         self.price = 1.0  # while a fit is under way: the dual variable over UNIT, by which costs become logits
-        rows, columns = torch.tril_indices(DIMENSIONS, DIMENSIONS)
-        source = torch.full((DIMENSIONS, DIMENSIONS), DIMENSIONS)
-        source[rows, columns] = DIMENSIONS + torch.arange(len(rows))
-        self._source: Tensor  # of each of L's 36 entries the output of the head that it is made of; any above them
-        self._diagonal: Tensor  # 1 on the diagonal of L
-        self._below: Tensor  # the prior's width below it
-        eye = torch.eye(DIMENSIONS)
-        self.register_buffer("_source", source.flatten(), persistent=False)
-        self.register_buffer("_diagonal", eye, persistent=False)
-        self.register_buffer("_below", PRIOR_WIDTH * torch.ones_like(eye).tril(-1), persistent=False)
 
     def arguments(self) -> dict[str, Any]:
         """What the constructor needs to build it again."""
@@ -98,10 +94,11 @@ class LocalizationNetwork(nn.Module):
         """The policies of what :meth:`observe` gave."""
         features = self.features(observation) if self.per_image else observation
         raw = self.head(features).float()
-        entries = raw.index_select(1, self._source).view(-1, DIMENSIONS, DIMENSIONS)
-        width = (entries.clamp(SMALLEST, LARGEST) + START).exp() * self._diagonal
+        source, start, below = (one.to(raw.device, non_blocking=True) for one in (SOURCE, LOG_START, BELOW))
+        entries = raw.index_select(1, source).view(-1, DIMENSIONS, DIMENSIONS)
+        width = (entries.clamp(SMALLEST, LARGEST) + start).exp()
         logit = self._logit(raw[:, NUMBERS], observation) if self.mirrors else None
-        return Policy(raw[:, :DIMENSIONS], torch.addcmul(width, entries, self._below), logit)
+        return Policy(raw[:, :DIMENSIONS], torch.addcmul(width, entries, below), logit)
 
     def _logit(self, output: Tensor, observation: Tensor) -> Tensor:
         """The logarithm of the odds of a mirror, ``(B,)``, of the head's last output."""

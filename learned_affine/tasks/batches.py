@@ -1,8 +1,9 @@
-"""Images and labels out of any batch, and what a loader tells of itself."""
+"""Images and labels out of any batch, what labels and logits must be, and what a loader tells of itself."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from learned_affine._checks import shown
@@ -17,6 +19,7 @@ from learned_affine._checks import shown
 INTEGERS = (torch.uint8, torch.uint16, torch.int16, torch.int32)
 IMAGE_KEYS = ("image", "images", "pixel_values", "img", "x", "input", "inputs")
 LABEL_KEYS = ("label", "labels", "target", "targets", "y", "class", "fine_label")
+MASKED = -1e30  # a logit in place of minus infinity: finite at every temperature, and 0 of it is 0
 ROUNDING = 1e-2  # of probabilities that add up to 1, in half precision too
 Batch = tuple[Tensor, Any]  # images and what is known of them, None if nothing is
 Read = Callable[[Any], Batch]
@@ -135,9 +138,46 @@ def check_probabilities(labels: Tensor, classes: int, name: str) -> Tensor:
     if bool((labels < 0).any()) or not bool(((totals - 1).abs() < ROUNDING).all()):
         raise ValueError(
             f"{name}'s labels of shape (B, m) must be probabilities that add up to 1 for each image, got sums from "
-            f"{float(totals.min()):.3g} to {float(totals.max()):.3g}: several labels an image are task='multi-label'"
+            f"{float(totals.min()):.3g} to {float(totals.max()):.3g}: several labels an image are task='multi-label', "
+            f"and class indices beside them within [0, {classes})"
         )
     return labels
+
+
+def finite(logits: Tensor) -> Tensor:
+    """Logits as float32, all finite: masked classes, which have minus infinity or nearly that, get a number for it."""
+    logits = logits.float().clamp_min(MASKED)
+    best = logits.detach().amax(-1)  # NaN if there is one
+    if not bool(((best > MASKED) & (best < math.inf)).all()):
+        raise ValueError(
+            "classifier must return finite logits, or minus infinity for some classes, got NaN or another infinity: "
+            "look at its weights and its input"
+        )
+    return logits
+
+
+def masked(logits: Tensor) -> Tensor:
+    """Where a class is masked, at any temperature: ``(B, m)`` bool."""
+    return logits < MASKED / 1e3
+
+
+def smoothed(logits: Tensor, labels: Tensor, share: float) -> Tensor:
+    """Labels ``(B,)`` or ``(B, m)`` as probabilities, a share of which is dealt to all classes but the masked ones."""
+    given = F.one_hot(labels, logits.shape[1]) if labels.ndim == 1 else labels
+    allowed = (~masked(logits)).float()
+    return given.float().lerp(allowed / allowed.sum(-1, keepdim=True), share)
+
+
+def check_allowed(labels: Tensor, output: Tensor, name: str) -> None:
+    """Raise a ValueError where a label is of a class that the output masks: what it costs has no bound."""
+    labels = labels.to(output.device)
+    wanted = F.one_hot(labels, output.shape[1]) if labels.ndim == 1 else (labels > 0) & (labels <= 1)
+    wrong = (wanted * masked(output)).nonzero()
+    if len(wrong) > 0:
+        raise ValueError(
+            f"{name}'s labels must be of classes that the classifier does not mask, got class {int(wrong[0, 1])}, "
+            "whose logit is minus infinity"
+        )
 
 
 def _find_key(batch: Any, name: str, given: str | None, usual: tuple[str, ...], required: bool = True) -> str | None:
@@ -153,20 +193,44 @@ def _find_key(batch: Any, name: str, given: str | None, usual: tuple[str, ...], 
 
 
 def peek(loader: Iterable[Any], read: Read) -> tuple[Iterable[Any], Batch]:
-    """The loader with nothing lost, and its first batch.
+    """The loader with nothing lost, and its first batch in which an image has a label.
 
     Raises:
         TypeError: if it is not iterable.
-        ValueError: if it is empty.
+        ValueError: if there is no such batch.
     """
     try:
         batches = iter(loader)
     except TypeError as error:
         raise TypeError(f"loader must be iterable, got {type(loader).__name__}") from error
-    first = next(batches, None)
-    if first is None:
-        raise ValueError(f"loader must give at least one batch, got an empty {type(loader).__name__}")
-    return (itertools.chain([first], batches) if batches is loader else loader), read(first)
+    count = 0
+    for batch in batches:
+        count, found = count + 1, read(batch)
+        if len(found[0]) > 0:
+            return (itertools.chain([batch], batches) if batches is loader else loader), found
+    raise ValueError(_nothing_in(loader, count, "loader"))
+
+
+def labelled(loader: Iterable[Any], read: Read, name: str = "loader") -> Iterator[Batch]:
+    """The batches as they are read, but for those in which no image has a label.
+
+    Raises:
+        ValueError: at the end, if there was none; ``name`` is the argument that they come from.
+    """
+    count, found = 0, False
+    for batch in loader:
+        count, (images, labels) = count + 1, read(batch)
+        if len(images) > 0:
+            found = True
+            yield images, labels
+    if not found:
+        raise ValueError(_nothing_in(loader, count, name))
+
+
+def _nothing_in(loader: Iterable[Any], count: int, name: str) -> str:
+    if count == 0:
+        return f"{name} must give at least one batch, got an empty {type(loader).__name__}"
+    return f"{name} must give at least one image that has a label, got none in {count} batches"
 
 
 def length_of(loader: Iterable[Any]) -> int | None:
@@ -177,6 +241,15 @@ def length_of(loader: Iterable[Any]) -> int | None:
         return None
 
 
+def class_name(loader: Any, index: int, count: int) -> str | None:
+    """The name of a class, where the dataset that the loader reads, or a part of, names as many ``classes``."""
+    dataset: Any = getattr(loader, "dataset", None)
+    while not hasattr(dataset, "classes") and hasattr(dataset, "dataset"):
+        dataset = dataset.dataset
+    names = getattr(dataset, "classes", None)
+    return str(names[index]) if isinstance(names, list | tuple) and len(names) == count else None
+
+
 def generators_of(loader: Any) -> list[torch.Generator]:
     """A loader's own generators, and those of its samplers, which its shuffling and its workers follow."""
     batches = getattr(loader, "batch_sampler", None)
@@ -185,15 +258,27 @@ def generators_of(loader: Any) -> list[torch.Generator]:
     return list({id(one): one for one in found if isinstance(one, torch.Generator)}.values())
 
 
+def counting_in(loader: Any) -> list[Any]:
+    """What has a ``set_epoch`` of a loader, its samplers and its dataset; the outermost first."""
+    found: dict[int, Any] = {}
+    level = [loader]
+    for _ in range(4):  # a sampler may stand in a batch sampler in another one
+        found |= {id(one): one for one in level if callable(getattr(one, "set_epoch", None))}
+        level = [getattr(one, name, None) for one in level for name in ("batch_sampler", "sampler", "dataset")]
+    return list(found.values())
+
+
 @contextmanager
 def untouched(*loaders: Any) -> Iterator[None]:
-    """Use loaders, and leave their generators and persistent workers as they were.
+    """Use loaders, and leave their generators, the numbers of their passes and persistent workers as they were.
 
     Persistent workers are seeded when they start. Those that start in here are let go, so that the next ones follow
     the user's own seeds.
     """
     generators = [generator for loader in loaders for generator in generators_of(loader)]
     states = [generator.get_state() for generator in generators]
+    counting = [one for loader in loaders for one in counting_in(loader)]
+    epochs = [getattr(one, "epoch", getattr(one, "iteration", None)) for one in counting]  # as torch, and accelerate
     persistent = [one for one in loaders if isinstance(one, DataLoader) and one.persistent_workers]
     own = [loader._iterator for loader in persistent]
     for loader in persistent:
@@ -203,5 +288,8 @@ def untouched(*loaders: Any) -> Iterator[None]:
     finally:
         for loader, iterator in zip(persistent, own, strict=True):
             loader._iterator = iterator
+        for one, epoch in zip(counting, epochs, strict=True):  # the outermost first, since it may set the others
+            if isinstance(epoch, int):
+                one.set_epoch(epoch)
         for generator, state in zip(generators, states, strict=True):
             generator.set_state(state)

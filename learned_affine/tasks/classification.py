@@ -12,7 +12,16 @@ from torch.nn import functional as F
 
 from learned_affine._checks import check_range, check_weights, shown
 from learned_affine.losses import cross_entropy_nats, shannon_entropy_bits
-from learned_affine.tasks.batches import Batch, as_many, check_labels, check_probabilities, class_indices, numbers_of
+from learned_affine.tasks.batches import (
+    Batch,
+    as_many,
+    check_labels,
+    check_probabilities,
+    class_indices,
+    finite,
+    numbers_of,
+    smoothed,
+)
 
 RAREST = 1e-6  # the least chance that a guess gives a label
 
@@ -55,12 +64,10 @@ class SingleLabel:
         return as_many(numbers, count).float()
 
     def known(self, images: Tensor, labels: Tensor | None) -> Batch:
-        """Those of the images that have a label, where some may have none."""
+        """Those of the images of which something is known, perhaps none."""
         if self.ignore_index is None or labels is None:
             return images, labels
-        there = self._there(labels)
-        if not bool(there.any()):
-            raise ValueError(f"loader must give batches in which an image has a label, got {len(labels)} ignored ones")
+        there = self._there(labels).view(len(labels), -1).any(1)
         return images[there.to(images.device)], labels[there]
 
     def _there(self, labels: Tensor) -> Tensor:
@@ -80,7 +87,8 @@ class SingleLabel:
         if self.weight is None and not self.label_smoothing:
             return cross_entropy_nats(output, labels)
         weight = None if self.weight is None else self.weight.to(output.device)
-        return F.cross_entropy(output.float(), labels, weight, None, -100, None, "none", self.label_smoothing)
+        labels = smoothed(output, labels, self.label_smoothing) if self.label_smoothing else labels
+        return F.cross_entropy(output.float(), labels, weight, reduction="none")
 
     def guess(self, output: Tensor, labels: Tensor) -> float:
         """What a guess that does not depend on the image costs, in nats: all classes alike."""
@@ -178,7 +186,8 @@ class MultiLabel(SingleLabel):
     Args:
         weight: of each label, ``(m,)``.
         pos_weight: of each label where it is 1, ``(m,)``, as in ``binary_cross_entropy_with_logits``.
-        ignore_index: stands for a label that is not known and counts nothing; None: all are known.
+        ignore_index: stands for a label that is not known and counts nothing; images without a known one are left out.
+            None: all are known.
 
     Raises:
         TypeError, ValueError: naming the argument, the rule and what came.
@@ -198,10 +207,6 @@ class MultiLabel(SingleLabel):
         """Labels ``(B, m)`` as floats."""
         numbers = numbers_of(given)
         return None if numbers is None or numbers.ndim != 2 else as_many(numbers, count).float()
-
-    def known(self, images: Tensor, labels: Tensor | None) -> Batch:
-        """All images: of one whose labels are not all known, the others count."""
-        return images, labels
 
     def check(self, labels: Tensor | None, output: Tensor, name: str = "loader") -> Tensor:
         """Labels that fit the output."""
@@ -290,11 +295,3 @@ def as_classes(logits: Tensor, count: int, least: int = 2) -> Tensor:
             f"classifier must return logits of shape ({count}, m) with m >= {least}, got {tuple(logits.shape)}{hint}"
         )
     return finite(logits)
-
-
-def finite(logits: Tensor) -> Tensor:
-    """Logits as float32, all finite; half precision would not hold their sum."""
-    logits = logits.float()
-    if not bool(torch.isfinite(logits.detach().sum())):
-        raise ValueError("classifier must return finite logits, got NaN or infinity: look at its weights and its input")
-    return logits

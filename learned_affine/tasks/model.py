@@ -12,7 +12,7 @@ from torch import Tensor
 from learned_affine._checks import shown
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.losses import cross_entropy_nats
-from learned_affine.tasks.batches import Batch, unpack
+from learned_affine.tasks.batches import Batch, check_allowed, unpack
 from learned_affine.tasks.classification import Binary, MultiLabel, SingleLabel
 from learned_affine.tasks.targets import LabelMirror, OwnLoss, moved, on_device, take, unit_of
 
@@ -77,8 +77,25 @@ class Model:
 
     def answer(self, images: Tensor) -> Any:
         """The model's logits ``(B, m)`` of images that ``preprocess`` was not applied to yet; or what a loss takes."""
-        output = self.model(images if self.preprocess is None else self.preprocess(images))
-        return self.task.answer(output, len(images))
+        return self.task.answer(self.model(self._preprocessed(images)), len(images))
+
+    def _preprocessed(self, images: Tensor) -> Tensor:
+        """What the model sees."""
+        try:
+            seen: Any = images if self.preprocess is None else self.preprocess(images)
+        except TypeError as error:
+            if images.is_floating_point():
+                raise
+            raise TypeError(
+                f"preprocess must take images of the loader's dtype, {images.dtype}, got an error ({error}): put "
+                "v2.ToDtype(torch.float32, scale=True) before it, by v2.Compose"
+            ) from error
+        if not isinstance(seen, Tensor):
+            raise TypeError(
+                f"preprocess must return a tensor, got {type(seen).__name__}: of an image processor give "
+                "v2.Normalize(processor.image_mean, processor.image_std)"
+            )
+        return seen
 
     def output(self, answer: Any, labels: Any = None) -> Tensor:
         """The logits divided by the temperature, at which the model is calibrated: as sure as it is right.
@@ -90,12 +107,15 @@ class Model:
 
     def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
         """Labels that fit the output; ``name`` is the argument that they come from."""
-        return self.task.check(labels, output, name)
+        labels = self.task.check(labels, output, name)
+        if not self.task.is_loss:
+            check_allowed(labels, output, name)
+        return labels
 
     def fits(self, labels: Any, output: Any) -> bool:
-        """Whether they do."""
+        """Whether they are of the output's form and classes."""
         try:
-            self.check(labels, output)
+            self.task.check(labels, output)
         except ValueError:
             return False
         return True

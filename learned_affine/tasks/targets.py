@@ -11,7 +11,6 @@ from torch.utils import _pytree as pytree
 from torchvision import tv_tensors
 
 from learned_affine._checks import shown
-from learned_affine.tasks.batches import Batch
 from learned_affine.tasks.classification import SingleLabel
 
 MOVABLE = (tv_tensors.Mask, tv_tensors.BoundingBoxes, tv_tensors.KeyPoints)
@@ -63,10 +62,6 @@ class OwnLoss(SingleLabel):
         if given is not None and count_of(given) != count:
             raise ValueError(f"loader must give targets of {count} images, as many as images, got {count_of(given)}")
         return given
-
-    def known(self, images: Tensor, labels: Any) -> Batch:
-        """All of them."""
-        return images, labels
 
     def check(self, labels: Any, output: Tensor | None, name: str = "loader") -> Any:
         """The targets, if there are any."""
@@ -165,10 +160,23 @@ def join(parts: list[Any]) -> Any:
     if first is None or any(part is None for part in parts):
         return None
     if isinstance(first, Tensor):
-        return alike(torch.cat([part.as_subclass(Tensor) for part in parts]), first)
+        return alike(torch.cat(_in_one_form([part.as_subclass(Tensor) for part in parts])), first)
     if isinstance(first, dict):
         return {key: join([part[key] for part in parts]) for key in first}
     return [one for part in parts for one in part]
+
+
+def _in_one_form(parts: list[Tensor]) -> list[Tensor]:
+    """Class indices ``(B,)`` beside class probabilities ``(B, m)`` as such; a row of zeros where there is no class."""
+    counts = {part.shape[1] for part in parts if part.ndim == 2 and part.is_floating_point()}
+    if len(counts) != 1:
+        return parts
+    classes = torch.arange(counts.pop())
+    hard = [part.ndim == 1 and not part.is_floating_point() for part in parts]
+    return [
+        (part[:, None] == classes.to(part.device)).float() if index else part
+        for part, index in zip(parts, hard, strict=True)
+    ]
 
 
 def choose(which: Tensor, one: Any, other: Any) -> Any:

@@ -25,6 +25,7 @@ from learned_affine.geometry.warp import (
 )
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
+from learned_affine.runtime.streams import Stream, stream_of
 from learned_affine.transforms.kernels import apply_kernel, warp_rows
 from learned_affine.transforms.lists import each_sample
 from learned_affine.transforms.sample import (
@@ -69,7 +70,6 @@ class PolicyTransform(v2.Transform):
         self.generator = generator
         self.history: Any = None
         self._last: tuple[AffineParameters | None, Tensor | None, int] | None = None
-        self._worker_generator: tuple[int, torch.Generator] | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute, checked as in the constructor."""
@@ -259,32 +259,23 @@ class PolicyTransform(v2.Transform):
         worker = None if self.generator is None else torch.utils.data.get_worker_info()
         if self.generator is None or worker is None:
             return self.generator
-        if self._worker_generator is None or self._worker_generator[0] != worker.seed:
-            mixed = (self.generator.initial_seed() ^ worker.seed) & (2**63 - 1)
-            self._worker_generator = worker.seed, torch.Generator().manual_seed(mixed)
-        return self._worker_generator[1]
+        return stream_of(self.generator).of_worker(self.generator.initial_seed(), worker.seed)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A generator does not pickle; its state does."""
-        state = dict(self.__dict__, _worker_generator=None, _last=None)
-        if self.generator is not None:
-            # as bytes: a tensor would go to a spawned worker through shared memory
-            state["generator"] = self.generator.initial_seed(), self.generator.get_state().numpy().tobytes()
-        return state
+        """The generator's stream goes along in its place, and arrives as a generator; the last draw stays."""
+        shared = self.generator if self.generator is None else stream_of(self.generator)
+        return dict(self.__dict__, generator=shared, _last=None)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Build the generator again from its state."""
-        saved = state.get("generator")
-        if isinstance(saved, tuple):
-            seed, now = saved
-            generator = torch.Generator().manual_seed(seed)
-            state = dict(state, generator=generator.set_state(torch.frombuffer(bytearray(now), dtype=torch.uint8)))
-        super().__setstate__(state)
+        """A shallow copy gets what was meant to travel, and has the generator itself."""
+        own = state["generator"]
+        super().__setstate__(dict(state, generator=own.generator() if isinstance(own, Stream) else own))
 
     def __repr__(self) -> str:
         """One line with the settings that matter."""
         limits = self.limits
         extra = f", fill={self.fill}" if self.fill != 0.0 else ""
+        extra += f", interpolation={self.interpolation!r}" if self.interpolation != "bilinear" else ""
         mode = ", deterministic=True" if self._is_deterministic else ""
         fitted = "fitted" if self.history is not None else "not fitted"
         flips = "flips" if limits.mirror else "no flips"

@@ -4,6 +4,7 @@ import copy
 import math
 import re
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ from learned_affine.diagnostics import (
     StoppedFitWarning,
     TargetWarning,
 )
-from learned_affine.diagnostics.checks import check_fit
+from learned_affine.diagnostics.checks import FEWEST_STEPS, check_fit
 from learned_affine.policy.network import LocalizationNetwork
 from tests.fits import loader
 from tests.subjects import Halves, Sides, blobs, sides, small_net
@@ -245,3 +246,9 @@ def history_of(**values):
 def test_alarms(values, alarm):
     found = check_fit(history_of(**values), 10, False)
     assert [type(one) for one in found] == ([] if alarm is None else [alarm])
+
+
+def test_the_docs_say_from_where_on_a_missed_target_is_named():
+    page = (Path(__file__).parents[2] / "docs" / "fitting.md").read_text()
+    assert f"much harder than the target (in a fit of {FEWEST_STEPS} steps or more)" in page
+    assert f"In a fit of fewer than {FEWEST_STEPS} steps, check yourself" in page

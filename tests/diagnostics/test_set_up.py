@@ -3,16 +3,20 @@
 import copy
 import pickle
 import warnings
+from collections import UserDict
 
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Subset, TensorDataset
 from torchvision.transforms import v2
 
-from learned_affine import FitConfig, LearnedAffineAugment
+from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.diagnostics import SetupWarning
+from learned_affine.diagnostics.checks import _mirror_alarms
+from learned_affine.tasks.batches import class_name
 from tests.fits import IMAGES, LABELS, loader, quick, silent
-from tests.subjects import Halves, blobs
+from tests.subjects import Halves, Sides, blobs, sides
 
 HELD_OUT = blobs(200)
 
@@ -94,3 +98,79 @@ def test_a_module_that_preprocesses_is_no_part_of_the_augmenter():
     augment = quick(preprocess=v2.Normalize([0.5], [0.5]))
     assert not any(isinstance(one, v2.Normalize) for one in augment.modules())
     assert "preprocess" not in str(augment.history.to_dict())
+
+
+# -- classes by name --------------------------------------------------------------------------------------------------
+
+
+class Named(TensorDataset):
+    classes = ("left", "right", "faint", "bright")
+
+
+def test_classes_are_named_where_the_data_names_them():
+    """Of a fit that forgets the few images that name a side, and of a policy that flips half of all images."""
+    named = DataLoader(Subset(Subset(Named(*sides(160, 0)), range(160)), range(160)), 32)
+    augment = LearnedAffineAugment(AffineLimits(0, 1, 0, 0))
+    with torch.no_grad():
+        augment.localization.head.bias[-1] = 0.0
+    found, plain = augment.evaluate(Sides(), named, draws=16), augment.evaluate(Sides(), [sides(160, 0)], draws=16)
+    name = Named.classes[int(found["worst_class"])]
+    assert name in ("left", "right") and f"0000  {name}" in str(found)
+    assert not any(name in str(plain) for name in Named.classes)
+    info = silent(classifier=Sides(), data=named, config=FitConfig(target=0.4), max_steps=4).history.info
+    worst = info["worst_mirrored_class"]
+    assert worst["name"] == Named.classes[worst["class"]]
+    info["worst_mirrored_class"] = {**worst, "class": 1, "name": "right", "cost": 1.0}
+    assert any("class 1 (right)" in str(one) for one in _mirror_alarms(info))
+
+
+def test_other_names_than_classes_name_none():
+    data = Named(*sides(160, 0))
+    data.classes = ("left", "right")
+    assert class_name(DataLoader(data), 0, 4) is None and class_name([sides(4, 0)], 0, 4) is None
+    data.classes = None
+    assert class_name(DataLoader(data), 0, 4) is None
+
+
+# -- mistakes that end in another library's error ---------------------------------------------------------------------
+
+
+def test_integers_that_preprocess_does_not_take_are_named():
+    data = [((255 * IMAGES).to(torch.uint8), LABELS)]
+    with pytest.raises(TypeError, match=r"preprocess .*uint8, .*put v2.ToDtype\(torch.float32, scale=True\) before it"):
+        quick(data=data, preprocess=v2.Normalize([0.5], [0.5]))
+    scaled = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5], [0.5])])
+    assert quick(data=data, preprocess=scaled).history.info["steps"] == 3
+
+
+def test_another_error_of_preprocess_is_passed_on():
+    with pytest.raises(TypeError, match="float tensor"):
+        quick(preprocess=lambda images: v2.functional.normalize(images.to(torch.uint8), [0.5], [0.5]))
+
+
+class BatchFeature(UserDict):
+    """What an image processor returns, which says nothing of an attribute that it lacks."""
+
+    def __getattr__(self, name):
+        try:
+            return self.data[name]
+        except KeyError:
+            raise AttributeError from None
+
+
+def test_an_image_processor_is_no_preprocess():
+    processor = lambda images: BatchFeature({"pixel_values": [image.numpy() for image in images]})  # noqa: E731
+    expected = r"preprocess must return a tensor, got BatchFeature: .*v2.Normalize\(processor.image_mean"
+    with pytest.raises(TypeError, match=expected):
+        quick(preprocess=processor)
+    with pytest.raises(TypeError, match=expected):
+        LearnedAffineAugment().evaluate(Halves(), loader(), preprocess=processor)
+
+
+def test_a_softmax_at_the_end_is_named():
+    (text,) = said(nn.Sequential(Halves(), nn.Softmax(1)), val_loader=[HELD_OUT])
+    assert "softmax" in text and "logits" in text
+    assert said(nn.Sequential(Halves(), nn.LogSoftmax(1)), val_loader=[HELD_OUT]) == []
+    many = [(IMAGES, nn.functional.one_hot(LABELS, 2).float())]
+    chances = nn.Sequential(Halves(), nn.Softmax(1))
+    assert len([text for text in said(chances, data=many, task="multi-label") if "softmax" in text]) == 1

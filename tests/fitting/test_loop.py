@@ -237,7 +237,7 @@ def test_resume_is_exact_and_wants_the_held_out_images_again(tmp_path):
     held_out(max_steps=5, checkpoint=tmp_path)
     with pytest.raises(ValueError, match="val_loader must be given to go on with a fit that has one"):
         held_out(resume=tmp_path, val_loader=None)
-    with pytest.raises(ValueError, match="val_loader must give at least one batch, got an empty one"):
+    with pytest.raises(ValueError, match="val_loader must give at least one batch, got an empty list"):
         held_out(resume=tmp_path, val_loader=[])
     assert same_weights(whole, held_out(resume=tmp_path))
 

@@ -119,3 +119,10 @@ def test_errors_name_the_argument(options, error, named):
 def test_a_classifier_that_uses_nothing_of_the_image_is_refused():
     with pytest.raises(ValueError, match="classifier must give logits that depend on its input, got the same for"):
         quick(lambda images: torch.zeros(len(images), 2), [(IMAGES, LABELS)], config=FitConfig(target=0.4))
+
+
+def test_held_out_images_are_given_by_name():
+    by_name = r"val_loader must be given by its name: fit\(classifier, loader, val_loader=\.\.\.\)"
+    for augment in (LearnedAffineAugment, LearnedAffineAugment()):
+        with pytest.raises(TypeError, match=by_name):
+            augment.fit(Halves(), loader(), loader())

@@ -275,7 +275,6 @@ def test_an_iterator_alone_has_nothing_to_measure_on():
 @pytest.mark.parametrize(
     ("batches", "named"),
     [
-        ([], "val_loader must give at least one batch, got an empty one"),
         ([(IMAGES, None)], "val_loader must give labels"),
         ([(IMAGES, NOISY), (IMAGES, None)], "val_loader must give labels"),
         ([(IMAGES, NOISY + 1)], r"val_loader's labels must be within \[0, 2\), the classifier's, got 1 to 2"),

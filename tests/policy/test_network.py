@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from learned_affine import AffineLimits, LearnedAffineAugment
-from learned_affine.policy.distribution import PRIOR_WIDTH, Policy
+from learned_affine.policy.distribution import LARGEST, PRIOR_WIDTH, SMALLEST, START, Policy
 from learned_affine.policy.network import NUMBERS, UNIT, LocalizationNetwork
+from learned_affine.policy.raw_head import RawHead
 from tests.subjects import blobs, vivid
 
 
@@ -117,3 +118,64 @@ def test_noise_has_a_seventh_number_only_where_it_is_used():
 def test_a_new_augmenter_has_a_network_with_mirrors_where_its_limits_allow_them():
     assert LearnedAffineAugment().localization.mirrors
     assert not LearnedAffineAugment(AffineLimits(mirror=False)).localization.mirrors
+
+
+# -- constants --------------------------------------------------------------------------------------------------------
+
+NETWORKS = {
+    "own": lambda: vivid().localization,
+    "for all": lambda: LocalizationNetwork(per_image=False),
+    "without mirrors": lambda: LocalizationNetwork(mirrors=False),
+    "the paper's": RawHead,
+}
+
+
+def by_meta_device(make, state):
+    with torch.device("meta"):
+        network = make()
+    network = network.to_empty(device="cpu")
+    for buffer in network.buffers():
+        buffer.fill_(77)  # as good as any: of what is not in the state, memory holds whatever it held
+    network.load_state_dict(state)
+    return network
+
+
+def by_assignment(make, state):
+    with torch.device("meta"):
+        network = make()
+    network.load_state_dict(state, assign=True)
+    return network
+
+
+@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS.keys())
+@pytest.mark.parametrize("build", [by_meta_device, by_assignment])
+def test_a_network_is_its_state(make, build):
+    network, images, limits = make(), torch.rand(4, 3, 16, 16), AffineLimits()
+    noise = network.noise(4, limits, None) if isinstance(network, LocalizationNetwork) else None
+    again = build(make, network.state_dict())
+    expected = network.draw(images, noise, limits, 1.0)
+    assert again.draw(images, noise, limits, 1.0).to_dict() == expected.to_dict()
+    assert set(network.state_dict()) == {name for name, _ in (*network.named_parameters(), *network.named_buffers())}
+
+
+def test_scale_tril_is_filled_row_by_row():
+    """By a loop over the entries: the diagonal is exp of the clamped output, what is below it the prior's width."""
+    network = vivid().localization
+    images = torch.rand(3, 3, 16, 16)
+    raw = network.head(network.features(network.observe(images)))
+    expected = torch.zeros(3, 6, 6)
+    for entry, (row, column) in enumerate((i, j) for i in range(6) for j in range(i + 1)):
+        output = raw[:, 6 + entry]
+        width = (output.clamp(SMALLEST, LARGEST) + START).exp()
+        expected[:, row, column] = width if row == column else PRIOR_WIDTH * output
+    torch.testing.assert_close(network(images).scale_tril, expected)
+
+
+def test_what_lies_above_the_diagonal_takes_no_part_in_the_gradient():
+    """No entry is NaN, and each output's gradient is that of the loop's one entry: 1 times its own slope."""
+    network = vivid().localization
+    raw = network.head.bias.requires_grad_()
+    network(torch.rand(1, 3, 16, 16)).scale_tril.sum().backward()
+    assert raw.grad.isfinite().all() and torch.equal(raw.grad[:6], torch.zeros(6))
+    below = [6 + entry for entry, (i, j) in enumerate((i, j) for i in range(6) for j in range(i + 1)) if i != j]
+    torch.testing.assert_close(raw.grad[below], torch.full((15,), PRIOR_WIDTH))

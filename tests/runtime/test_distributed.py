@@ -5,10 +5,11 @@ import torch
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, SequentialSampler, TensorDataset
 
+from learned_affine import FitConfig
 from learned_affine.runtime.distributed import Distributed, ShardedBatchSampler
-from tests.fits import loader, quick, same_weights
+from tests.fits import IMAGES, LABELS, loader, quick, same_weights
 from tests.processes import run
-from tests.subjects import blobs, small_net
+from tests.subjects import Halves, blobs, small_net, vivid
 
 
 def test_two_processes_stay_equal_and_agree_with_one(tmp_path):
@@ -70,6 +71,22 @@ def test_users_own_accelerator_changes_nothing(accelerate_state):
 
     plain, own = quick(), quick(accelerator=Accelerator(cpu=True))
     assert same_weights(plain, own)
+
+
+def test_a_loader_that_accelerate_has_prepared_is_as_it_was(accelerate_state):
+    from accelerate import Accelerator
+
+    data = TensorDataset(IMAGES, LABELS)
+    loader = Accelerator(cpu=True).prepare(DataLoader(data, 16, sampler=DistributedSampler(data, 1, 0)))
+    inner = loader.batch_sampler.sampler
+    for _ in loader:
+        pass
+    before = loader.iteration, inner.epoch
+    assert before[0] == 1
+    quick(data=loader, val_loader=loader, config=FitConfig(steps=12), max_steps=None)
+    assert (loader.iteration, inner.epoch) == before
+    vivid().evaluate(Halves(), loader)
+    assert (loader.iteration, inner.epoch) == before
 
 
 def test_mixed_precision_leaves_warps_in_float32(accelerate_state, monkeypatch):

@@ -49,9 +49,9 @@ def test_a_batch_takes_sixty_percent_of_the_operators_of_the_first_version(p):
 
 
 @pytest.mark.parametrize("p", [1.0, 0.5])
-@pytest.mark.parametrize(("mirror", "share"), [(True, 0.63), (False, 0.56)])
+@pytest.mark.parametrize(("mirror", "share"), [(True, 0.64), (False, 0.57)])
 def test_a_batch_on_a_gpu_takes_few_operators(p, mirror, share):
-    """There, bad pixels are looked for by masks, since to ask whether there are any would be to wait."""
+    """There, bad pixels are looked for by masks, since to ask would be to wait, and three constants are copied."""
     found = counted(wide(AffineLimits(mirror=mirror), p=p), torch.empty(64, 3, 32, 32, device="meta"))
     assert found.total <= share * FIRST["meta", p]
 

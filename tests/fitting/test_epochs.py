@@ -1,0 +1,118 @@
+"""A fit counts the passes for whoever follows them, as ``DistributedSampler`` does, and leaves the count as it was."""
+
+import pytest
+import torch
+from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, IterableDataset, TensorDataset
+
+from learned_affine import FitConfig
+from tests.fits import IMAGES, LABELS, quick, same_weights
+
+DATA = TensorDataset(IMAGES, LABELS)
+
+
+class Counting:
+    """Something that is called with the number of each pass."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.epoch, self.calls = 7, []
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+        self.calls.append(epoch)
+
+
+class Batches(Counting, BatchSampler):
+    pass
+
+
+class Sampler(Counting, DistributedSampler):
+    pass
+
+
+class Stream(Counting, IterableDataset):
+    def __iter__(self):
+        return zip(IMAGES, LABELS, strict=True)
+
+
+class Loader(Counting, DataLoader):
+    pass
+
+
+class Pass(Counting):
+    """A loader that is none of torch's."""
+
+    def __iter__(self):
+        return zip(IMAGES.split(16), LABELS.split(16), strict=True)
+
+
+def sampler(kind=DistributedSampler, **options):
+    return kind(DATA, num_replicas=1, rank=0, **options)
+
+
+KINDS = {
+    "sampler": lambda: DataLoader(DATA, 16, sampler=sampler(Sampler)),
+    "batch sampler": lambda: DataLoader(DATA, batch_sampler=Batches(sampler(), 16, False)),
+    "sampler of a batch sampler": lambda: DataLoader(DATA, batch_sampler=BatchSampler(sampler(Sampler), 16, False)),
+    "dataset": lambda: DataLoader(Stream(), 16),
+    "loader": lambda: Loader(DATA, 16),
+    "iterable": Pass,
+}
+
+
+def counting(loader):
+    """What counts in a loader."""
+    batches = getattr(loader, "batch_sampler", None)
+    owners = (loader, getattr(loader, "dataset", None), batches, getattr(batches, "sampler", None))
+    (found,) = {id(one): one for one in owners if isinstance(one, Counting)}.values()
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_pass_has_its_number_and_afterwards_it_is_as_it_was(kind):
+    loader = KINDS[kind]()
+    quick(data=loader, config=FitConfig(target=0.3, steps=12), max_steps=None)
+    assert counting(loader).calls == [0, 1, 2, 7] and counting(loader).epoch == 7
+
+
+def test_it_is_as_it_was_after_an_error_too():
+    loader = KINDS["sampler"]()
+
+    def stop(values):
+        if values["step"] == 6:
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        quick(data=loader, max_steps=9, callbacks=stop)
+    assert loader.sampler.calls == [0, 1, 7]
+
+
+def test_the_order_is_that_of_a_loop_that_sets_the_epoch():
+    ordered = sampler(seed=3)
+    loader, orders = DataLoader(DATA, 16, sampler=ordered), []
+    for epoch in range(3):
+        ordered.set_epoch(epoch)
+        orders.append(torch.cat([labels for _, labels in loader]))
+    ordered.set_epoch(0)
+    given = []
+    watched = DataLoader(DATA, 16, sampler=ordered, collate_fn=lambda rows: noted(rows, given))
+    quick(data=watched, config=FitConfig(target=0.3, steps=12), max_steps=None)
+    assert torch.equal(torch.cat(given)[-3 * len(LABELS) :], torch.cat(orders))
+    assert not torch.equal(orders[0], orders[1])
+
+
+def noted(rows, given):
+    images, labels = torch.utils.data.default_collate(rows)
+    given.append(labels)
+    return images, labels
+
+
+@pytest.mark.parametrize("steps", [2, 4, 6])
+def test_a_fit_that_goes_on_follows_the_same_order(tmp_path, steps):
+    def fit(until, **options):
+        loader = DataLoader(DATA, 16, sampler=sampler())
+        return quick(data=loader, config=FitConfig(target=0.3, steps=20), max_steps=until, **options)
+
+    whole = fit(steps + 5)
+    fit(steps, checkpoint=tmp_path)
+    assert same_weights(whole, fit(steps + 5, resume=tmp_path))

@@ -1,0 +1,74 @@
+"""A generator of one's own in DataLoader workers: who shares it shares one stream, and no two workers have the same."""
+
+import copy
+import itertools
+import pickle
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from learned_affine import LearnedAffineAugment
+from tests.subjects import vivid
+
+
+class Views(Dataset):
+    """Two views of one image, by two transforms."""
+
+    def __init__(self, first: LearnedAffineAugment, second: LearnedAffineAugment) -> None:
+        self.first, self.second = first, second
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        image = torch.linspace(0, 1, 64).reshape(1, 8, 8)
+        return torch.stack([self.first(image), self.second(image)])
+
+
+def views(first: LearnedAffineAugment, second: LearnedAffineAugment, context: str) -> torch.Tensor:
+    """All views that two workers give, ``(6, 2, 1, 8, 8)``."""
+    torch.manual_seed(2)
+    return torch.cat(list(DataLoader(Views(first, second), 1, num_workers=2, multiprocessing_context=context)))
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_two_that_share_a_generator_draw_what_one_would_that_is_called_twice(context):
+    generator = torch.Generator().manual_seed(7)
+    one = vivid(generator=torch.Generator().manual_seed(7))
+    both = views(vivid(generator=generator), vivid(generator=generator), context)
+    assert torch.equal(both, views(one, one, context))
+    assert len(torch.unique(both.flatten(0, 1), dim=0)) == 12
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+def test_copies_of_two_that_share_a_generator_share_one_too(again):
+    generator = torch.Generator().manual_seed(7)
+    torch.rand(3, generator=generator)
+    first, second = again([vivid(generator=generator), vivid(generator=generator)])
+    assert first.generator is second.generator is not generator
+    assert torch.equal(first.generator.get_state(), generator.get_state())
+
+
+def test_a_shallow_copy_has_the_generator_itself():
+    augment = vivid(generator=torch.Generator().manual_seed(7))
+    assert copy.copy(augment).generator is augment.generator
+
+
+PAIRS = {  # seeds of generators and of workers
+    "four ranks of four workers": itertools.product(range(7, 11), range(40, 44)),
+    "seeds that differ above their lowest 32 bits": itertools.product([5, 5 + 2**32, 5 + 2**40], [9, 9 + 2**32]),
+    "seeds and workers that swap their words": [(5 + 2**32, 7), (5, 1 + 7 * 2**32), (5, 7), (7, 5)],
+}
+
+
+@pytest.mark.parametrize("pairs", PAIRS.values(), ids=PAIRS.keys())
+def test_another_seed_or_another_worker_is_another_stream(pairs, monkeypatch):
+    angles, pairs = [], list(pairs)
+    for seed, worker in pairs:
+        monkeypatch.setattr(torch.utils.data, "get_worker_info", lambda worker=worker: SimpleNamespace(seed=worker))
+        augment = vivid(generator=torch.Generator().manual_seed(seed))
+        angles.append(augment.sample_parameters(torch.ones(3, 1, 8, 8)).angle)
+    assert len(torch.unique(torch.stack(angles), dim=0)) == len(pairs)
