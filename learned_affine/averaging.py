@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from learned_affine._checks import check_batch, check_count, check_range, shown
 from learned_affine.tasks.model import Model
@@ -33,6 +34,8 @@ class AveragedClassifier(nn.Module):
         preprocess: applied to the images after the warp, for instance ``v2.Normalize(...)``.
         seed: of the draws.
         max_images: how many images the classifier is given at once.
+
+    ``torch.export`` records it for one size of batch, since its draws become constants.
 
     Raises:
         TypeError, ValueError: naming the argument, the rule and what came.
@@ -71,8 +74,10 @@ class AveragedClassifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Log probabilities ``(B, m)`` of images ``(B, C, H, W)``."""
         check_batch("images", images)
-        self.augment.generator = torch.Generator().manual_seed(self.seed)
-        drawn = [None, *(self.augment.sample_parameters(images) for _ in range(self.draws))]
+        numbers, shape = self._noise(len(images))
+        noise = torch.tensor(numbers).view(shape).unbind() if shape else [None] * self.draws
+        with torch.no_grad():
+            drawn = [None, *(self.augment.draw_parameters(images, one) for one in noise)]
         at_once = max(1, self.max_images // max(1, len(images)))
         model, answers = Model(self.classifier, self.preprocess), []
         for start in range(0, len(drawn), at_once):
@@ -82,6 +87,14 @@ class AveragedClassifier(nn.Module):
             logits = model.answer(torch.cat(views))
             answers.append(logits.log_softmax(-1).unflatten(0, (len(views), len(images))))
         return torch.cat(answers).logsumexp(0) - math.log(len(drawn))
+
+    @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+    def _noise(self, count: int) -> tuple[list[float], list[int]]:
+        """The noise of the draws in plain numbers, and its shape: the same in each call, so in a graph a constant."""
+        self.augment.generator = torch.Generator().manual_seed(self.seed)
+        with _disable_current_modes(), torch._C._DisableFuncTorch():  # in torch.export and vmap nothing has a value
+            noise = [one for one in (self.augment.noise(count) for _ in range(self.draws)) if one is not None]
+            return (torch.stack(noise).flatten().tolist(), [len(noise), *noise[0].shape]) if noise else ([], [])
 
     def extra_repr(self) -> str:
         """What was set."""

@@ -111,3 +111,29 @@ def test_wrong_arguments_are_named(classifier, augment, change, error, message):
 def test_wrong_images_are_named(classifier, augment):
     with pytest.raises((TypeError, ValueError), match="images must have the shape"):
         AveragedClassifier(classifier, augment)(torch.rand(3, 12, 12))
+
+
+@pytest.mark.parametrize("options", [{}, {"deterministic": True}])
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_exported_one_gives_the_same_again_and_again(classifier, options, strict):
+    averaged = AveragedClassifier(classifier, LearnedAffineAugment(AffineLimits.wide(), **options), draws=3)
+    exported = torch.export.export(averaged, (IMAGES,), strict=strict).module()
+    for images in (IMAGES, IMAGES.flip(0), IMAGES):
+        torch.testing.assert_close(exported(images), averaged(images))
+
+
+def test_a_compiled_one_has_no_graph_break(classifier, augment):
+    torch._dynamo.reset()
+    averaged = AveragedClassifier(classifier, augment, draws=2)
+    compiled = torch.compile(averaged, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(IMAGES), averaged(IMAGES))
+
+
+def test_vmap_is_a_loop_over_batches(classifier, augment):
+    averaged = AveragedClassifier(classifier, augment, draws=2)
+    batches = IMAGES[:6].unflatten(0, (3, 2))
+    torch.testing.assert_close(torch.func.vmap(averaged)(batches), torch.stack([averaged(one) for one in batches]))
+
+
+def test_no_images_have_no_answers(classifier, augment):
+    assert AveragedClassifier(classifier, augment)(IMAGES[:0]).shape == (0, 4)

@@ -251,6 +251,16 @@ def constant(values: Sequence[float], like: Tensor) -> Tensor:
     return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True)
 
 
+def is_traced() -> bool:
+    """Whether no number may be read from a tensor: where a graph is captured, and inside of ``torch.func``."""
+    return torch.compiler.is_compiling() or torch._C._is_tracing() or in_torch_func()
+
+
+def in_torch_func() -> bool:
+    """Whether this runs inside of ``torch.func``, as ``vmap``."""
+    return torch._C._functorch.maybe_current_level() is not None
+
+
 def signed(value: float) -> str:
     """A whole number with its sign, 0 without one: a caption should not say "-0"."""
     rounded = round(value)

@@ -17,7 +17,7 @@ from kornia.geometry.transform import warp_affine
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_affine.geometry.parameters import AffineParameters, constant
+from learned_affine.geometry.parameters import AffineParameters, constant, in_torch_func, is_traced
 
 Interpolation = Literal["bilinear", "nearest", "bicubic"]
 PaddingMode = Literal["reflection", "border", "zeros", "fill"]
@@ -94,7 +94,7 @@ def _sample(source: Tensor, mode: str, along_x: Tensor, along_y: Tensor, interpo
 
 def _piece(images: Tensor) -> int:
     """How many images make a piece; the threads share it image by image. All pieces are about as large."""
-    if torch.compiler.is_compiling() or images.device.type != "cpu":
+    if is_traced() or images.device.type != "cpu":
         return max(1, len(images))
     most = max(1, PIECE // images.shape[-2:].numel()) * torch.get_num_threads()
     return max(1, math.ceil(len(images) / max(1, math.ceil(len(images) / most))))
@@ -199,7 +199,7 @@ def sampling_grid(along_x: Tensor, along_y: Tensor) -> Tensor:
 
 def is_one_on_cpu(values: Tensor) -> bool:
     """Whether these are of one image in plain memory, no gradient wanted: plain numbers are the fastest then."""
-    plain = values.device.type == "cpu" and not torch.compiler.is_compiling()
+    plain = values.device.type == "cpu" and not is_traced()
     return len(values) == 1 and plain and not (torch.is_grad_enabled() and values.requires_grad)
 
 
@@ -244,7 +244,8 @@ def as_dtype(warped: Tensor, dtype: torch.dtype) -> Tensor:
         low, high = (0.0, 2.0**64 - 2049) if dtype == torch.uint64 else (-(2.0**63), 2.0**63 - 1025)
     else:
         low, high = torch.iinfo(dtype).min, torch.iinfo(dtype).max
-    whole = warped.round().clamp_(low, high)
+    whole = warped.round()
+    whole = whole.clamp(low, high) if in_torch_func() else whole.clamp_(low, high)  # vmap knows no clamp_
     if dtype == torch.uint8 and whole.device.type == "cpu":
         whole = whole.to(torch.int16)  # in two steps torch takes a third of the time
     return whole.to(dtype)

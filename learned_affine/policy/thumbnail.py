@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from learned_affine.geometry.parameters import is_traced
 from learned_affine.geometry.warp import is_one_on_cpu
 
 FLAT = 1e-5  # of a channel's mean: a smaller deviation is rounding
@@ -67,7 +68,7 @@ def _standardised_quickly(small: Tensor) -> Tensor | None:
 
 def without_bad_cells(small: Tensor) -> Tensor:
     """Cells that hold a pixel that is not finite, or a huge no-data value, take the mean of their channel's others."""
-    on_cpu = small.device.type == "cpu" and not torch.compiler.is_compiling()
+    on_cpu = small.device.type == "cpu" and not is_traced()
     if on_cpu and float(torch.linalg.vector_norm(small.detach())) < HUGE:  # not so for NaN; one fast pass
         return small
     good = small.abs() < HUGE

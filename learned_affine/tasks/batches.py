@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from learned_affine._checks import shown
+from learned_affine.geometry.parameters import is_traced
 
 INTEGERS = (torch.uint8, torch.uint16, torch.int16, torch.int32)
 IMAGE_KEYS = ("image", "images", "pixel_values", "img", "x", "input", "inputs")
@@ -148,7 +149,7 @@ def finite(logits: Tensor) -> Tensor:
     """Logits as float32, all finite: masked classes, which have minus infinity or nearly that, get a number for it."""
     logits = logits.float().clamp_min(MASKED)
     best = logits.detach().amax(-1)  # NaN if there is one
-    if not bool(((best > MASKED) & (best < math.inf)).all()):
+    if not is_traced() and not bool(((best > MASKED) & (best < math.inf)).all()):
         raise ValueError(
             "classifier must return finite logits, or minus infinity for some classes, got NaN or another infinity: "
             "look at its weights and its input"

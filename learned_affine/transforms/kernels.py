@@ -12,6 +12,7 @@ from torchvision import tv_tensors
 
 from learned_affine._checks import check_real, shown
 from learned_affine.geometry.coordinates import warp_boxes, warp_key_points
+from learned_affine.geometry.parameters import in_torch_func
 from learned_affine.geometry.warp import Fill, as_dtype, warp_images, warp_pieces
 from learned_affine.transforms.pil import (
     INDEXED,
@@ -22,7 +23,7 @@ from learned_affine.transforms.pil import (
     unmultiplied,
     with_metadata,
 )
-from learned_affine.transforms.sample import OWNER, SampleParameters, alike, indexable, take
+from learned_affine.transforms.sample import OWNER, SampleParameters, alike, indexable, plain, take
 from learned_affine.transforms.sampling import Sampling
 
 Kernel = Callable[[Any, SampleParameters, Sampling], Any]
@@ -75,7 +76,7 @@ def tensor_image(item: Tensor, drawn: SampleParameters, sampling: Sampling) -> T
     """Warp ``(..., C, H, W)`` images."""
     own = _own_image(item, drawn)
     if own is None:
-        return alike(item, _plain(item).clone())
+        return alike(item, plain(item).clone())
     return alike(item, _warp_frames(item, 3, own, sampling.of(type(item)), own.converted(item)))
 
 
@@ -83,7 +84,7 @@ def video(item: tv_tensors.Video, drawn: SampleParameters, sampling: Sampling) -
     """Warp ``(..., T, C, H, W)`` clips with the same matrix for all frames."""
     own = _own_image(item, drawn)
     if own is None:
-        return alike(item, _plain(item).clone())
+        return alike(item, plain(item).clone())
     observed = own.converted(item) if item.shape[-4] == 1 else None
     return alike(item, _warp_frames(item, 4, own, sampling.of(type(item)), observed))
 
@@ -91,7 +92,7 @@ def video(item: tv_tensors.Video, drawn: SampleParameters, sampling: Sampling) -
 def _warp_frames(item: Tensor, own: int, drawn: SampleParameters, sampling: Sampling, taken: Tensor | None) -> Tensor:
     """Warp the pixels of an item whose last ``own`` dimensions are one image or clip."""
     check_real("an image", item)
-    pixels = _plain(item)
+    pixels = plain(item)
     lead = pixels.ndim - own
     if pixels.shape[:lead].numel() != drawn.count:
         if drawn.count != 1:
@@ -113,7 +114,10 @@ def warp_rows(images: Tensor, drawn: SampleParameters, sampling: Sampling, taken
     if drawn.still is not None:
         return _with_still_rows(images, drawn, sampling)
     taken = take(images, rows) if taken is None else taken
-    channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
+    # inside of torch.func nobody can ask for the memory format
+    channels_last = (
+        not in_torch_func() and not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
+    )
     if rows is None:
         warped = warp_images(taken, parameters, *sampling, dtype=images.dtype)
         if drawn.chosen is not None:
@@ -166,7 +170,7 @@ def mask(item: tv_tensors.Mask, drawn: SampleParameters, sampling: Sampling) -> 
     """Warp ``(..., H, W)`` masks by the nearest pixel: those of one image together, those of a batch row by row."""
     check_real("a mask", item)
     own = _own(item, drawn)
-    pixels, sampling = _plain(item), Sampling("nearest", "fill", sampling.of(tv_tensors.Mask).fill)
+    pixels, sampling = plain(item), Sampling("nearest", "fill", sampling.of(tv_tensors.Mask).fill)
     if own is None or pixels.numel() == 0:
         return alike(item, pixels.clone())
     rows = pixels.reshape(own.count, -1, *pixels.shape[-2:])
@@ -177,21 +181,21 @@ def boxes(item: tv_tensors.BoundingBoxes, drawn: SampleParameters, sampling: Sam
     """Move the boxes of one image."""
     own = _own(item, drawn)
     if own is None:
-        return alike(item, _plain(item).clone())
-    return alike(item, _plain(warp_boxes(item, _matrix_of_labels(item, own)[0])))
+        return alike(item, plain(item).clone())
+    return alike(item, plain(warp_boxes(item, _matrix_of_labels(item, own)[0])))
 
 
 def key_points(item: tv_tensors.KeyPoints, drawn: SampleParameters, sampling: Sampling) -> Tensor:
     """Move the key points of one image, or ``(B, ..., 2)`` of a batch row by row."""
     own = _own(item, drawn)
     if own is None:
-        return alike(item, _plain(item).clone())
+        return alike(item, plain(item).clone())
     matrix = _matrix_of_labels(item, own)
     if own.count == 1:
-        return alike(item, _plain(warp_key_points(item, matrix[0])))
-    moved = _plain(item).clone()
+        return alike(item, plain(warp_key_points(item, matrix[0])))
+    moved = plain(item).clone()
     for place, row in enumerate(range(own.count) if own.rows is None else own.rows.tolist()):
-        moved[row] = _plain(warp_key_points(alike(item, moved[row]), matrix[place]))
+        moved[row] = plain(warp_key_points(alike(item, moved[row]), matrix[place]))
     return alike(item, moved)
 
 
@@ -226,10 +230,6 @@ def _matrix_of_labels(item: Any, drawn: SampleParameters) -> Tensor:
 def other(item: Any, drawn: SampleParameters, sampling: Sampling) -> Any:
     """A ``TVTensor`` of somebody else's comes back as it is, as from torchvision's own transforms."""
     return item
-
-
-def _plain(item: Tensor) -> Tensor:
-    return item if type(item) is Tensor else item.as_subclass(Tensor)
 
 
 KERNELS: dict[type, Kernel] = {

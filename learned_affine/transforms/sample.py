@@ -10,12 +10,13 @@ import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
+from torch._subclasses import FakeTensor
 from torch.utils import _pytree as pytree
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
 from learned_affine._checks import check_real, shown
-from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.geometry.parameters import AffineParameters, is_traced
 from learned_affine.geometry.warp import working
 from learned_affine.transforms.pil import pil_to_tensor
 
@@ -71,8 +72,11 @@ class SampleParameters:
 def which_are_still(parameters: AffineParameters, every_one: bool = False) -> Tensor | None:
     """Which images are not moved but for their mirror, ``(B,)`` bool; None if there are none.
 
-    With ``every_one`` that is known of all of them. On a GPU nothing is asked, so that the CPU need not wait.
+    With ``every_one`` that is known of all of them. On a GPU nothing is asked, so that the CPU need not wait, and
+    neither is it of a graph: there all are sampled.
     """
+    if is_traced():
+        return None
     if every_one:
         return torch.ones(len(parameters), dtype=torch.bool)
     still = parameters.is_still()
@@ -120,9 +124,18 @@ def take(images: Tensor, rows: Tensor | None) -> Tensor:
     return working(images)
 
 
+def plain(item: Tensor) -> Tensor:
+    """The values of an item without its type."""
+    return item if _is_plain(item) else item.as_subclass(Tensor)
+
+
+def _is_plain(item: Any) -> bool:
+    return type(item) is Tensor or isinstance(item, FakeTensor)  # which torch.export puts in the place of tensors
+
+
 def alike(item: Tensor, values: Tensor) -> Any:
     """Values in the type of an item, with what a subclass keeps beside them; a parameter becomes a tensor."""
-    if type(item) is Tensor or isinstance(item, torch.nn.Parameter):
+    if _is_plain(item) or isinstance(item, torch.nn.Parameter):
         return values
     known = isinstance(item, tv_tensors.TVTensor)
     made = tv_tensors.wrap(values, like=item) if known else values.as_subclass(type(item))
@@ -200,12 +213,12 @@ def as_batch(item: Any) -> Tensor:
             "in a sample without tv_tensors the first tensor is taken for the image"
         )
     check_real("an image", item)
-    plain = item.as_subclass(Tensor) if type(item) is not Tensor else item
+    pixels = plain(item)
     if isinstance(item, tv_tensors.Video):
         if item.ndim < 4 or item.shape[-4] == 0:
             raise ValueError(f"a video must have the shape (..., T, C, H, W) with a frame, got {shown(item)}")
-        plain = plain.select(-4, 0)
-    return plain if plain.ndim == 4 else plain.reshape(-1, *plain.shape[-3:])
+        pixels = pixels.select(-4, 0)
+    return pixels if pixels.ndim == 4 else pixels.reshape(-1, *pixels.shape[-3:])
 
 
 # -- labels -----------------------------------------------------------------------------------------------------------
@@ -266,8 +279,8 @@ def _owned(label: Any, count: int, owner: int | None) -> Any:
     by_row = isinstance(label, tv_tensors.Mask | tv_tensors.KeyPoints) and label.ndim > 2 and len(label) == count
     if owner is None and not by_row and label.numel():
         raise cannot_assign(label, count)
-    plain = label.as_subclass(Tensor)
-    view = alike(label, plain.view_as(plain))
+    values = plain(label)
+    view = alike(label, values.view_as(values))
     setattr(view, OWNER, owner)
     return view
 

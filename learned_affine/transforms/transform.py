@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 
 from learned_affine._checks import check_batch, shown
 from learned_affine.geometry.limits import AffineLimits
-from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.geometry.parameters import AffineParameters, is_traced
 from learned_affine.geometry.warp import (
     Fill,
     Interpolation,
@@ -111,7 +111,7 @@ class PolicyTransform(v2.Transform):
         options: dict[str, Any] = {} if own is None else {"generator": own}  # see Policy.noise
         chosen = torch.rand(count, **options) < self.p if 0 < self.p < 1 else None
         noise = self.noise(count)
-        if torch.compiler.is_compiling():
+        if is_traced():
             return {"drawn": self._draw_all(images, noise, chosen)}
         rows = None if chosen is None else chosen.nonzero().squeeze(1)
         if self.p == 0 or (rows is not None and len(rows) == 0):
@@ -135,7 +135,8 @@ class PolicyTransform(v2.Transform):
             identity = AffineParameters.identity(len(images), images.device)
             pairs = zip((*drawn.tensors(), drawn.mirror), (*identity.tensors(), identity.mirror), strict=True)
             drawn = AffineParameters(*(torch.where(there, new, old) for new, old in pairs))
-        self._last = drawn, None, len(images)
+        # elsewhere than in a compiled graph these are values that end with it
+        self._last = (drawn, None, len(images)) if torch.compiler.is_dynamo_compiling() else None
         return SampleParameters(drawn, None, len(images), chosen=chosen)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
