@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,6 +91,22 @@ def of_all(drawn: AffineParameters | None, rows: Tensor | None, count: int) -> A
     return AffineParameters(*(all_.index_copy(0, index, some.to(all_.dtype)) for all_, some in pairs))
 
 
+def check_parameters(parameters: Any, count: int) -> AffineParameters:
+    """Parameters of ``count`` images."""
+    if not isinstance(parameters, AffineParameters):
+        raise TypeError(f"parameters must be AffineParameters, got {shown(parameters)}")
+    if len(parameters) not in (1, count):
+        raise ValueError(f"parameters must be those of 1 or {count} images, got {len(parameters)}")
+    return parameters if len(parameters) == count else parameters.map_all(lambda value: value.expand(count))
+
+
+def of_samples(parts: Sequence[tuple[AffineParameters | None, Tensor | None, int]]) -> AffineParameters:
+    """The parameters of several samples, of each what :func:`of_all` takes."""
+    each = [of_all(*part) for part in parts]
+    device = next((one.angle.device for one in each if one.angle.device.type != "cpu"), "cpu")
+    return AffineParameters.cat([one.to(device) for one in each])
+
+
 def indexable(images: Tensor) -> Tensor:
     """The same bits in a dtype that can be indexed."""
     return images.view(SIGNED[images.dtype]) if images.dtype in SIGNED else images
@@ -131,17 +148,40 @@ def first_image(items: Sequence[Any]) -> Any:
     return next((item for item in images if not F.is_pure_tensor(item)), images[0] if images else None)
 
 
-def refuse_arrays(items: Sequence[Any]) -> None:
-    """Refuse an image as a numpy array, which would come back unchanged.
+def check_sample(items: Sequence[Any]) -> None:
+    """Refuse what would be augmented wrongly, and warn where there is nothing to augment.
 
     Raises:
-        TypeError: saying how to convert it.
+        TypeError: for an image as an array, and a graph that is traced without a tensor.
+        ValueError: for labels without an image.
     """
+    _refuse_arrays(items)
+    if first_image(items) is not None:
+        return
+    if any(isinstance(item, torch.fx.Proxy) for item in items):
+        raise TypeError(
+            "an image must be a PIL image or a tensor, got a Proxy: torch.fx cannot record random draws; "
+            "trace the model alone, or make this transform a leaf of the tracer (Tracer.is_leaf_module)"
+        )
+    if has_labels(items):
+        raise ValueError("the sample must hold an image for its boxes, masks or key points to follow, got none")
+    kinds = ", ".join(sorted({type(item).__name__ for item in items})) or "an empty sample"
+    warnings.warn(f"no image to augment in the sample, got {kinds}", UserWarning, stacklevel=5)
+
+
+def _refuse_arrays(items: Sequence[Any]) -> None:
+    """Refuse an image as a numpy array, which would come back unchanged, and its mask be warped in its place."""
+    image = first_image(items)
+    if image is not None and not F.is_pure_tensor(image):
+        return
+    size = None if image is None else tuple(image.shape[-2:])
+    beside = "" if image is None else f" beside a plain tensor of its height and width, {shown(image)}"
     for item in items:
-        if isinstance(item, np.ndarray) and item.ndim in (2, 3, 4):
+        large = isinstance(item, np.ndarray) and item.ndim in (2, 3, 4)
+        if large and size in (None, item.shape[-2:], item.shape[-3:-1]):
             raise TypeError(
-                f"an image must be a PIL image or a tensor, got {shown(item)}: put v2.ToImage() before this transform, "
-                "which takes arrays (H, W, C)"
+                f"an image must be a PIL image or a tensor, got {shown(item)}{beside}: put v2.ToImage() before this "
+                "transform, which takes arrays (H, W, C)"
             )
 
 
@@ -225,11 +265,16 @@ def _owned(label: Any, count: int, owner: int | None) -> Any:
         return view
     by_row = isinstance(label, tv_tensors.Mask | tv_tensors.KeyPoints) and label.ndim > 2 and len(label) == count
     if owner is None and not by_row and label.numel():
-        raise ValueError(
-            f"a batch of {count} images needs its {type(label).__name__} in a list of {count} targets, one an image, "
-            f"or masks and key points with {count} rows: got {shown(label)}, which cannot be assigned to an image"
-        )
+        raise cannot_assign(label, count)
     plain = label.as_subclass(Tensor)
     view = alike(label, plain.view_as(plain))
     setattr(view, OWNER, owner)
     return view
+
+
+def cannot_assign(label: Any, count: int) -> ValueError:
+    """The error of a label of which no image is known."""
+    return ValueError(
+        f"a batch of {count} images needs its {type(label).__name__} in a list of {count} targets, one an image, "
+        f"or masks and key points with {count} rows: got {shown(label)}, which cannot be assigned to an image"
+    )

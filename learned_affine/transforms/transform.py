@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -27,20 +26,22 @@ from learned_affine.geometry.warp import (
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.runtime.streams import Stream, stream_of
-from learned_affine.transforms.attributes import CHECKS
 from learned_affine.transforms.kernels import apply_kernel, warp_rows
+from learned_affine.transforms.lists import each_sample
 from learned_affine.transforms.sample import (
     SampleParameters,
     as_batch,
     assign_labels,
+    check_parameters,
+    check_sample,
     first_image,
     has_labels,
     of_all,
-    refuse_arrays,
+    of_samples,
     take,
     which_are_still,
 )
-from learned_affine.transforms.sampling import Sampling
+from learned_affine.transforms.sampling import CHECKS, Sampling
 
 
 class PolicyTransform(v2.Transform):
@@ -80,17 +81,23 @@ class PolicyTransform(v2.Transform):
 
     def __call__(self, *inputs: Any) -> Any:
         """Transform a sample; in a batch with targets each label follows its own image."""
-        if len(inputs) > 1 or not isinstance(inputs[0], Tensor | PIL.Image.Image):
-            inputs = assign_labels(inputs)
-        return super().__call__(*inputs)
+        if len(inputs) == 1 and isinstance(inputs[0], Tensor | PIL.Image.Image):
+            return super().__call__(*inputs)
+        parts: list[Any] = []
+
+        def transform(part: Any, row: int, rows: int) -> Any:
+            done = super(PolicyTransform, self).__call__(assign_labels(part))
+            parts.append(self._last)
+            return done
+
+        done = each_sample(inputs[0] if len(inputs) == 1 else inputs, transform)
+        if len(parts) > 1:
+            self._last = of_samples(parts), None, len(parts)
+        return done
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
         """Refuse what would otherwise be augmented wrongly, and warn where there is nothing to augment."""
-        if first_image(flat_inputs) is None:
-            refuse_arrays(flat_inputs)
-            if has_labels(flat_inputs):
-                raise ValueError("the sample must hold an image for its boxes, masks or key points to follow, got none")
-            warnings.warn(f"no image to augment in the sample, got {_kinds(flat_inputs)}", UserWarning, stacklevel=4)
+        check_sample(flat_inputs)
 
     @torch.no_grad()
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
@@ -168,7 +175,7 @@ class PolicyTransform(v2.Transform):
             TypeError, ValueError: if one of them is no batch, or they are of different lengths.
         """
         check_batch("images", images)
-        parameters = _check_parameters(parameters, len(images)).to(images.device)
+        parameters = check_parameters(parameters, len(images)).to(images.device)
         sampling = self.sampling.of(torch.Tensor)
         has_graph = any(value.requires_grad for value in (images, *parameters.tensors()))
         if torch.is_grad_enabled() and has_graph and images.is_floating_point():
@@ -192,13 +199,20 @@ class PolicyTransform(v2.Transform):
             *sample, parameters = sample  # type: ignore[assignment]
         if not isinstance(parameters, AffineParameters):
             raise TypeError(f"parameters must be AffineParameters, got {shown(parameters)}")
-        whole = sample[0] if len(sample) == 1 else tuple(sample)
-        image = first_image(pytree.tree_leaves(whole))
+
+        def replay(part: Any, row: int, rows: int) -> Any:
+            return self._replay(part, parameters if rows == 1 else check_parameters(parameters, rows)[row])
+
+        return each_sample(sample[0] if len(sample) == 1 else tuple(sample), replay)
+
+    def _replay(self, sample: Any, parameters: AffineParameters) -> Any:
+        leaves = pytree.tree_leaves(sample)
+        image = first_image(leaves)
+        if image is not None or not has_labels(leaves):
+            check_sample(leaves)
         count = len(parameters) if image is None else len(as_batch(image))
-        parameters = _check_parameters(parameters, count)
-        flat, spec = pytree.tree_flatten(assign_labels(whole, count))
-        if image is None and not has_labels(flat):
-            self.check_inputs(flat)
+        parameters = check_parameters(parameters, count)
+        flat, spec = pytree.tree_flatten(assign_labels(sample, count))
         moved = (parameters.displacement() > 0).cpu()
         rows = None if bool(moved.all()) else moved.nonzero().squeeze(1)
         some = parameters if rows is None else parameters[rows]
@@ -270,17 +284,3 @@ class PolicyTransform(v2.Transform):
             f"shift {limits.translate:.0%}, {flips}), p={self.p:g}, strength={self.strength:g}, "
             f"padding_mode={self.padding_mode!r}{extra}{mode})"
         )
-
-
-def _check_parameters(parameters: Any, count: int) -> AffineParameters:
-    """Parameters of ``count`` images."""
-    if not isinstance(parameters, AffineParameters):
-        raise TypeError(f"parameters must be AffineParameters, got {shown(parameters)}")
-    if len(parameters) not in (1, count):
-        raise ValueError(f"parameters must be those of 1 or {count} images, got {len(parameters)}")
-    return parameters if len(parameters) == count else parameters.map_all(lambda value: value.expand(count))
-
-
-def _kinds(items: list[Any]) -> str:
-    """The kinds of what came, for a message."""
-    return ", ".join(sorted({type(item).__name__ for item in items})) or "an empty sample"

@@ -1,0 +1,93 @@
+"""Lists of images, a batch that nobody has stacked yet, and mappings that torch's pytree does not know."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from torch.utils import _pytree as pytree
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as F
+
+from learned_affine._checks import shown
+from learned_affine.transforms.sample import LABELS, PICTURES, cannot_assign, first_image
+
+
+def each_sample(sample: Any, run: Callable[[Any, int, int], Any]) -> Any:
+    """The sample with ``run(part, row, rows)`` done to each part of it: one, but where a list of images is a batch.
+
+    Where all images stand in lists of one length, a part is an image with its row of the other lists and tuples of that
+    length. Mappings that torch's pytree does not know, as ``UserDict``, are given to ``run`` as dicts.
+
+    Raises:
+        ValueError: where it cannot be known what is an image, or which label belongs to it.
+    """
+    leaves, spec = pytree.tree_flatten(sample)
+    if any(isinstance(leaf, MutableMapping) for leaf in leaves):
+        return _refilled(sample, each_sample(_as_dicts(sample), run))
+    images = _list_of_images(sample, leaves)
+    count = 1 if images is None else len(images)
+
+    def has_rows(node: Any) -> bool:
+        if not isinstance(node, list | tuple) or hasattr(node, "_fields") or len(node) != count:
+            return False
+        return node is images or not any(part is images for part in pytree.tree_leaves(node, is_leaf=_holds_images))
+
+    leaves, spec = pytree.tree_flatten(sample, is_leaf=has_rows)
+    if count == 1 or any(isinstance(leaf, PICTURES) for leaf in leaves):
+        return run(sample, 0, 1)
+    for label in leaves:
+        if isinstance(label, LABELS) and label.numel():
+            raise cannot_assign(label, count)
+    parts = (spec.unflatten([leaf[row] if has_rows(leaf) else leaf for leaf in leaves]) for row in range(count))
+    done = [spec.flatten_up_to(run(part, row, count)) for row, part in enumerate(parts)]
+    pairs = zip(leaves, zip(*done, strict=True), strict=True)
+    return spec.unflatten([type(leaf)(rows) if has_rows(leaf) else leaf for leaf, rows in pairs])
+
+
+def _list_of_images(sample: Any, leaves: list[Any]) -> list[Any] | None:
+    """The first list of images, of plain tensors the one with the image that decides; None where there is none."""
+    image = first_image(leaves)
+    lists = [node for node in pytree.tree_leaves(sample, is_leaf=_holds_images) if _holds_images(node)]
+    if not F.is_pure_tensor(image):
+        return next((one for one in lists if isinstance(one[0], PICTURES)), None)
+    found = next((one for one in lists if one[0] is image), None)
+    if found is None:
+        return None
+    if all(one.shape[:-2] == image.shape[:1] and one.dtype == image.dtype for one in found):
+        return found
+    if len({one.shape[-2:] for one in found}) == 1 < len(found):
+        raise ValueError(
+            f"a list of plain tensors must hold images (C, H, W) of one dtype and number of channels, got "
+            f"{', '.join(map(shown, found))}: wrap each in tv_tensors.Image or Mask, or pass the images alone"
+        )
+    return None
+
+
+def _holds_images(node: Any) -> bool:
+    """Whether a node is a list of single images, or of plain tensors that may be images, and of nothing else."""
+    if not isinstance(node, list) or not node:
+        return False
+    if isinstance(node[0], PICTURES):
+        return all(isinstance(one, PICTURES) and getattr(one, "ndim", 3) == _dimensions(one) for one in node)
+    return all(F.is_pure_tensor(one) and one.ndim > 2 for one in node)
+
+
+def _dimensions(image: Any) -> int:
+    return 4 if isinstance(image, tv_tensors.Video) else 3
+
+
+def _as_dicts(node: Any) -> Any:
+    return pytree.tree_map(lambda leaf: _as_dicts(dict(leaf)) if isinstance(leaf, MutableMapping) else leaf, node)
+
+
+def _refilled(node: Any, done: Any) -> Any:
+    """What was done to :func:`_as_dicts` of a node, in copies of the mappings that it held."""
+    leaves, spec = pytree.tree_flatten(node)
+    values = spec.flatten_up_to(done)
+    for place, leaf in enumerate(leaves):
+        if isinstance(leaf, MutableMapping):
+            inner, values[place] = values[place], copy.copy(leaf)
+            values[place].update({key: _refilled(leaf[key], inner[key]) for key in leaf})
+    return spec.unflatten(values)

@@ -1,0 +1,304 @@
+"""Lists of images, and mappings of other libraries: held to a plain loop over the images."""
+
+from collections import UserDict, namedtuple
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as F
+
+from learned_affine import AffineLimits
+from tests.subjects import vivid
+from tests.transforms.test_targets import assert_same, box, mask, points
+
+LIMITS = AffineLimits(20, 1.2, 5, 0.1)
+SIZE = (18, 24)
+KINDS = {
+    "PIL": F.to_pil_image,
+    "tensor": lambda pixels: pixels,
+    "uint8": lambda pixels: (255 * pixels).to(torch.uint8),
+    "Image": tv_tensors.Image,
+    "Video": lambda pixels: tv_tensors.Video(pixels.expand(2, -1, -1, -1).clone()),
+}
+
+
+def pictures(kind: str, count: int = 4, sizes: bool = False) -> list:
+    generator = torch.Generator().manual_seed(count)
+    shapes = [(3, SIZE[0] + sizes * row, SIZE[1]) for row in range(count)]
+    return [KINDS[kind](torch.rand(shape, generator=generator)) for shape in shapes]
+
+
+def plain(item):
+    """Something whose equality can be asked."""
+    return F.pil_to_tensor(item) if isinstance(item, PIL.Image.Image) else item
+
+
+def assert_equal(one, other):
+    if isinstance(one, dict | UserDict):
+        assert type(one) is type(other) and list(one) == list(other)
+        one, other = list(one.values()), list(other.values())
+    if isinstance(one, list | tuple):
+        assert type(one) is type(other) and len(one) == len(other)
+        for left, right in zip(one, other, strict=True):
+            assert_equal(left, right)
+    else:
+        assert type(one) is type(other)
+        assert_same(plain(one), plain(other))
+
+
+def one_by_one(augment, samples, seed=3):
+    torch.manual_seed(seed)
+    out, drawn = [], []
+    for sample in samples:
+        out.append(augment(sample))
+        drawn.append(augment.last_parameters)
+    return out, torch.cat([one.stacked() for one in drawn])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("p", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("sizes", [False, True])
+def test_a_list_of_images_is_its_images_one_by_one(kind, p, sizes):
+    augment, images = vivid(LIMITS, p=p), pictures(kind, 6, sizes)
+    expected, parameters = one_by_one(augment, images)
+    torch.manual_seed(3)
+    out = augment(images)
+    assert_equal(out, expected)
+    assert torch.equal(augment.last_parameters.stacked(), parameters)
+    assert len(torch.unique(parameters[:, 0])) == {0.0: 1, 1.0: 6}.get(p, len(torch.unique(parameters[:, 0])))
+    assert_equal(augment.apply(images, augment.last_parameters), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("wrap", [dict, UserDict])
+def test_a_column_of_images_with_its_labels_is_its_rows_one_by_one(kind, wrap):
+    """What the ``with_transform`` of the library ``datasets`` hands over."""
+    augment, images = vivid(LIMITS, p=0.5), pictures(kind)
+    columns = {"image": images, "label": [3, 1, 2, 0], "name": ("a", "b", "c", "d"), "ids": torch.arange(4)}
+    if kind not in ("tensor", "uint8"):  # beside which, as in torchvision, a plain tensor is no image
+        columns |= {"boxes": [box(i) for i in range(4)], "parts": [{"masks": mask(0, 4), "points": points(0, 2)}] * 4}
+    rows = [{key: column[i] for key, column in columns.items() if key != "ids"} for i in range(4)]
+    expected, _ = one_by_one(augment, rows)
+    torch.manual_seed(3)
+    sample = wrap(columns)
+    out = augment(sample)
+    assert type(out) is wrap and out is not sample and sample["image"] is images
+    assert out["ids"] is columns["ids"]
+    for key, column in out.items():
+        if key != "ids":
+            assert type(column) is type(columns[key])
+            assert_equal(list(column), [row[key] for row in expected])
+    assert_equal(augment.apply(sample, augment.last_parameters), out)
+
+
+def test_images_and_targets_that_are_not_collated():
+    augment, images, targets = vivid(LIMITS), pictures("Image", 2), [{"boxes": box(0)}, {"boxes": box(1)}]
+    expected, _ = one_by_one(augment, list(zip(images, targets, strict=True)))
+    for container in (list, tuple):
+        torch.manual_seed(3)
+        found, moved = augment(images, container(targets))
+        assert_equal(found, [one for one, _ in expected])
+        assert_equal(moved, container(one for _, one in expected))
+
+
+def test_two_columns_of_images_share_a_draw_row_by_row():
+    augment, images = vivid(LIMITS), pictures("PIL", 3)
+    out = augment({"image": images, "again": [image.copy() for image in images]})
+    assert_equal(out["image"], out["again"])
+    assert len(set(augment.last_parameters.angle.tolist())) == 3
+
+
+Views = namedtuple("Views", ["left", "right"])
+ONE_SAMPLE = {
+    "a tuple": lambda one, two: (one, two),
+    "a namedtuple": Views,
+    "columns of different names": lambda one, two: {"left": one, "right": two},
+    "a list beside an image": lambda one, two: {"image": one, "more": [two, two.copy()]},
+    "a list before an image": lambda one, two: {"more": [two, two.copy()], "image": one},
+    "lists of different lengths": lambda one, two: [[one, two], [one, two, one]],
+}
+
+
+@pytest.mark.parametrize("put", ONE_SAMPLE.values(), ids=ONE_SAMPLE)
+def test_images_of_one_sample_share_a_draw_as_in_torchvision(put):
+    augment, image = vivid(LIMITS), pictures("PIL", 1)[0]
+    out = torch.utils._pytree.tree_leaves(augment(put(image, image.copy())))
+    assert len(augment.last_parameters) == 1
+    for other in out[1:]:
+        assert_equal(other, out[0])
+
+
+def test_a_list_of_a_batch_and_its_labels_is_one_sample():
+    """As the default collate function of a DataLoader gives it."""
+    augment, images, labels = vivid(LIMITS), torch.rand(4, 3, *SIZE), torch.arange(4)
+    torch.manual_seed(3)
+    expected = augment(images)
+    torch.manual_seed(3)
+    found, same = augment([images, labels])
+    assert torch.equal(found, expected) and same is labels
+    for other in (torch.rand(4, 9), torch.rand(4, 5, 9)):
+        assert augment([images, other])[1] is other
+
+
+IMAGE, GREY, NUMBERS = torch.rand(3, *SIZE), torch.rand(1, *SIZE), torch.ones(3, *SIZE, dtype=torch.int64)
+UNKNOWN = {
+    "an image and a mask": [IMAGE, GREY],
+    "an image and integers": [IMAGE, NUMBERS],
+    "two batches": [IMAGE[None], IMAGE[None].clone()],
+    "a batch and its masks": [torch.rand(2, 3, *SIZE), torch.rand(2, *SIZE)],
+}
+
+
+@pytest.mark.parametrize("sample", UNKNOWN.values(), ids=UNKNOWN)
+@pytest.mark.parametrize("put", [lambda sample: sample, lambda sample: {"a": sample}, lambda sample: (sample, "id")])
+def test_plain_tensors_of_which_it_cannot_be_known_are_refused(sample, put):
+    with pytest.raises(ValueError, match=r"a list of plain tensors must hold images .*wrap each in tv_tensors.Image"):
+        vivid()(put(sample))
+    wrapped = [tv_tensors.Image(sample[0]), *sample[1:]]
+    assert vivid()(wrapped)[1] is sample[1]
+
+
+def test_a_label_that_stands_in_no_row_is_refused():
+    for label in (box(), mask(0, 4)):
+        with pytest.raises(ValueError, match=r"a batch of 4 images needs its .* in a list of 4 targets"):
+            vivid()({"image": pictures("PIL"), "label": label})
+
+
+def test_an_array_beside_a_tensor_of_its_size_is_refused():
+    """The tensor may be its mask, which would be warped as the image; or the array the mask, and left behind."""
+    augment, mask = vivid(), torch.zeros(1, *SIZE)
+    for array in (np.zeros((*SIZE, 3), np.uint8), np.zeros((3, *SIZE)), np.zeros(SIZE), np.zeros((1, *SIZE, 3))):
+        for sample in ({"image": array, "mask": mask}, (mask, array)):
+            for call in (augment, lambda sample: augment.apply(sample, augment.sample_parameters(mask[None]))):
+                with pytest.raises(TypeError, match=r"got ndarray .*beside a plain tensor of its height and width"):
+                    call(sample)
+    for array in (np.zeros((5, 4)), np.zeros((2, 17, 3)), np.zeros(3)):  # boxes, key points, labels
+        assert augment((mask, array))[1] is array
+    array = np.zeros(SIZE)
+    assert augment((tv_tensors.Image(mask), array))[1] is array
+
+
+def test_symbolic_tracing_says_what_to_do():
+    """It would record the model without the transform."""
+    model = nn.Sequential(vivid(), nn.Linear(8, 2))
+    with pytest.raises(TypeError, match=r"got a Proxy: torch.fx cannot record random draws; .*is_leaf_module"):
+        torch.fx.symbolic_trace(model)
+
+    class Tracer(torch.fx.Tracer):
+        def is_leaf_module(self, module, name):
+            return module is model[0] or super().is_leaf_module(module, name)
+
+    traced, images = torch.fx.GraphModule(model, Tracer().trace(model)), torch.rand(2, 3, 8, 8)
+    torch.manual_seed(0)
+    expected = model(images)
+    torch.manual_seed(0)
+    assert torch.equal(traced(images), expected)
+
+
+# -- mappings ---------------------------------------------------------------------------------------------------------
+
+
+class BatchFeature(UserDict):
+    """As the image processors of transformers give it: attributes beside the data, and entries as attributes."""
+
+    def __init__(self, data=None, skip=None):
+        super().__init__(data)
+        self.skip = skip
+
+    def __getattr__(self, name):
+        try:
+            return self.data[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class Record(dict):
+    """A subclass of dict, which torch's pytree does not know."""
+
+
+def leaves(node) -> list:
+    return torch.utils._pytree.tree_leaves(node)
+
+
+@pytest.mark.parametrize("kind", [UserDict, BatchFeature, Record])
+def test_other_mappings_are_as_dicts(kind):
+    augment, images, labels = vivid(LIMITS, p=0.5), torch.rand(6, 3, *SIZE), torch.arange(6)
+    targets = [{"boxes": box(i)} for i in range(6)]
+    samples = {
+        "alone": lambda kind: kind({"pixel_values": images, "labels": labels}),
+        "in a tuple": lambda kind: (kind({"pixel_values": images}), labels),
+        "in one another": lambda kind: kind(
+            {"image": tv_tensors.Image(images), "more": {"target": [kind(target) for target in targets]}}
+        ),
+    }
+    for make in samples.values():
+        torch.manual_seed(3)
+        expected = augment(make(dict))
+        sample = make(kind)
+        torch.manual_seed(3)
+        out, replayed = augment(sample), augment.apply(sample, augment.last_parameters)
+        for found in (out, replayed):
+            assert torch.utils._pytree.tree_structure(found) == torch.utils._pytree.tree_structure(sample)
+            assert_same(leaves(as_dict(found)), leaves(expected))
+        assert_same(leaves(as_dict(sample)), leaves(make(dict)))  # what came in is as it was
+
+
+def as_dict(node):
+    """With all mappings as plain dicts."""
+    if isinstance(node, dict | UserDict):
+        return {key: as_dict(value) for key, value in node.items()}
+    return type(node)(as_dict(one) for one in node) if isinstance(node, list | tuple) else node
+
+
+def test_a_mapping_keeps_its_attributes():
+    out = vivid()(BatchFeature({"pixel_values": torch.rand(2, 3, 8, 8)}, skip="a"))
+    assert out.skip == "a" and out.pixel_values is out["pixel_values"]
+
+
+# -- generated --------------------------------------------------------------------------------------------------------
+
+labels = st.sampled_from(["number", "text", "boxes", "mask", "points", "array", "depth", "nested"])
+LABEL = {
+    "number": lambda i: i,
+    "text": str,
+    "boxes": box,
+    "mask": mask,
+    "points": lambda i: points(i, 2),
+    "array": lambda i: np.full(2, i),
+    "depth": lambda i: tv_tensors.Image(torch.rand(1, *SIZE, generator=torch.Generator().manual_seed(i))),
+    "nested": lambda i: {"a": [box(i), i], "b": (mask(i, 2),)},
+}
+AUGMENTS = {p: vivid(LIMITS, p=p) for p in (0.0, 0.5, 1.0)}
+
+
+@given(
+    st.lists(st.sampled_from(["PIL", "Image", "Video"]), min_size=1, max_size=4),
+    st.dictionaries(labels, st.sampled_from([list, tuple]), max_size=4),
+    st.sampled_from(list(AUGMENTS)),
+    st.sampled_from([dict, UserDict, Record]),
+    st.booleans(),
+)
+@settings(max_examples=500, deadline=None)
+def test_samples_of_mixed_kinds_are_their_rows_one_by_one(kinds, found, p, wrap, last):
+    augment, count = AUGMENTS[p], len(kinds)
+    images = [pictures(kind, 1)[0] for kind in kinds]
+    columns = {name: container(LABEL[name](i) for i in range(count)) for name, container in found.items()}
+    columns = {**columns, "image": images} if last else {"image": images, **columns}
+    if count == 1:
+        columns = {key: list(column) for key, column in columns.items()}
+    expected, parameters = one_by_one(augment, [{key: one[i] for key, one in columns.items()} for i in range(count)])
+    torch.manual_seed(3)
+    out = augment(wrap(columns))
+    assert type(out) is wrap and torch.equal(augment.last_parameters.stacked(), parameters)
+    for key, column in out.items():
+        assert type(column) is type(columns[key])
+        for row, got in enumerate(column):
+            if isinstance(got, np.ndarray):
+                assert got is columns[key][row]
+            else:
+                assert_equal(got, expected[row][key])
