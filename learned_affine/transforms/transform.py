@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import warnings
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -76,6 +78,25 @@ class PolicyTransform(v2.Transform):
         if name in CHECKS:
             value = CHECKS[name](self, value)
         super().__setattr__(name, value)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        # in torch's metadata, where versions are: another key would be unexpected or missing for whoever loads by keys
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if hasattr(destination, "_metadata"):
+            destination._metadata[prefix[:-1]]["limits"] = dataclasses.asdict(self.limits)
+
+    def _load_from_state_dict(self, state: Any, prefix: str, metadata: Any, *args: Any) -> None:
+        super()._load_from_state_dict(state, prefix, metadata, *args)
+        own = dataclasses.asdict(self.limits)
+        theirs = {name: value for name, value in metadata.get("limits", own).items() if own.get(name, value) != value}
+        if theirs:
+            said = ", ".join(f"limits.{name}={value} (here it is {own[name]})" for name, value in theirs.items())
+            warnings.warn(
+                f"the state is that of a policy within other limits, {said}, and its draws scale with the limits: "
+                "set the limits to those, unless this is meant",
+                UserWarning,
+                stacklevel=4,
+            )
 
     # -- torchvision's hooks ------------------------------------------------------------------------------------------
 
