@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -13,7 +14,7 @@ from torch.utils import _pytree as pytree
 from torchvision.transforms import v2
 
 from learned_affine._checks import check_batch, shown
-from learned_affine.geometry.limits import AffineLimits
+from learned_affine.geometry.limits import AffineLimits, warn_of_others
 from learned_affine.geometry.parameters import AffineParameters, is_traced
 from learned_affine.geometry.warp import (
     Fill,
@@ -76,6 +77,16 @@ class PolicyTransform(v2.Transform):
         if name in CHECKS:
             value = CHECKS[name](self, value)
         super().__setattr__(name, value)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        # in torch's metadata, where versions are: another key would be unexpected or missing for whoever loads by keys
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if hasattr(destination, "_metadata"):
+            destination._metadata[prefix[:-1]]["limits"] = dataclasses.asdict(self.limits)
+
+    def _load_from_state_dict(self, state: Any, prefix: str, metadata: Any, *args: Any) -> None:
+        super()._load_from_state_dict(state, prefix, metadata, *args)
+        warn_of_others(self.limits, metadata.get("limits", {}))
 
     # -- torchvision's hooks ------------------------------------------------------------------------------------------
 

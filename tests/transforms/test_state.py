@@ -1,0 +1,59 @@
+"""A policy's weights mean shares of its limits: loading them into other limits is not silent."""
+
+import io
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine.kornia import LearnedAffine
+from tests.subjects import vivid
+
+HOLDERS = {
+    "itself": lambda limits: vivid(limits),
+    "in a model": lambda limits: nn.ModuleDict({"augment": vivid(limits), "linear": nn.Linear(2, 2)}),
+    "kornia's": lambda limits: LearnedAffine(vivid(limits)),
+}
+holders = pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS.keys())
+
+
+def through_a_file(state):
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+@holders
+@pytest.mark.parametrize("way", [lambda state: state, through_a_file], ids=["in hand", "through a file"])
+def test_other_limits_are_said_and_the_same_are_not(holder, way):
+    state = way(holder(AffineLimits(angle=90)).state_dict())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        holder(AffineLimits(angle=90)).load_state_dict(state)
+    other = holder(None)
+    with pytest.warns(UserWarning, match=r"limits\.angle=90.0 .*here it is 30.*set the limits"):
+        other.load_state_dict(state)
+    assert all(torch.equal(value, state[name]) for name, value in other.state_dict().items())
+
+
+def test_each_limit_that_differs_is_named_and_no_other():
+    state = vivid(AffineLimits(scale=2, translate=0.3)).state_dict()
+    with pytest.warns(UserWarning, match=r"limits\.scale=2\.0 .*limits\.translate=0\.3") as found:
+        vivid().load_state_dict(state)
+    assert "angle" not in str(found[0].message) and len(found) == 1
+
+
+def test_a_state_without_limits_loads_in_silence():
+    """As of an earlier version, of a file of tensors alone, or of a dict that was made anew."""
+    state = dict(vivid(AffineLimits(angle=90)).state_dict())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LearnedAffineAugment().load_state_dict(state)
+
+
+def test_the_keys_are_the_networks():
+    augment = vivid()
+    assert list(augment.state_dict()) == [f"localization.{name}" for name in augment.localization.state_dict()]
