@@ -14,7 +14,7 @@ test: $(READY)  ## all checks
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 test-long: $(READY)  ## the checks that take minutes
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m long
