@@ -31,7 +31,6 @@ SHOWN = (
     "how_it_works",
     "dials",
     "reading",
-    "evidence/results",
     "evidence/pipelines",
     "api/index",
     "auto_examples/index",

@@ -10,70 +10,30 @@ import ast
 import functools
 import hashlib
 import json
+from pathlib import Path
 
 from benchmarks.common.pages import ROOT
 from benchmarks.common.rows import RESULTS
 
 SAME = RESULTS / "same_method.json"
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
-# of the package: what decides the numbers of every training, of every warp, and of a fit
-TRAINING = ("learned_affine/classifier", "learned_affine/geometry/parameters")
-WARPING = (
-    "learned_affine/geometry/warp",
-    "learned_affine/transforms/sampling",
-    "learned_affine/transforms/transform",
+# of the package, files and whole folders: what decides the numbers of a fit and of a training with the policy
+FIT = (
+    *(f"learned_affine/{name}" for name in ("classifier", "config", "losses")),
+    *(f"learned_affine/{name}" for name in ("geometry", "objectives", "tasks", "fitting", "policy", "transforms")),
 )
-LOSS = (
-    "learned_affine/config",
-    "learned_affine/losses",
-    "learned_affine/objectives/adversary",
-    "learned_affine/objectives/objective",
-    "learned_affine/objectives/target",
-    "learned_affine/tasks/classification",
-    "learned_affine/tasks/model",
-)
-STEP = ("learned_affine/fitting/estimators", "learned_affine/fitting/trainer")
-PAPER = (*LOSS, *STEP, "learned_affine/policy/raw_head", "learned_affine/policy/thumbnail")
-FITTING = (
-    *PAPER,
-    "learned_affine/fitting/natural_gradient",
-    "learned_affine/objectives/constraint",
-    "learned_affine/policy/distribution",
-    "learned_affine/policy/network",
-    "learned_affine/tasks/reservoir",
-)
-STAGES = (*TRAINING, *WARPING, *(f"benchmarks/accuracy/{name}" for name in ("arms", "resnet", "stages")))
-FITTED = "benchmarks/accuracy/fitted_arms"
 PIPELINES = (
     "learned_affine/classifier",
-    "benchmarks/accuracy/resnet",
-    "benchmarks/pipelines/arms",
-    "benchmarks/pipelines/measures",
-    "benchmarks/pipelines/run",
+    *(f"benchmarks/pipelines/{name}" for name in ("resnet", "arms", "measures", "run")),
 )
-KINDS = {  # the files of each kind of row
-    "accuracy": STAGES,
-    "accuracy, fitted": (*STAGES, *FITTING, FITTED),
-    "accuracy, by the paper's loss": (*STAGES, *PAPER, FITTED),
-    "accuracy, one dial": (*STAGES, *FITTING, FITTED, "benchmarks/accuracy/dials"),
-    "collapse": (*TRAINING, *FITTING, "benchmarks/collapse/run", "benchmarks/collapse/images"),
-    "invariances": (*TRAINING, *FITTING, "benchmarks/invariances/run", "benchmarks/invariances/glyphs"),
-    "optimum": (*TRAINING, *FITTING, "benchmarks/optimum/run"),
+KINDS = {  # the files and folders of each kind of row
     "pipelines": PIPELINES,
-    "pipelines, fitted": (*PIPELINES, *TRAINING, *WARPING, *FITTING, "learned_affine/policy/mirrors"),
-    "quick start": (*TRAINING, *WARPING, *FITTING, "learned_affine/policy/mirrors"),
-    "tasks": (
-        *TRAINING,
-        *WARPING,
-        *FITTING,
-        "learned_affine/mirror_labels",
-        "learned_affine/policy/mirrors",
-        "learned_affine/tasks/targets",
-        "benchmarks/tasks/attributes",
-        "benchmarks/tasks/run",
-    ),
-    "three stages": (*TRAINING, *WARPING, *FITTING),
-    "what to fit to": (*TRAINING, *WARPING, *FITTING, "learned_affine/policy/mirrors", "benchmarks/what_to_fit_to/run"),
+    "pipelines, fitted": (*PIPELINES, *FIT),
+    "invariances": (*FIT, "benchmarks/invariances/run", "benchmarks/invariances/glyphs"),
+    "quick start": FIT,
+    "tasks": (*FIT, "learned_affine/mirror_labels", "benchmarks/tasks/attributes", "benchmarks/tasks/run"),
+    "three stages": FIT,
+    "what to fit to": (*FIT, "benchmarks/what_to_fit_to/run"),
 }
 
 
@@ -89,9 +49,15 @@ def digest_now(kind: str) -> str:
 
 
 @functools.cache  # each of many arms asks for the digest of much the same files
-def bare(file: str) -> str:
-    """The code of a file, without comments and docstrings."""
-    tree = ast.parse((ROOT / f"{file}.py").read_text())
+def bare(name: str) -> str:
+    """The code of a file, or of all files of a folder, without comments and docstrings."""
+    folder = ROOT / name
+    return "".join(map(bare_file, sorted(folder.glob("*.py")) if folder.is_dir() else [ROOT / f"{name}.py"]))
+
+
+def bare_file(path: Path) -> str:
+    """The code of one file."""
+    tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]

@@ -9,49 +9,46 @@ from typing import Any
 
 from benchmarks.common.digests import digest
 from benchmarks.common.intervals import interval
-from benchmarks.common.pages import EVIDENCE, IMAGES, LEFT_TOLD, fill, told_held_on
+from benchmarks.common.pages import EVIDENCE, IMAGES, fill
 from benchmarks.common.rows import RESULTS, newest_version, read
 
 ROWS = RESULTS / "invariances.jsonl"
 PAGE = EVIDENCE / "invariances.md"
 BLUE = "#0072B2"
-EARLIER = "84d506759a25"  # digest of the rows of version 0.1, which had a larger budget and no flips
-SETTINGS = ("size", "epochs", "width", "steps", "thumbnail", "hidden", "batch", "held_on")
+SETTINGS = ("size", "epochs", "width", "steps", "thumbnail", "hidden", "batch")
 NAMES = {"turn": "rotation", "shift": "shift", "size": "size"}  # of the tasks, as a reader calls them
 UNITS = {"turn": "degrees", "shift": "share of the side", "size": "log factor"}
 
 
 def main() -> None:
     """Fill the page between its markers; draw the figure."""
-    found = read(ROWS)
-    earlier = [{**row, "version": "0.1"} for row in found if row["code"] == EARLIER]
-    rows, told = newest_version([row for row in found if row["code"] != EARLIER], digest("invariances"))
+    rows, told = newest_version(read(ROWS), digest("invariances"))
     groups: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
-    for row in [*earlier, *({**row, "version": "0.2"} for row in rows)]:
-        groups[(row["version"], row["task"], *(row[name] for name in SETTINGS))].append(row)
+    for row in rows:
+        groups[(row["task"], *(row[name] for name in SETTINGS))].append(row)
     picture = "![Fitted ranges over true ones](../images/invariances.png)"
-    told = f"Version 0.1: commit 278965f. Version 0.2: {told[0].lower()}{told[1:]}" if told else ""
-    text = "\n".join([table(groups), "", LEFT_TOLD, told, "", picture]) if groups else "Not run at full size yet."
-    fill(PAGE, "invariances", text)
+    fill(
+        PAGE,
+        "invariances",
+        "\n".join([table(groups), "", told, "", picture]) if groups else "Not run at full size yet.",
+    )
     if groups:
-        draw({key: rows for key, rows in groups.items() if key[0] == "0.1"}, IMAGES / "invariances.png")
+        draw(groups, IMAGES / "invariances.png")
     print(f"written: {PAGE}")
 
 
 def table(groups: dict[tuple, list[dict[str, Any]]]) -> str:
     """One line a task and setting."""
     lines = [
-        "| version | task | held on | images | steps | thumbnail, hidden | seeds | rank corr., within tolerance | "
-        "all | label kept % | "
-        "shuffled | difference | "
-        "accuracy % none / learned / shuffled | learned minus shuffled |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| task | images | steps | thumbnail, hidden | seeds | rank corr., within tolerance | all | label kept % | "
+        "shuffled | difference | accuracy % none / learned / shuffled | learned minus shuffled |",
+        "|" + 12 * "---|",
     ]
     for rows in groups.values():
         first = rows[0]
         accuracy = " / ".join(f"{mean(rows, f'accuracy_{name}'):.1f}" for name in ("none", "learned", "shuffled"))
         lines.append(
-            f"| {first['version']} | {NAMES[first['task']]} | {told_held_on(first)} | {first['size']:,} | "
+            f"| {NAMES[first['task']]} | {first['size']:,} | "
             f"{first['steps']} | {first['thumbnail']}, {first['hidden']} | "
             f"{len(rows)} | {mean(rows, 'rank_correlation_within_tolerance') / 100:.2f} | "
             f"{mean(rows, 'rank_correlation') / 100:.2f} | {mean(rows, 'label_kept'):.1f} | "
@@ -85,8 +82,7 @@ def draw(groups: dict[tuple, list[dict[str, Any]]], path: Path) -> None:
         fitted, truth = row["shown"]
         axis.plot(truth, fitted, ".", color=BLUE, markersize=3, alpha=0.6)
         axis.set_title(
-            f"{NAMES[row['task']]}, held on {told_held_on(row)} images\nrank correlation {row['rank_correlation']:.2f}",
-            fontsize=11,
+            f"{NAMES[row['task']]}, {row['steps']} steps\nrank correlation {row['rank_correlation']:.2f}", fontsize=11
         )
         axis.set_xlabel(f"true range, {UNITS[row['task']]}", fontsize=10)
         axis.set_ylabel("fitted range, 10 % to 90 %", fontsize=10)

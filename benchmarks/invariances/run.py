@@ -58,7 +58,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--hidden", type=int, default=64, help="features of the network")
     parser.add_argument("--batch", type=int, default=64, help="of the fit")
     parser.add_argument("--out", type=Path, default=ROWS)
-    parser.set_defaults(held_on="unseen")  # what rows call held-out images; earlier ones have another choice
     return parser.parse_args()
 
 

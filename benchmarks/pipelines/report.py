@@ -12,21 +12,8 @@ from benchmarks.common.intervals import Runs, about, differences, half_width, in
 from benchmarks.common.pages import EVIDENCE, IMAGES, fill
 from benchmarks.common.rows import RESULTS, newest_version, read
 from benchmarks.pipelines.arms import ARMS
-from benchmarks.pipelines.claims import claims
 from benchmarks.pipelines.groups import MODELS, OTHER, SIDE, Arms, Row, Setting, chances, comparable, grouped
 from benchmarks.pipelines.run import code_of, fits
-from benchmarks.pipelines.targets import (
-    FASHION,
-    ICONS,
-    LEARNED,
-    NEVER,
-    OFTEN,
-    SHOES,
-    UNMIRRORED,
-    Target,
-    between,
-    targets,
-)
 
 ROWS = RESULTS / "pipelines.jsonl"
 PAGE, TABLES = EVIDENCE / "pipelines.md", EVIDENCE / "pipelines_tables.md"
@@ -52,6 +39,29 @@ SHOWN = (  # in the README and at the head of the page
     Setting("cifar10", None, "resnet", "scratch", 5),
 )
 DRAWN = tuple(setting for setting in SHOWN if setting.epochs > 10)  # with more seeds than two
+RIVALS = (  # pairs of arms: the first minus the second
+    ("learned", "none"),
+    ("learned", "flip + crop"),
+    ("learned + colour", "flip + crop + TrivialAugmentWide"),
+    ("learned + colour", "flip + crop + colour"),
+    ("learned + colour", "RandAugment"),
+)
+PARTS = {  # what each part of a fit adds
+    "mirrors": ("learned", "learned, no mirrors"),
+    "each image's own chance of a mirror": ("learned", "learned, mirrors shuffled"),
+    "each image's own policy": ("learned", "learned, shuffled"),
+    "a range for each image": ("learned", "learned, one for all"),
+    "the adversarial loss": ("learned", "learned, no adversarial loss"),
+    "the max-entropy loss": ("learned", "learned, no entropy loss"),
+}
+GEOMETRIC, HARM = ("flip", "flip + affine"), 2.0  # pipelines without learning; points of a class
+CHANCES = {  # whose classes' chances of a flip are shown: some of the first, all of the second
+    Setting("icons", None, "small", "stages", 14): (
+        *("arrow-left", "arrow-right", "check", "play", "flag"),
+        *("heart", "star", "sun", "plus", "home"),
+    ),
+    Setting("fashion-mnist", 1000, "small", "stages", 40): None,
+}
 BLUE, GREY = "#0072B2", "#777777"
 Groups = dict[Setting, Arms]
 
@@ -62,11 +72,11 @@ def main() -> None:
     groups = grouped(rows)
     fill(PAGE, "compared", f"{compared(groups)}\n\n{version}" if rows else "No rows yet.")
     fill(PAGE, "short", results(groups))
-    fill(PAGE, "targets", target_table(targets(groups)))
-    fill(PAGE, "claims", target_table(claims(groups)))
+    fill(PAGE, "rivals", paired_table(groups, {" minus ".join(pair): pair for pair in RIVALS}))
+    fill(PAGE, "parts", paired_table(groups, PARTS))
+    fill(PAGE, "harm", harm_table(groups))
     fill(TABLES, "accuracy", "\n\n".join(f"### {setting.title}\n\n{table(arms)}" for setting, arms in groups.items()))
     fill(TABLES, "chances", chance_tables(groups))
-    fill(TABLES, "shoes", shoes(groups.get(FASHION, {})))
     if rows:
         draw({setting: groups[setting] for setting in DRAWN if setting in groups}, PICTURE)
     print(f"written: {PAGE}")
@@ -163,7 +173,7 @@ def table(arms: Arms) -> str:
     lines = head("trained with", "seeds", heads[0], f"minus {base}", *heads[1:], "training, s")
     for arm in in_order(arms):
         cells = [bold(shown(arms[arm], key), arm == best[key]) for key in names]
-        gains = list(between(arms, arm, base).values()) if arm != base else []
+        gains = between(arms, arm, base) if arm != base else []
         seconds = f"{statistics.mean(run['seconds'] for run in arms[arm].values()):.0f}"
         gain = interval(gains) if gains else ""
         lines.append(line(arm, str(len(arms[arm])), cells[0], gain, *cells[1:], seconds))
@@ -188,16 +198,48 @@ def best_arm(arms: Arms, key: str) -> str:
     return (min if key in LOWER else max)(means, key=lambda arm: means[arm], default="")
 
 
-def target_table(found: list[Target]) -> str:
-    """What was to be reached."""
-    return "\n".join(["| target | measured | verdict |", "|---|---|---|", *(line(*one) for one in found)])
+def between(arms: Arms, first: str, second: str) -> list[float]:
+    """First minus second arm in points, for the seeds that both have."""
+    return list(differences(arms.get(first, {}), arms.get(second, {}), "accuracy").values())
+
+
+def paired_table(groups: Groups, pairs: dict[str, tuple[str, str]]) -> str:
+    """The mean paired difference of each pair of arms with its interval, a line a setting."""
+    lines = head("points of accuracy", *pairs)
+    for setting, arms in groups.items():
+        found = [between(arms, *pair) for pair in pairs.values()]
+        if any(found):
+            lines.append(line(setting.title, *(interval(gains) if gains else "" for gains in found)))
+    return "\n".join(lines)
+
+
+def harm_table(groups: Groups) -> str:
+    """The classes that a fixed geometry harms, and what the learned policy does to them."""
+    lines = head("", "harmed by", "classes", "points that they lose", "with `learned`")
+    for setting, arms in groups.items():
+        for fixed in GEOMETRIC if "learned" in arms else ():
+            harms = harm_by_class(arms, fixed)
+            harmed = [place for place, harm in enumerate(harms) if harm >= HARM]
+            if harmed:
+                own = harm_by_class(arms, "learned")
+                means = (f"{statistics.mean(found[place] for place in harmed):.1f}" for found in (harms, own))
+                lines.append(line(setting.title, f"`{fixed}`", str(len(harmed)), *means))
+    return "\n".join(lines)
+
+
+def harm_by_class(arms: Arms, arm: str) -> list[float]:
+    """By how many points each class is worse than without augmentation, in the mean over shared seeds."""
+    base, runs = arms.get("none", {}), arms.get(arm, {})
+    pairs = [(base[seed]["by_class"], runs[seed]["by_class"]) for seed in sorted(set(base) & set(runs))]
+    losses = ([100 * (one - other) for one, other in zip(*pair, strict=True)] for pair in pairs)
+    return list(map(statistics.mean, zip(*losses, strict=True)))
 
 
 def chance_tables(groups: Groups) -> str:
-    """The learned chance of a flip, of some classes of icons and of all of Fashion-MNIST."""
+    """The learned chance of a flip by class: mean, lowest and highest of the seeds."""
     parts = []
-    for setting, names in ((ICONS, (*NEVER[ICONS], *OFTEN[ICONS])), (FASHION, None)):
-        runs = groups.get(setting, {}).get(LEARNED, {})
+    for setting, names in CHANCES.items():
+        runs = groups.get(setting, {}).get("learned", {})
         if runs:
             found = chances(runs, setting.data)
             lines = head(f"{setting.data}, {len(runs)} seeds", "mean chance", "lowest seed", "highest seed")
@@ -206,19 +248,6 @@ def chance_tables(groups: Groups) -> str:
                 lines.append(line(name, *(f"{value:.3f}" for value in (statistics.mean(one), min(one), max(one)))))
             parts.append("\n".join(lines))
     return "\n\n".join(parts) or "Not measured yet."
-
-
-def shoes(arms: Arms) -> str:
-    """Accuracy on shoes with and without mirrors."""
-    learned, plain = arms.get(LEARNED, {}), arms.get(UNMIRRORED, {})
-    both = sorted(set(learned) & set(plain))
-    if not both:
-        return "Not measured yet."
-    lines = head(f"class, {len(both)} seeds", "learned, %", f"{UNMIRRORED}, %", "difference")
-    for name in SHOES:
-        means = [about([100 * runs[seed][name] for seed in both]) for runs in (learned, plain)]
-        lines.append(line(name, *means, interval(list(differences(learned, plain, name).values()))))
-    return "\n".join(lines)
 
 
 def draw(groups: Groups, path: Path) -> None:
@@ -242,7 +271,7 @@ def gains_of(arms: Arms) -> dict[str, list[float]]:
     """By arm the paired gains over the base."""
     base = base_of(arms)
     shown_arms = [arm for arm in in_order(arms) if arm != base and not arm.startswith("learned, ")]  # no ablations
-    found = {arm: list(between(arms, arm, base).values()) for arm in shown_arms}
+    found = {arm: between(arms, arm, base) for arm in shown_arms}
     return {arm: gains for arm, gains in found.items() if gains}
 
 

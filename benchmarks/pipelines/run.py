@@ -26,12 +26,12 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from benchmarks.accuracy.resnet import SmallResNet
-from benchmarks.accuracy.stages import turned
 from benchmarks.common.digests import digest
+from benchmarks.common.rotated import each_rotated
 from benchmarks.common.rows import RESULTS, append, has
 from benchmarks.pipelines.arms import ARMS, FITS, Fit, Setting
 from benchmarks.pipelines.measures import measure
+from benchmarks.pipelines.resnet import SmallResNet
 from examples.datasets import Images, load
 from learned_affine import LearnedAffineAugment
 from learned_affine.classifier import SmallConvNet, train_classifier
@@ -115,7 +115,7 @@ def code_of(arm: str) -> str:
 def images_of(data: str, root: str, download: bool, rotated: bool) -> tuple[Images, Images]:
     """Training and test images."""
     parts = load(data, root, download)
-    return tuple(replace(part, images=turned(part).images) for part in parts) if rotated else parts
+    return tuple(map(each_rotated, parts)) if rotated else parts
 
 
 def run_seed(options: argparse.Namespace, runs: list[dict], bar: tqdm) -> None:

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode, v2
 from tqdm.auto import tqdm
 
-from benchmarks.accuracy.stages import turned
 from benchmarks.common.digests import digest
+from benchmarks.common.rotated import each_rotated
 from benchmarks.common.rows import RESULTS, append, has
 from benchmarks.pipelines.run import BATCH, HELD_OUT_ICONS, Batches, trained
 from examples.datasets import Images, load
@@ -103,7 +103,7 @@ def generous() -> Callable[[Tensor], Tensor]:
 
 def views_of(test: Images) -> dict[str, Batches]:
     """Test icons as they are, and each rotated by an angle of its own; by the name of the accuracy on them."""
-    views = {"accuracy": test, "accuracy_rotated": turned(test, fill=1.0)}
+    views = {"accuracy": test, "accuracy_rotated": each_rotated(test, fill=1.0)}
     return {name: Batches(images, 500) for name, images in views.items()}
 
 

@@ -11,11 +11,8 @@ from benchmarks.common.rows import RESULTS, read
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = (
-    "accuracy",
-    "collapse",
     "fit_cost",
     "invariances",
-    "optimum",
     "pipelines",
     "quick_start",
     "tasks",

@@ -11,10 +11,13 @@ import torch
 from torchvision.transforms import v2
 
 from benchmarks.common.rows import read
-from benchmarks.pipelines import arms, claims, plan, report, run, targets
+from benchmarks.pipelines import arms, plan, report, run
 from benchmarks.pipelines.groups import OTHER, SIDE, Setting, classes, comparable, grouped
 from examples.datasets import DATA, Images, names_a_side
 from learned_affine import AffineParameters
+
+ICONS, FASHION = report.CHANCES
+CIFAR = Setting("cifar10", 4000, "small", "stages", 20)
 
 GEOMETRIC = {"ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"}
 
@@ -205,7 +208,7 @@ def test_a_run_leaves_rows_that_the_report_reads_and_is_not_run_again(rows):
     assert [row["protocol"] for row in rows("--arms", "none", "--protocol", "scratch")] == ["stages"] * 3 + ["scratch"]
 
 
-def row(arm: str, seed: int, accuracy: float, setting: Setting = targets.ICONS, **values) -> dict:
+def row(arm: str, seed: int, accuracy: float, setting: Setting = ICONS, **values) -> dict:
     number = len(classes(setting.data)) or 10
     return {
         **setting._asdict(),
@@ -216,14 +219,10 @@ def row(arm: str, seed: int, accuracy: float, setting: Setting = targets.ICONS, 
     }
 
 
-def verdicts(found: list[dict]) -> dict[str, tuple[str, str]]:
-    return {one.text: (one.measured, one.verdict) for one in targets.targets(grouped(found))}
-
-
 def test_groups_of_classes_are_weighed_by_their_images():
     counts = classes("icons")
     by_class = [0.25 if name == "arrow-left" else 0.5 if names_a_side(name) else 0.75 for name in counts]
-    one = grouped([row("none", 1, 0.5, by_class=by_class)])[targets.ICONS]["none"][1]
+    one = grouped([row("none", 1, 0.5, by_class=by_class)])[ICONS]["none"][1]
     side = sum(count for name, count in counts.items() if names_a_side(name))
     assert side == 239 and counts["arrow-left"] == 39  # 39 of .25 and 200 of .5
     assert one[SIDE] == pytest.approx(109.75 / 239) and one[OTHER] == pytest.approx(0.75)
@@ -233,7 +232,7 @@ def test_groups_of_classes_are_weighed_by_their_images():
 def test_a_table_by_hand():
     found = [row("none", 1, 0.50), row("none", 2, 0.54), row("flip", 1, 0.51), row("flip", 2, 0.57)]
     found += [row("none", 3, 0.1), row("flip", 3, 0.1), row("learned", 1, 0.9)]  # one seed of three is too few for bold
-    lines = report.table(grouped(found)[targets.ICONS]).splitlines()
+    lines = report.table(grouped(found)[ICONS]).splitlines()
     assert lines[0].startswith("| trained with | seeds | accuracy, % | minus none | classes that name a side, % |")
     # flip: sqrt((11.67² + 17.67² + 29.33²) / 2) = 25.58; gains 1, 3 and 0: 4.303 * 1.528 / sqrt(3) = 3.79
     assert lines[3].startswith("| flip | 3 | **39.3 ± 25.6** | +1.33 ± 3.79 | **39.3 ± 25.6** |")
@@ -245,75 +244,21 @@ def test_means_are_compared_over_shared_seeds():
     arms_of = {"none": {1: {}, 2: {}, 3: {}}, "flip": {2: {}, 3: {}}, "learned": {1: {}}}
     assert comparable(arms_of) == {"none": {2: {}, 3: {}}, "flip": {2: {}, 3: {}}}
     assert comparable({"none": {1: {}}, "flip": {2: {}}}) == {} == comparable({})
-    found = grouped([row("none", 1, 0.5), row("none", 2, 0.9), row("flip", 1, 0.6)])[targets.ICONS]
+    found = grouped([row("none", 1, 0.5), row("none", 2, 0.9), row("flip", 1, 0.6)])[ICONS]
     assert report.best_arm(found, "accuracy") == "flip" and report.best_arm(found, "nll") == "flip"
 
 
 def test_without_none_gains_are_over_flip_and_crop():
-    four = targets.CIFAR[2]
+    four = CIFAR
     found = grouped([row("flip + crop", 1, 0.5, four), row("learned", 1, 0.52, four)])
     assert "minus flip + crop" in report.table(found[four]) and "| +2.00 |" in report.table(found[four])
     assert four.title == "CIFAR-10, 4,000 images, small CNN, 20 + 20 epochs"
 
 
-def test_targets_are_met_or_missed_by_the_rows_and_open_without_them():
-    gains = (0.02, 0.03, 0.04, 0.03, 0.03)  # mean 3, deviation 0.7071, half-width 2.776 * 0.7071 / sqrt(5) = 0.88
-    found = [row("none", seed, 0.5) for seed in range(5)]
-    found += [row("learned", seed, 0.5 + gain) for seed, gain in enumerate(gains)]
-    found += [row("flip", seed, 0.56) for seed in range(4)]
-    told = verdicts(found)
-    assert told["icons, all classes: `learned` above `none` by its interval"] == ("+3.00 ± 0.88 (5 seeds)", "met")
-    assert told[f"icons, {SIDE}: `learned` within 1 point of `none`"][1] == "met"
-    measured, verdict = told[f"icons, {OTHER}: `learned` not below `flip` beyond the interval"]
-    assert (measured.endswith("(4 of 5 seeds)"), verdict) == (True, "not measured yet")
-    told = verdicts([*found, row("flip", 4, 0.56)])
-    assert told[f"icons, {OTHER}: `learned` not below `flip` beyond the interval"][1] == "**missed**"
-    assert told["icons, all classes: `learned` above `flip` by its interval"] == (
-        "-3.00 ± 0.88 (5 seeds)",
-        "**missed**",
-    )
-    never = "icons: chance of a flip at most 0.1 for arrow-left, arrow-right, check, play, flag"
-    assert told[never][1] == "**missed**" and "play 0.200" in told[never][0]
-    assert "**missed**" in report.target_table(targets.targets(grouped(found)))
-    assert {verdict for _, verdict in verdicts([]).values()} == {"not measured yet"}
-
-
-@pytest.mark.parametrize(
-    ("mean", "half", "above", "not_below"), [(1, 0.5, True, True), (0.1, 0.5, False, True), (-1, 0.5, False, False)]
-)
-def test_rules(mean, half, above, not_below):
-    assert (targets.above(mean, half), targets.not_below(mean, half)) == (above, not_below)
-    assert targets.at_least(-1)(mean, half) and targets.at_least(0)(mean, half) == (mean > 0)
-
-
-def test_cifar_needs_two_of_four():
-    def with_gains(*all_gains: float) -> list[dict]:
-        return [
-            one
-            for setting, gain in zip(targets.CIFAR, all_gains, strict=False)
-            for seed in range(5)
-            for one in (row("flip + crop", seed, 0.5, setting), row("learned", seed, 0.5 + gain, setting))
-        ]
-
-    text = "cifar10: `learned` above `flip + crop` by its interval in at least two of the four"
-    assert verdicts(with_gains(0.01))[text] == ("in 1 of 1 measured", "not measured yet")
-    assert verdicts(with_gains(0.01, 0.01))[text] == ("in 2 of 2 measured", "met")
-    assert verdicts(with_gains(0.01, -0.01, -0.01, -0.01))[text] == ("in 1 of 4 measured", "**missed**")
-
-
-def test_shoes_are_held_against_the_fit_without_mirrors():
-    by_class = [0.8] * 10
-    found = [row("learned", 1, 0.8, targets.FASHION), row("learned, no mirrors", 1, 0.8, targets.FASHION)]
-    found[0]["by_class"] = [*by_class[:9], 0.78]
-    assert report.shoes(grouped(found)[targets.FASHION]).splitlines()[-1] == "| Ankle boot | 78.0 | 80.0 | -2.00 |"
-    assert report.shoes({}) == "Not measured yet."
-    assert report.chance_tables(grouped(found)).splitlines()[2] == "| T-shirt/top | 0.200 | 0.200 | 0.200 |"
-
-
 def test_the_readme_gets_the_pipelines_that_there_are():
     icons, fashion = report.SHOWN[:2]
     found = [row("none", 1, 0.5, icons), row("flip + crop", 1, 0.6, icons), row("learned", 1, 0.61, icons)]
-    found += [row("flip", 1, 0.9, icons), row("none", 1, 0.4, fashion), row("none", 1, 0.4, targets.CIFAR[0])]
+    found += [row("flip", 1, 0.9, icons), row("none", 1, 0.4, fashion), row("none", 1, 0.4, CIFAR)]
     assert report.results(grouped(found)).splitlines() == [
         "| accuracy, % | none | flip + crop | learned |",
         "|---|---:|---:|---:|",
@@ -326,20 +271,9 @@ def test_the_readme_gets_the_pipelines_that_there_are():
     assert report.results({}) == "Not measured yet."
 
 
-def test_the_plan_makes_every_run_that_the_claims_with_all_images_need():
-    planned = {
-        part.data: {arm for group in part.groups for arm in group}
-        for parts in plan.PLAN.values()
-        for part in parts
-        if Setting(part.data, part.size, part.model, part.protocol, part.epochs) in claims.WHOLE.values()
-    }
-    needed = {claims.RECIPE, claims.LEARNED, claims.USUAL, "none", *claims.RIVALS_OF_ALL}
-    assert set(planned) == set(claims.WHOLE) and all(needed <= found for found in planned.values())
-
-
 def test_every_arm_that_a_page_names_is_there():
-    named = {*report.PIPELINES, *targets.EVERYTHING, targets.LEARNED, targets.UNMIRRORED, targets.SHUFFLED}
-    assert named <= set(arms.ARMS) and targets.USUAL in arms.ARMS
+    pairs = {arm for pair in (*report.RIVALS, *report.PARTS.values()) for arm in pair}
+    assert {*report.PIPELINES, *report.GEOMETRIC, *pairs} <= set(arms.ARMS)
 
 
 def test_the_picture_is_drawn_from_few_rows_too(tmp_path):
@@ -347,67 +281,22 @@ def test_the_picture_is_drawn_from_few_rows_too(tmp_path):
     assert (tmp_path / "one.png").stat().st_size > 1000
 
 
-def claimed(found: list[dict]) -> dict[str, tuple[str, str]]:
-    return {one.text: (one.measured, one.verdict) for one in claims.claims(grouped(found))}
+def test_differences_are_paired_and_pairs_that_were_not_measured_stay_empty():
+    found = [row(arm, seed, 0.5 + gain * seed) for seed in (1, 2, 3) for arm, gain in (("none", 0), ("learned", 0.01))]
+    lines = report.paired_table(grouped(found), {"a": ("learned", "none"), "b": ("learned", "flip")}).splitlines()
+    assert lines[0] == "| points of accuracy | a | b |"
+    assert lines[2:] == [f"| {ICONS.title} | +2.00 ± 2.48 |  |"]  # 4.303 * 1 / sqrt(3)
 
 
-def test_the_recipe_is_held_against_its_rivals_with_the_seeds_that_were_asked():
-    setting = claims.RESNET[10_000]
-    found = [row("learned + colour", seed, 0.60 + 0.001 * seed, setting) for seed in range(3)]
-    found += [row(rival, seed, 0.58, setting) for rival in claims.RIVALS for seed in range(3)]
-    told = claimed(found)
-    text = f"{setting.title}: `learned + colour` above `flip + crop + colour` by its interval"
-    assert told[text] == ("+2.10 ± 0.25 (3 seeds)", "met")  # 4.303 * 0.1 / sqrt(3)
-    assert claimed(found[:5])[text.replace("+ colour` by", "+ TrivialAugmentWide` by")][1] == "not measured yet"
+def test_harm_to_a_class_is_shown_where_a_fixed_geometry_does_it():
+    found = [row(arm, 1, 0.5, CIFAR) for arm in ("none", "flip", "learned")]
+    found[1]["by_class"] = [0.4, 0.45, *[0.49] * 8]  # harm of 10 and of 5 points
+    found[2]["by_class"] = [0.48, 0.53, *[0.5] * 8]  # of 2 and of -3
+    assert report.harm_table(grouped(found)).splitlines()[2:] == [f"| {CIFAR.title} | `flip` | 2 | 7.5 | -0.5 |"]
 
 
-def test_mean_ranks_are_over_settings_from_scratch_and_below_none_counts():
-    one, other = claims.RESNET.values()
-    found = [row("learned + colour", 1, 0.6, one), row("flip", 1, 0.5, one), row("none", 1, 0.4, one)]
-    found += [row("learned + colour", 1, 0.6, other), row("flip", 1, 0.7, other), row("none", 1, 0.5, other)]
-    found += [row("RandAugment", 1, 0.8, other)]
-    first, below = "the mean rank of `learned + colour` is the first", "is nowhere below `none` beyond the interval"
-    told = claimed(found)
-    both = "flip 2.0, learned + colour 2.0, none 3.5; 2 settings"
-    assert told[f"all settings from scratch: {first}"] == (both, "**missed**")
-    most = "RandAugment 1.0, flip 2.0, learned + colour 3.0, none 4.0; 1 settings"
-    assert told[f"those with most arms: {first}"] == (most, "**missed**")
-    assert told[f"all settings from scratch: `learned + colour` {below}"] == ("below: nowhere", "met")
-    assert claimed([row("flip", 1, 0.5)])[f"all settings from scratch: {first}"][1] == "not measured yet"
-
-
-def test_the_recipe_is_below_none_only_beyond_its_interval():
-    setting = claims.RESNET[1000]
-    text = "all settings from scratch: `learned + colour` is nowhere below `none` beyond the interval"
-    lower = [row("learned + colour", seed, 0.40 + seed / 1000, setting) for seed in range(3)]
-    lower += [row("none", seed, 0.42, setting) for seed in range(3)]
-    assert claimed(lower)[text] == (f"below: {setting.title}", "**missed**")
-    wide = [row("learned + colour", seed, 0.40 + seed / 50, setting) for seed in range(3)]
-    assert claimed([*wide, *lower[3:]])[text] == ("below: nowhere", "met")
-
-
-def test_harm_to_a_class_is_told_where_a_fixed_geometry_does_it():
-    setting = claims.RESNET[1000]
-    found = [row(arm, 1, 0.5, setting) for arm in ("none", "flip", "learned")]
-    found[1]["by_class"] = [0.4, 0.45, *[0.5] * 8]  # harm of 10 and of 5 points
-    found[2]["by_class"] = [0.48, 0.47, *[0.5] * 8]  # of 2 and of 3
-    text = f"{setting.title}: classes that `flip` harms by 2 points: `learned` by less than half"
-    assert claimed(found)[text] == ("1 of 2 classes; mean harm 7.5, learned 2.5", "**missed**")
-
-
-def test_held_out_images_are_held_to_the_budget():
-    known = {"budget": 0.1, "held_out_clean_accuracy": 0.6}
-    found = [row("learned", 1, 0.5, held_out_accuracy=0.58, **known)]
-    text = "every fit: warps cost held-out images at most 60 points of accuracy a nat of budget"
-    assert claimed(found)[text][1] == "met" and "most 20" in claimed(found)[text][0]
-    assert claimed([row("learned", 1, 0.5, held_out_accuracy=0.53, **known)])[text][1] == "**missed**"
-
-
-def test_what_a_part_adds_is_a_gain_only_beyond_its_interval():
-    gains = (0.02, 0.03, 0.04)
-    found = [row("learned", seed, 0.5 + gain) for seed, gain in enumerate(gains)]
-    found += [row("learned, no adversarial loss", seed, 0.5) for seed in range(3)]
-    found += [row("learned, no entropy loss", seed, 0.53) for seed in range(3)]
-    told = claimed(found)
-    assert told[f"{targets.ICONS.title}: what the adversarial loss adds"][1] == "a gain"
-    assert told[f"{targets.ICONS.title}: what the max-entropy loss adds"][1] == "no difference beyond the interval"
+def test_chances_are_means_over_seeds():
+    by_class = [0.1, *[0.2] * 9]
+    found = [row("learned", 1, 0.8, FASHION), row("learned", 2, 0.8, FASHION, mirror_by_class=by_class)]
+    assert report.chance_tables(grouped(found)).splitlines()[2] == "| T-shirt/top | 0.150 | 0.100 | 0.200 |"
+    assert report.chance_tables({}) == "Not measured yet."

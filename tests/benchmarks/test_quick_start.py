@@ -4,7 +4,6 @@ import runpy
 
 import pytest
 
-from benchmarks.accuracy import strength
 from benchmarks.common.pages import DOCS
 from benchmarks.common.rows import read
 from benchmarks.quick_start.report import PAGE, ROWS, table
@@ -38,12 +37,3 @@ def test_blocks_run_in_a_folder_with_the_examples_and_with_changes(tmp_path):
     assert count == 2 and names["seed"] == 7 and names["found"] == ["examples"]
     with pytest.raises(SystemExit, match="must have 'nothing' once, got it 0 times"):
         run(page, {"nothing": ""})
-
-
-def test_the_gain_of_a_strength_is_paired_by_seed():
-    rows = [
-        {"data": "cifar10", "arm": arm, "seed": seed, "code": "a", "clean": 0.5 + gain + seed / 100}
-        for arm, gain in (("none", 0.0), ("uniform p .5", 0.02))
-        for seed in range(3)
-    ]
-    assert strength.gains(rows, "cifar10", "uniform p .5") == pytest.approx([2.0] * 3)

@@ -1,1 +1,0 @@
-"""Does it help? Accuracy with each kind of augmentation."""

@@ -1,1 +1,0 @@
-"""Where does the loss of the paper lead?"""

@@ -1,1 +1,0 @@
-"""How near is a fitted policy to the best one?"""
