@@ -1,7 +1,6 @@
 """What a call costs, beside what one would use instead: interleaved medians, as rows in ``results/throughput.jsonl``.
 
     python -m benchmarks.throughput.run batch --threads 1      # and: single, loader, parts, counts
-    python -m benchmarks.throughput.run fit --first FOLDER     # a fit's step, beside another version's
     python -m benchmarks.throughput.run batch --device cuda    # the batch on a GPU, about a minute
     python -m benchmarks.throughput.report                     # the page
 
@@ -16,8 +15,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -44,7 +41,6 @@ from benchmarks.throughput.cases import (
 from benchmarks.throughput.report import ROWS
 
 CHANCE = 8  # calls that a time is the mean of at least, where chance decides how many images are warped
-STEP = Path(__file__).with_name("fit_step.py")
 SECTIONS: dict[str, tuple[Callable[[int, str], Cases], tuple[int, ...], tuple[str, ...]]] = {
     "batch": (batch_cases, tuple(BATCHES), ("float", "uint8")),
     "single": (single_cases, tuple(BATCHES), ("uint8",)),
@@ -139,25 +135,12 @@ def counts() -> list[dict]:
     return rows
 
 
-def fit_steps(first: Path | None, rounds: int = 5) -> list[dict]:
-    """The processor's seconds of a fit's step, of this version and another in turn, each in a process of its own."""
-    cases = {"ours": (Path.cwd(), "plain"), "ours, mirrors": (Path.cwd(), "mirrors")}
-    cases |= {"ours, default": (Path.cwd(), "default")} | ({} if first is None else {"first version": (first, "plain")})
-    found: dict[str, list[float]] = {name: [] for name in cases}
-    for _, (name, (folder, kind)) in itertools.product(range(rounds), cases.items()):
-        command = [sys.executable, "-c", STEP.read_text(), str(torch.get_num_threads()), kind]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
-        found[name].append(float(done.stdout))
-    return [{"method": name, "size": 32, "kind": "fit", "batch": 64, **spread(row)} for name, row in found.items()]
-
-
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("section", choices=("batch", "single", "parts", "loader", "counts", "fit"))
+    parser.add_argument("section", choices=("batch", "single", "parts", "loader", "counts"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--first", type=Path, help="a checkout of commit 278965f, for the section fit")
     parser.add_argument("--rows", type=Path, default=ROWS, help="the file that rows are put into")
     return parser.parse_args()
 
@@ -179,8 +162,7 @@ def main() -> None:
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
     }
-    others = {"counts": counts, "fit": lambda: fit_steps(options.first)}
-    made = others[section]() if section in others else timed(section)
+    made = counts() if section == "counts" else timed(section)
     kept = [row for row in read(options.rows) if (row["section"], row["threads"]) != (section, options.threads)]
     rows = kept + [rounded({**shared, **row}) for row in made]
     options.rows.write_text("".join(json.dumps(row) + "\n" for row in rows))

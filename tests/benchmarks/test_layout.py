@@ -55,3 +55,8 @@ def test_rows_that_stay_valid_are_there_and_have_a_reason():
     for kind, entry in json.loads(SAME.read_text()).items():
         assert kind in KINDS and entry["rows"] in codes and len(entry["reason"].split()) > 5
         assert digest(kind) == (entry["rows"] if digest_now(kind) == entry["now"] else digest_now(kind))
+
+
+def test_every_file_of_rows_is_read_by_a_script():
+    text = "".join(path.read_text() for path in SCRIPTS)
+    assert [path.name for path in RESULTS.iterdir() if f'"{path.name}"' not in text] == []
