@@ -83,7 +83,7 @@ class Policy:
         """
         unit = self.mode() if noise is None else self.sample(noise[..., :DIMENSIONS]).flatten(0, -2)
         mirror = None
-        if noise is not None and noise.shape[-1] > DIMENSIONS and limits.mirror:
+        if noise is not None and noise.shape[-1] > DIMENSIONS and limits.symmetries != "none":
             mirror = self.sample_mirror(noise, strength).flatten()
         return limits.parameters(unit if strength == 1 else strength * unit, mirror)
 

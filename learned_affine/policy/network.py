@@ -76,7 +76,7 @@ class LocalizationNetwork(nn.Module):
 
     def noise(self, count: int, limits: AffineLimits, generator: torch.Generator | None) -> Tensor:
         """The noise of ``count`` images: with a seventh number where images may be mirrored."""
-        return Policy.noise(count, mirror=self.mirrors and limits.mirror, generator=generator)
+        return Policy.noise(count, mirror=self.mirrors and limits.symmetries != "none", generator=generator)
 
     def forward(self, images: Tensor) -> Policy:
         """The policy of each of ``(B, C, H, W)`` images."""

@@ -36,7 +36,7 @@ def draw_of_one(
     before, mirror = output[:DIMENSIONS], False
     if noise is not None:
         before = [output[row] + _row(output, row, noise) for row in range(DIMENSIONS)]
-        if len(noise) > DIMENSIONS and limits.mirror and mirror_logit is not None:
+        if len(noise) > DIMENSIONS and limits.symmetries != "none" and mirror_logit is not None:
             mirror = _is_mirrored(noise[DIMENSIONS], strength, mirror_logit)
     numbers = [strength * math.tanh(z) * most for z, most in zip(before, limits.extent(), strict=True)]
     numbers[1], numbers[2] = math.exp(numbers[1]), math.exp(numbers[2])
