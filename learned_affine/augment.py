@@ -30,8 +30,8 @@ class LearnedAffineAugment(PolicyTransform):
     fit, none of its weights requires a gradient.
 
     Args:
-        limits: how far it may go, and whether images may be flipped. Labels that name a side are not renamed here:
-            ``learned_affine.mirror_labels`` does that.
+        limits: how far it may go, and which of the symmetries (flips and quarter turns) images may get. Labels that
+            name a side are not renamed here: ``learned_affine.mirror_labels`` does that.
         localization: the localization network; a new, unfitted one if None, which makes small random warps and flips
             one image in twenty.
         p: chance, image by image, of being augmented; the other images come back bit-identical.
@@ -80,7 +80,7 @@ class LearnedAffineAugment(PolicyTransform):
         """Load a fitted augmenter.
 
         No code of the file is run, and its tensors must be exactly those expected. No random number is drawn. Files
-        that version 0.1 wrote have no flips, and load with ``mirror=False``.
+        that version 0.1 wrote have no flips, and load with ``symmetries="none"``.
 
         Args:
             source: a member of ``LearnedAffineAugment_Weights`` or its name, a file, a folder that ``save_pretrained``
@@ -89,7 +89,7 @@ class LearnedAffineAugment(PolicyTransform):
             revision: branch, tag or commit, of a hub id only.
             limits, p, strength, deterministic, interpolation, padding_mode, fill, generator: of the constructor; what
                 is not None replaces the file's. With another ``padding_mode`` than ``"fill"``, the file's ``fill`` no
-                longer counts. ``limits`` with ``mirror=True`` do not make a policy flip that was fitted without flips.
+                longer counts. ``limits`` with other ``symmetries`` do not make a policy flip that was fitted without.
 
         Raises:
             WeightsError: if the file is damaged, foreign, of a newer format, or asks for what is not allowed.

@@ -101,4 +101,4 @@ def test_an_unknown_keyword_changes_nothing():
 
 def test_its_text_says_whether_it_flips():
     assert "flips)" in repr(LearnedAffineAugment()) and "no flips)" not in repr(LearnedAffineAugment())
-    assert "no flips)" in repr(LearnedAffineAugment(AffineLimits(mirror=False)))
+    assert "no flips)" in repr(LearnedAffineAugment(AffineLimits(symmetries="none")))

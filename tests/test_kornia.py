@@ -97,7 +97,7 @@ def test_mirrored_images_are_replayed_and_inverted():
 
 
 def test_limits_without_mirrors_mirror_nothing():
-    images, shell = torch.rand(16, 3, 8, 8), LearnedAffine(vivid(AffineLimits(mirror=False)))
+    images, shell = torch.rand(16, 3, 8, 8), LearnedAffine(vivid(AffineLimits(symmetries="none")))
     shell(images)
     assert not parameters_of(shell, images).mirror.any() and shell._params["noise"].shape == (16, 6)
     still = LearnedAffine(vivid(STILL, deterministic=True))

@@ -48,5 +48,5 @@ save(figure, "plot_10_which_may_be_flipped")
 
 # %%
 # Where nothing may ever be flipped, for instance because key points name a side, forbid it.
-never = LearnedAffineAugment(AffineLimits(mirror=False))
+never = LearnedAffineAugment(AffineLimits(symmetries="none"))
 print(never.limits)

@@ -122,7 +122,7 @@ def _moments(augment: PolicyTransform, images: Tensor) -> tuple[Tensor, Tensor, 
     """Mean and standard deviation of each image's draws, ``(B, 6)`` each, and its chance of a mirror, ``(B,)``."""
     policy = None if augment.deterministic else augment.localization(images)
     if isinstance(policy, Policy):
-        chance = augment.strength * policy.mirror_chance * augment.limits.mirror
+        chance = augment.strength * policy.mirror_chance * (augment.limits.symmetries != "none")
         return (*policy.moments(augment.limits, augment.strength), chance)
     mean = augment.sample_parameters(images).stacked()
     return mean, torch.zeros_like(mean), torch.zeros_like(mean[:, 0])
@@ -133,7 +133,7 @@ def _measure(augment: PolicyTransform, model: Model, images: Tensor, labels: Any
     drawn = [augment.sample_parameters(images) for _ in range(draws)]
     size = images.shape[-2:]
     found = {
-        "displacement": torch.stack([one.unmirrored().displacement(*size) for one in drawn]).mean(0),
+        "displacement": torch.stack([one.without_symmetry().displacement(*size) for one in drawn]).mean(0),
         "visible_area": torch.stack([visible_area(one.matrix(*size), *size) for one in drawn]).mean(0),
     }
     found = _outcome(augment, model, images, labels, drawn) | found

@@ -19,7 +19,7 @@ def policy_measures(parameters: AffineParameters, height: int, width: int) -> di
     matrix = parameters.matrix(height, width)
     area = visible_area(matrix, height, width)
     return {
-        "displacement": float(parameters.unmirrored().displacement(height, width).mean()),
+        "displacement": float(parameters.without_symmetry().displacement(height, width).mean()),
         "visible_area": float(area.mean()),
     }
 

@@ -179,7 +179,7 @@ class ScoreFunctionEstimator(Estimator):
         super().__init__(network, *arguments)
         self.network = network
         self.buffer = ReplayBuffer(self.config.memory)
-        self.mirrors = MirrorBuffer() if network.mirrors and self.limits.mirror else None
+        self.mirrors = MirrorBuffer() if network.mirrors and self.limits.symmetries != "none" else None
         self.log_prices: deque[float] = deque(maxlen=PRICES)
 
     def noise(self, draws: int, count: int, generator: torch.Generator, mirror: bool = False) -> Tensor:

@@ -303,7 +303,8 @@ def _augmenter(augment: T | type[T], images: Tensor, config: FitConfig, argument
 
 
 def _network(channels: int, limits: AffineLimits, config: FitConfig) -> LocalizationNetwork | RawHead:
-    return RawHead(channels) if config.objective == "paper" else LocalizationNetwork(channels, mirrors=limits.mirror)
+    mirrors = limits.symmetries != "none"
+    return RawHead(channels) if config.objective == "paper" else LocalizationNetwork(channels, mirrors=mirrors)
 
 
 def _check_arguments(config: Any, classifier: Any, preprocess: Any, val_loader: Any, seed: Any, max_steps: Any) -> None:

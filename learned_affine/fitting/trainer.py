@@ -186,7 +186,7 @@ class PolicyTrainer:
     @torch.no_grad()
     def _shown(self, loss: Tensor, drawn: list[Draws], outcome: Outcome) -> dict[str, Tensor]:
         """Loss, entropy (bits), the task's loss (nats), KL (nats), displacement (without mirrors)."""
-        moved = [draws.parameters.unmirrored().displacement(*draws.images.shape[-2:]) for draws in drawn]
+        moved = [draws.parameters.without_symmetry().displacement(*draws.images.shape[-2:]) for draws in drawn]
         return {
             "loss": loss,
             "entropy": self.model.task.entropy_bits(outcome.output).mean(),

@@ -17,7 +17,7 @@ from kornia.geometry.transform import warp_affine
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_affine.geometry.parameters import AffineParameters, constant, in_torch_func, is_traced
+from learned_affine.geometry.parameters import MATRICES, AffineParameters, constant, flips_of, in_torch_func, is_traced
 
 Interpolation = Literal["bilinear", "nearest", "bicubic"]
 PaddingMode = Literal["reflection", "border", "zeros", "fill"]
@@ -138,6 +138,19 @@ def _around_fill(
         return (warped if value is None else warped + value).to(images.dtype)
 
 
+# -- symmetries -------------------------------------------------------------------------------------------------------
+
+
+def rearrange(images: Tensor, code: int) -> Tensor:
+    """Move the pixels of ``(..., H, W)`` images of any dtype by one of the eight symmetries: by index, bit for bit.
+
+    Args:
+        images: square if the quarter turns are odd.
+        code: ``quarter_turns + 4 * mirror``.
+    """
+    return (images.mT if code % 2 else images).flip(flips_of(code))
+
+
 # -- the sampling grid ------------------------------------------------------------------------------------------------
 
 
@@ -145,32 +158,35 @@ def inverse_map(parameters: AffineParameters, height: int, width: int, dtype: to
     """Destination to source in coordinates that run from -1 to 1 over the image: three tensors ``(2, B, 1, 1)``.
 
     ``source = first * x + second * y + third``, each of them for x and y of the source. Nothing is inverted: of the
-    linear part R(angle) K(shear) diag(scale_x, scale_y) each factor's inverse is known. The shift of the content, in
-    units of half a side, comes off first.
+    linear part each factor's inverse is known, and the symmetry's is its transpose. The shift of the content, in units
+    of half a side, comes off first.
     """
     if is_one_on_cpu(parameters.angle):
         return _inverse_map_of_one(parameters, height / width, dtype)
     aspect = height / width
     numbers = torch.stack(parameters.tensors()).to(dtype)
     _, scale_x, scale_y, *_ = numbers.unbind()
-    scale_x = torch.where(parameters.mirror, -scale_x, scale_x)
     radians, _, _, shear, *_ = (numbers * (math.pi / 180)).unbind()
     cos, sin, slant = radians.cos(), radians.sin(), shear.tan()
     xx, xy = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
-    yx, yy = sin / (scale_y * -aspect), cos / scale_y
-    linear = torch.stack([xx, yx, xy, yy]).view(2, 2, -1, 1, 1)
+    yx, yy = -sin / scale_y, cos * aspect / scale_y  # in units of half a width, until the symmetry is undone
+    warp, symmetry = torch.stack([xx, xy, yx, yy]).view(2, 1, 2, -1), parameters.symmetry_matrix(dtype)
+    of_x, of_y = (warp * symmetry.unsqueeze(2)).sum(0).unbind()
+    linear = torch.stack([of_x, of_y / aspect], dim=1).view(2, 2, -1, 1, 1)
     shift = (linear * numbers[4:].view(2, 1, -1, 1, 1)).sum(0) * -2
     return *linear.unbind(), shift
 
 
 def _inverse_map_of_one(parameters: AffineParameters, aspect: float, dtype: torch.dtype) -> tuple[Tensor, ...]:
     """The same for one image in plain numbers: twenty operators on a number each take five times as long."""
-    angle, scale_x, scale_y, shear, right, down = (value.item() for value in parameters.tensors())
-    scale_x = -scale_x if parameters.mirror.item() else scale_x
+    angle, scale_x, scale_y, shear, right, down, mirror, turns = (value.item() for value in parameters.leaves())
     radians, slant = math.radians(angle), math.tan(math.radians(shear))
     cos, sin = math.cos(radians), math.sin(radians)
-    xx, xy = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
-    yx, yy = -sin / (scale_y * aspect), cos / scale_y
+    across = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
+    along = -sin / scale_y, cos * aspect / scale_y
+    (a, b), (c, d) = MATRICES[turns + 4 * mirror]
+    xx, xy = (a * first + c * second for first, second in zip(across, along, strict=True))
+    yx, yy = ((b * first + d * second) / aspect for first, second in zip(across, along, strict=True))
     shift = -2 * (xx * right + xy * down), -2 * (yx * right + yy * down)
     return torch.tensor((xx, yx, xy, yy, *shift), dtype=dtype).view(3, 2, 1, 1, 1).unbind()
 

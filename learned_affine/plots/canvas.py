@@ -108,5 +108,5 @@ def draw(augment: PolicyTransform, images: Tensor, draws: int, seed: int) -> lis
 def mirror_chance(augment: PolicyTransform, images: Tensor) -> Tensor:
     """Each image's chance of being mirrored when it is augmented, ``(B,)`` on the CPU."""
     policy = augment.localization(images)
-    known = isinstance(policy, Policy) and augment.limits.mirror
+    known = isinstance(policy, Policy) and augment.limits.symmetries != "none"
     return (augment.strength * policy.mirror_chance).cpu() if known else torch.zeros(len(images))

@@ -156,7 +156,7 @@ def plot_quiver(
         The matplotlib figure.
     """
     source, (height, width) = check_columns(images), images.shape[-2:]
-    drawn = [one.unmirrored() for one in draw(augment, images, draws, seed)]  # a flip would only swap the corners
+    drawn = [one.without_symmetry() for one in draw(augment, images, draws, seed)]  # a flip would only swap the corners
     moved = moved_corners(drawn, height, width)  # (draws, B, 4, 2)
     start = corners(height, width)
     figure, axes = blank_figure(1, len(images), (1.8 * len(images), 1.8 * aspect(images) + 0.1))

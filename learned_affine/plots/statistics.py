@@ -153,7 +153,7 @@ def plot_entropy(
     with frozen(classifier, device):
         clean = model.answer(images.to(device)).cpu()
         logits = torch.cat([model.answer(augment.warp(images, one).to(device)).cpu() for one in drawn])
-    moved = 100 * torch.cat([one.unmirrored().displacement(*images.shape[-2:]) for one in drawn])
+    moved = 100 * torch.cat([one.without_symmetry().displacement(*images.shape[-2:]) for one in drawn])
     entropy, kept = shannon_entropy_bits(logits), logits.argmax(-1) == clean.argmax(-1).repeat(draws)
     figure, axes = blank_figure(1, 1, (5.6, 3.8))
     axis, most = axes[0, 0], math.log2(clean.shape[1])

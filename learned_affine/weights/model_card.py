@@ -45,7 +45,7 @@ Entropy is in bits, losses and KL in nats, displacement in shares of the image s
 Fitted to one classifier on one set of images. It runs on others too: measure there whether it helps. It does not
 protect classes that a rotation, shift, shear, flip or change of size can make into each other, such as 6 and 9. Labels
 that name a side ("left eye") are not renamed when an image is flipped: load it with
-`limits=AffineLimits(mirror=False)` there.
+`limits=AffineLimits(symmetries="none")` there.
 """
 
 
@@ -73,7 +73,7 @@ def model_card(description: dict[str, Any]) -> str:
 
 def _flips(description: dict[str, Any]) -> str:
     """What the card says of flips."""
-    if not (description["limits"]["mirror"] and description["localization"].get("mirrors", False)):
+    if not (description["limits"]["symmetries"] != "none" and description["localization"].get("mirrors", False)):
         return "It never flips an image."
     return "It flips an image left-right by a chance of its own, at most 1/2."
 

@@ -14,7 +14,7 @@ from tests.subjects import Halves, blobs, small_net, vivid
 
 
 def test_identity_changes_nothing():
-    found = LearnedAffineAugment(AffineLimits(0, 1, 0, 0, mirror=False)).evaluate(Halves(), loader())
+    found = LearnedAffineAugment(AffineLimits(0, 1, 0, 0, symmetries="none")).evaluate(Halves(), loader())
     assert found["displacement"] == 0 and found["agreement"] == 1 and found["visible_area"] == 1
     assert found["accuracy"] == found["clean_accuracy"] == 1
     assert found["within_angle"] == found["between_angle"] == found["mirror_chance"] == found["worst_class_loss"] == 0
@@ -111,7 +111,7 @@ def test_what_draws_nothing_spreads_between_images_alone(kind):
         (AffineLimits(), {"strength": 0.4}, 0.4),
         (AffineLimits(), {"strength": 0.0}, 0.0),
         (AffineLimits(), {"deterministic": True}, 0.0),
-        (AffineLimits(mirror=False), {}, 0.0),
+        (AffineLimits(symmetries="none"), {}, 0.0),
     ],
 )
 def test_the_chance_of_a_mirror_is_how_often_images_are_mirrored(limits, options, share):

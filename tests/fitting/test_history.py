@@ -21,7 +21,7 @@ def test_history_has_every_key_and_is_json(tmp_path):
 
 def test_the_accuracy_of_a_step_is_that_of_its_augmented_images():
     """Labels that are all wrong: of the images that hardly move none is right; of labels that fit all are."""
-    still = AffineLimits(0, 1, 0, 0, mirror=False)
+    still = AffineLimits(0, 1, 0, 0, symmetries="none")
     for labels, right in ((LABELS, 1.0), (1 - LABELS, 0.0)):
         history = quick(data=[(IMAGES, labels)], max_steps=1, limits=still).history
         assert history["accuracy"] == [right]
@@ -37,7 +37,7 @@ def test_the_divergence_of_the_mirrors_is_that_part_of_the_divergence(mirror, st
     augment = quick(config=config, **options)
     expected = 0.05 * math.log(0.1) + 0.95 * math.log(1.9) if mirror else 0.0
     assert augment.history["mirror_kl"][0] == pytest.approx(expected, abs=1e-6)
-    numbers = quick(config=config, **{**options, "limits": AffineLimits(mirror=False)}).history["kl"][0]
+    numbers = quick(config=config, **{**options, "limits": AffineLimits(symmetries="none")}).history["kl"][0]
     assert augment.history["kl"][0] - augment.history["mirror_kl"][0] == pytest.approx(numbers, rel=1e-5)
 
 

@@ -172,7 +172,7 @@ def test_a_mirror_costs_an_even_image_nothing_whatever_the_warp(labels):
 def test_what_mirrors_cost_counts_at_the_target():
     """The cross entropy of a step is that of the policy with its mirrors: more than without by chance times cost."""
     found = {}
-    for limits in (AffineLimits(1, 1.01, 1, 0.01), AffineLimits(1, 1.01, 1, 0.01, mirror=False)):
+    for limits in (AffineLimits(1, 1.01, 1, 0.01), AffineLimits(1, 1.01, 1, 0.01, symmetries="none")):
         one = trainer(Halves(4.0), FitConfig(), limits)
         found[limits.mirror] = one.train_step(IMAGES, LABELS)["cross_entropy"]
     plain, flipped = (Halves(4.0)(images).detach() for images in (IMAGES, IMAGES.flip(-1)))
@@ -279,7 +279,7 @@ def test_a_fit_that_was_cut_off_goes_on_with_buffer_gap_and_prices(tmp_path, cut
 def test_a_fit_with_mirrors_does_not_go_on_without(tmp_path):
     fit(2, tmp_path)
     with pytest.raises(ValueError, match=r"of another configuration \(limits: .*'mirror': True.*'mirror': False"):
-        fit(4, tmp_path, resume=True, limits=AffineLimits(mirror=False))
+        fit(4, tmp_path, resume=True, limits=AffineLimits(symmetries="none"))
 
 
 class Stops:

@@ -64,7 +64,7 @@ def test_quiver_does_not_take_a_flip_for_a_movement():
     for column, axis in enumerate(figure.axes):
         dots = torch.tensor(axis.lines[0].get_xydata()).reshape(8, 4, 2)
         for one, moved in zip(drawn, dots, strict=True):
-            expected = warp_points(CORNERS, one.unmirrored().matrix(16, 16)[column])
+            expected = warp_points(CORNERS, one.without_symmetry().matrix(16, 16)[column])
             torch.testing.assert_close(moved, expected, atol=1e-4, rtol=0)
 
 

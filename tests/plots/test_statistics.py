@@ -19,7 +19,7 @@ def test_entropy_is_that_of_the_classifier_on_the_warped_images():
     drawn = [y for line in lines for y in line.get_ydata().tolist()]
     assert sorted(drawn) == pytest.approx(sorted(bits.tolist()), abs=1e-4)
     one = seeded(vivid(), IMAGES, 1)[0]
-    moved = 100 * one.unmirrored().displacement()
+    moved = 100 * one.without_symmetry().displacement()
     places = [x for line in lines for x in line.get_xdata().tolist()]
     assert bool(one.mirror.any()) and sorted(places) == pytest.approx(sorted(moved.tolist()), abs=1e-4)
     assert classifier.training and classifier.sharpness.requires_grad

@@ -133,7 +133,7 @@ def test_the_six_numbers_are_the_same_bits_with_and_without_a_mirror():
 def test_who_mirrors_nothing():
     noise, limits, one = Policy.noise(500, 5, mirror=True), AffineLimits(), policy(logit=torch.zeros(5))
     assert one.draw(noise, limits).mirror.any()
-    assert not one.draw(noise, AffineLimits(mirror=False)).mirror.any()
+    assert not one.draw(noise, AffineLimits(symmetries="none")).mirror.any()
     assert not one.draw(noise[..., :6], limits).mirror.any()
     assert not one.draw(None, limits).mirror.any()  # the mode
     assert not policy().draw(noise, limits).mirror.any() and policy().mirror_chance.tolist() == [0.0] * 5

@@ -93,7 +93,7 @@ def without_mirrors(network: LocalizationNetwork) -> LocalizationNetwork:
 @pytest.mark.parametrize("p", [0.5, 1.0])
 def test_limits_without_mirrors_draw_the_same_bits_as_a_network_without_them(p):
     augment = vivid(p=p)
-    options = {"limits": AffineLimits(mirror=False), "p": p}
+    options = {"limits": AffineLimits(symmetries="none"), "p": p}
     forbidden = LearnedAffineAugment(localization=augment.localization, **options)
     bare = LearnedAffineAugment(localization=without_mirrors(augment.localization), **options)
     images, drawn, outs = torch.rand(64, 3, 12, 12), [], []
@@ -107,7 +107,7 @@ def test_limits_without_mirrors_draw_the_same_bits_as_a_network_without_them(p):
 
 
 def test_noise_has_a_seventh_number_only_where_it_is_used():
-    allowed, forbidden = AffineLimits(), AffineLimits(mirror=False)
+    allowed, forbidden = AffineLimits(), AffineLimits(symmetries="none")
     network, bare = LocalizationNetwork(1), LocalizationNetwork(1, mirrors=False)
     widths = [one.noise(2, limits, None).shape[1] for one in (network, bare) for limits in (allowed, forbidden)]
     assert widths == [7, 6, 6, 6]
@@ -117,7 +117,7 @@ def test_noise_has_a_seventh_number_only_where_it_is_used():
 
 def test_a_new_augmenter_has_a_network_with_mirrors_where_its_limits_allow_them():
     assert LearnedAffineAugment().localization.mirrors
-    assert not LearnedAffineAugment(AffineLimits(mirror=False)).localization.mirrors
+    assert not LearnedAffineAugment(AffineLimits(symmetries="none")).localization.mirrors
 
 
 # -- constants --------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ def network(mirrors: bool = True, per_image: bool = True) -> LocalizationNetwork
     return made
 
 
-@pytest.mark.parametrize("limits", [AffineLimits(), AffineLimits.wide(), AffineLimits(mirror=False)])
+@pytest.mark.parametrize("limits", [AffineLimits(), AffineLimits.wide(), AffineLimits(symmetries="none")])
 @pytest.mark.parametrize("strength", [1.0, 0.4, 0.0])
 @pytest.mark.parametrize("noisy", [True, False])
 @pytest.mark.parametrize(("mirrors", "per_image"), [(True, True), (False, True), (True, False)])
@@ -33,7 +33,7 @@ def test_one_image_is_drawn_as_in_a_batch(limits, strength, noisy, mirrors, per_
         alone = one.draw(images[row : row + 1], None if noise is None else noise[row : row + 1], limits, strength)
         assert ((alone.stacked() - expected.stacked()).abs() / extent).max() < 2e-5  # of what the limits allow
         assert torch.equal(alone.mirror, expected.mirror)
-    assert bool(together.mirror.any()) == (noisy and mirrors and limits.mirror and strength > 0)
+    assert bool(together.mirror.any()) == (noisy and mirrors and limits.symmetries != "none" and strength > 0)
 
 
 def test_one_image_is_mirrored_as_often_as_its_policy_says():

@@ -94,7 +94,7 @@ def test_values_are_those_of_pil_in_its_own_mode(mode, parameters):
 @pytest.mark.parametrize("mode", MODES)
 def test_drawn_warps_keep_mode_and_size_and_move_pixels(mode):
     image = pil(mode)
-    out = vivid(AffineLimits(mirror=False))(image)
+    out = vivid(AffineLimits(symmetries="none"))(image)
     assert isinstance(out, PIL.Image.Image) and (out.mode, out.size) == (mode, image.size)
     assert out.tobytes() != image.tobytes()
 

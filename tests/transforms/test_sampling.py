@@ -18,7 +18,7 @@ MODES = {
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES.keys())
 def test_interpolations_are_torchvisions_by_either_name(mode):
     """Against ``perspective``; where the nearest of two pixels is a toss-up, either may come."""
-    images, parameters = torch.rand(4, 3, 15, 12, dtype=torch.float64), some(4, AffineLimits.wide(), mirrors=True)
+    images, parameters = torch.rand(4, 3, 15, 12, dtype=torch.float64), some(4, AffineLimits.wide(), symmetries=True)
     by_mode, by_name = (
         LearnedAffineAugment(interpolation=interpolation, padding_mode="zeros") for interpolation in (mode, mode.value)
     )

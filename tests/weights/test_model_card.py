@@ -26,7 +26,7 @@ def test_the_card_is_one_that_the_hub_can_read(folder):
 def test_the_card_says_whether_images_are_flipped(tmp_path):
     vivid().save_pretrained(tmp_path)
     assert "It flips an image left-right by a chance of its own" in (tmp_path / "README.md").read_text()
-    vivid(AffineLimits(mirror=False)).save_pretrained(tmp_path)
+    vivid(AffineLimits(symmetries="none")).save_pretrained(tmp_path)
     assert "It never flips an image." in (tmp_path / "README.md").read_text()
 
 

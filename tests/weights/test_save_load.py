@@ -58,7 +58,7 @@ def test_mirrors_can_be_forbidden_at_loading(tmp_path):
     path = vivid().save_pretrained(tmp_path / "a.safetensors")
     images = torch.rand(512, 1, 8, 8)
     assert bool(load(path).sample_parameters(images).mirror.any())
-    assert not bool(load(path, limits=AffineLimits(mirror=False)).sample_parameters(images).mirror.any())
+    assert not bool(load(path, limits=AffineLimits(symmetries="none")).sample_parameters(images).mirror.any())
 
 
 def test_a_policy_that_is_saved_during_its_fit_has_the_chances_of_that_step(tmp_path):

@@ -129,10 +129,10 @@ def test_every_earlier_format_has_a_file():
 def test_what_the_files_of_format_2_were_made_of():
     fitted, raw, for_all = (load(EARLIER / f"format_2_{name}.safetensors") for name in ("fitted", "raw", "one_for_all"))
     assert fitted.fill == {tv_tensors.Image: 7, PIL.Image.Image: 2, "others": 1}
-    assert fitted.limits == AffineLimits(20, 1.2, 10, 0.1, mirror=False) and not fitted.localization.mirrors
+    assert fitted.limits == AffineLimits(20, 1.2, 10, 0.1, symmetries="none") and not fitted.localization.mirrors
     assert (fitted.p, fitted.strength, fitted.interpolation, fitted.history.info["steps"]) == (0.75, 0.5, "nearest", 4)
     assert isinstance(raw.localization, RawHead) and raw.deterministic and raw.history is None
-    assert not for_all.localization.per_image and for_all.limits == replace(AffineLimits.wide(), mirror=False)
+    assert not for_all.localization.per_image and for_all.limits == replace(AffineLimits.wide(), symmetries="none")
 
 
 def test_what_the_files_of_format_1_were_made_of():
@@ -142,7 +142,7 @@ def test_what_the_files_of_format_1_were_made_of():
     )
     assert (fitted.p, fitted.strength, fitted.interpolation, fitted.history.epochs) == (0.75, 0.5, "nearest", 2)
     assert isinstance(raw.localization, RawHead) and raw.deterministic and raw.history is None
-    assert not unfitted.localization.per_image and unfitted.limits == replace(AffineLimits.wide(), mirror=False)
+    assert not unfitted.localization.per_image and unfitted.limits == replace(AffineLimits.wide(), symmetries="none")
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
