@@ -11,7 +11,7 @@ from torchvision.models import WeightsEnum
 
 from learned_affine._checks import explain_keywords
 from learned_affine.diagnostics.evaluation import evaluate
-from learned_affine.fitting.offline import FitMethod
+from learned_affine.fitting.bound import FitMethod
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode
 from learned_affine.transforms.transform import PolicyTransform

@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from learned_affine.diagnostics.measures import mirror_measures, spread_measures
+from learned_affine.diagnostics.measures import spread_measures, symmetry_measures
 from learned_affine.geometry.coordinates import visible_area
 from learned_affine.geometry.parameters import AffineParameters
-from learned_affine.policy.distribution import Policy
-from learned_affine.tasks.batches import class_name, labelled, untouched
+from learned_affine.tasks.batches import class_names, labelled, untouched
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model, task_of
@@ -68,9 +67,9 @@ def evaluate(
         ``own_gain_error``; within twice that, the policy tells images no better apart than chance. Of several labels
         an image, accuracy and agreement are shares of its labels. With ``loss`` there are ``loss`` and ``clean_loss``
         instead of what is told of classes.
-        ``displacement`` (share of the side, mirrors left aside), ``visible_area``, ``mirror_chance``, its standard
-        deviation between images ``mirror_spread`` and its divergence from 1/2 ``mirror_kl``, and for each parameter its
-        spread ``within_`` and ``between_`` images (in its own unit, without sampling noise).
+        ``displacement`` (share of the side, symmetries left aside), ``visible_area``, ``symmetry_chance`` (of another
+        symmetry than the identity), its standard deviation between images ``symmetry_spread``, and for each parameter
+        its spread ``within_`` and ``between_`` images (in its own unit, without sampling noise).
 
     Raises:
         TypeError, ValueError: naming the argument, the rule and what came.
@@ -97,11 +96,12 @@ def evaluate(
         result["own_gain_error"] = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else math.nan
     if "label" in columns and bool(columns["label"].any()):
         result |= _worst_class(columns)
-    mean, deviation, chance = map(torch.cat, zip(*policies, strict=True))
-    result |= mirror_measures(chance) | spread_measures(mean, deviation)
+    mean, deviation, chances = map(torch.cat, zip(*policies, strict=True))
+    result |= symmetry_measures(chances) | spread_measures(mean, deviation)
     table = Evaluation(result)
     if "worst_class" in result:
-        table.worst_class_name = class_name(loader, int(result["worst_class"]), columns["label"].shape[1])
+        names = class_names(loader, columns["label"].shape[1])
+        table.worst_class_name = None if names is None else names[int(result["worst_class"])]
     return table
 
 
@@ -119,13 +119,15 @@ def _at_home(augment: PolicyTransform) -> Iterator[None]:
 
 
 def _moments(augment: PolicyTransform, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and standard deviation of each image's draws, ``(B, 6)`` each, and its chance of a mirror, ``(B,)``."""
-    policy = None if augment.deterministic else augment.localization(images)
-    if isinstance(policy, Policy):
-        chance = augment.strength * policy.mirror_chance * (augment.limits.symmetries != "none")
-        return (*policy.moments(augment.limits, augment.strength), chance)
+    """Mean and standard deviation of each image's draws, ``(B, 6)`` each, and its symmetries' chances, ``(B, 8)``."""
+    policy = None if augment.deterministic else augment.policy(images)
+    if policy is not None:
+        chances = augment.strength * policy.chances
+        chances[:, 0] += 1 - augment.strength
+        return (*policy.moments(augment.limits, augment.strength), chances)
     mean = augment.sample_parameters(images).stacked()
-    return mean, torch.zeros_like(mean), torch.zeros_like(mean[:, 0])
+    still = torch.zeros(len(mean), 8, device=mean.device).index_fill(1, torch.zeros(1).long().to(mean.device), 1.0)
+    return mean, torch.zeros_like(mean), still
 
 
 def _measure(augment: PolicyTransform, model: Model, images: Tensor, labels: Any, draws: int) -> dict[str, Tensor]:

@@ -9,13 +9,12 @@ from torch import Tensor
 
 from learned_affine.geometry.coordinates import visible_area
 from learned_affine.geometry.parameters import NAMES, AffineParameters
-from learned_affine.losses import shannon_entropy_bits
 from learned_affine.policy.distribution import Policy
 
 
 @torch.no_grad()
 def policy_measures(parameters: AffineParameters, height: int, width: int) -> dict[str, float]:
-    """Mean displacement, mirrors left aside, and visible area of a batch's parameters."""
+    """Mean displacement, symmetries left aside, and visible area of a batch's parameters."""
     matrix = parameters.matrix(height, width)
     area = visible_area(matrix, height, width)
     return {
@@ -25,17 +24,11 @@ def policy_measures(parameters: AffineParameters, height: int, width: int) -> di
 
 
 @torch.no_grad()
-def mirror_measures(chance: Tensor) -> dict[str, float]:
-    """Of the images' chances of a mirror, ``(B,)``: mean and standard deviation (NaN for one image)."""
-    spread = float(chance.std()) if len(chance) > 1 else math.nan
-    return {"mirror_chance": float(chance.mean()), "mirror_spread": spread}
-
-
-@torch.no_grad()
-def output_measures(augmented: Tensor, clean: Tensor) -> dict[str, float]:
-    """Entropy (bits) of the classifier's output and its agreement with its own clean prediction: ``(B, m)`` logits."""
-    agrees = (augmented.argmax(-1) == clean.argmax(-1)).float().mean()
-    return {"entropy": float(shannon_entropy_bits(augmented).mean()), "agreement": float(agrees)}
+def symmetry_measures(chances: Tensor) -> dict[str, float]:
+    """Of the images' probabilities of the symmetries, ``(B, 8)``: of another one than the identity, mean and spread."""
+    changed = 1 - chances[:, 0]
+    spread = float(changed.std()) if len(changed) > 1 else math.nan
+    return {"symmetry_chance": float(changed.mean()), "symmetry_spread": spread}
 
 
 @torch.no_grad()
@@ -49,7 +42,7 @@ def variance_between_images(policy: Policy, noise: Tensor) -> float:
     Returns:
         Mean over the six parameters, in [0, 1]; the share that the finite number of draws fakes is taken off.
     """
-    draws = torch.stack([policy.sample(one) for one in noise])  # (K, B, 6)
+    draws = policy.sample(noise)  # (K, B, 6)
     within = draws.var(0).mean(0)
     between = (draws.mean(0).var(0) - within / len(noise)).clamp_min(0) if draws.shape[1] > 1 else within * 0
     return float((between / (between + within).clamp_min(1e-20)).mean())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from learned_affine.policy.thumbnail import thumbnail
 CODES = {"all": EIGHT, "mirror": (0, 4), "none": (0,)}  # the symmetries that a network knows of
 NUMBERS = 2 * DIMENSIONS  # outputs of the head before those of the symmetries: centres, and logarithms of curvatures
 START = math.log(1 / (0.1 * PRIOR_WIDTH) ** 2)  # of an unfitted network: a tenth of the prior's width
+FORBIDDEN = 1e3  # what a symmetry costs that is never drawn
 SYMMETRY_START = 4.0  # likewise: a chance of 2 % for each
 DIFFERENT = 0.5  # mean difference from the moved image, in deviations of the pixels, from which on it counts whole
 
@@ -62,6 +64,7 @@ class LocalizationNetwork(nn.Module):
         nn.init.zeros_(self.head.bias)
         nn.init.constant_(self.head.bias[DIMENSIONS:NUMBERS], START)
         nn.init.constant_(self.head.bias[NUMBERS:], SYMMETRY_START)
+        self.price, self.free = 1.0, 0.0
 
     @property
     def codes(self) -> tuple[int, ...]:
@@ -86,7 +89,7 @@ class LocalizationNetwork(nn.Module):
         """The policy of each of ``(B, C, H, W)`` images, over the symmetries that keep its shape and the limits."""
         allowed = self.allowed(AffineLimits() if limits is None else limits, *images.shape[-2:])
         with in_full_precision(images):
-            return self.costs(self.observe(images)).at(1.0, allowed=allowed)
+            return self.costs(self.observe(images)).at(self.price, self.free, allowed)
 
     def observe(self, images: Tensor) -> Tensor:
         """All that it uses of the images: thumbnails ``(B, channels, size, size)``; ones if not ``per_image``."""
@@ -127,11 +130,22 @@ class LocalizationNetwork(nn.Module):
         return (differs / DIFFERENT).clamp_max(1)
 
     @torch.no_grad()
-    def set_price(self, price: float, free: float = 0.0) -> None:
-        """Multiply the costs by a price, symmetries' costs beyond ``free`` alone: the policy at 1 is then that at it."""
-        self.head.bias[DIMENSIONS:NUMBERS] += math.log(price)
-        self.head.weight[NUMBERS:] *= price
-        self.head.bias[NUMBERS:] = price * (self.head.bias[NUMBERS:] - free)
+    def reprice(self, price: float, free: float = 0.0) -> None:
+        """Take another price, and what a symmetry may cost for free, without changing any policy.
+
+        Away from 1 and 0 only while a fit is under way: costs are in nats then.
+        """
+        ratio = self.price / price
+        self.head.bias[DIMENSIONS:NUMBERS] += math.log(ratio)
+        self.head.weight[NUMBERS:] *= ratio
+        self.head.bias[NUMBERS:] = ratio * (self.head.bias[NUMBERS:] - self.free) + free
+        self.price, self.free = price, free
+
+    @torch.no_grad()
+    def forbid(self, codes: Sequence[int]) -> None:
+        """Make some symmetries too dear ever to be drawn."""
+        rows = [NUMBERS - 1 + place for place, code in enumerate(self.codes) if code in codes and code]
+        self.head.weight[rows], self.head.bias[rows] = 0.0, FORBIDDEN
 
     def draw(self, images: Tensor, noise: Tensor | None, limits: AffineLimits, strength: float) -> AffineParameters:
         """Parameters within ``limits``: from the images' noise, or the mode without."""
@@ -153,9 +167,11 @@ class LocalizationNetwork(nn.Module):
         def symmetry_costs() -> dict[int, float]:
             gates = self.gate(observation)[0].tolist()
             costs = zip(known, gates, output[NUMBERS:], strict=True)
-            return {code: gate * max(cost, 0.0) for code, gate, cost in costs if code in allowed}
+            price, free = self.price, self.free
+            return {code: price * gate * max(cost - free, 0.0) for code, gate, cost in costs if code in allowed}
 
-        return draw_of_one(output, numbers, limits, strength, symmetry_costs if len(allowed) > 1 else None)
+        priced = [*output[:DIMENSIONS], *(one + math.log(self.price) for one in output[DIMENSIONS:NUMBERS])]
+        return draw_of_one(priced, numbers, limits, strength, symmetry_costs if len(allowed) > 1 else None)
 
 
 HEADS: dict[str, type[LocalizationNetwork] | type[RawHead]] = {"bounded": LocalizationNetwork, "raw": RawHead}

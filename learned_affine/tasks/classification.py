@@ -15,10 +15,10 @@ from learned_affine.losses import cross_entropy_nats, shannon_entropy_bits
 from learned_affine.tasks.batches import (
     Batch,
     as_many,
+    bounded,
     check_labels,
     check_probabilities,
     class_indices,
-    finite,
     numbers_of,
     smoothed,
 )
@@ -160,7 +160,7 @@ class Binary(SingleLabel):
                 f"classifier must return logits of shape ({count},), ({count}, 1) or ({count}, 2) for the task "
                 f"'binary', got {tuple(logits.shape)}"
             )
-        return finite(logits)
+        return bounded(logits)
 
     def labels(self, given: Any, count: int) -> Tensor | None:
         """Class indices ``(B,)``, or the chances of no and of yes, ``(B, 2)``."""
@@ -294,4 +294,4 @@ def as_classes(logits: Tensor, count: int, least: int = 2) -> Tensor:
         raise ValueError(
             f"classifier must return logits of shape ({count}, m) with m >= {least}, got {tuple(logits.shape)}{hint}"
         )
-    return finite(logits)
+    return bounded(logits)

@@ -12,7 +12,7 @@ from torch import Tensor
 from learned_affine._checks import shown
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.losses import cross_entropy_nats
-from learned_affine.tasks.batches import Batch, check_allowed, unpack
+from learned_affine.tasks.batches import Batch, check_allowed, check_finite, unpack
 from learned_affine.tasks.classification import Binary, MultiLabel, SingleLabel
 from learned_affine.tasks.targets import LabelMirror, OwnLoss, moved, on_device, take, unit_of
 
@@ -75,9 +75,15 @@ class Model:
         """Images and labels of a loader's batch, those without a label left out."""
         return self.task.known(*unpack(batch, image_key, label_key, self.task.labels))
 
-    def answer(self, images: Tensor) -> Any:
-        """The model's logits ``(B, m)`` of images that ``preprocess`` was not applied to yet; or what a loss takes."""
-        return self.task.answer(self.model(self._preprocessed(images)), len(images))
+    def answer(self, images: Tensor, strict: bool = True) -> Any:
+        """The model's logits ``(B, m)`` of images that ``preprocess`` was not applied to yet; or what a loss takes.
+
+        Logits that are not finite are an error if ``strict``.
+        """
+        answer = self.task.answer(self.model(self._preprocessed(images)), len(images))
+        if strict and not self.task.is_loss:
+            check_finite(answer)
+        return answer
 
     def _preprocessed(self, images: Tensor) -> Tensor:
         """What the model sees."""

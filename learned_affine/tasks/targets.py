@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -52,10 +53,7 @@ class OwnLoss(SingleLabel):
                 f"loss must return one number an image, a tensor of shape ({count},), got {shown(losses)}: with a loss "
                 "of torch's take reduction='none', and the mean over all dimensions but the first"
             )
-        losses = losses.as_subclass(Tensor).float()
-        if not bool(torch.isfinite(losses.detach().sum())):
-            raise ValueError("loss must return finite numbers, got NaN or infinity")
-        return losses
+        return losses.as_subclass(Tensor).float()
 
     def labels(self, given: Any, count: int) -> Any:
         """The targets, which must be those of ``count`` images."""
@@ -117,6 +115,8 @@ def unit_of(losses: Tensor) -> float:
         ValueError: if it is not above 0.
     """
     mean = float(losses.mean())
+    if not math.isfinite(mean):
+        raise ValueError("loss must return finite numbers, got NaN or infinity")
     if mean <= 0:
         raise ValueError(
             f"loss must be above 0 in the mean, since what warps may cost is a share of it, got {mean:.3g} on images "

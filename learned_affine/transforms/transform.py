@@ -24,9 +24,10 @@ from learned_affine.geometry.warp import (
     warp_images,
     working,
 )
+from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
-from learned_affine.runtime.streams import Stream, stream_of
+from learned_affine.transforms.streams import Stream, stream_of
 from learned_affine.transforms.kernels import apply_kernel, warp_rows
 from learned_affine.transforms.lists import each_sample
 from learned_affine.transforms.sample import (
@@ -64,7 +65,7 @@ class PolicyTransform(v2.Transform):
     ) -> None:
         super().__init__()
         self.limits = AffineLimits() if limits is None else limits
-        network = localization or LocalizationNetwork(mirrors=self.limits.symmetries != "none")
+        network = localization or LocalizationNetwork(symmetries=self.limits.symmetries)
         self.localization = network.eval().requires_grad_(False)
         self.p, self.strength, self.deterministic = p, strength, deterministic
         self.padding_mode, self.fill, self.interpolation = "fill", fill, interpolation
@@ -181,6 +182,13 @@ class PolicyTransform(v2.Transform):
         """
         check_batch("images", images)
         return self.draw_parameters(images, self.noise(len(images)))
+
+    @torch.no_grad()
+    def policy(self, images: Tensor) -> Policy | None:
+        """The distribution of each of ``(B, C, H, W)`` images; None for the paper's network, which has none."""
+        check_batch("images", images)
+        network = self.localization
+        return None if isinstance(network, RawHead) else network(images, self.limits)
 
     def warp(self, images: Tensor, parameters: AffineParameters) -> Tensor:
         """Warp ``(B, C, H, W)`` images by their parameters; integers are rounded. Differentiable in both, if floating.

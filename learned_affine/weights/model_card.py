@@ -34,11 +34,11 @@ The defaults of the file: {arguments}.
 
 {info}
 
-## Measured in the last epoch of the fit
+## Measured in the last round of the fit
 
 {measures}
 
-Entropy is in bits, losses and KL in nats, displacement in shares of the image side.
+Costs and KL are in nats, displacement in shares of the image side.
 
 ## Limits of use
 
@@ -53,8 +53,8 @@ def model_card(description: dict[str, Any]) -> str:
     """The card of a description of the newest format."""
     limits, history = description["limits"], description["history"]
     info = {} if history is None else history["info"]
-    epochs = {} if history is None else history["epochs"]
-    last = {key: values[-1] for key, values in epochs.items() if values and values[-1] is not None}
+    rounds = {} if history is None else history["rounds"]
+    last = {key: values[-1] for key, values in rounds.items() if values and values[-1] is not None}
     head = ["library_name: learned_affine"]
     if isinstance(info.get("licence"), str):
         head.append(f"license: {json.dumps(info['licence'].lower())}")
@@ -72,10 +72,13 @@ def model_card(description: dict[str, Any]) -> str:
 
 
 def _flips(description: dict[str, Any]) -> str:
-    """What the card says of flips."""
-    if not (description["limits"]["symmetries"] != "none" and description["localization"].get("mirrors", False)):
-        return "It never flips an image."
-    return "It flips an image left-right by a chance of its own, at most 1/2."
+    """What the card says of symmetries."""
+    words = {description["limits"]["symmetries"], description["localization"].get("symmetries", "none")}
+    if "none" in words:
+        return "It never flips an image or rotates it by right angles."
+    if "mirror" in words:
+        return "It flips an image left-right by a chance of its own."
+    return "It flips an image and rotates it by right angles, each by a chance of its own."
 
 
 def is_ours(path: Path) -> bool:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_affine import losses
-from learned_affine.config import FitConfig
 from learned_affine.policy.thumbnail import match_channels, without_bad_cells
-from learned_affine.runtime.distributed import Distributed
 
 
 class Discriminator(nn.Module):
@@ -49,23 +45,23 @@ class Discriminator(nn.Module):
 
 
 class Adversary:
-    """The discriminator, its optimizer and its loss. In the paper's objective it learns by SGD, else by Adam.
+    """The discriminator, its optimizer and its loss.
 
     Args:
         channels: channels that it observes; images with others are matched to them.
-        config: for its learning rate and the objective.
-        processes: one or several.
         device: where it computes.
+        size: side in pixels of what it observes: 16 is as good a judge of where things are as 32, for a third.
+        optimizer: of its parameters.
     """
 
-    def __init__(self, channels: int, config: FitConfig, processes: Distributed, device: torch.device) -> None:
-        self.channels, self.processes, self.device = channels, processes, device
-        size = 32 if config.objective == "paper" else 16  # which is as good a judge of where things are, for a third
+    def __init__(
+        self, channels: int, device: torch.device, size: int = 16, optimizer: type[torch.optim.Optimizer] | None = None
+    ) -> None:
+        self.channels, self.seen = channels, 0
         self.discriminator = Discriminator(channels, size=size).to(device)
         self.discriminator.to(memory_format=torch.channels_last)  # in which its convolutions are fastest
-        processes.broadcast_parameters(self.discriminator)
-        kind: Any = torch.optim.SGD if config.objective == "paper" else torch.optim.Adam
-        self.optimizer = kind(self.discriminator.parameters(), lr=config.discriminator_rate)
+        kind = torch.optim.Adam if optimizer is None else optimizer
+        self.optimizer = kind(self.discriminator.parameters(), lr=1e-3 if optimizer is None else 1e-4)  # type: ignore
 
     def score(self, images: Tensor) -> Tensor:
         """The scores ``(B,)`` of ``(B, C, H, W)`` images."""
@@ -73,31 +69,14 @@ class Adversary:
         scores: Tensor = self.discriminator(match_channels(images, self.channels).float() * scale)
         return scores
 
-    def loss(self, originals: Tensor, warped: Tensor) -> Tensor:
-        """What the discriminator minimises, in nats."""
-        return losses.discriminator_nats(self.score(originals).float(), self.score(warped).float())
+    def rise(self, images: Tensor, warped: Tensor) -> Tensor:
+        """How much higher the adversarial loss is for warped images than for the same images as they are, ``(B,)``."""
+        return losses.adversarial_nats(self.score(warped)) - losses.adversarial_nats(self.score(images))
 
-    def backward(self, originals: Tensor, warped: Tensor) -> Tensor:
-        """Give the discriminator the gradients of its loss, which is returned."""
-        with self.processes.autocast(self.device):
-            loss = self.loss(originals, warped)
+    def learn(self, images: Tensor, warped: Tensor) -> float:
+        """Take a step of the discriminator; its loss before that, in nats."""
+        loss = losses.discriminator_nats(self.score(images), self.score(warped))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.processes.average_gradients(list(self.discriminator.parameters()))
-        return loss.detach()
-
-    def step(self) -> None:
-        """Take a step along the gradients."""
         self.optimizer.step()
-
-    def state(self) -> dict[str, Any]:
-        """All of it, as tensors and plain values."""
-        return {
-            "discriminator": self.discriminator.state_dict(),
-            "discriminator_optimizer": self.optimizer.state_dict(),
-        }
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go back to where :meth:`state` was taken."""
-        self.discriminator.load_state_dict(state["discriminator"])
-        self.optimizer.load_state_dict(state["discriminator_optimizer"])
+        return float(loss.detach())

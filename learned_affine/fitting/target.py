@@ -8,7 +8,7 @@ training images. A warp may cost on new images at most what memorising gained on
 training images as hard as new ones, not harder. A weak classifier is held to a share of what it knows; and since ``g``
 is known to some hundredths of a nat alone, and can be below 0, a small share is always allowed.
 
-What resampling alone costs comes on top (:mod:`learned_affine.objectives.resampling`).
+What resampling alone costs comes on top (:mod:`learned_affine.fitting.resampling`).
 
 ``log m`` is what a guess costs; each task says what that is for it. For a loss of the user's own it is not known, and
 ``K = u``: the budget is a share of the held-out loss itself.
@@ -26,14 +26,14 @@ from torch import Tensor
 from learned_affine._checks import warn_caller
 from learned_affine.config import FitConfig
 from learned_affine.diagnostics.checks import LittleToGainWarning, TargetWarning
-from learned_affine.runtime.distributed import Distributed
+from learned_affine.fitting.pool import Pool, Reservoir
 from learned_affine.tasks.batches import Batch
 from learned_affine.tasks.model import Model
-from learned_affine.tasks.reservoir import Reservoir
 from learned_affine.tasks.targets import join, on_device, unit_of
 
 HELD_OUT_IMAGES = 4000  # that the target is measured on: its standard error is then under 2 %
-TRAINING_IMAGES = 2000  # that the gap is measured on
+TRAINING_IMAGES = 2000  # that the gap is measured on, and the fit takes
+KEPT = 1024  # held-out images that the fit takes
 LEAST_IMAGES, FEW_IMAGES = 20, 100  # held-out ones: with 20 a fit cost three times its budget, with 100 up to 1.5 times
 LEAST_SHARE = 0.03  # of what the classifier knows: is allowed without any gap
 LEAST = 1e-3  # nats: a target of 0 could not be held
@@ -48,17 +48,17 @@ class Target:
     Args:
         value: mean cost in nats.
         source: where it comes from, in words.
+        budget: how far the value is above what images cost without augmentation, in nats.
         temperature: of the classifier's logits.
-        held_out: images that it is held on; None: the training images.
-        budget: how far the value is above what images cost without augmentation, in nats; None: not known.
+        resampling: what resampling alone costs, in nats, which comes on top.
         measures: what it was measured from, for the history.
     """
 
     value: float
     source: str
+    budget: float
     temperature: float = 1.0
-    held_out: Reservoir | None = None
-    budget: float | None = None
+    resampling: float = 0.0
     measures: dict[str, float] = field(default_factory=dict)
 
 
@@ -68,97 +68,94 @@ def budget(known: float, gap: float, tolerance: float) -> float:
 
 
 def measure_target(
-    model: Model,
-    config: FitConfig,
-    training: Batches | None,
-    held_out: Batches | None,
-    processes: Distributed,
-    device: torch.device,
-    seed: int,
-) -> Target:
-    """The target of a fit.
+    model: Model, config: FitConfig, training: Batches, held_out: Batches | None, device: torch.device, seed: int
+) -> tuple[Target, Pool]:
+    """The target of a fit, and the images that it is fitted on.
 
     Args:
-        model: the classifier; its temperature stays as it is, 1.
-        config: says whether a target is needed, given, or measured.
-        training: the images that the classifier was trained on; None if there are none to be read twice.
+        model: the classifier; it gets its temperature.
+        config: says whether the target is given or measured.
+        training: the images that the classifier was trained on; read once.
         held_out: images that it was not trained on, None if there are none.
-        processes: one or several, which measure together.
         device: of the classifier.
-        seed: decides which held-out images are kept for the steps.
+        seed: decides which images are kept.
 
     Raises:
         ValueError: if there are too few images, or their labels do not fit.
     """
-    if config.objective == "paper":
-        return Target(0.0, "none: the paper has no target")
+    own = Reservoir(seed, TRAINING_IMAGES)
     if held_out is not None:
-        return _on_held_out(model, config, training, held_out, processes, device, seed)
-    if config.target is not None:
-        return Target(config.target, "FitConfig.target")
-    if training is None:
-        raise ValueError("loader must be one that can be passed over again, or come with val_loader=, got an iterator")
-    output, labels = judge_some(model, training(), HELD_OUT_IMAGES, device)
-    temperature = processes.average(unit_of(output)) if model.task.is_loss else 1.0
-    output = output / temperature
+        return _on_held_out(model, config, own, training, held_out, device, seed)
+    output, labels = judge_some(model, own.watch(training()), TRAINING_IMAGES, device)
+    pool, accuracies = Pool(None, own), model.accuracies(training=(output, labels))
+    model.temperature = unit_of(output) if model.task.is_loss else 1.0
+    output = output / model.temperature
     labels = known_labels(model, config, output, labels, "loader")
-    cost = processes.average(float(model.task.loss(output, labels).mean()))
+    cost = float(model.task.loss(output, labels).mean())
+    if config.target is not None:
+        return _given(config.target, cost, "FitConfig.target", model.temperature, accuracies), pool
     # a quarter of the way from what the classifier has on its training images to what a guess has: cautious
-    extra = 0.25 * max(model.task.guess(output, labels) - cost, 0.0)
-    if processes.is_main:
-        warn_caller(TargetWarning(_guess_text(cost + extra)))
-    return Target(max(cost + extra, LEAST), "guess: no val_loader", temperature, budget=extra)
+    extra = max(0.25 * max(model.task.guess(output, labels) - cost, 0.0), LEAST)
+    warn_caller(TargetWarning(_guess_text(cost + extra)))
+    return Target(cost + extra, "guess: no val_loader", extra, model.temperature, measures=accuracies), pool
+
+
+def _given(value: float, cost: float, source: str, temperature: float, measures: dict[str, float]) -> Target:
+    """A target of the user's own: its budget is what it allows beyond the cost without augmentation."""
+    return Target(value, source, max(value - cost, LEAST), temperature, measures=measures)
 
 
 def _on_held_out(
     model: Model,
     config: FitConfig,
-    training: Batches | None,
+    own: Reservoir,
+    training: Batches,
     held_out: Batches,
-    processes: Distributed,
     device: torch.device,
     seed: int,
-) -> Target:
-    """The target for augmented held-out images, of which some are kept for the steps."""
-    kept = Reservoir(seed)
+) -> tuple[Target, Pool]:
+    """The target for augmented held-out images, of which some are kept."""
+    kept = Reservoir(seed, KEPT)
     output, labels = judge_some(model, kept.watch(held_out()), HELD_OUT_IMAGES, device)
-    temperature = 1.0
+    if config.target is None:
+        _check_count(len(output))
     if config.needs_labels:
         # a classifier that is surer than right would have its errors, not its knowledge, set the scale
         labels = model.check(labels, output, "val_loader")
-        temperature = processes.average(model.find_temperature(output, labels))
+        model.temperature = model.find_temperature(output, labels)
+    shared: list[int] = []
+    batches = _noting(own.watch(training()), set(map(_digest, kept.images)), shared)
+    trained, given = judge_some(model, batches, TRAINING_IMAGES, device)
+    return _budget(model, config, (output, labels), (trained, given), shared), Pool(kept, own)
+
+
+def _budget(model: Model, config: FitConfig, held_out: Batch, training: Batch, shared: list[int]) -> Target:
+    """The target from outputs and labels of both kinds of images."""
+    (output, labels), (trained, given) = held_out, training
+    temperature, output = model.temperature, output / model.temperature
+    used = known_labels(model, config, output, labels, "val_loader")
+    plain = model.task.loss(output, used)
+    u, measures = float(plain.mean()), model.accuracies(training=training, held_out=(output, labels))
     if config.target is not None:
         value = config.target / temperature if model.task.is_loss else config.target
-        source, measures = (
-            "FitConfig.target, on held-out images (val_loader)",
-            model.accuracies(held_out=(output, labels)),
-        )
-        return Target(value, source, temperature, kept, measures=measures)
-    _check_count(len(output), processes)
-    used = known_labels(model, config, output, labels, "val_loader")
-    plain = model.task.loss(output / temperature, used)
-    shared: list[int] = []
-    own = _noting(() if training is None else training(), set(map(_digest, kept.images)), shared)
-    trained, given = judge_some(model, own, TRAINING_IMAGES, device)
-    memorised = model.task.loss(trained / temperature, known_labels(model, config, trained, given, "loader"))
-    u, t = processes.average(float(plain.mean())), processes.average(float(memorised.mean()))
+        return _given(value, u, "FitConfig.target, on held-out images (val_loader)", temperature, measures)
+    memorised = model.task.loss(trained, known_labels(model, config, trained, given, "loader"))
+    t = float(memorised.mean())
     gap, error = u - t, float((plain.var() / len(plain) + memorised.var() / len(memorised)).sqrt())
-    known = max(model.task.guess(output / temperature, used) - u, 0.0)
-    extra = budget(known, gap, config.tolerance)
-    if processes.is_main:
-        _warn(u, t, error, known, len(shared), len(trained))
+    known = max(model.task.guess(output, used) - u, 0.0)
+    extra = max(budget(known, gap, config.tolerance), LEAST)
+    _warn(u, t, error, known, len(shared), len(trained))
     source = f"held-out images (val_loader): {u:.3g}, and {extra:.3g} for warps (known {known:.3g}, gap {gap:.3g})"
-    measures = model.accuracies(training=(trained, given), held_out=(output, labels))
-    measures |= {"held_out_cost": u, "training_cost": t, "gap_error": error, "budget": extra}
-    return Target(max(u + extra, LEAST), source, temperature, kept, extra, measures)
+    measures |= {"held_out_cost": u, "training_cost": t, "gap_error": error}
+    return Target(u + extra, source, extra, temperature, measures=measures)
 
 
-def _check_count(count: int, processes: Distributed) -> None:
+def _check_count(count: int) -> None:
     if count < LEAST_IMAGES:
         raise ValueError(
             f"val_loader must give at least {LEAST_IMAGES} images to measure the target on, better 400, got {count}"
         )
-    if count < FEW_IMAGES and processes.is_main:
+    if count < FEW_IMAGES:
         warn_caller(
             TargetWarning(
                 f"val_loader gives {count} images: measured on fewer than {FEW_IMAGES}, the target can be half as far "
@@ -184,14 +181,6 @@ def _warn(u: float, t: float, error: float, known: float, shared: int, trained: 
                 "FitConfig(target=) widens it."
             )
         )
-
-
-def keep_held_out(held_out: Batches, seed: int) -> Reservoir:
-    """The held-out images that :func:`measure_target` keeps, for a fit that goes on and has its target."""
-    kept = Reservoir(seed)
-    for _ in up_to(kept.watch(held_out()), HELD_OUT_IMAGES):
-        pass
-    return kept
 
 
 def known_labels(model: Model, config: FitConfig, output: Tensor, labels: Any, name: str) -> Any:

@@ -5,36 +5,36 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from learned_affine._checks import explain_keywords, warn_caller
 from learned_affine.config import FitConfig
 from learned_affine.diagnostics.checks import check_fit, check_logits, check_pixel_range, check_set_up
-from learned_affine.fitting.history import about_run
-from learned_affine.fitting.loop import FitLoop
-from learned_affine.fitting.trainer import Metrics, PolicyTrainer
+from learned_affine.fitting.fit import Fit
+from learned_affine.fitting.history import FitHistory, about_run
+from learned_affine.fitting.judge import Judge
+from learned_affine.fitting.paper import fit_as_in_the_paper
+from learned_affine.fitting.processes import Processes, seed_cpu
+from learned_affine.fitting.resampling import CANDIDATES, check_resampling, choose_interpolation, resampling_costs
+from learned_affine.fitting.target import Target, measure_target
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode
-from learned_affine.objectives.adversary import Adversary
-from learned_affine.objectives.resampling import CANDIDATES, check_resampling, choose_interpolation, resampling_costs
-from learned_affine.objectives.target import Batches, Target, judge_some, keep_held_out, measure_target
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
-from learned_affine.runtime.checkpoint import find_checkpoint, read_checkpoint
-from learned_affine.runtime.distributed import Distributed, seed_cpu
-from learned_affine.runtime.progress import FitLog
-from learned_affine.tasks.batches import Batch, Read, labelled, peek, untouched
+from learned_affine.tasks.batches import Batch, Read, class_names, counting_in, labelled, peek, untouched
 from learned_affine.tasks.classification import MultiLabel, SingleLabel
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model, probe, task_of
 from learned_affine.tasks.targets import LabelMirror
 from learned_affine.transforms.transform import PolicyTransform
 
+Metrics = dict[str, float]
 T = TypeVar("T", bound=PolicyTransform)
 
 
@@ -58,11 +58,7 @@ class BoundFit(Generic[T]):
         label_mirror: Any = None,
         device: torch.device | str | None = None,
         seed: int | None = 0,
-        max_steps: int | None = None,
         callbacks: Callable[[Metrics], Any] | Iterable[Callable[[Metrics], Any]] = (),
-        log_dir: str | Path | None = None,
-        checkpoint: str | Path | None = None,
-        resume: bool | str | Path = False,
         progress: bool | None = None,
         accelerator: Any = None,
         image_key: str | None = None,
@@ -99,14 +95,11 @@ class BoundFit(Generic[T]):
                 are kept in memory.
             device: where to compute; the classifier's device if None.
             seed: of weights, noise and data order; None for a random one.
-            max_steps: stop after so many steps, earlier ones included.
-            callbacks: called after each step with a dict of its number and measures, in the main process alone. An
-                exception ends the fit, and is passed on.
-            log_dir: folder for TensorBoard.
-            checkpoint: folder to write a checkpoint to, at least every epoch.
-            resume: True to go on from ``checkpoint`` if there is one, or the path of one.
+            callbacks: called after each round with a dict of its number (``"round"``) and what was measured, in the main
+                process alone; two lines write it to TensorBoard. An exception ends the fit, and is passed on.
             progress: a progress bar; if None, where the output is a terminal.
-            accelerator: your own ``accelerate.Accelerator``; under torchrun one is made.
+            accelerator: your own ``accelerate.Accelerator``; under torchrun one is made. The processes share the judging
+                of warped images, and each has the same policy in the end.
             image_key, label_key: of dict batches with unusual keys.
             limits, localization, p, strength, deterministic: of the constructor, where ``fit`` is called on the class;
                 None for its default.
@@ -119,66 +112,49 @@ class BoundFit(Generic[T]):
 
         Raises:
             TypeError, ValueError: naming the argument, the rule and what came.
-            FileNotFoundError: if ``resume`` is a path where there is no checkpoint.
 
         Warns:
             FitWarning: one of its kinds, where the fit did not lead to a useful policy, or there is little to gain.
 
         Example:
-            >>> from learned_affine import LearnedAffineAugment
+            >>> from learned_affine import FitConfig, LearnedAffineAugment
             >>> images, labels = torch.rand(64, 1, 8, 8), torch.arange(64) % 2
             >>> classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
             >>> loader = [(images, labels)]
-            >>> augment = LearnedAffineAugment.fit(classifier, loader, max_steps=3, val_loader=loader)
-            >>> augment.history.epochs
-            3
+            >>> augment = LearnedAffineAugment.fit(classifier, loader, config=FitConfig(rounds=2), val_loader=loader)
+            >>> augment.history.rounds
+            6
 
-        Source: the paper, section 3.2; the objective is that of :mod:`learned_affine.objectives.objective`.
+        Source: the paper, section 3.2, for its two losses.
         """
         given: dict[str, Any] = {"limits": limits, "localization": localization, "p": p, "strength": strength}
         given |= {"deterministic": deterministic, "interpolation": interpolation, "padding_mode": padding_mode}
         given |= {"fill": fill, "generator": generator}
         arguments = {name: value for name, value in given.items() if value is not None}
         config = FitConfig() if config is None else config
-        _check_arguments(config, classifier, preprocess, val_loader, seed, max_steps)
+        _check_arguments(config, classifier, preprocess, val_loader, seed)
         callbacks = _callback_list(callbacks)
         seed = int(torch.randint(2**31, ())) if seed is None else seed
-        processes = Distributed(accelerator, device)
+        processes = Processes(accelerator, device)
         where = processes.device or classifier_device(classifier)
         model = _model(classifier, preprocess, config, task_of(task, loss), label_mirror)
         read = partial(model.read, image_key=image_key, label_key=label_key)
         with torch.random.fork_rng(devices=[]), untouched(loader, val_loader), frozen(classifier, where):
             seed_cpu(seed)
             loader, first = peek(loader, read)
+            chooses = isinstance(self.augment, type) and interpolation is None
             fitted = _augmenter(self.augment, first[0], config, arguments)
-            home = fitted.localization.head.weight.device
             if preprocess is not None and processes.is_main:
                 check_pixel_range(first[0])
-            log = FitLog(log_dir, progress, processes.is_main)
-            try:
-                source = find_checkpoint(resume, checkpoint)
-                chooses = isinstance(self.augment, type) and interpolation is None
-                trainer, info = _prepare(
-                    fitted, model, config, loader, val_loader, read, first, processes, where, seed, source, chooses
-                )
-                wanted = trainer.description()
-                if chooses:
-                    del wanted["interpolation"]  # the fit that is gone on with has chosen
-                loop = FitLoop(trainer, read, loader, val_loader, callbacks, checkpoint, log)
-                loop.begin(info, None if source is None else read_checkpoint(source, wanted))
-                loop.history.info |= about_run(classifier, loader)
-                loop.history.preprocess = preprocess
-                if processes.is_main:
-                    check_set_up(loop.history.info, log.say)
-                loop.to_end(max_steps)
-            finally:
-                log.close()
-                if isinstance(fitted.localization, LocalizationNetwork) and fitted.localization.mirrors:
-                    fitted.localization.set_price(1.0)
-                fitted.localization.to(home).eval().requires_grad_(False)
+            data = _Data(loader, val_loader, read, first)
+            show = _Show(callbacks, progress, processes.is_main)
+            with _at_work(fitted.localization, where), show:
+                run = _run_paper if config.objective == "paper" else _run
+                run(fitted, model, config, data, processes, where, seed, chooses, show)
+            fitted.history.info |= about_run(classifier, loader)
+            fitted.history.preprocess = preprocess
         if processes.is_main:
-            history, is_raw = fitted.history, isinstance(fitted.localization, RawHead)
-            for alarm in check_fit(history, history.info["classes"], is_raw):
+            for alarm in check_fit(fitted.history, isinstance(fitted.localization, RawHead)):
                 warn_caller(alarm)
         return fitted
 
@@ -196,87 +172,159 @@ class FitMethod:
         return BoundFit(owner if instance is None else instance)
 
 
-def _prepare(
+class _Data(NamedTuple):
+    """Where a fit's images come from."""
+
+    loader: Iterable[Any]
+    val_loader: Iterable[Any] | None
+    read: Read
+    first: Batch
+
+    def training(self, number: int = 0) -> Iterable[Batch]:
+        """The loader's batches in a pass; samplers, datasets and loaders that follow the epoch are told which it is."""
+        for one in counting_in(self.loader):
+            one.set_epoch(number)
+        return labelled(self.loader, self.read)
+
+    def held_out(self) -> Iterable[Batch]:
+        """Those of ``val_loader``."""
+        assert self.val_loader is not None
+        return labelled(self.val_loader, self.read, "val_loader")
+
+
+class _Show:
+    """The progress bar and the callbacks."""
+
+    def __init__(self, callbacks: list[Callable[[Metrics], Any]], progress: bool | None, is_main: bool) -> None:
+        self.callbacks, self.is_main, self.number = callbacks, is_main, 0
+        self.bar = tqdm(desc="fit", unit="round", disable=True if not is_main else None if progress is None else not progress)
+
+    def __enter__(self) -> _Show:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.bar.close()
+
+    def say(self, text: str) -> None:
+        """A line above the bar, where there is one."""
+        if not self.bar.disable:
+            self.bar.write(text)
+
+    def __call__(self, entry: Metrics) -> None:
+        """A round is over."""
+        self.number += 1
+        shown = {name: f"{entry[name]:.3g}" for name in ("cost", "budget", "entropy") if name in entry}
+        self.bar.set_postfix(shown, refresh=False)
+        self.bar.update()
+        if self.is_main:
+            for callback in self.callbacks:
+                callback({"round": self.number, **entry})
+
+
+@contextmanager
+def _at_work(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """The network on a device with gradients, and as it was afterwards."""
+    home = next(network.parameters()).device
+    network.to(device).train().requires_grad_(True)
+    try:
+        yield
+    finally:
+        network.to(home).eval().requires_grad_(False)
+
+
+def _run(
     fitted: PolicyTransform,
     model: Model,
     config: FitConfig,
-    loader: Iterable[Any],
-    val_loader: Iterable[Any] | None,
-    read: Read,
-    first: Batch,
-    processes: Distributed,
+    data: _Data,
+    processes: Processes,
     device: torch.device,
     seed: int,
-    resume: Path | None,
     chooses: bool,
-) -> tuple[PolicyTrainer, dict[str, Any]]:
-    """The trainer, with its target measured, and what the history says of the fit.
-
-    ``first`` is the first batch; ``chooses``: whether the fit chooses the interpolation.
-    """
-    network = fitted.localization.to(device).requires_grad_(True)
-    adversary = Adversary(network.channels, config, processes, device) if config.adversarial_weight > 0 else None
-    processes.broadcast_parameters(network)
-    outputs = probe(model, first[0].to(device), first[1], config.objective == "paper")
-    classes = 0 if model.task.is_loss else outputs.shape[1]
-    if classes and processes.is_main:
-        check_logits(outputs)
-    if model.label_mirror is not None:
-        model.label_mirror.check(classes)
-    held_out = (
-        None if val_loader is None or config.objective == "paper" else partial(labelled, val_loader, read, "val_loader")
-    )
-    if resume is None:
-        training: Batches | None = partial(labelled, loader, read)
-        if isinstance(loader, Iterator):  # that gives its batches once: the first stands for all, where it may
-            training = None if held_out is None else lambda: [first]
-        target = measure_target(model, config, training, held_out, processes, device, seed)
-        target = _with_resampling(target, model, fitted, processes, device, seed, chooses)
-    else:  # whose checkpoint has the target; the same held-out images are kept again
-        target = Target(0.0, "checkpoint", held_out=None if held_out is None else keep_held_out(held_out, seed))
-    trainer = PolicyTrainer(fitted, model, config, target, adversary, processes, device, seed)
-    info = {
-        "config": config.to_dict(),
-        "localization": network.arguments(),
-        "seed": seed,
-        "task": model.task.name,
-        "classes": classes,
-        "chance": model.task.chance(outputs),
+    show: _Show,
+) -> None:
+    """The default fit of an augmenter. ``chooses``: whether it chooses the interpolation."""
+    outputs = _probe(model, data, device, processes.is_main)
+    held_out = None if data.val_loader is None else data.held_out
+    target, pool = processes.from_main(measure_target(model, config, data.training, held_out, device, seed))
+    model.temperature = target.temperature
+    judge = Judge(fitted, model, pool, processes, device)
+    if config.target is None and held_out is not None:  # a target of the user's own stays as it is
+        target = _with_resampling(target, judge, seed, chooses)
+    fit = Fit(judge, fitted.localization, config, target.budget, seed)
+    fitted.history = fit.history
+    fit.history.info |= {
+        **_info(fitted, model, config, seed, outputs),
         "target": target.value,
         "target_source": target.source,
-        **model.accuracies(training=judge_some(model, [first], len(first[0]), device)),  # of one batch, if of no more
         **target.measures,
-        "held_on": "training" if target.held_out is None else "held-out",
+        "held_on": "training" if held_out is None else "held-out",
         "processes": processes.count,
-        "steps": 0,
     }
-    return trainer, info
+    classes = fit.history.info["classes"]
+    names = None if held_out is None else class_names(data.val_loader, classes) or class_names(data.loader, classes)
+    if names is not None:
+        fit.history.info["class_names"] = names
+    if processes.is_main:
+        show.say(f"target {target.value:.4g} from {target.source}")
+        check_set_up(fit.history.info, show.say)
+    fit.run(show)
 
 
-def _with_resampling(
-    target: Target,
-    model: Model,
+def _run_paper(
     fitted: PolicyTransform,
-    processes: Distributed,
+    model: Model,
+    config: FitConfig,
+    data: _Data,
+    processes: Processes,
     device: torch.device,
     seed: int,
     chooses: bool,
-) -> Target:
+    show: _Show,
+) -> None:
+    """The paper's own procedure."""
+    outputs = _probe(model, data, device, processes.is_main, through_gradient=True)
+    fitted.history = FitHistory(info=_info(fitted, model, config, seed, outputs))
+    fit_as_in_the_paper(fitted, model, config, data.training, device, fitted.history, show)
+    fitted.localization.load_state_dict(processes.from_main(fitted.localization.state_dict()))
+
+
+def _probe(model: Model, data: _Data, device: torch.device, is_main: bool, through_gradient: bool = False) -> Tensor:
+    """Outputs of the first images, once it is clear that a fit can learn from them."""
+    images, labels = data.first
+    outputs = probe(model, images.to(device), labels, through_gradient)
+    if not model.task.is_loss and is_main:
+        check_logits(outputs)
+    if model.label_mirror is not None:
+        model.label_mirror.check(0 if model.task.is_loss else outputs.shape[1])
+    return outputs
+
+
+def _info(fitted: PolicyTransform, model: Model, config: FitConfig, seed: int, outputs: Tensor) -> dict[str, Any]:
+    """What the history says of any fit."""
+    return {
+        "config": config.to_dict(),
+        "localization": fitted.localization.arguments(),
+        "seed": seed,
+        "task": model.task.name,
+        "classes": 0 if model.task.is_loss else outputs.shape[1],
+        "chance": model.task.chance(outputs),
+    }
+
+
+def _with_resampling(target: Target, judge: Judge, seed: int, chooses: bool) -> Target:
     """The target with what resampling alone costs on top; the augmenter gets the interpolation that is chosen by it."""
-    if target.held_out is None or target.budget is None:
-        return target  # a target of the user's own stays as it is
-    model.temperature = target.temperature
-    names = CANDIDATES if chooses else (str(fitted.interpolation),)
-    costs = processes.averages(resampling_costs(model, fitted, target.held_out, device, seed, names))
+    names = CANDIDATES if chooses else (str(judge.augment.interpolation),)
+    costs = judge.processes.from_main(resampling_costs(judge, seed, names))
     chosen = choose_interpolation(costs, target.budget)
-    fitted.interpolation = chosen  # type: ignore[assignment]  # checked as it is set
-    cost = max(costs[chosen], 0.0)
-    if processes.is_main:
+    judge.augment.interpolation = chosen  # type: ignore[assignment]  # checked as it is set
+    cost = judge.resampling = max(costs[chosen], 0.0)
+    if judge.processes.is_main:
         for alarm in check_resampling(cost, target.budget, chosen):
             warn_caller(alarm)
     source = f"{target.source}; resampling alone costs {cost:.3g} with {chosen} interpolation"
     measures = {**target.measures, **{f"resampling_{name}": value for name, value in costs.items()}}
-    return dataclasses.replace(target, value=target.value + cost, source=source, measures=measures)
+    return dataclasses.replace(target, value=target.value + cost, source=source, resampling=cost, measures=measures)
 
 
 def _model(classifier: Any, preprocess: Any, config: FitConfig, task: SingleLabel, label_mirror: Any) -> Model:
@@ -303,11 +351,12 @@ def _augmenter(augment: T | type[T], images: Tensor, config: FitConfig, argument
 
 
 def _network(channels: int, limits: AffineLimits, config: FitConfig) -> LocalizationNetwork | RawHead:
-    mirrors = limits.symmetries != "none"
-    return RawHead(channels) if config.objective == "paper" else LocalizationNetwork(channels, mirrors=mirrors)
+    if config.objective == "paper":
+        return RawHead(channels)
+    return LocalizationNetwork(channels, symmetries=limits.symmetries)
 
 
-def _check_arguments(config: Any, classifier: Any, preprocess: Any, val_loader: Any, seed: Any, max_steps: Any) -> None:
+def _check_arguments(config: Any, classifier: Any, preprocess: Any, val_loader: Any, seed: Any) -> None:
     """Raise a TypeError or ValueError that names the argument, the rule and what came."""
     if not isinstance(config, FitConfig):
         raise TypeError(f"config must be a FitConfig, got {type(config).__name__}")
@@ -322,15 +371,10 @@ def _check_arguments(config: Any, classifier: Any, preprocess: Any, val_loader: 
                 )
     if preprocess is not None and not callable(preprocess):
         raise TypeError(f"preprocess must be callable, got {type(preprocess).__name__}")
-    for name, value in (("seed", seed), ("max_steps", max_steps)):
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-            raise TypeError(f"{name} must be an int or None, got {type(value).__name__}: {value!r}")
-    if max_steps is not None and max_steps < 1:
-        raise ValueError(f"max_steps must be at least 1, got {max_steps}")
+    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
+        raise TypeError(f"seed must be an int or None, got {type(seed).__name__}: {seed!r}")
     if val_loader is not None and not isinstance(val_loader, Iterable) and not hasattr(val_loader, "__getitem__"):
         raise TypeError(f"val_loader must be iterable, got {type(val_loader).__name__}")
-    if isinstance(val_loader, Iterator):
-        raise ValueError("val_loader must be one that can be passed over again, got an iterator: give a list of it")
 
 
 def _callback_list(callbacks: Any) -> list[Callable[[dict[str, float]], Any]]:

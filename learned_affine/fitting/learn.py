@@ -1,0 +1,142 @@
+"""Regress the costs on the images, and find the price at which they come to the budget."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from learned_affine.fitting.symmetries import SymmetryCosts
+from learned_affine.policy.costs import MOST, Costs
+from learned_affine.policy.distribution import DIMENSIONS
+from learned_affine.policy.network import LocalizationNetwork
+
+STEPS, BATCH = 80, 512  # a round
+AGED = 0.7  # the weight of a draw falls by this a round: old ones were made by a policy that is left
+KNOWN = 0.3  # weight of the classifier's own outputs, which teach the features what the images are
+SYMMETRIES = 192  # images a step whose symmetries are regressed
+LAST_RATE = 0.02  # of the learning rate, at the end of a round's cosine
+BISECTIONS, CHEAPEST, DEAREST = 40, 1e-2, 1e5  # prices, in one over the budget
+
+
+class Draws:
+    """Every draw that was judged: its image, the six numbers before the tanh, and what it cost."""
+
+    def __init__(self, device: torch.device) -> None:
+        whole, real = {"dtype": torch.long, "device": device}, {"device": device}
+        self.rows, self.rounds = torch.empty(0, **whole), torch.empty(0, **whole)  # type: ignore[call-overload]
+        self.z = torch.empty(0, DIMENSIONS, **real)  # type: ignore[call-overload]
+        self.cost, self.bonus = torch.empty(0, **real), torch.empty(0, **real)  # type: ignore[call-overload]
+
+    def add(self, number: int, rows: Tensor, z: Tensor, cost: Tensor, bonus: Tensor) -> None:
+        """Keep a round's draws; ``bonus`` is what the paper's losses take off, whatever the price."""
+        device = self.rows.device
+        self.rows = torch.cat([self.rows, rows.to(device)])
+        self.rounds = torch.cat([self.rounds, torch.full_like(rows, number).to(device)])
+        self.z, self.cost = torch.cat([self.z, z.to(device)]), torch.cat([self.cost, cost.to(device)])
+        self.bonus = torch.cat([self.bonus, bonus.to(device)])
+
+    def priced(self, price: float) -> Tensor:
+        """What the draws cost at a price: a label that is lost costs no more than :data:`MOST`."""
+        return (self.cost - self.bonus / price).clamp_max(MOST)
+
+
+class Learner:
+    """The network, what it learns beside the costs, and its optimizer.
+
+    Args:
+        network: from images to costs.
+        observations: ``(P, ...)``, what it uses of each image of the fit.
+        outputs: ``(P, m)``, the classifier's output for each image; None where images are not all of the same kind.
+        learning_rate: of Adam.
+        generator: of the order of the draws.
+    """
+
+    def __init__(
+        self,
+        network: LocalizationNetwork,
+        observations: Tensor,
+        outputs: Tensor | None,
+        learning_rate: float,
+        generator: torch.Generator,
+    ) -> None:
+        self.network, self.observations, self.generator, self.rate = network, observations, generator, learning_rate
+        self.outputs = None if outputs is None or not network.per_image else _standardised(outputs.to(observations))
+        width = network.head.in_features
+        self.known = nn.Linear(width, 0 if self.outputs is None else self.outputs.shape[1]).to(observations.device)
+        parameters = [*network.parameters(), *self.known.parameters()]
+        self.optimizer = torch.optim.Adam([one for one in parameters if one.numel()], lr=learning_rate)
+
+    def learn(self, draws: Draws, symmetries: SymmetryCosts | None, price: float) -> float:
+        """A round of regression on all draws so far; returns the root mean square error of the last steps, in nats."""
+        weights = AGED ** (draws.rounds.max() - draws.rounds).float().cpu()
+        chosen = torch.multinomial(weights, STEPS * BATCH, replacement=True, generator=self.generator)
+        target, errors = draws.priced(price), []
+        for step, some in enumerate(chosen.to(draws.rows.device).split(BATCH)):
+            share = 0.5 * (1 + math.cos(math.pi * step / STEPS))
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.rate * max(LAST_RATE, share)
+            error = self._step(draws.rows[some], draws.z[some], target[some], symmetries)
+            errors.append(error)
+        return float(torch.stack(errors[-10:]).mean().sqrt())
+
+    def _step(self, rows: Tensor, z: Tensor, target: Tensor, symmetries: SymmetryCosts | None) -> Tensor:
+        error = F.mse_loss(self._costs(rows, features := self._features(rows)).of(z), target)
+        loss = error
+        if self.outputs is not None:
+            loss = loss + KNOWN * F.mse_loss(self.known(features), self.outputs[rows])
+        if symmetries is not None:
+            loss = loss + self._symmetry_loss(symmetries)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return error.detach()
+
+    def _symmetry_loss(self, symmetries: SymmetryCosts) -> Tensor:
+        some = torch.randint(len(symmetries.rows), (SYMMETRIES,), generator=self.generator)
+        rows = symmetries.rows[some].to(self.observations.device)
+        costs = self._costs(rows, self._features(rows))
+        assert costs.symmetries is not None and costs.gate is not None
+        target = symmetries.target[some].to(self.observations.device)
+        left = (costs.gate * costs.symmetries - target)[:, symmetries.allowed]
+        return left.square().mean()
+
+    def _features(self, rows: Tensor) -> Tensor:
+        observed = self.observations[rows]
+        return self.network.features(observed) if self.network.per_image else observed
+
+    def _costs(self, rows: Tensor, features: Tensor) -> Costs:
+        return self.network.read(features, self.observations[rows])
+
+
+def _standardised(outputs: Tensor) -> Tensor:
+    return (outputs - outputs.mean(0)) / outputs.std(0).clamp_min(1e-6)
+
+
+def price_for(budget: float, ratio: float, costs: Costs, noise: Tensor, symmetries: SymmetryCosts | None) -> float:
+    """The price at which held-out images are predicted to cost the budget.
+
+    Args:
+        budget: in nats.
+        ratio: how many times as much draws cost as was predicted.
+        costs: of the held-out images.
+        noise: ``(K, B, 6)`` standard normal, the same each time.
+        symmetries: what was measured of the symmetries of the same images.
+    """
+    low, high = math.log(CHEAPEST / budget), math.log(DEAREST / budget)
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        dear = ratio * predicted(math.exp(middle), costs, noise, symmetries) > budget
+        low, high = (middle, high) if dear else (low, middle)
+    return math.exp((low + high) / 2)
+
+
+@torch.no_grad()
+def predicted(price: float, costs: Costs, noise: Tensor, symmetries: SymmetryCosts | None) -> float:
+    """What held-out images are predicted to cost at a price, in the mean: by warps, and by symmetries."""
+    free = 0.0 if symmetries is None else symmetries.free
+    policy = costs.at(price, free, (0,) if symmetries is None else symmetries.allowed)
+    warps = float(costs.of(torch.addcmul(policy.mean, policy.width, noise)).mean())
+    return warps if symmetries is None else warps + symmetries.expected(policy)

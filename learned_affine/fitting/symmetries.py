@@ -1,0 +1,140 @@
+"""What each of the eight symmetries costs each image: judged once before the first round, and class by class.
+
+A symmetry moves pixels without interpolation, so one judgement of each says what it costs. Where classes are known, an
+image's own costs are drawn towards the mean of its class on held-out images: what five lines say that ask the
+classifier about moved pictures of each class, the policy knows too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from learned_affine.fitting.judge import Judge
+from learned_affine.geometry.parameters import EIGHT, AffineParameters
+from learned_affine.policy.costs import MOST
+from learned_affine.policy.distribution import Policy
+
+FREE = 0.5  # of the budget: a symmetry that costs no more is taken as free
+TO_CLASS = 0.7  # how far an image's costs are drawn towards its class's mean
+PRIOR_IMAGES = 2.0  # a class's mean counts as its images do, beside so many of all images
+FEWEST = 5  # held-out images of a class that are judged as a class
+MUTUAL = 0.5  # share of the moved images of a class that must be recognised as another one
+
+
+@dataclass(frozen=True)
+class SymmetryCosts:
+    """What symmetries cost some images.
+
+    Args:
+        rows: ``(N,)`` of the pool, the held-out images first.
+        held_out: how many of them are held-out images.
+        cost: ``(N, 8)`` in nats, as judged.
+        target: ``(N, 8)``, what the network is to learn.
+        answer: ``(N, 8)``, the class that the classifier gives.
+        classes: ``(N,)``, -1 where not known.
+        allowed: the codes that were judged.
+        free: nats that a symmetry may cost and still be taken as free.
+    """
+
+    rows: Tensor
+    held_out: int
+    cost: Tensor
+    target: Tensor
+    answer: Tensor
+    classes: Tensor
+    allowed: tuple[int, ...]
+    free: float
+
+    def expected(self, policy: Policy) -> float:
+        """What symmetries cost the held-out images in the mean, in nats, where each has its chances by the policy."""
+        cost = self.cost[: self.held_out].clamp_max(MOST)
+        return float((policy.chances.cpu()[: self.held_out] * cost).sum(1).mean())
+
+
+def judge_symmetries(judge: Judge, rows: Tensor, held_out: int, allowed: tuple[int, ...], budget: float) -> SymmetryCosts:
+    """Judge each image of some rows, ``(N,)``, in each allowed symmetry; the first ``held_out`` are held-out images."""
+    cost, answer = torch.zeros(len(rows), len(EIGHT)), torch.full((len(rows), len(EIGHT)), -1)
+    for code in allowed[1:]:
+        judged = judge(rows, _symmetry(code, len(rows)))
+        cost[:, code] = judged.cost + judge.resampling  # nothing is resampled, so nothing was to be taken off
+        answer[:, code] = judged.answer.long()
+    cost, classes = cost.nan_to_num(MOST, MOST, -MOST), judge.classes[rows]
+    target = shrunk(_without_memory(cost.clamp(-MOST, MOST), held_out), classes, held_out)
+    return SymmetryCosts(rows, held_out, cost, target, answer, classes, allowed, FREE * budget)
+
+
+def _symmetry(code: int, count: int) -> AffineParameters:
+    still = AffineParameters.identity(count)
+    mirror, turns = torch.full((count,), code >= 4), torch.full((count,), code % 4)
+    return AffineParameters(*still.tensors(), mirror, turns)
+
+
+def _without_memory(cost: Tensor, held_out: int) -> Tensor:
+    """Training images are known by heart, and their moved copies are not: what that adds in the mean is taken off."""
+    if held_out in (0, len(cost)):
+        return cost
+    gap = (cost[held_out:].mean(0) - cost[:held_out].mean(0)).clamp_min(0)
+    return torch.cat([cost[:held_out], cost[held_out:] - gap])
+
+
+def shrunk(cost: Tensor, classes: Tensor, held_out: int) -> Tensor:
+    """Costs ``(N, 8)`` drawn towards the mean of their class ``(N,)``; held-out images count twice in it."""
+    result, weight = cost.clone(), torch.ones(len(cost), 1)
+    weight[:held_out] = 2.0
+    everything = (weight * cost).sum(0) / weight.sum()
+    for one in classes[classes >= 0].unique().tolist():
+        own = classes == one
+        mean = ((weight * cost)[own].sum(0) + PRIOR_IMAGES * everything) / (weight[own].sum() + PRIOR_IMAGES)
+        result[own] = torch.lerp(cost[own], mean.expand_as(cost[own]), TO_CLASS)
+    return result
+
+
+def class_table(costs: SymmetryCosts, policy: Policy, plain: Tensor) -> list[dict[str, Any]]:
+    """For each class with enough held-out images: of each symmetry its chance, cost, and share that stays right.
+
+    Args:
+        costs: as judged.
+        policy: of the same images.
+        plain: ``(N,)``, the class that the classifier gives each image as it is.
+    """
+    held = slice(None, costs.held_out)
+    classes, cost, answer = costs.classes[held], costs.cost[held], costs.answer[held].clone()
+    answer[:, 0], chances = plain[held], policy.chances.cpu()[held]
+    table = []
+    for one in classes[classes >= 0].unique().tolist():
+        own = classes == one
+        if int(own.sum()) < FEWEST:
+            continue
+        table.append(
+            {
+                "class": one,
+                "images": int(own.sum()),
+                "chance": _rounded(chances[own].mean(0)),
+                "cost": _rounded(cost[own].mean(0)),
+                "harm": _rounded((chances[own] * cost[own]).mean(0)),
+                "right": _rounded((answer[own] == one).float().mean(0)),
+            }
+        )
+    return table
+
+
+def recognised_as(costs: SymmetryCosts, code: int) -> dict[int, tuple[int, float]]:
+    """What the moved held-out images of each class are mostly taken for, and by which share of them."""
+    held = slice(None, costs.held_out)
+    classes, answer = costs.classes[held], costs.answer[held, code]
+    found = {}
+    for one in classes[classes >= 0].unique().tolist():
+        own = answer[(classes == one) & (answer >= 0)]
+        if len(own) >= FEWEST:
+            values, counts = own.unique(return_counts=True)
+            best = int(counts.argmax())
+            found[one] = (int(values[best]), float(counts[best]) / len(own))
+    return found
+
+
+def _rounded(values: Tensor) -> list[float]:
+    return [round(value, 4) for value in values.tolist()]
