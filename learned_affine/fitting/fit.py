@@ -16,7 +16,7 @@ from learned_affine.diagnostics.measures import policy_measures, variance_betwee
 from learned_affine.fitting.adversary import Adversary
 from learned_affine.fitting.history import FitHistory
 from learned_affine.fitting.judge import Judge, Judged
-from learned_affine.fitting.learn import Draws, Learner, predicted, price_for
+from learned_affine.fitting.learn import Draws, Learner, price_for
 from learned_affine.fitting.symmetries import SymmetryCosts, class_table, judge_symmetries, recognised_as
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.policy.costs import Costs
@@ -24,15 +24,15 @@ from learned_affine.policy.distribution import DIMENSIONS, Policy
 from learned_affine.policy.network import LocalizationNetwork
 
 Round = dict[str, float]
-HELD_SHARE, DRAWS = 3 / 8, 3  # of a round's images; draws of each
-WIDER = 1.6  # the last draw of each: what lies just outside of the policy must be known, too
+HELD_SHARE = 3 / 8  # of a round's draws
+WIDER, WIDER_SHARE = 1.6, 1 / 3  # of the draws: what lies just outside of the policy must be known, too
 FIRST_PRICE = 3.0  # over the budget
 FARTHEST, FARTHEST_SETTLING = 1.0, 1.5  # steps of the logarithm of the price
-SETTLING, SETTLING_DRAWS, PRICED_ON = 3, 2, 400  # rounds that only price; draws of each of so many held-out images
+SETTLING, PRICED_ON = 2, 400  # rounds that only price; held-out images at most
 LARGEST_RATIO, LEAST_COST = 10.0, 0.02  # of what draws cost to what was predicted; and in budgets
 PREDICTED_DRAWS, SPREAD_DRAWS = 16, 64  # 8 fake a share of variance between images of 1 % where there is none
-LEAST_IMAGES, MOST_IMAGES, FOR_EACH = 6000, 20000, 14  # judged ones, in all
-SYMMETRY_SHARE, FEWEST_MOVED = 0.25, 32  # of them, on top; images whose symmetries are judged, at least
+LEAST_IMAGES, MOST_IMAGES, FOR_EACH = 5000, 20000, 8  # judged ones, in all
+SYMMETRY_SHARE, HELD_MOVED, FEWEST_MOVED = 0.3, 2 / 3, 64  # of them, on top; of images in symmetries; of these
 MOST_SECONDS, LEAST_SHARE = 90.0, 0.02
 BAD_SHARE = 0.1  # of a round's costs that may be not finite
 ADVERSARY_STEPS, ADVERSARY_BATCH = 4, 96  # a round
@@ -55,7 +55,7 @@ class Fit:
         self.generator = torch.Generator().manual_seed(seed % 2**63)
         self.history, self.began = FitHistory(), time.perf_counter()
         self.symmetries: SymmetryCosts | None = None
-        self.priced_on = self.pool.some(self.pool.held_out, PRICED_ON, self.generator)
+        self.priced_on = self.pool.some(self.pool.held_out, PRICED_ON, self.generator, again=False)
         self.adversary = Adversary(network.channels, judge.device) if config.adversarial_weight > 0 else None
         with torch.no_grad():
             self.observations = torch.cat([network.observe(image[None].to(judge.device)) for image in self.pool.images])
@@ -73,7 +73,7 @@ class Fit:
             self._judge_symmetries(int(SYMMETRY_SHARE * images))
             self.finished = self._state()
             for number in range(self.config.rounds):
-                entry = self._round(number, self._affordable(number, images // (self.config.rounds * DRAWS)))
+                entry = self._round(number, self._affordable(number, images // self.config.rounds))
                 if entry is None:
                     break
                 show(self._finish_round(entry))
@@ -90,11 +90,11 @@ class Fit:
         codes = tuple(code for code in allowed[0] if all(code in one for one in allowed))
         if len(codes) == 1:
             return
-        count = max(FEWEST_MOVED, images // (2 * (len(codes) - 1)))
-        self.priced_on = self.priced_on[:count]
-        training = self.pool.some(self.pool.training, count, self.generator)
-        rows = torch.cat([self.priced_on, training])
-        self.symmetries = judge_symmetries(self.judge, rows, len(self.priced_on), codes, self.budget)
+        count = max(FEWEST_MOVED, images // (len(codes) - 1))
+        held_out = self.pool.some(self.pool.held_out, round(HELD_MOVED * count), self.generator, again=False)
+        training = self.pool.some(self.pool.training, count - len(held_out), self.generator, again=False)
+        rows = torch.cat([held_out, training])
+        self.symmetries = judge_symmetries(self.judge, rows, len(held_out), codes, self.budget)
         self.network.reprice(self.network.price, self.symmetries.free)
 
     # -- a round ------------------------------------------------------------------------------------------------------
@@ -102,8 +102,10 @@ class Fit:
     def _round(self, number: int, count: int) -> Round | None:
         """Draw, judge, learn, price; None where too much was not finite."""
         began, pool = time.perf_counter(), self.pool
-        held = pool.some(pool.held_out, round(HELD_SHARE * count), self.generator)
-        rows = torch.cat([held, pool.some(pool.training, count - len(held), self.generator)]).repeat(DRAWS)
+        held = round(HELD_SHARE * count)
+        rows = torch.cat(
+            [pool.some(pool.held_out, held, self.generator), pool.some(pool.training, count - held, self.generator)]
+        )
         z, narrow = self._draw(rows)
         score = self._teach_adversary(rows, z)
         judged = self.judge(rows, self.limits.parameters(torch.tanh(z)), self.adversary)
@@ -118,9 +120,9 @@ class Fit:
         return entry | {"loss": error, "discriminator_loss": score}
 
     def _draw(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Draws ``(N, 6)`` before the tanh from the policy, and which of them are: every third one is wider."""
+        """Draws ``(N, 6)`` before the tanh from the policy, and which of them are: some are wider."""
         policy, noise = self._policy(rows), Policy.noise(len(rows), generator=self.generator)
-        narrow = torch.arange(len(rows)) < len(rows) // DRAWS * (DRAWS - 1)
+        narrow = torch.rand(len(rows), generator=self.generator) >= WIDER_SHARE
         noise[~narrow] *= WIDER
         return torch.addcmul(policy.mean, policy.width, self._here(noise)).cpu(), narrow
 
@@ -162,13 +164,17 @@ class Fit:
         ratio = max(measured, LEAST_COST * self.budget) / expected if expected > 0 else 1.0
         ratio = min(LARGEST_RATIO, max(1 / LARGEST_RATIO, ratio))
         noise = Policy.noise(PREDICTED_DRAWS, len(self.priced_on), generator=torch.Generator().manual_seed(0))
-        wanted = price_for(self.budget, ratio, self._costs(self.priced_on), self._here(noise), self.symmetries)
+
+        def cost_at(price: float) -> float:
+            return ratio * self._predicted(price, self.priced_on, self._here(noise))
+
+        wanted = price_for(self.budget, cost_at)
         step = min(farthest, max(-farthest, math.log(wanted / self.network.price)))
         self.network.price = self.processes.from_main(self.network.price * math.exp(step))
 
     def _settle(self) -> Iterator[Round]:
         """Rounds that only judge and price, with symmetries and warps together; the last one only judges."""
-        measured, expected, rows = 0.0, 0.0, self.priced_on.repeat(SETTLING_DRAWS)
+        measured, expected, rows = 0.0, 0.0, self.priced_on
         for number in range(SETTLING + 1):
             began, policy = time.perf_counter(), self._policy(rows)
             noise = Policy.noise(len(rows), symmetries=policy.symmetries is not None, generator=self.generator)
@@ -177,10 +183,20 @@ class Fit:
             good = judged.cost.isfinite().nonzero().flatten()
             entry = self._entry(began, judged, good, drawn)
             measured += float(judged.cost[good].mean())
-            expected += predicted(self.network.price, self._costs(rows), self._here(noise[None, :, :DIMENSIONS]), self.symmetries)
+            expected += self._predicted(self.network.price, rows, self._here(noise[:, :DIMENSIONS]))
             if number < SETTLING:
                 self._reprice(measured, expected, FARTHEST_SETTLING)
             yield entry
+
+    def _predicted(self, price: float, rows: Tensor, noise: Tensor) -> float:
+        """What warps and symmetries are predicted to cost at a price, in the mean, in nats."""
+        costs = self._costs(rows)
+        policy = costs.at(price)
+        warps = float(costs.of(torch.addcmul(policy.mean, policy.width, noise)).mean())
+        if self.symmetries is None:
+            return warps
+        moved = self._costs(self.symmetries.rows[: self.symmetries.held_out])
+        return warps + self.symmetries.expected(moved.at(price, self.network.free, self.symmetries.allowed))
 
     # -- what was found -----------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +17,9 @@ from learned_affine.policy.network import LocalizationNetwork
 STEPS, BATCH = 80, 512  # a round
 AGED = 0.7  # the weight of a draw falls by this a round: old ones were made by a policy that is left
 KNOWN = 0.3  # weight of the classifier's own outputs, which teach the features what the images are
-SYMMETRIES = 192  # images a step whose symmetries are regressed
+SYMMETRIES = 256  # images a step whose symmetries are regressed
 LAST_RATE = 0.02  # of the learning rate, at the end of a round's cosine
-BISECTIONS, CHEAPEST, DEAREST = 40, 1e-2, 1e5  # prices, in one over the budget
+BISECTIONS, CHEAPEST, DEAREST = 24, 1e-2, 1e5  # prices, in one over the budget
 
 
 class Draws:
@@ -95,8 +96,8 @@ class Learner:
         return error.detach()
 
     def _symmetry_loss(self, symmetries: SymmetryCosts) -> Tensor:
-        some = torch.randint(len(symmetries.rows), (SYMMETRIES,), generator=self.generator)
-        rows = symmetries.rows[some].to(self.observations.device)
+        some = torch.randint(len(symmetries.learned), (SYMMETRIES,), generator=self.generator)
+        rows = symmetries.learned[some].to(self.observations.device)
         costs = self._costs(rows, self._features(rows))
         assert costs.symmetries is not None and costs.gate is not None
         target = symmetries.target[some].to(self.observations.device)
@@ -115,28 +116,10 @@ def _standardised(outputs: Tensor) -> Tensor:
     return (outputs - outputs.mean(0)) / outputs.std(0).clamp_min(1e-6)
 
 
-def price_for(budget: float, ratio: float, costs: Costs, noise: Tensor, symmetries: SymmetryCosts | None) -> float:
-    """The price at which held-out images are predicted to cost the budget.
-
-    Args:
-        budget: in nats.
-        ratio: how many times as much draws cost as was predicted.
-        costs: of the held-out images.
-        noise: ``(K, B, 6)`` standard normal, the same each time.
-        symmetries: what was measured of the symmetries of the same images.
-    """
+def price_for(budget: float, cost_at: Callable[[float], float]) -> float:
+    """The price at which the cost, which falls with it, comes to the budget, in nats."""
     low, high = math.log(CHEAPEST / budget), math.log(DEAREST / budget)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        dear = ratio * predicted(math.exp(middle), costs, noise, symmetries) > budget
-        low, high = (middle, high) if dear else (low, middle)
+        low, high = (middle, high) if cost_at(math.exp(middle)) > budget else (low, middle)
     return math.exp((low + high) / 2)
-
-
-@torch.no_grad()
-def predicted(price: float, costs: Costs, noise: Tensor, symmetries: SymmetryCosts | None) -> float:
-    """What held-out images are predicted to cost at a price, in the mean: by warps, and by symmetries."""
-    free = 0.0 if symmetries is None else symmetries.free
-    policy = costs.at(price, free, (0,) if symmetries is None else symmetries.allowed)
-    warps = float(costs.of(torch.addcmul(policy.mean, policy.width, noise)).mean())
-    return warps if symmetries is None else warps + symmetries.expected(policy)

@@ -77,6 +77,7 @@ class Pool:
                 images = torch.stack([self.images[order[place]] for place in some])
                 yield torch.tensor(some), images, join([self.labels[order[place]] for place in some])
 
-    def some(self, rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        """At most ``count`` of the rows, in random order."""
-        return rows[torch.randperm(len(rows), generator=generator)[:count]]
+    def some(self, rows: Tensor, count: int, generator: torch.Generator, again: bool = True) -> Tensor:
+        """``count`` of the rows in random order; from the start again where there are fewer, if ``again``."""
+        rounds = -(-count // max(1, len(rows))) if again else 1
+        return torch.cat([rows[torch.randperm(len(rows), generator=generator)] for _ in range(rounds)] or [rows])[:count]

@@ -33,7 +33,8 @@ class SymmetryCosts:
         rows: ``(N,)`` of the pool, the held-out images first.
         held_out: how many of them are held-out images.
         cost: ``(N, 8)`` in nats, as judged.
-        target: ``(N, 8)``, what the network is to learn.
+        learned, target: ``(M,)`` rows of the pool, and ``(M, 8)``, what the network is to learn of them: also of images
+            that were not judged, but whose class was.
         answer: ``(N, 8)``, the class that the classifier gives.
         classes: ``(N,)``, -1 where not known.
         allowed: the codes that were judged.
@@ -43,6 +44,7 @@ class SymmetryCosts:
     rows: Tensor
     held_out: int
     cost: Tensor
+    learned: Tensor
     target: Tensor
     answer: Tensor
     classes: Tensor
@@ -50,9 +52,8 @@ class SymmetryCosts:
     free: float
 
     def expected(self, policy: Policy) -> float:
-        """What symmetries cost the held-out images in the mean, in nats, where each has its chances by the policy."""
-        cost = self.cost[: self.held_out].clamp_max(MOST)
-        return float((policy.chances.cpu()[: self.held_out] * cost).sum(1).mean())
+        """What symmetries cost the held-out images in the mean, in nats, where each has its chances by their policy."""
+        return float((policy.chances.cpu() * self.cost[: self.held_out].clamp_max(MOST)).sum(1).mean())
 
 
 def judge_symmetries(judge: Judge, rows: Tensor, held_out: int, allowed: tuple[int, ...], budget: float) -> SymmetryCosts:
@@ -63,8 +64,15 @@ def judge_symmetries(judge: Judge, rows: Tensor, held_out: int, allowed: tuple[i
         cost[:, code] = judged.cost + judge.resampling  # nothing is resampled, so nothing was to be taken off
         answer[:, code] = judged.answer.long()
     cost, classes = cost.nan_to_num(MOST, MOST, -MOST), judge.classes[rows]
-    target = shrunk(_without_memory(cost.clamp(-MOST, MOST), held_out), classes, held_out)
-    return SymmetryCosts(rows, held_out, cost, target, answer, classes, allowed, FREE * budget)
+    corrected = _without_memory(cost.clamp(-MOST, MOST), held_out)
+    means = class_means(corrected, classes, held_out)
+    judged_rows = set(rows.tolist())
+    there = [row for row, one in enumerate(judge.classes.tolist()) if one in means and row not in judged_rows]
+    others = torch.tensor(there, dtype=torch.long)
+    target = torch.stack([*shrunk(corrected, classes, means), *(means[int(one)] for one in judge.classes[others])])
+    return SymmetryCosts(
+        rows, held_out, cost, torch.cat([rows, others]), target, answer, classes, allowed, FREE * budget
+    )
 
 
 def _symmetry(code: int, count: int) -> AffineParameters:
@@ -81,16 +89,22 @@ def _without_memory(cost: Tensor, held_out: int) -> Tensor:
     return torch.cat([cost[:held_out], cost[held_out:] - gap])
 
 
-def shrunk(cost: Tensor, classes: Tensor, held_out: int) -> Tensor:
-    """Costs ``(N, 8)`` drawn towards the mean of their class ``(N,)``; held-out images count twice in it."""
-    result, weight = cost.clone(), torch.ones(len(cost), 1)
+def class_means(cost: Tensor, classes: Tensor, held_out: int) -> dict[int, Tensor]:
+    """The mean cost ``(8,)`` of the images of each class; held-out images count twice, and all images a little."""
+    weight = torch.ones(len(cost), 1)
     weight[:held_out] = 2.0
-    everything = (weight * cost).sum(0) / weight.sum()
+    everything, means = (weight * cost).sum(0) / weight.sum(), {}
     for one in classes[classes >= 0].unique().tolist():
         own = classes == one
-        mean = ((weight * cost)[own].sum(0) + PRIOR_IMAGES * everything) / (weight[own].sum() + PRIOR_IMAGES)
-        result[own] = torch.lerp(cost[own], mean.expand_as(cost[own]), TO_CLASS)
-    return result
+        total = (weight[own] * cost[own]).sum(0) + PRIOR_IMAGES * everything
+        means[one] = total / (weight[own].sum() + PRIOR_IMAGES)
+    return means
+
+
+def shrunk(cost: Tensor, classes: Tensor, means: dict[int, Tensor]) -> Tensor:
+    """Costs ``(N, 8)``, each image's drawn towards the mean of its class ``(N,)``, where that is known."""
+    toward = torch.stack([means.get(one, own) for one, own in zip(classes.tolist(), cost, strict=True)])
+    return torch.lerp(cost, toward, TO_CLASS)
 
 
 def class_table(costs: SymmetryCosts, policy: Policy, plain: Tensor) -> list[dict[str, Any]]:
