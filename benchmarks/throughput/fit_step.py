@@ -26,7 +26,7 @@ def main() -> None:
     loader = list(zip(images.split(64), labels.split(64), strict=True))
     # "plain" is what 0.1 has: no mirrors, and the discriminator left out, which was not of its default
     config = FitConfig(steps=STEPS, draws=2, **({} if sys.argv[2] == "default" else {"adversarial_weight": 0.0}))
-    plain = sys.argv[2] == "plain" and "mirror" in AffineLimits.__dataclass_fields__
+    plain = sys.argv[2] == "plain" and "symmetries" in AffineLimits.__dataclass_fields__
     limits = AffineLimits(symmetries="none") if plain else AffineLimits()
     for _ in range(2):
         start = time.process_time()
