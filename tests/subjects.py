@@ -1,9 +1,12 @@
 """Small classifiers and images that tests use, each with a truth that can be worked out by hand."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
-from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
+from learned_affine.policy.network import LocalizationNetwork
 
 
 def blobs(count: int = 64, size: int = 16, channels: int = 1, classes: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
@@ -76,3 +79,23 @@ def vivid(limits: AffineLimits | None = None, **options: object) -> LearnedAffin
     with torch.no_grad():
         augment.localization.head.bias[6:].fill_(1.0)
     return augment
+
+
+class EverySymmetry(LocalizationNetwork):
+    """Draws each symmetry that an image may get as often as the others, whatever the image; none without noise."""
+
+    def draw(
+        self, images: torch.Tensor, noise: torch.Tensor | None, limits: AffineLimits, strength: float
+    ) -> AffineParameters:
+        drawn = super().draw(images, noise, limits, strength)
+        if noise is None:
+            return drawn
+        allowed = torch.tensor(limits.allowed_symmetries(*images.shape[-2:])).to(images.device)
+        place = strength * len(allowed) * torch.special.ndtr(noise[:, -1])
+        code = allowed[place.long().clamp(0, len(allowed) - 1)]
+        return replace(drawn, mirror=code >= 4, quarter_turns=code % 4)
+
+
+def symmetric(limits: AffineLimits | None = None, **options: object) -> LearnedAffineAugment:
+    """As ``vivid``, and each image gets any symmetry that it may."""
+    return vivid(limits, localization=EverySymmetry(options.pop("channels", 3)), **options)

@@ -21,12 +21,18 @@ AffineLimits(
     scale: float = 1.3,
     shear: float = 15.0,
     translate: float = 0.15,
-    mirror: bool = True,
+    symmetries: Symmetries = 'all',
 ) -> None
     .modest() -> AffineLimits
     .wide() -> AffineLimits
     .extent(self) -> list[float]
-    .parameters(self, unit: Tensor, mirror: Tensor | None = None) -> AffineParameters
+    .allowed_symmetries(self, height: int, width: int) -> tuple[int, ...]
+    .parameters(
+        self,
+        unit: Tensor,
+        mirror: Tensor | None = None,
+        quarter_turns: Tensor | None = None,
+    ) -> AffineParameters
 # learned_affine.geometry.parameters
 AffineParameters(
     angle: Tensor,
@@ -36,10 +42,13 @@ AffineParameters(
     translate_x: Tensor,
     translate_y: Tensor,
     mirror: Tensor = None,
+    quarter_turns: Tensor = None,
 ) -> None
     .identity(count: int, device: torch.device | str = 'cpu') -> AffineParameters
     .from_matrix(matrix: Tensor, height: int, width: int) -> AffineParameters
     .linear(self) -> tuple[Tensor, Tensor, Tensor, Tensor]
+    .codes(self) -> Tensor
+    .symmetry_matrix(self, dtype: torch.dtype) -> Tensor
     .matrix(self, height: int, width: int) -> Tensor
     .is_still(self) -> Tensor
     .displacement(self, height: float = 1, width: float = 1) -> Tensor
@@ -47,7 +56,8 @@ AffineParameters(
     .map(self, function: Callable[[Tensor], Tensor]) -> AffineParameters
     .map_all(self, function: Callable[[Tensor], Tensor]) -> AffineParameters
     .cat(parts: Sequence[AffineParameters]) -> AffineParameters
-    .unmirrored(self) -> AffineParameters
+    .without_symmetry(self) -> AffineParameters
+    .leaves(self) -> tuple[Tensor, ...]
     .tensors(self) -> tuple[Tensor, ...]
     .stacked(self) -> Tensor
     .double(self) -> AffineParameters

@@ -99,6 +99,6 @@ def test_an_unknown_keyword_changes_nothing():
     assert augment.history is None and torch.equal(torch.get_rng_state(), state)
 
 
-def test_its_text_says_whether_it_flips():
-    assert "flips)" in repr(LearnedAffineAugment()) and "no flips)" not in repr(LearnedAffineAugment())
-    assert "no flips)" in repr(LearnedAffineAugment(AffineLimits(symmetries="none")))
+@pytest.mark.parametrize("word", ["all", "mirror", "none"])
+def test_its_text_says_its_symmetries(word):
+    assert f"symmetries='{word}')" in repr(LearnedAffineAugment(AffineLimits(symmetries=word)))

@@ -63,7 +63,7 @@ class Setting:
                 self.classifier(),
                 self.loader,
                 val_loader=self.held_out,
-                limits=AffineLimits(mirror=fit.mirror),
+                limits=AffineLimits(symmetries="mirror" if fit.mirror else "none"),
                 localization=None if fit.per_image else one_for_all,
                 config=fit.config,
                 padding_mode=self.padding,

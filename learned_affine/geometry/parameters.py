@@ -26,11 +26,12 @@ from torch import Tensor
 from learned_affine._checks import shown
 
 NAMES = ("angle", "scale_x", "scale_y", "shear", "translate_x", "translate_y")
+INTEGERS = tuple(getattr(torch, f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64))
 EIGHT = tuple(range(8))  # the codes of the symmetries
 # cosine and sine of 0 to 3 quarter turns, exactly: rounded, the cosine of 90 degrees is not 0
 QUARTERS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 MATRICES = [((sign * cos, -sin), (sign * sin, cos)) for sign in (1, -1) for cos, sin in QUARTERS]  # their matrices
-SYMMETRIES = torch.tensor(MATRICES, dtype=torch.float32, device="cpu").permute(1, 2, 0).contiguous()  # (2, 2, 8)
+SYMMETRIES = torch.tensor(MATRICES, dtype=torch.float32, device="cpu").permute(1, 2, 0).reshape(2, 1, 2, 8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,18 +88,17 @@ class AffineParameters:
     def _checked_turns(self, turns: Tensor | None) -> Tensor:
         if turns is None:
             return torch.zeros_like(self.angle, dtype=torch.int64, requires_grad=False)
-        dtype = getattr(turns, "dtype", None)
-        if not isinstance(turns, Tensor) or turns.is_floating_point() or turns.is_complex() or dtype == torch.bool:
-            kind = dtype or type(turns).__name__
+        if not isinstance(turns, Tensor) or turns.dtype not in INTEGERS:
+            kind = getattr(turns, "dtype", type(turns).__name__)
             raise TypeError(f"quarter_turns must be an integer tensor of shape ({self._length()},), got {kind}")
         if turns.shape != self.angle.shape:
             raise ValueError(
                 f"quarter_turns must have the shape ({self._length()},) of angle, got {tuple(turns.shape)}"
             )
-        if turns.device.type == "cpu" and len(turns) and not is_traced():  # to ask a GPU would be to wait for it
-            for value in torch.aminmax(turns):
-                if not 0 <= int(value) <= 3:
-                    raise ValueError(f"quarter_turns must be 0, 1, 2 or 3, got {int(value)}")
+        known = turns.device.type == "cpu" and not is_traced()  # to ask a GPU would be to wait for it
+        wrong = set(turns.tolist()) - {0, 1, 2, 3} if known else None
+        if wrong:
+            raise ValueError(f"quarter_turns must be 0, 1, 2 or 3, got {min(wrong)}")
         return turns.to(torch.int64)
 
     def _length(self) -> str:
@@ -150,14 +150,14 @@ class AffineParameters:
         """The linear part R K diag R diag, row by row, each entry ``(B,)``."""
         radians, slant = torch.deg2rad(self.angle), torch.deg2rad(self.shear).tan()
         cos, sin = radians.cos(), radians.sin()
-        warp = (
+        columns = (
             cos * self.scale_x,
-            torch.addcmul(sin, cos, slant) * -self.scale_y,
             sin * self.scale_x,
+            torch.addcmul(sin, cos, slant) * -self.scale_y,
             torch.addcmul(cos, sin, slant, value=-1) * self.scale_y,
         )
-        after = torch.stack(warp).view(2, 2, 1, -1) * self.symmetry_matrix(radians.dtype)
-        a, b, c, d = after.sum(1).flatten(0, 1).unbind()
+        product = (torch.stack(columns).view(2, 2, 1, -1) * self.symmetry_matrix(radians.dtype)).sum(0)
+        a, b, c, d = product.view(4, -1).unbind()
         return a, b, c, d
 
     def codes(self) -> Tensor:
@@ -165,9 +165,8 @@ class AffineParameters:
         return torch.add(self.quarter_turns, self.mirror, alpha=4)
 
     def symmetry_matrix(self, dtype: torch.dtype) -> Tensor:
-        """The linear part R diag of the symmetry alone, ``(2, 2, B)``, with entries that are exact."""
-        table = SYMMETRIES.to(self.angle.device, dtype, non_blocking=True)
-        return table.index_select(2, self.codes())
+        """The linear part R diag of the symmetry alone with exact entries, ``(2, 1, 2, B)``: by row and column."""
+        return SYMMETRIES.to(self.angle.device, dtype, non_blocking=True).index_select(3, self.codes())
 
     def matrix(self, height: int, width: int) -> Tensor:
         """Source-to-destination matrices in pixel indices ``(x, y)``, kornia's convention. Differentiable.

@@ -170,9 +170,11 @@ def inverse_map(parameters: AffineParameters, height: int, width: int, dtype: to
     cos, sin, slant = radians.cos(), radians.sin(), shear.tan()
     xx, xy = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
     yx, yy = -sin / scale_y, cos * aspect / scale_y  # in units of half a width, until the symmetry is undone
-    warp, symmetry = torch.stack([xx, xy, yx, yy]).view(2, 1, 2, -1), parameters.symmetry_matrix(dtype)
-    of_x, of_y = (warp * symmetry.unsqueeze(2)).sum(0).unbind()
-    linear = torch.stack([of_x, of_y / aspect], dim=1).view(2, 2, -1, 1, 1)
+    warp = torch.stack([xx, xy, yx, yy]).view(2, 2, 1, -1)
+    linear = (warp * parameters.symmetry_matrix(dtype)).sum(0)
+    if height != width:
+        linear = torch.stack([linear[:, 0], linear[:, 1] / aspect], dim=1)
+    linear = linear.view(2, 2, -1, 1, 1)
     shift = (linear * numbers[4:].view(2, 1, -1, 1, 1)).sum(0) * -2
     return *linear.unbind(), shift
 
@@ -184,7 +186,7 @@ def _inverse_map_of_one(parameters: AffineParameters, aspect: float, dtype: torc
     cos, sin = math.cos(radians), math.sin(radians)
     across = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
     along = -sin / scale_y, cos * aspect / scale_y
-    (a, b), (c, d) = MATRICES[turns + 4 * mirror]
+    (a, b), (c, d) = MATRICES[int(turns + 4 * mirror)]
     xx, xy = (a * first + c * second for first, second in zip(across, along, strict=True))
     yx, yy = ((b * first + d * second) / aspect for first, second in zip(across, along, strict=True))
     shift = -2 * (xx * right + xy * down), -2 * (yx * right + yy * down)

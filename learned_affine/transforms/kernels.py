@@ -136,15 +136,19 @@ def _with_still_rows(images: Tensor, drawn: SampleParameters, sampling: Sampling
     assert drawn.still is not None
     if images.device.type != "cpu":
         return _with_still_rows_on_gpu(images, drawn.still, drawn, sampling)
-    rows = torch.arange(drawn.count) if drawn.rows is None else drawn.rows.cpu()
-    still, codes = drawn.still.cpu(), drawn.parameters.codes().cpu()
-    whole = images.clone(memory_format=torch.preserve_format)
-    moved = (~still).nonzero().flatten()
-    if len(moved):
-        rest = SampleParameters(drawn.parameters[moved.tolist()], rows[moved], drawn.count)
-        whole = warp_rows(images, rest, sampling)
-    for code in set(codes[still].tolist()) - {0}:
-        own = rows[still & (codes == code)]
+    rows = range(drawn.count) if drawn.rows is None else drawn.rows.tolist()
+    still, codes = drawn.still.tolist(), drawn.parameters.codes().tolist()
+    moved = [place for place, stays in enumerate(still) if not stays]
+    if moved:
+        places = torch.tensor([rows[place] for place in moved])
+        whole = warp_rows(images, SampleParameters(drawn.parameters[moved], places, drawn.count), sampling)
+    else:
+        whole = images.clone(memory_format=torch.preserve_format)
+    by_code: dict[int, list[int]] = {}
+    for row, code, stays in zip(rows, codes, still, strict=True):
+        if stays and code:
+            by_code.setdefault(code, []).append(row)
+    for code, own in by_code.items():
         indexable(whole)[own] = rearrange(indexable(images)[own], code)
     return whole
 

@@ -112,7 +112,7 @@ def check_shape(parameters: AffineParameters, height: int, width: int) -> None:
     odd = parameters.quarter_turns[parameters.quarter_turns % 2 == 1]
     if len(odd):
         raise ValueError(
-            f"quarter_turns must be 0 or 2 for an image that is not square, which they alone keep in shape: got "
+            f"quarter_turns must be 0 or 2 for an image that is not square, since 1 and 3 exchange its sides: got "
             f"{int(odd[0])} for an image of {height} x {width} pixels"
         )
 

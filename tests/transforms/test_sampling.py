@@ -18,14 +18,14 @@ MODES = {
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES.keys())
 def test_interpolations_are_torchvisions_by_either_name(mode):
     """Against ``perspective``; where the nearest of two pixels is a toss-up, either may come."""
-    images, parameters = torch.rand(4, 3, 15, 12, dtype=torch.float64), some(4, AffineLimits.wide(), symmetries=True)
+    images, parameters = torch.rand(4, 3, 15, 15, dtype=torch.float64), some(4, AffineLimits.wide(), symmetries=True)
     by_mode, by_name = (
         LearnedAffineAugment(interpolation=interpolation, padding_mode="zeros") for interpolation in (mode, mode.value)
     )
     assert by_mode.interpolation == by_name.interpolation == mode.value and mode.value in repr(by_mode.sampling)
     out = by_mode.warp(images, parameters)
     assert torch.equal(out, by_name.warp(images, parameters))
-    for image, matrix, warped in zip(images, parameters.matrix(15, 12), out, strict=True):
+    for image, matrix, warped in zip(images, parameters.matrix(15, 15), out, strict=True):
         if mode is InterpolationMode.BICUBIC:
             continue  # torchvision's perspective has none for tensors
         expected = F.perspective(image, None, None, mode, coefficients=coefficients(matrix))
