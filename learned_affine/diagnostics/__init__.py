@@ -7,11 +7,11 @@ from learned_affine.diagnostics.checks import (
     IdentityCollapseWarning,
     LimitsBindWarning,
     LittleToGainWarning,
-    SymmetryWarning,
     PixelRangeWarning,
     ResamplingWarning,
     SetupWarning,
     StoppedFitWarning,
+    SymmetryWarning,
     TargetWarning,
 )
 from learned_affine.diagnostics.evaluation import Evaluation, evaluate
@@ -24,11 +24,11 @@ __all__ = [
     "IdentityCollapseWarning",
     "LimitsBindWarning",
     "LittleToGainWarning",
-    "SymmetryWarning",
     "PixelRangeWarning",
     "ResamplingWarning",
     "SetupWarning",
     "StoppedFitWarning",
+    "SymmetryWarning",
     "TargetWarning",
     "evaluate",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -78,7 +77,11 @@ def check_fit(history: Any, deterministic: bool) -> list[FitWarning]:
     if not last:
         return []  # nothing was measured
     found: list[FitWarning] = []
-    if last["displacement"] < 0.01 and last["symmetry_chance"] < 0.05 or (deterministic and last["displacement"] < 0.02):
+    if (
+        (last["displacement"] < 0.01
+        and last["symmetry_chance"] < 0.05)
+        or (deterministic and last["displacement"] < 0.02)
+    ):
         found.append(IdentityCollapseWarning(_identity_text(last, info)))
     chance = info["chance"]
     lost = last["agreement"] < chance + 0.25 * (1 - chance)  # of two classes, useful policies go down to 0.8

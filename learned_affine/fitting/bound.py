@@ -197,7 +197,9 @@ class _Show:
 
     def __init__(self, callbacks: list[Callable[[Metrics], Any]], progress: bool | None, is_main: bool) -> None:
         self.callbacks, self.is_main, self.number = callbacks, is_main, 0
-        self.bar = tqdm(desc="fit", unit="round", disable=True if not is_main else None if progress is None else not progress)
+        self.bar = tqdm(
+            desc="fit", unit="round", disable=True if not is_main else None if progress is None else not progress
+        )
 
     def __enter__(self) -> _Show:
         return self

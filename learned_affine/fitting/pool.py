@@ -80,4 +80,6 @@ class Pool:
     def some(self, rows: Tensor, count: int, generator: torch.Generator, again: bool = True) -> Tensor:
         """``count`` of the rows in random order; from the start again where there are fewer, if ``again``."""
         rounds = -(-count // max(1, len(rows))) if again else 1
-        return torch.cat([rows[torch.randperm(len(rows), generator=generator)] for _ in range(rounds)] or [rows])[:count]
+        return torch.cat([rows[torch.randperm(len(rows), generator=generator)] for _ in range(rounds)] or [rows])[
+            :count
+        ]

@@ -56,7 +56,9 @@ class SymmetryCosts:
         return float((policy.chances.cpu() * self.cost[: self.held_out].clamp_max(MOST)).sum(1).mean())
 
 
-def judge_symmetries(judge: Judge, rows: Tensor, held_out: int, allowed: tuple[int, ...], budget: float) -> SymmetryCosts:
+def judge_symmetries(
+    judge: Judge, rows: Tensor, held_out: int, allowed: tuple[int, ...], budget: float
+) -> SymmetryCosts:
     """Judge each image of some rows, ``(N,)``, in each allowed symmetry; the first ``held_out`` are held-out images."""
     cost, answer = torch.zeros(len(rows), len(EIGHT)), torch.full((len(rows), len(EIGHT)), -1)
     for code in allowed[1:]:

@@ -27,7 +27,6 @@ from learned_affine.geometry.warp import (
 from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
-from learned_affine.transforms.streams import Stream, stream_of
 from learned_affine.transforms.kernels import apply_kernel, warp_rows
 from learned_affine.transforms.lists import each_sample
 from learned_affine.transforms.sample import (
@@ -45,6 +44,7 @@ from learned_affine.transforms.sample import (
     which_are_still,
 )
 from learned_affine.transforms.sampling import CHECKS, Sampling
+from learned_affine.transforms.streams import Stream, stream_of
 
 
 class PolicyTransform(v2.Transform):

@@ -114,7 +114,9 @@ def from_bytes(content: bytes) -> WeightsFile:
     if type(format_) is not int or format_ < 1:
         raise WeightsError(f"its format must be a positive int, got {short(format_)}")
     if format_ > FORMAT:
-        raise WeightsError(f"it has the format {format_}, and this version reads the format {FORMAT}: update learned_affine")
+        raise WeightsError(
+            f"it has the format {format_}, and this version reads the format {FORMAT}: update learned_affine"
+        )
     if format_ < FORMAT:
         raise WeightsError(
             f"it has the format {format_}, which version 0.2 of learned_affine reads (pip install "

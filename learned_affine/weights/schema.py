@@ -120,7 +120,9 @@ def _check_symmetries(limits: AffineLimits, network: LocalizationNetwork | RawHe
     """Raise a ValueError where limits claim symmetries that the network knows nothing of."""
     known = getattr(network, "symmetries", limits.symmetries)
     if WORDS.index(limits.symmetries) < WORDS.index(known):
-        raise ValueError(f"limits.symmetries must be those of the network or fewer, {known!r}, got {limits.symmetries!r}")
+        raise ValueError(
+            f"limits.symmetries must be those of the network or fewer, {known!r}, got {limits.symmetries!r}"
+        )
 
 
 def _exactly(name: str, found: Any, keys: Iterable[str]) -> dict[str, Any]:
