@@ -110,8 +110,8 @@ class BoundFit(Generic[T]):
             image_key, label_key: of dict batches with unusual keys.
             limits, localization, p, strength, deterministic: of the constructor, where ``fit`` is called on the class;
                 None for its default.
-            interpolation: likewise; None: ``"bilinear"``, or ``"bicubic"`` where bilinear resampling alone costs the
-                classifier more than a tenth of what warps may cost. ``history.info`` has both costs.
+            interpolation: likewise; None: the first of ``"bilinear"``, ``"sharp"`` and ``"bicubic"`` whose resampling
+                alone costs the classifier at most a tenth of what warps may cost. ``history.info`` has the costs.
             padding_mode, fill, generator: likewise.
 
         Returns:
