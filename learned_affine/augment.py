@@ -37,8 +37,8 @@ class LearnedAffineAugment(PolicyTransform):
         p: chance, image by image, of being augmented; the other images come back bit-identical.
         strength: in [0, 1], moves every parameter toward the identity, and scales the chance of a flip.
         deterministic: use the mode of each image's distribution instead of a draw, and flip none.
-        interpolation: ``"bilinear"``, ``"nearest"`` or ``"bicubic"``, or torchvision's ``InterpolationMode`` of these;
-            masks are always ``"nearest"``.
+        interpolation: ``"bilinear"``, ``"nearest"`` or ``"bicubic"``, torchvision's ``InterpolationMode`` of these, or
+            ``"sharp"``, which blurs least and costs half as much as bicubic; masks are always ``"nearest"``.
         padding_mode: ``"reflection"``, ``"border"``, ``"zeros"`` or ``"fill"``; masks are always filled.
         fill: a value, one a channel, or a dict by type as in torchvision; other than 0 only with ``"fill"``.
         generator: a CPU generator to draw from instead of torch's global one.

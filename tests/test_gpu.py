@@ -26,7 +26,7 @@ def drawn(augment: LearnedAffineAugment, batch):
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
-@pytest.mark.parametrize("interpolation", ["bilinear", "nearest", "bicubic"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest", "bicubic", "sharp"])
 @pytest.mark.parametrize("side", [1, 32, 97])
 def test_a_batch_is_warped_as_on_the_cpu(padding, interpolation, side):
     torch.manual_seed(0)

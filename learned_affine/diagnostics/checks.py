@@ -114,8 +114,8 @@ def _symmetry_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWa
     name = f" ({names[row['class']]})" if names else ""
     return [
         SymmetryWarning(
-            f"class {row['class']}{name} is {SYMMETRY_NAMES[code]} with a chance of {row['chance'][code]:.2f}, which adds "
-            f"{harm:.2f} nats to its cost on held-out images, more than the budget of {last['budget']:.2f}. Give more "
+            f"class {row['class']}{name} is {SYMMETRY_NAMES[code]} with a chance of {row['chance'][code]:.2f}, which "
+            f"adds {harm:.2f} nats to its cost on held-out images, more than the budget of {last['budget']:.2f}. Give more "
             "held-out images of it, a label_map if it becomes another class, or narrower limits.symmetries."
         )
     ]
@@ -134,7 +134,8 @@ def _identity_text(last: dict[str, float], info: dict[str, Any]) -> str:
 
 def _cost_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWarning]:
     """Whether the budget was held: from above, and from below within the limits."""
-    numbers, found = last["kl"] - last["symmetry_kl"], []
+    found: list[FitWarning] = []
+    numbers = last["kl"] - last["symmetry_kl"]
     if numbers < BINDING and last["cost"] <= last["budget"]:
         found.append(
             LimitsBindWarning(

@@ -95,16 +95,16 @@ class BoundFit(Generic[T]):
                 are kept in memory.
             device: where to compute; the classifier's device if None.
             seed: of weights, noise and data order; None for a random one.
-            callbacks: called after each round with a dict of its number (``"round"``) and what was measured, in the main
-                process alone; two lines write it to TensorBoard. An exception ends the fit, and is passed on.
+            callbacks: called after each round with a dict of its number (``"round"``) and what was measured, in the
+                main process alone; two lines write it to TensorBoard. An exception ends the fit, and is passed on.
             progress: a progress bar; if None, where the output is a terminal.
-            accelerator: your own ``accelerate.Accelerator``; under torchrun one is made. The processes share the judging
-                of warped images, and each has the same policy in the end.
+            accelerator: your own ``accelerate.Accelerator``; under torchrun one is made. The processes share the
+                judging of warped images, and each has the same policy in the end.
             image_key, label_key: of dict batches with unusual keys.
             limits, localization, p, strength, deterministic: of the constructor, where ``fit`` is called on the class;
                 None for its default.
-            interpolation: likewise; None: ``"bilinear"``, or ``"bicubic"`` where bilinear resampling alone costs the
-                classifier more than a tenth of what warps may cost. ``history.info`` has both costs.
+            interpolation: likewise; None: ``"bilinear"``, or ``"sharp"`` where bilinear resampling alone costs the
+                classifier more than a tenth of what transforms may cost. ``history.info`` has both costs.
             padding_mode, fill, generator: likewise.
 
         Returns:
@@ -253,6 +253,7 @@ def _run(
     judge = Judge(fitted, model, pool, processes, device)
     if config.target is None and held_out is not None:  # a target of the user's own stays as it is
         target = _with_resampling(target, judge, seed, chooses)
+    assert isinstance(fitted.localization, LocalizationNetwork)
     fit = Fit(judge, fitted.localization, config, target.budget, seed)
     fitted.history = fit.history
     fit.history.info |= {

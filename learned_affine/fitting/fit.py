@@ -63,7 +63,7 @@ class Fit:
         outputs = judge.outputs if len({one.shape for one in judge.outputs}) == 1 else []
         known = torch.stack(outputs) if outputs and not judge.model.task.is_loss else None
         self.learner = Learner(network, self.observations, known, config.learning_rate, self.generator)
-        self.finished = self._state()
+        self.share, self.finished = 1.0, self._state()
 
     def run(self, show: Callable[[Round], None]) -> FitHistory:
         """All of it. ``show`` is called after each round; whatever ends the fit, the last finished round stays."""

@@ -95,6 +95,6 @@ def _step(
 
 def _stopped(number: int) -> str:
     return (
-        f"the fit stopped in round {number + 1} since a loss, gradient or warp was not finite; the last good weights are "
-        "kept. Lower learning_rate, or use the default objective."
+        f"the fit stopped in round {number + 1} since a loss, gradient or warp was not finite; the last good weights "
+        "are kept. Lower learning_rate, or use the default objective."
     )

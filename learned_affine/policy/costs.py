@@ -10,7 +10,8 @@ symmetries it is a softmax of their costs:
 
     precision = lam h + 1 / 0.81,    mean = lam h m / precision,    chance of e ~ exp(-lam max(s_e - free, 0)).
 
-A symmetry whose cost is within ``free`` is taken as one that costs nothing: costs are known to some hundredths of a nat.
+A symmetry whose cost is within ``free`` is taken as one that costs nothing: costs are known to some hundredths of a
+nat alone.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ def test_nearest_is_kornias_but_where_it_is_a_toss_up(size, padding_mode, fill):
 @pytest.mark.parametrize(
     ("dtype", "most"), [(torch.float32, 5e-5), (torch.bfloat16, 4e-3), (torch.float16, 5e-4), (torch.uint8, 0.5 / 255)]
 )
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "sharp"])
 @pytest.mark.parametrize("size", [(32, 32), (224, 300)])
 def test_every_dtype_is_within_its_rounding_of_kornia_in_float64(dtype, most, interpolation, size):
     """Of smooth images: a grid that is off by 1e-6 of the side moves a value by less than 3e-5."""

@@ -80,6 +80,7 @@ OPTIONS = [
     {"limits": STILL},
     {"padding_mode": "fill", "fill": (0.1, 0.2, 0.3)},
     {"interpolation": "bicubic"},
+    {"interpolation": "sharp"},
 ]
 
 

@@ -112,7 +112,7 @@ def test_another_mode_is_named():
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "I;16", "F"])
-@pytest.mark.parametrize("interpolation", ["bilinear", "nearest", "bicubic"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest", "bicubic", "sharp"])
 def test_pil_and_tensor_give_the_same_pixels(mode, interpolation):
     image, augment = pil(mode), vivid(interpolation=interpolation)
     torch.manual_seed(1)
@@ -136,7 +136,7 @@ def test_twelve_bits_of_grey_stay_twelve_bits():
 
 
 @each_map
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "sharp"])
 @pytest.mark.parametrize(("mode", "colour"), [("RGBA", (200, 40, 90, 255)), ("LA", (220, 255))])
 def test_transparent_surroundings_do_not_darken_a_shape(mode, colour, interpolation, parameters):
     """An opaque square on transparent black: wherever it still shows it has its own colour."""

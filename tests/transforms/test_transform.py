@@ -325,7 +325,11 @@ BAD_ARGUMENTS = [
     ({"p": "often"}, TypeError, "p must be a number"),
     ({"strength": -0.1}, ValueError, "strength"),
     ({"padding_mode": "wrap"}, ValueError, "padding_mode must be one of"),
-    ({"interpolation": "cubic"}, ValueError, "interpolation must be one of 'bilinear', 'nearest', 'bicubic', got"),
+    (
+        {"interpolation": "cubic"},
+        ValueError,
+        "interpolation must be one of 'bilinear', 'nearest', 'bicubic', 'sharp', got",
+    ),
     ({"interpolation": InterpolationMode.LANCZOS}, ValueError, "interpolation must be one of .*, got 'lanczos'"),
     ({"interpolation": 2}, ValueError, "interpolation must be one of .*, got 2"),
     ({"p": float("nan")}, ValueError, r"p must be in \[0, 1\], got nan"),
