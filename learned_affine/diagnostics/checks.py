@@ -77,10 +77,8 @@ def check_fit(history: Any, deterministic: bool) -> list[FitWarning]:
     if not last:
         return []  # nothing was measured
     found: list[FitWarning] = []
-    if (
-        (last["displacement"] < 0.01
-        and last["symmetry_chance"] < 0.05)
-        or (deterministic and last["displacement"] < 0.02)
+    if (last["displacement"] < 0.01 and last["symmetry_chance"] < 0.05) or (
+        deterministic and last["displacement"] < 0.02
     ):
         found.append(IdentityCollapseWarning(_identity_text(last, info)))
     chance = info["chance"]
@@ -115,8 +113,8 @@ def _symmetry_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWa
     return [
         SymmetryWarning(
             f"class {row['class']}{name} is {SYMMETRY_NAMES[code]} with a chance of {row['chance'][code]:.2f}, which "
-            f"adds {harm:.2f} nats to its cost on held-out images, more than the budget of {last['budget']:.2f}. Give more "
-            "held-out images of it, a label_map if it becomes another class, or narrower limits.symmetries."
+            f"adds {harm:.2f} nats to its cost on held-out images, more than the budget of {last['budget']:.2f}. Give "
+            "more held-out images of it, a label_map if it becomes another class, or narrower limits.symmetries."
         )
     ]
 

@@ -41,7 +41,8 @@ class FitHistory(Mapping[str, list[float]]):
     Of held-out images, where there are any: ``cost``, how many nats more an augmented image costs the classifier than
     the same image resampled, with the ``budget`` that it should come to and the ``price`` of a nat by which it does;
     ``accuracy`` and ``agreement`` with the clean prediction on augmented images; ``entropy``, by which share of its
-    maximum the output's entropy rises; ``displacement`` (a share of the image side, without symmetries) and ``visible_area``.
+    maximum the output's entropy rises; ``displacement`` (a share of the image side, without symmetries) and
+    ``visible_area``.
     Of their policies: ``kl``, the divergence from the prior in nats, ``symmetry_kl`` the symmetries' part of it;
     ``symmetry_chance``, the mean chance of another symmetry than the identity, and its standard deviation between
     images ``symmetry_spread``; ``between_image_variance``, the share of the parameters' variance that lies between

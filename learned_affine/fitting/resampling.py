@@ -46,7 +46,7 @@ def resampling_costs(judge: Judge, seed: int, interpolations: Sequence[str]) -> 
     augment, pool, costs = judge.augment, judge.pool, {}
     generator, own = torch.Generator().manual_seed(seed % 2**63), augment.interpolation
     rows = pool.some(pool.held_out, IMAGES, generator, again=False)
-    height_width: list[tuple[int, int]] = [tuple(pool.images[row].shape[-2:]) for row in rows.tolist()]  # type: ignore
+    height_width: list[tuple[int, int]] = [tuple(pool.images[row].shape[-2:]) for row in rows.tolist()]
     shifts = sub_pixel_shifts(height_width, generator)
     try:
         for name in interpolations:

@@ -7,6 +7,7 @@ classifier about moved pictures of each class, the policy knows too.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +81,7 @@ def judge_symmetries(
 def _symmetry(code: int, count: int) -> AffineParameters:
     still = AffineParameters.identity(count)
     mirror, turns = torch.full((count,), code >= 4), torch.full((count,), code % 4)
-    return AffineParameters(*still.tensors(), mirror, turns)
+    return dataclasses.replace(still, mirror=mirror, quarter_turns=turns)
 
 
 def _without_memory(cost: Tensor, held_out: int) -> Tensor:
