@@ -81,8 +81,8 @@ def _step(
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
-    measured: dict[str, Any] = {"loss": loss, "discriminator_loss": math.nan}
-    if adversary is not None and math.isfinite(float(loss)):
+    measured: dict[str, Any] = {"loss": loss.detach(), "discriminator_loss": math.nan}
+    if adversary is not None and math.isfinite(float(loss.detach())):
         measured["discriminator_loss"] = adversary.learn(images, warped.detach())
     with torch.no_grad():
         clean = model.output(model.answer(images))
