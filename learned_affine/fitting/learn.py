@@ -67,10 +67,11 @@ class Learner:
         with torch.no_grad():  # once, since it took more than half of a round
             self.gates = torch.cat([network.gate(some) for some in observations.split(BATCH)])
         self.outputs = None if outputs is None or not network.per_image else _standardised(outputs.to(observations))
-        width = network.head.in_features
-        self.known = nn.Linear(width, 0 if self.outputs is None else self.outputs.shape[1]).to(observations.device)
-        parameters = [*network.parameters(), *self.known.parameters()]
-        self.optimizer = torch.optim.Adam([one for one in parameters if one.numel()], lr=learning_rate)
+        parameters = list(network.parameters())
+        if self.outputs is not None:
+            self.known = nn.Linear(network.head.in_features, self.outputs.shape[1]).to(observations.device)
+            parameters += self.known.parameters()
+        self.optimizer = torch.optim.Adam(parameters, lr=learning_rate)
 
     def learn(self, draws: Draws, symmetries: SymmetryCosts | None, price: float) -> float:
         """A round of regression on all draws so far; returns the root mean square error of the last steps, in nats."""

@@ -70,7 +70,7 @@ def test_symmetries_are_likely_where_they_are_free_and_rare_where_they_change_th
 
 def test_the_history_says_class_by_class_what_symmetries_do(good):
     for row in good.history.info["classes_moved"]:
-        assert row["images"] == 32 and row["harm"][4] < 0.05 and row["cost"][4] > 1
+        assert row["images"] > 25 and row["harm"][4] < 0.05 and row["cost"][4] > 1
         assert (row["right"][0], row["right"][6], row["right"][4]) == (1, 1, 0)
     assert {key: to[0] for key, to in good.history.info["recognised"]["4"].items()} == {"0": 1, "1": 0}
 
