@@ -28,7 +28,7 @@ HELD_SHARE = 3 / 8  # of a round's draws
 WIDER, WIDER_SHARE = 1.6, 1 / 3  # of the draws: what lies just outside of the policy must be known, too
 FIRST_PRICE = 3.0  # over the budget
 FARTHEST, FARTHEST_SETTLING = 1.0, 1.5  # steps of the logarithm of the price
-SETTLING, PRICED_ON = 2, 400  # rounds that only price; held-out images at most
+SETTLING, PRICED_ON, SETTLING_DRAWS = 2, 400, 2  # rounds that only price; on so many held-out images; draws of each
 LARGEST_RATIO, LEAST_COST = 10.0, 0.02  # of what draws cost to what was predicted; and in budgets
 PREDICTED_DRAWS, SPREAD_DRAWS = 16, 64  # 8 fake a share of variance between images of 1 % where there is none
 LEAST_IMAGES, MOST_IMAGES, FOR_EACH = 5000, 20000, 8  # judged ones, in all
@@ -174,7 +174,7 @@ class Fit:
 
     def _settle(self) -> Iterator[Round]:
         """Rounds that only judge and price, with symmetries and warps together; the last one only judges."""
-        measured, expected, rows = 0.0, 0.0, self.priced_on
+        measured, expected, rows = 0.0, 0.0, self.priced_on.repeat(SETTLING_DRAWS)
         for number in range(SETTLING + 1):
             began, policy = time.perf_counter(), self._policy(rows)
             noise = Policy.noise(len(rows), symmetries=policy.symmetries is not None, generator=self.generator)

@@ -16,7 +16,7 @@ from learned_affine.policy.network import LocalizationNetwork
 
 STEPS, BATCH = 80, 512  # a round
 AGED = 0.7  # the weight of a draw falls by this a round: old ones were made by a policy that is left
-KNOWN = 0.3  # weight of the classifier's own outputs, which teach the features what the images are
+KNOWN, KNOWN_IMAGES = 1.0, 256  # weight of the classifier's own outputs, which teach the features what the images are
 SYMMETRIES = 256  # images a step whose symmetries are regressed
 LAST_RATE = 0.02  # of the learning rate, at the end of a round's cosine
 BISECTIONS, CHEAPEST, DEAREST = 24, 1e-2, 1e5  # prices, in one over the budget
@@ -84,10 +84,11 @@ class Learner:
         return float(torch.stack(errors[-10:]).mean().sqrt())
 
     def _step(self, rows: Tensor, z: Tensor, target: Tensor, symmetries: SymmetryCosts | None) -> Tensor:
-        error = F.mse_loss(self._costs(rows, features := self._features(rows)).of(z), target)
+        error = F.mse_loss(self._costs(rows).of(z), target)
         loss = error
         if self.outputs is not None:
-            loss = loss + KNOWN * F.mse_loss(self.known(features), self.outputs[rows])
+            some = torch.randint(len(self.outputs), (KNOWN_IMAGES,), generator=self.generator).to(z.device)
+            loss = loss + KNOWN * F.mse_loss(self.known(self._features(some)), self.outputs[some])
         if symmetries is not None:
             loss = loss + self._symmetry_loss(symmetries)
         self.optimizer.zero_grad(set_to_none=True)
@@ -98,7 +99,7 @@ class Learner:
     def _symmetry_loss(self, symmetries: SymmetryCosts) -> Tensor:
         some = torch.randint(len(symmetries.learned), (SYMMETRIES,), generator=self.generator)
         rows = symmetries.learned[some].to(self.observations.device)
-        costs = self._costs(rows, self._features(rows))
+        costs = self._costs(rows)
         assert costs.symmetries is not None and costs.gate is not None
         target = symmetries.target[some].to(self.observations.device)
         left = (costs.gate * costs.symmetries - target)[:, symmetries.allowed]
@@ -108,8 +109,8 @@ class Learner:
         observed = self.observations[rows]
         return self.network.features(observed) if self.network.per_image else observed
 
-    def _costs(self, rows: Tensor, features: Tensor) -> Costs:
-        return self.network.read(features, self.observations[rows])
+    def _costs(self, rows: Tensor) -> Costs:
+        return self.network.read(self._features(rows), self.observations[rows])
 
 
 def _standardised(outputs: Tensor) -> Tensor:
