@@ -19,9 +19,9 @@ from learned_affine.fitting.judge import Judge, Judged
 from learned_affine.fitting.learn import Draws, Learner, price_for
 from learned_affine.fitting.symmetries import SymmetryCosts, class_table, judge_symmetries, recognised_as
 from learned_affine.geometry.parameters import AffineParameters
-from learned_affine.policy.costs import Costs
+from learned_affine.policy.costs import MOST, Costs
 from learned_affine.policy.distribution import DIMENSIONS, Policy
-from learned_affine.policy.network import LocalizationNetwork
+from learned_affine.policy.network import NUMBERS, LocalizationNetwork
 
 Round = dict[str, float]
 HELD_SHARE = 3 / 8  # of a round's draws
@@ -57,8 +57,7 @@ class Fit:
         self.symmetries: SymmetryCosts | None = None
         self.priced_on = self.pool.some(self.pool.held_out, PRICED_ON, self.generator, again=False)
         self.adversary = Adversary(network.channels, judge.device) if config.adversarial_weight > 0 else None
-        with torch.no_grad():
-            self.observations = torch.cat([network.observe(image[None].to(judge.device)) for image in self.pool.images])
+        self.observations = self._observe()
         self.draws = Draws(judge.device)
         outputs = judge.outputs if len({one.shape for one in judge.outputs}) == 1 else []
         known = torch.stack(outputs) if outputs and not judge.model.task.is_loss else None
@@ -75,13 +74,21 @@ class Fit:
             for number in range(self.config.rounds):
                 entry = self._round(number, self._affordable(number, images // self.config.rounds))
                 if entry is None:
-                    break
+                    return self.history
                 show(self._finish_round(entry))
             for entry in self._settle():
                 show(self._finish_round(entry))
         finally:
             self._end()
         return self.history
+
+    @torch.no_grad()
+    def _observe(self) -> Tensor:
+        """What the network uses of each image of the pool."""
+        every = torch.arange(len(self.pool.images))
+        parts = [(places, self.network.observe(self._here(images))) for places, images, _ in self.pool.batches(every)]
+        order = torch.cat([places for places, _ in parts]).argsort()
+        return torch.cat([seen for _, seen in parts])[self._here(order)]
 
     def _judge_symmetries(self, images: int) -> None:
         """Judge held-out and training images, as many of both, in each symmetry that they all can have."""
@@ -96,6 +103,8 @@ class Fit:
         rows = torch.cat([held_out, training])
         self.symmetries = judge_symmetries(self.judge, rows, len(held_out), codes, self.budget)
         self.network.reprice(self.network.price, self.symmetries.free)
+        with torch.no_grad():  # what an earlier fit forbade is learned anew
+            self.network.head.bias[NUMBERS:].clamp_(max=MOST)
 
     # -- a round ------------------------------------------------------------------------------------------------------
 
@@ -181,6 +190,8 @@ class Fit:
             drawn = policy.draw(self._here(noise), self.limits).to("cpu")
             judged = self.judge(rows, drawn, self.adversary)
             good = judged.cost.isfinite().nonzero().flatten()
+            if len(good) == 0:
+                return
             entry = self._entry(began, judged, good, drawn)
             measured += float(judged.cost[good].mean())
             expected += self._predicted(self.network.price, rows, self._here(noise[:, :DIMENSIONS]))
