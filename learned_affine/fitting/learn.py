@@ -64,6 +64,8 @@ class Learner:
         generator: torch.Generator,
     ) -> None:
         self.network, self.observations, self.generator, self.rate = network, observations, generator, learning_rate
+        with torch.no_grad():  # once, since it took more than half of a round
+            self.gates = torch.cat([network.gate(some) for some in observations.split(BATCH)])
         self.outputs = None if outputs is None or not network.per_image else _standardised(outputs.to(observations))
         width = network.head.in_features
         self.known = nn.Linear(width, 0 if self.outputs is None else self.outputs.shape[1]).to(observations.device)
@@ -84,7 +86,8 @@ class Learner:
         return float(torch.stack(errors[-10:]).mean().sqrt())
 
     def _step(self, rows: Tensor, z: Tensor, target: Tensor, symmetries: SymmetryCosts | None) -> Tensor:
-        error = F.mse_loss(self._costs(rows, features := self._features(rows)).of(z), target)
+        features = self._features(rows)
+        error = F.mse_loss(self._read(rows, features).of(z), target)
         loss = error
         if self.outputs is not None:
             loss = loss + KNOWN * F.mse_loss(self.known(features), self.outputs[rows])
@@ -98,7 +101,7 @@ class Learner:
     def _symmetry_loss(self, symmetries: SymmetryCosts) -> Tensor:
         some = torch.randint(len(symmetries.learned), (SYMMETRIES,), generator=self.generator)
         rows = symmetries.learned[some].to(self.observations.device)
-        costs = self._costs(rows, self._features(rows))
+        costs = self.costs(rows)
         assert costs.symmetries is not None and costs.gate is not None
         target = symmetries.target[some].to(self.observations.device)
         left = (costs.gate * costs.symmetries - target)[:, symmetries.allowed]
@@ -108,8 +111,12 @@ class Learner:
         observed = self.observations[rows]
         return self.network.features(observed) if self.network.per_image else observed
 
-    def _costs(self, rows: Tensor, features: Tensor) -> Costs:
-        return self.network.read(features, self.observations[rows])
+    def _read(self, rows: Tensor, features: Tensor) -> Costs:
+        return self.network.read(features, self.gates[rows])
+
+    def costs(self, rows: Tensor) -> Costs:
+        """What transforms cost the images of some rows, by the network as it is."""
+        return self._read(rows, self._features(rows))
 
 
 def _standardised(outputs: Tensor) -> Tensor:
