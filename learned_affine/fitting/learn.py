@@ -120,7 +120,7 @@ class Learner:
 
 
 def _standardised(outputs: Tensor) -> Tensor:
-    return (outputs - outputs.mean(0)) / outputs.std(0).clamp_min(1e-6)
+    return (outputs - outputs.mean(0)) / outputs.std(0, correction=0).clamp_min(1e-6)
 
 
 def price_for(budget: float, cost_at: Callable[[float], float]) -> float:
