@@ -17,6 +17,7 @@ from learned_affine.policy.network import LocalizationNetwork
 STEPS, BATCH = 80, 512  # a round
 AGED = 0.7  # the weight of a draw falls by this a round: old ones were made by a policy that is left
 KNOWN = 0.3  # weight of the classifier's own outputs, which teach the features what the images are
+LARGEST = 100.0  # of these outputs: masked classes have far lower ones, or minus infinity
 SYMMETRIES = 256  # images a step whose symmetries are regressed
 LAST_RATE = 0.02  # of the learning rate, at the end of a round's cosine
 BISECTIONS, CHEAPEST, DEAREST = 24, 1e-2, 1e5  # prices, in one over the budget
@@ -67,10 +68,9 @@ class Learner:
         with torch.no_grad():  # once, since it took more than half of a round
             self.gates = torch.cat([network.gate(some) for some in observations.split(BATCH)])
         self.outputs = None if outputs is None or not network.per_image else _standardised(outputs.to(observations))
-        width = network.head.in_features
-        self.known = nn.Linear(width, 0 if self.outputs is None else self.outputs.shape[1]).to(observations.device)
-        parameters = [*network.parameters(), *self.known.parameters()]
-        self.optimizer = torch.optim.Adam([one for one in parameters if one.numel()], lr=learning_rate)
+        count = 1 if self.outputs is None else self.outputs.shape[1]
+        self.known = nn.Linear(network.head.in_features, count).to(observations.device)
+        self.optimizer = torch.optim.Adam([*network.parameters(), *self.known.parameters()], lr=learning_rate)
 
     def learn(self, draws: Draws, symmetries: SymmetryCosts | None, price: float) -> float:
         """A round of regression on all draws so far; returns the root mean square error of the last steps, in nats."""
@@ -120,7 +120,8 @@ class Learner:
 
 
 def _standardised(outputs: Tensor) -> Tensor:
-    return (outputs - outputs.mean(0)) / outputs.std(0, correction=0).clamp_min(1e-6)
+    outputs = outputs.clamp(-LARGEST, LARGEST)
+    return (outputs - outputs.mean(0)) / outputs.std(0, correction=0).clamp_min(1e-3)
 
 
 def price_for(budget: float, cost_at: Callable[[float], float]) -> float:
