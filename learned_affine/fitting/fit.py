@@ -57,11 +57,11 @@ class Fit:
         self.symmetries: SymmetryCosts | None = None
         self.priced_on = self.pool.some(self.pool.held_out, PRICED_ON, self.generator, again=False)
         self.adversary = Adversary(network.channels, judge.device) if config.adversarial_weight > 0 else None
-        self.observations = self._observe()
+        observations = self._observe()
         self.draws = Draws(judge.device)
         outputs = judge.outputs if len({one.shape for one in judge.outputs}) == 1 else []
         known = torch.stack(outputs) if outputs and not judge.model.task.is_loss else None
-        self.learner = Learner(network, self.observations, known, config.learning_rate, self.generator)
+        self.learner = Learner(network, observations, known, config.learning_rate, self.generator)
         self.share, self.finished = 1.0, self._state()
 
     def run(self, show: Callable[[Round], None]) -> FitHistory:
@@ -265,7 +265,7 @@ class Fit:
 
     @torch.no_grad()
     def _costs(self, rows: Tensor) -> Costs:
-        return self.network.costs(self.observations[self._here(rows)])
+        return self.learner.costs(self._here(rows))
 
     def _policy(self, rows: Tensor) -> Policy:
         allowed = (0,) if self.symmetries is None else self.symmetries.allowed
