@@ -31,7 +31,7 @@ class LearnedAffineAugment(PolicyTransform):
 
     Args:
         limits: how far it may go, and which of the symmetries (flips and quarter turns) images may get. Labels that
-            name a side are not renamed here: ``learned_affine.mirror_labels`` does that.
+            name a side are not renamed here: ``learned_affine.label_map`` does that.
         localization: the localization network; a new, unfitted one if None, which makes small random warps and flips
             one image in twenty.
         p: chance, image by image, of being augmented; the other images come back bit-identical.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from learned_affine._checks import explain_keywords
 from learned_affine.diagnostics.measures import spread_measures, symmetry_measures
 from learned_affine.geometry.coordinates import visible_area
 from learned_affine.geometry.parameters import AffineParameters
@@ -18,7 +19,7 @@ from learned_affine.tasks.batches import class_names, labelled, untouched
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model, task_of
-from learned_affine.tasks.targets import LabelMirror, on_device
+from learned_affine.tasks.targets import GONE, label_map_of, on_device
 from learned_affine.transforms.transform import PolicyTransform
 
 
@@ -33,6 +34,7 @@ class Evaluation(dict[str, float]):
         return "\n".join(f"{key:<28}{value:10.4f}{names.get(key, '')}" for key, value in self.items())
 
 
+@explain_keywords("evaluate", GONE)
 @torch.no_grad()
 def evaluate(
     augment: PolicyTransform,
@@ -42,7 +44,7 @@ def evaluate(
     preprocess: Callable[[Tensor], Tensor] | None = None,
     task: str | SingleLabel | None = None,
     loss: Callable[[Any, Any], Tensor] | None = None,
-    label_mirror: Any = None,
+    label_map: Mapping[str, Any] | None = None,
     device: torch.device | str | None = None,
     draws: int = 4,
     max_images: int = 2000,
@@ -53,7 +55,7 @@ def evaluate(
 
     Args:
         augment: the augmenter.
-        classifier, loader, task, loss, label_mirror, device, image_key, label_key: as for ``fit``.
+        classifier, loader, task, loss, label_map, device, image_key, label_key: as for ``fit``.
         preprocess: as for ``fit``; if None, that of the fit, as long as the augmenter is not saved and loaded.
             ``torch.nn.Identity()`` for none.
         draws: draws an image, over which the measures of the classifier are averaged.
@@ -78,8 +80,7 @@ def evaluate(
         raise ValueError(f"draws must be at least 1, got {draws}")
     preprocess = getattr(augment.history, "preprocess", None) if preprocess is None else preprocess
     where = torch.device(device) if device is not None else classifier_device(classifier)
-    mirror = None if label_mirror is None else LabelMirror(label_mirror)
-    model = Model(classifier, preprocess, task=task_of(task, loss), label_mirror=mirror)
+    model = Model(classifier, preprocess, task=task_of(task, loss), label_map=label_map_of(label_map))
     read = partial(model.read, image_key=image_key, label_key=label_key)
     found: list[dict[str, Tensor]] = []
     policies: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -149,8 +150,8 @@ def _outcome(
     task, answer = model.task, model.answer(images)
     labels = on_device(labels, images.device) if task.is_loss or model.fits(labels, answer) else None
     clean = model.output(answer, labels)
-    if model.label_mirror is not None and not task.is_loss:
-        model.label_mirror.check(clean.shape[1])
+    if model.label_map is not None and not task.is_loss:
+        model.label_map.check(clean.shape[1])
     every = torch.stack([_output(augment, model, images, labels, one) for one in drawn])  # (K, B, m), of a loss (K, B)
     found: dict[str, Tensor] = {}
     if not task.is_loss:
