@@ -11,6 +11,8 @@ from torchvision.models import WeightsEnum
 
 from learned_affine._checks import explain_keywords
 from learned_affine.diagnostics.evaluation import evaluate
+from learned_affine.diagnostics.fixed import as_transforms
+from learned_affine.diagnostics.summary import proposed_label_map, summary
 from learned_affine.fitting.bound import FitMethod
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode
@@ -59,6 +61,9 @@ class LearnedAffineAugment(PolicyTransform):
 
     fit = FitMethod()
     evaluate = evaluate
+    summary = summary
+    proposed_label_map = proposed_label_map
+    as_transforms = as_transforms
     save_pretrained = save
 
     @classmethod

@@ -13,15 +13,13 @@ from learned_affine.label_map import MappedLabels
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.targets import LabelMap, permuted_points
 from tests.fits import same_weights, silent
-from tests.subjects import EverySymmetry, Halves, blobs
+from tests.subjects import COMPASS, Compass, EverySymmetry, Halves, blobs, compass
 
 IMAGES, LABELS = blobs(64)
 SWAP = {"mirror": [1, 0]}
 STILL = AffineLimits(angle=0, scale=1, shear=0, translate=0)  # but for the symmetries
 SHORT = FitConfig(rounds=2, images=200, target=0.3)
-TURN = [1, 2, 3, 0]  # the four sides of an image, clockwise from the top
-FLIP = [0, 3, 2, 1]
-COMPASS = {"mirror": FLIP, "quarter_turn": TURN}
+TURN = COMPASS["quarter_turn"]
 
 
 def swapped(labels):
@@ -30,24 +28,6 @@ def swapped(labels):
 
 def quick(classifier=None, data=None, **options):
     return silent(classifier=classifier, data=data, **{"config": SHORT, **options})
-
-
-def compass(count: int = 160) -> tuple[torch.Tensor, torch.Tensor]:
-    """Noise with one bright side, clockwise from the top: the class."""
-    labels = torch.arange(count) % 4
-    images = 0.3 * torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(count))
-    for image, label in zip(images, labels.tolist(), strict=True):
-        image[:, :2] += 1
-        image.copy_(torch.rot90(image, -label, (1, 2)))
-    return images, labels
-
-
-class Compass(nn.Module):
-    """Tells the brightest side of an image, exactly."""
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        sides = [images[..., :2, :], images[..., -2:], images[..., -2:, :], images[..., :2]]
-        return 10 * torch.stack([side.mean((1, 2, 3)) for side in sides], dim=1)
 
 
 def everything(**options) -> LearnedAffineAugment:
