@@ -31,7 +31,7 @@ KINDS = {  # the files and folders of each kind of row
     "pipelines, fitted": (*PIPELINES, *FIT),
     "invariances": (*FIT, "benchmarks/invariances/run", "benchmarks/invariances/glyphs"),
     "quick start": FIT,
-    "tasks": (*FIT, "learned_affine/mirror_labels", "benchmarks/tasks/attributes", "benchmarks/tasks/run"),
+    "tasks": (*FIT, "learned_affine/label_map", "benchmarks/tasks/attributes", "benchmarks/tasks/run"),
     "three stages": FIT,
     "what to fit to": (*FIT, "benchmarks/what_to_fit_to/run"),
 }
