@@ -148,8 +148,11 @@ def _with_still_rows(images: Tensor, drawn: SampleParameters, sampling: Sampling
     for row, code, stays in zip(rows, codes, still, strict=True):
         if stays and code:
             by_code.setdefault(code, []).append(row)
+    pixels = indexable(images)
     for code, own in by_code.items():
-        indexable(whole)[own] = rearrange(indexable(images)[own], code)
+        index = torch.tensor(own)
+        source = pixels if len(own) == len(pixels) else pixels.index_select(0, index)
+        indexable(whole).index_copy_(0, index, rearrange(source, code))
     return whole
 
 
