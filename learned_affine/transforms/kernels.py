@@ -233,7 +233,7 @@ def _own_image(item: Any, drawn: SampleParameters) -> SampleParameters | None:
 
 def _checked(item: Any, own: SampleParameters | None) -> SampleParameters | None:
     """The same, once it is known that it keeps the item's shape: of what was drawn for one of that size, it is."""
-    if own is not None and any(code % 2 for code in own.symmetries):
+    if own is not None and 1 in own.symmetries:
         if isinstance(item, PIL.Image.Image):
             check_shape(own.parameters, item.height, item.width)
         else:
