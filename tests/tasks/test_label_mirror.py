@@ -10,10 +10,9 @@ from torchvision.transforms import v2
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.mirror_labels import MirrorLabels
-from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.tasks.targets import LabelMirror, permuted_points
 from tests.fits import SHORT, quick, same_weights, silent
-from tests.subjects import Halves, Sides, blobs, sides
+from tests.subjects import Halves, Sides, blobs, flipping, sides
 
 IMAGES, LABELS = blobs(64)
 SWAP = [1, 0]
@@ -61,7 +60,7 @@ def test_predicted_labels_are_those_of_the_unmirrored_image_after_the_rule():
 
 def test_evaluate_renames_what_it_mirrors():
     """Every image is mirrored or not, and Halves is right about both where the labels follow."""
-    augment = mirroring()
+    augment = flipping()
     told = augment.evaluate(Halves(), [(IMAGES, LABELS)], label_mirror=SWAP)
     assert told["accuracy"] == 1 and told["symmetry_chance"] == pytest.approx(0.5, abs=0.01)
     assert augment.evaluate(Halves(), [(IMAGES, LABELS)])["accuracy"] == pytest.approx(0.5, abs=0.15)
@@ -70,18 +69,9 @@ def test_evaluate_renames_what_it_mirrors():
 # -- in training ------------------------------------------------------------------------------------------------------
 
 
-def mirroring(**options) -> LearnedAffineAugment:
-    """Mirrors half of the images, and does nothing else."""
-    torch.manual_seed(0)
-    network = LocalizationNetwork(symmetries="mirror")
-    with torch.no_grad():
-        network.head.bias[-1] = 0.0  # costs nothing: a chance of 1/2
-    return LearnedAffineAugment(STILL, localization=network, p=1.0, **options)
-
-
 def test_labels_of_a_batch_follow_the_pixels():
     """``Halves`` reads the side off the pixels."""
-    images, labels = MirrorLabels(mirroring(), SWAP)(IMAGES, LABELS)
+    images, labels = MirrorLabels(flipping(), SWAP)(IMAGES, LABELS)
     moved = (images != IMAGES).flatten(1).any(1)
     assert 10 < int(moved.sum()) < 54
     assert torch.equal(labels, torch.where(moved, 1 - LABELS, LABELS))
@@ -91,12 +81,12 @@ def test_labels_of_a_batch_follow_the_pixels():
 @pytest.mark.parametrize("rule", [SWAP, swapped])
 def test_soft_labels_and_a_tuple(rule):
     soft = nn.functional.one_hot(LABELS, 2).float()
-    images, labels = MirrorLabels(mirroring(), SWAP)((IMAGES, soft))
+    images, labels = MirrorLabels(flipping(), SWAP)((IMAGES, soft))
     assert torch.equal(Halves()(images).argmax(-1), labels.argmax(-1))
 
 
 def test_one_image_with_its_label():
-    augment, seen = MirrorLabels(mirroring(), SWAP), set()
+    augment, seen = MirrorLabels(flipping(), SWAP), set()
     for row in range(40):
         image = v2.functional.to_pil_image(IMAGES[row])
         for made in (image, IMAGES[row], tv_tensors.Image(IMAGES[row])):
@@ -113,7 +103,7 @@ def test_key_points_change_their_order_with_the_mirror():
     """Left and right eye: the point that was left is named right, and stands where the pixels are."""
     plain, flipped = [[4.0, 5.0], [12.0, 6.0], [8.0, 9.0]], [[4.0, 6.0], [12.0, 5.0], [8.0, 9.0]]
     points, seen = tv_tensors.KeyPoints(plain, canvas_size=(16, 16)), set()
-    augment = MirrorLabels(mirroring(), [1, 0, 2])
+    augment = MirrorLabels(flipping(), [1, 0, 2])
     for _ in range(20):
         image, target = augment(IMAGES[0], {"points": points, "name": "face"})
         seen.add(mirrored := bool((image != IMAGES[0]).any()))
@@ -123,7 +113,7 @@ def test_key_points_change_their_order_with_the_mirror():
 
 
 def test_it_stands_in_a_pipeline():
-    images, labels = v2.Compose([MirrorLabels(mirroring(), SWAP), v2.Normalize([0.5], [0.5])])(IMAGES, LABELS)
+    images, labels = v2.Compose([MirrorLabels(flipping(), SWAP), v2.Normalize([0.5], [0.5])])(IMAGES, LABELS)
     assert torch.equal(Halves()(images / 2 + 0.5).argmax(-1), labels)
 
 
@@ -152,7 +142,7 @@ def test_the_wrapper_names_what_it_cannot_use():
     with pytest.raises(TypeError, match=r"augment must be a LearnedAffineAugment, got Identity"):
         MirrorLabels(nn.Identity(), SWAP)
     with pytest.raises(TypeError, match=r"the sample must be images and labels, got Tensor of shape \(64, 1, 16, 16\)"):
-        MirrorLabels(mirroring(), SWAP)(IMAGES)
+        MirrorLabels(flipping(), SWAP)(IMAGES)
     with pytest.raises(ValueError, match=r"label_mirror must be a permutation of 3 key points, got one of 2"):
         LabelMirror(SWAP)(
             tv_tensors.KeyPoints(torch.zeros(1, 3, 2), canvas_size=(4, 4)),
@@ -164,14 +154,9 @@ def test_the_wrapper_names_what_it_cannot_use():
 # -- labels of every kind ---------------------------------------------------------------------------------------------
 
 
-def always() -> LearnedAffineAugment:
-    """An augmenter that mirrors about half of the images, by a seed of its own."""
-    return mirroring(generator=torch.Generator().manual_seed(0))
-
-
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8, torch.bool])
 def test_labels_of_any_kind_of_number_are_renamed_and_keep_their_kind(dtype):
-    augment, labels = always(), torch.tensor([0, 1, 1, 0, 1, 0, 0, 1]).to(dtype)
+    augment, labels = flipping(generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1, 0, 1, 0, 0, 1]).to(dtype)
     _, renamed = MirrorLabels(augment, SWAP)(torch.rand(8, 3, 16, 16), labels)
     mirror = augment.last_parameters.mirror
     assert 0 < int(mirror.sum()) < 8 and renamed.dtype == dtype
@@ -181,12 +166,12 @@ def test_labels_of_any_kind_of_number_are_renamed_and_keep_their_kind(dtype):
 @pytest.mark.parametrize("ignored", [-1, -100, 255])
 def test_a_label_that_is_no_class_stays(ignored):
     labels = torch.full((8,), ignored)
-    assert torch.equal(MirrorLabels(always(), [1, 0, 2])(torch.rand(8, 3, 16, 16), labels)[1], labels)
+    assert torch.equal(MirrorLabels(flipping(generator=torch.Generator().manual_seed(0)), [1, 0, 2])(torch.rand(8, 3, 16, 16), labels)[1], labels)
 
 
 @pytest.mark.parametrize("make", [list, np.array], ids=["list", "array"])
 def test_lists_and_arrays_of_labels_come_back_as_such(make):
-    augment = always()
+    augment = flipping(generator=torch.Generator().manual_seed(0))
     _, renamed = MirrorLabels(augment, SWAP)(torch.rand(8, 3, 16, 16), make([0, 1, 1, 0, 1, 0, 0, 1]))
     mirror = augment.last_parameters.mirror.int()
     assert type(renamed) is type(make([0]))
@@ -195,7 +180,7 @@ def test_lists_and_arrays_of_labels_come_back_as_such(make):
 
 @pytest.mark.parametrize("label", [1, True, np.int64(1), torch.tensor(1), torch.tensor(1, dtype=torch.uint8)])
 def test_the_label_of_one_image_keeps_its_type(label):
-    mirror_labels, seen = MirrorLabels(always(), SWAP), set()
+    mirror_labels, seen = MirrorLabels(flipping(generator=torch.Generator().manual_seed(0)), SWAP), set()
     for _ in range(20):
         _, renamed = mirror_labels(torch.rand(3, 16, 16), label)
         assert type(renamed) is type(label)
@@ -205,7 +190,7 @@ def test_the_label_of_one_image_keeps_its_type(label):
 
 
 def test_a_clip_has_one_label():
-    mirror_labels, seen = MirrorLabels(always(), SWAP), set()
+    mirror_labels, seen = MirrorLabels(flipping(generator=torch.Generator().manual_seed(0)), SWAP), set()
     for _ in range(20):
         _, renamed = mirror_labels(tv_tensors.Video(torch.rand(4, 3, 16, 16)), 1)
         assert renamed == 1 - int(mirror_labels.augment.last_parameters.mirror[0])
@@ -218,7 +203,7 @@ def test_a_function_may_change_what_it_is_given():
         labels["y"] = 1 - labels["y"]
         return labels
 
-    augment, given = always(), {"y": torch.zeros(8, dtype=torch.long)}
+    augment, given = flipping(generator=torch.Generator().manual_seed(0)), {"y": torch.zeros(8, dtype=torch.long)}
     _, renamed = MirrorLabels(augment, in_place)(torch.rand(8, 3, 16, 16), given)
     assert torch.equal(renamed["y"].bool(), augment.last_parameters.mirror)
     assert not given["y"].any()
