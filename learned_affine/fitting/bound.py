@@ -31,10 +31,17 @@ from learned_affine.tasks.batches import Batch, Read, class_names, counting_in, 
 from learned_affine.tasks.classification import MultiLabel, SingleLabel
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model, probe, task_of
-from learned_affine.tasks.targets import GONE, LabelMap, label_map_of
+from learned_affine.tasks.targets import GONE as RENAMED
+from learned_affine.tasks.targets import LabelMap, label_map_of
 from learned_affine.transforms.transform import PolicyTransform
 
 Metrics = dict[str, float]
+GONE = RENAMED | {  # keywords of version 0.2, and what to do instead
+    "checkpoint": "a fit lasts seconds: fit anew, and keep the result with save_pretrained",
+    "resume": "a fit lasts seconds: fit anew, and keep the result with save_pretrained",
+    "log_dir": "callbacks are called after each round with what was measured; two lines write it to TensorBoard",
+    "max_steps": "FitConfig(rounds=, images=) says how long a fit is",
+}
 T = TypeVar("T", bound=PolicyTransform)
 
 
@@ -287,6 +294,11 @@ def _run_paper(
     show: _Show,
 ) -> None:
     """The paper's own procedure."""
+    if isinstance(data.loader, Iterator) and config.rounds > 1:
+        raise ValueError(
+            f"loader must be one that can be passed over again for the paper's objective, whose {config.rounds} rounds "
+            "are passes over it, got an iterator"
+        )
     outputs = _probe(model, data, device, processes.is_main, through_gradient=True)
     fitted.history = FitHistory(info=_info(fitted, model, config, seed, outputs))
     fit_as_in_the_paper(fitted, model, config, data.training, device, fitted.history, show)

@@ -76,7 +76,7 @@ class Fit:
                 if entry is None:
                     return self.history
                 show(self._finish_round(entry))
-            for entry in self._settle():
+            for entry in self._settle(self.config.rounds):
                 show(self._finish_round(entry))
         finally:
             self._end()
@@ -181,17 +181,19 @@ class Fit:
         step = min(farthest, max(-farthest, math.log(wanted / self.network.price)))
         self.network.price = self.processes.from_main(self.network.price * math.exp(step))
 
-    def _settle(self) -> Iterator[Round]:
+    def _settle(self, before: int) -> Iterator[Round]:
         """Rounds that only judge and price, with symmetries and warps together; the last one only judges."""
-        measured, expected, rows = 0.0, 0.0, self.priced_on.repeat(SETTLING_DRAWS)
+        measured, expected = 0.0, 0.0
+        rows = self.pool.some(self.pool.held_out, SETTLING_DRAWS * PRICED_ON, self.generator)
         for number in range(SETTLING + 1):
             began, policy = time.perf_counter(), self._policy(rows)
             noise = Policy.noise(len(rows), symmetries=policy.symmetries is not None, generator=self.generator)
             drawn = policy.draw(self._here(noise), self.limits).to("cpu")
             judged = self.judge(rows, drawn, self.adversary)
-            good = judged.cost.isfinite().nonzero().flatten()
-            if len(good) == 0:
+            finite = judged.cost.isfinite()
+            if not self._is_good(before + number, finite):
                 return
+            good = finite.nonzero().flatten()
             entry = self._entry(began, judged, good, drawn)
             measured += float(judged.cost[good].mean())
             expected += self._predicted(self.network.price, rows, self._here(noise[:, :DIMENSIONS]))
