@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
+from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.diagnostics.summary import circles_in, proposal_words, ranges_of, symmetry_text
 from learned_affine.fitting.history import FitHistory
 from learned_affine.tasks.targets import LabelMap
-from tests.fits import silent
+from tests.fits import SHORT, silent
 from tests.subjects import COMPASS, Compass, compass, vivid
 
 IMAGES, LABELS = compass(120)
@@ -75,7 +75,7 @@ def test_what_the_fit_was_told_is_not_proposed_again():
 def test_a_fit_proposes_the_map_that_is_true(label_map):
     """Its classes are the sides of an image, which all eight symmetries rename; the classifier reads them exactly."""
     options = {"classifier": Compass(), "data": [compass()], "val_loader": [(IMAGES, LABELS)], "limits": STILL}
-    augment = silent(config=FitConfig(rounds=2, images=200, target=0.5), label_map=label_map, **options)
+    augment = silent(config=SHORT.replace(target=0.5), label_map=label_map, **options)
     told = augment.evaluate(Compass(), [(IMAGES, LABELS)])
     if label_map is not None:
         assert augment.proposed_label_map() == {} and told.proposals == []
@@ -106,7 +106,7 @@ def test_the_table_shows_the_symmetries_that_were_judged():
 def test_the_model_card_shows_the_table_and_the_proposals(tmp_path):
     fitted({**INFO, "class_names": ["```", "two\nlines", *NAMES[2:]]}).save_pretrained(tmp_path)
     card = (tmp_path / "README.md").read_text()
-    assert "\n    heart           9  0.50 100%  0.50 100%       -   0%\n" in card
+    assert "\n    heart       9  0.50 100%  0.50 100%       -   0%\n" in card
     assert "\n    ``` mirrored is recognised as two lines, 92 %, and back, 90 %\n" in card
     assert "recognised: 4" not in card
 
