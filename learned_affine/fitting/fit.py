@@ -91,7 +91,7 @@ class Fit:
         return torch.cat([seen for _, seen in parts])[self._here(order)]
 
     def _judge_symmetries(self, images: int) -> None:
-        """Judge held-out and training images, as many of both, in each symmetry that they all can have."""
+        """Judge some images, two thirds of them held-out ones, in each symmetry that they all can have."""
         sizes = {tuple(image.shape[-2:]) for image in self.pool.images}
         allowed = [self.network.allowed(self.limits, *size) for size in sizes]
         codes = tuple(code for code in allowed[0] if all(code in one for one in allowed))
