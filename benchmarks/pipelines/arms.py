@@ -160,9 +160,8 @@ def shuffled_mirrors(setting: Setting) -> Augment:
     return augment
 
 
-def shuffled(setting: Setting) -> Augment:
-    """The fitted policy, all parameters of an image dealt to another one of the batch."""
-    policy = learned(setting)
+def dealt_to_others(policy: LearnedAffineAugment) -> Augment:
+    """The policy, all parameters of an image dealt to another one of the batch."""
     return lambda images: by_chance(
         policy, images, policy.sample_parameters(images)[torch.randperm(len(images)).to(images.device)]
     )
@@ -191,7 +190,7 @@ ARMS: dict[str, Callable[[Setting], Augment | None]] = {
     "learned, no mirrors": partial(learned, mirror=False),
     "flip + learned, no mirrors": lambda setting: after(flip(), learned(setting, mirror=False)),
     "learned, mirrors shuffled": shuffled_mirrors,
-    "learned, shuffled": shuffled,
+    "learned, shuffled": lambda setting: dealt_to_others(learned(setting)),
     "learned, one for all": partial(learned, per_image=False),
     "learned, no adversarial loss": partial(learned, config=FitConfig(adversarial_weight=0.0)),
     "learned, no entropy loss": partial(learned, config=FitConfig(entropy_weight=0.0)),
