@@ -1,6 +1,7 @@
 """Short fits, and what must be the same before and after one."""
 
 import warnings
+from unittest import mock
 
 import torch
 from torch import nn
@@ -8,9 +9,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from learned_affine import FitConfig, LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
+from learned_affine.fitting import learn
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
+SHORT = FitConfig(target=0.3, rounds=1, images=64)
+PAPER = FitConfig.paper(rounds=1)
 
 
 def loader(batch: int = 16, shuffle: bool = False) -> DataLoader:
@@ -25,9 +29,10 @@ def silent(augment=LearnedAffineAugment, classifier=None, data=None, **options):
         return augment.fit(classifier or Halves(), loader() if data is None else data, **options)
 
 
-def quick(classifier=None, data=None, **options):
-    """A short fit with a given target."""
-    return silent(classifier=classifier, data=data, **{"config": FitConfig(target=0.3), "max_steps": 3, **options})
+def quick(classifier=None, data=None, augment=LearnedAffineAugment, **options):
+    """A short fit with a given target, of few steps of regression: 4 rounds of the history, in the paper's way 1."""
+    with mock.patch.object(learn, "STEPS", 4):
+        return silent(augment, classifier, data, **{"config": SHORT, **options})
 
 
 def same_weights(one: nn.Module, other: nn.Module) -> bool:

@@ -37,7 +37,7 @@ KINDS = {  # the files and folders of each kind of row
     "quick start": FIT,
     "real": REAL,
     "real, fitted": (*REAL, *FIT),
-    "tasks": (*FIT, "learned_affine/mirror_labels", "benchmarks/tasks/attributes", "benchmarks/tasks/run"),
+    "tasks": (*FIT, "learned_affine/label_map", "benchmarks/tasks/attributes", "benchmarks/tasks/run"),
     "three stages": FIT,
     "what to fit to": (*FIT, "benchmarks/what_to_fit_to/run"),
 }

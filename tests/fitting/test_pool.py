@@ -1,7 +1,6 @@
 """Held-out images: which are kept, and how they are drawn."""
 
 import torch
-
 from learned_affine.tasks.reservoir import KEPT, Reservoir
 
 
