@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from learned_affine.diagnostics.checks import SYMMETRY_NAMES
+
 CARD = "README.md"
+LEAST_CHANCE = 0.01  # that a card names
 MARK = "<!-- written by learned_affine; a card without this line is left alone -->"
 BODY = """
 {mark}
@@ -14,7 +17,8 @@ BODY = """
 # A policy for affine augmentation
 
 A `LearnedAffineAugment`: a torchvision transform that rotates, scales, shears and shifts each image within a range
-that was learned for that image, and flips it left-right by a chance that was learned for that image.
+that was learned for that image. It flips it and rotates it by right angles with probabilities that were learned for
+that image.
 
 ```python
 # pip install learned_affine[hub]
@@ -39,7 +43,7 @@ The defaults of the file: {arguments}.
 {measures}
 
 Costs and KL are in nats, displacement in shares of the image side.
-
+{symmetries}
 ## Limits of use
 
 Fitted to one classifier on one set of images. It runs on others too: measure there whether it helps. It does not
@@ -67,8 +71,23 @@ def model_card(description: dict[str, Any]) -> str:
         arguments=", ".join(f"`{name}={value!r}`" for name, value in description["arguments"].items()),
         info=_table({**_plain(info), "written by": description["written_by"]}),
         measures=_table({key: f"{value:.4g}" for key, value in last.items()}) if last else "Not fitted.",
+        symmetries=_symmetries(info),
     )
     return "\n".join(["---", *head, "---", body.lstrip()])
+
+
+def _symmetries(info: dict[str, Any]) -> str:
+    """By class the mean probabilities of the symmetries; nothing where none were learned."""
+    classes, names = info.get("classes_moved"), info.get("class_names")
+    if not classes:
+        return ""
+    rows = {}
+    for row in classes:
+        chances = zip(row["chance"], SYMMETRY_NAMES, strict=True)
+        likely = sorted(((chance, name) for chance, name in chances if chance >= LEAST_CHANCE), reverse=True)
+        name = names[row["class"]] if names else f"class {row['class']}"
+        rows[name] = ", ".join(f"{name} {chance:.0%}" for chance, name in likely)
+    return f"\n## Flips and rotations by right angles, mean over held-out images of a class\n\n{_table(rows)}\n"
 
 
 def _flips(description: dict[str, Any]) -> str:
@@ -92,7 +111,7 @@ def _plain(info: dict[str, Any]) -> dict[str, Any]:
     return rows | {
         f"{key}: {inner}": value
         for key, values in info.items()
-        if isinstance(values, dict) and key != "config"
+        if isinstance(values, dict) and key not in ("config", "recognised")
         for inner, value in values.items()
     }
 

@@ -3,8 +3,9 @@
 import pytest
 
 from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.weights.model_card import MARK
-from tests.subjects import vivid
+from tests.subjects import flipping, vivid
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 pytestmark = pytest.mark.filterwarnings("ignore:augment is not fitted")  # saved without a fit
@@ -25,9 +26,23 @@ def test_the_card_is_one_that_the_hub_can_read(folder):
 
 def test_the_card_says_whether_images_are_flipped(tmp_path):
     vivid().save_pretrained(tmp_path)
+    assert "It flips an image and rotates it by right angles, each by a" in (tmp_path / "README.md").read_text()
+    flipping().save_pretrained(tmp_path)
     assert "It flips an image left-right by a chance of its own" in (tmp_path / "README.md").read_text()
-    vivid(AffineLimits(symmetries="none")).save_pretrained(tmp_path)
-    assert "It never flips an image." in (tmp_path / "README.md").read_text()
+    network = LocalizationNetwork(symmetries="none")
+    vivid(AffineLimits(symmetries="none"), localization=network).save_pretrained(tmp_path)
+    assert "It never flips an image or rotates it" in (tmp_path / "README.md").read_text()
+
+
+def test_the_card_says_what_each_class_bears(folder):
+    augment = load(folder)
+    chances = [[0.5, 0, 0, 0, 0.489, 0, 0.011, 0], [0.996, 0.004, *[0] * 6]]
+    moved = [{"class": place, "chance": values} for place, values in enumerate(chances)]
+    augment.history.info |= {"classes_moved": moved, "class_names": ["cat", "six|nine"]}
+    augment.save_pretrained(folder)
+    card = (folder / "README.md").read_text()
+    assert "| cat | left as it is 50%, flipped left-right 49%, flipped upside-down 1% |" in card
+    assert r"| six\|nine | left as it is 100% |" in card and "recognised" not in card
 
 
 def test_an_unfitted_augmenter_has_a_card_too(tmp_path):
