@@ -251,10 +251,7 @@ class Fit:
             self.network.reprice(1.0)
             return
         costs, info = self.symmetries, self.history.info
-        plain = torch.tensor(
-            [int(one.argmax()) if one.ndim else -1 for one in (self.judge.outputs[r] for r in costs.rows)]
-        )
-        info["classes_moved"] = class_table(costs, self._policy(costs.rows), plain)
+        info["classes_moved"] = class_table(costs, self._policy(costs.rows))
         moved = {code: recognised_as(costs, code) for code in (1, 4) if code in costs.allowed}
         info["recognised"] = {
             str(code): {str(one): list(to) for one, to in found.items()} for code, found in moved.items()
