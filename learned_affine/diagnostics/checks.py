@@ -150,7 +150,8 @@ def _cost_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWarnin
                 f"budget of {last['budget']:.3g}. Judge more images (FitConfig(images=)), or give more held-out ones."
             )
         )
-    if info.get("localization", {}).get("per_image", True) and last["between_image_variance"] < 1e-9:
+    wanted = info.get("localization", {}).get("per_image", True) and numbers >= BINDING  # else all are the prior
+    if wanted and last["between_image_variance"] < 1e-9:
         found.append(
             DeadNetworkWarning(
                 "the localization network is dead: it gives all images the same policy. Fit again at a lower "

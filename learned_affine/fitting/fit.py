@@ -30,7 +30,7 @@ FIRST_PRICE = 3.0  # over the budget
 FARTHEST, FARTHEST_SETTLING = 1.0, 1.5  # steps of the logarithm of the price
 SETTLING, PRICED_ON, SETTLING_DRAWS = 2, 400, 2  # rounds that only price; on so many held-out images; draws of each
 LARGEST_RATIO, LEAST_COST = 10.0, 0.02  # of what draws cost to what was predicted; and in budgets
-PREDICTED_DRAWS, SPREAD_DRAWS = 16, 64  # 8 fake a share of variance between images of 1 % where there is none
+PREDICTED_DRAWS = 16
 LEAST_IMAGES, MOST_IMAGES, FOR_EACH = 5000, 20000, 8  # judged ones, in all
 SYMMETRY_SHARE, HELD_MOVED, FEWEST_MOVED = 0.3, 2 / 3, 64  # of them, on top; of images in symmetries; of these
 MOST_SECONDS, LEAST_SHARE = 90.0, 0.02
@@ -57,11 +57,11 @@ class Fit:
         self.symmetries: SymmetryCosts | None = None
         self.priced_on = self.pool.some(self.pool.held_out, PRICED_ON, self.generator, again=False)
         self.adversary = Adversary(network.channels, judge.device) if config.adversarial_weight > 0 else None
-        self.observations = self._observe()
+        observations = self._observe()
         self.draws = Draws(judge.device)
         outputs = judge.outputs if len({one.shape for one in judge.outputs}) == 1 else []
         known = torch.stack(outputs) if outputs and not judge.model.task.is_loss else None
-        self.learner = Learner(network, self.observations, known, config.learning_rate, self.generator)
+        self.learner = Learner(network, observations, known, config.learning_rate, self.generator)
         self.share, self.finished = 1.0, self._state()
 
     def run(self, show: Callable[[Round], None]) -> FitHistory:
@@ -76,7 +76,7 @@ class Fit:
                 if entry is None:
                     return self.history
                 show(self._finish_round(entry))
-            for entry in self._settle():
+            for entry in self._settle(self.config.rounds):
                 show(self._finish_round(entry))
         finally:
             self._end()
@@ -181,17 +181,19 @@ class Fit:
         step = min(farthest, max(-farthest, math.log(wanted / self.network.price)))
         self.network.price = self.processes.from_main(self.network.price * math.exp(step))
 
-    def _settle(self) -> Iterator[Round]:
+    def _settle(self, before: int) -> Iterator[Round]:
         """Rounds that only judge and price, with symmetries and warps together; the last one only judges."""
-        measured, expected, rows = 0.0, 0.0, self.priced_on.repeat(SETTLING_DRAWS)
+        measured, expected = 0.0, 0.0
+        rows = self.pool.some(self.pool.held_out, SETTLING_DRAWS * PRICED_ON, self.generator)
         for number in range(SETTLING + 1):
             began, policy = time.perf_counter(), self._policy(rows)
             noise = Policy.noise(len(rows), symmetries=policy.symmetries is not None, generator=self.generator)
             drawn = policy.draw(self._here(noise), self.limits).to("cpu")
             judged = self.judge(rows, drawn, self.adversary)
-            good = judged.cost.isfinite().nonzero().flatten()
-            if len(good) == 0:
+            finite = judged.cost.isfinite()
+            if not self._is_good(before + number, finite):
                 return
+            good = finite.nonzero().flatten()
             entry = self._entry(began, judged, good, drawn)
             measured += float(judged.cost[good].mean())
             expected += self._predicted(self.network.price, rows, self._here(noise[:, :DIMENSIONS]))
@@ -215,7 +217,6 @@ class Fit:
         """What the history has of a round: measured on those of its draws that are named."""
         policy = self._policy(self.priced_on)
         height, width = self.pool.images[0].shape[-2:]
-        spread = self._here(Policy.noise(SPREAD_DRAWS, len(self.priced_on), generator=torch.Generator().manual_seed(1)))
         means = {name: float(getattr(judged, name)[some].mean()) for name in ("cost", "entropy", "right", "agrees")}
         changed = 1 - policy.chances[:, 0]
         return {
@@ -229,7 +230,7 @@ class Fit:
             "symmetry_kl": float(policy.symmetry_kl().mean()),
             "symmetry_chance": float(changed.mean()),
             "symmetry_spread": float(changed.std()) if len(changed) > 1 else math.nan,
-            "between_image_variance": variance_between_images(policy, spread),
+            "between_image_variance": variance_between_images(policy, self.limits),
             **policy_measures(drawn[some.tolist()], height, width),
             "seconds": time.perf_counter() - began,
         }
@@ -265,7 +266,7 @@ class Fit:
 
     @torch.no_grad()
     def _costs(self, rows: Tensor) -> Costs:
-        return self.network.costs(self.observations[self._here(rows)])
+        return self.learner.costs(self._here(rows))
 
     def _policy(self, rows: Tensor) -> Policy:
         allowed = (0,) if self.symmetries is None else self.symmetries.allowed

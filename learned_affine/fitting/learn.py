@@ -17,6 +17,7 @@ from learned_affine.policy.network import LocalizationNetwork
 STEPS, BATCH = 80, 512  # a round
 AGED = 0.7  # the weight of a draw falls by this a round: old ones were made by a policy that is left
 KNOWN, KNOWN_IMAGES = 1.0, 256  # weight of the classifier's own outputs, which teach the features what the images are
+LARGEST = 100.0  # of these outputs: masked classes have far lower ones, or minus infinity
 SYMMETRIES = 256  # images a step whose symmetries are regressed
 LAST_RATE = 0.02  # of the learning rate, at the end of a round's cosine
 BISECTIONS, CHEAPEST, DEAREST = 24, 1e-2, 1e5  # prices, in one over the budget
@@ -64,11 +65,12 @@ class Learner:
         generator: torch.Generator,
     ) -> None:
         self.network, self.observations, self.generator, self.rate = network, observations, generator, learning_rate
+        with torch.no_grad():  # once, since it took more than half of a round
+            self.gates = torch.cat([network.gate(some) for some in observations.split(BATCH)])
         self.outputs = None if outputs is None or not network.per_image else _standardised(outputs.to(observations))
-        width = network.head.in_features
-        self.known = nn.Linear(width, 0 if self.outputs is None else self.outputs.shape[1]).to(observations.device)
-        parameters = [*network.parameters(), *self.known.parameters()]
-        self.optimizer = torch.optim.Adam([one for one in parameters if one.numel()], lr=learning_rate)
+        count = 1 if self.outputs is None else self.outputs.shape[1]
+        self.known = nn.Linear(network.head.in_features, count).to(observations.device)
+        self.optimizer = torch.optim.Adam([*network.parameters(), *self.known.parameters()], lr=learning_rate)
 
     def learn(self, draws: Draws, symmetries: SymmetryCosts | None, price: float) -> float:
         """A round of regression on all draws so far; returns the root mean square error of the last steps, in nats."""
@@ -84,7 +86,7 @@ class Learner:
         return float(torch.stack(errors[-10:]).mean().sqrt())
 
     def _step(self, rows: Tensor, z: Tensor, target: Tensor, symmetries: SymmetryCosts | None) -> Tensor:
-        error = F.mse_loss(self._costs(rows).of(z), target)
+        error = F.mse_loss(self.costs(rows).of(z), target)
         loss = error
         if self.outputs is not None:
             some = torch.randint(len(self.outputs), (KNOWN_IMAGES,), generator=self.generator).to(z.device)
@@ -99,7 +101,7 @@ class Learner:
     def _symmetry_loss(self, symmetries: SymmetryCosts) -> Tensor:
         some = torch.randint(len(symmetries.learned), (SYMMETRIES,), generator=self.generator)
         rows = symmetries.learned[some].to(self.observations.device)
-        costs = self._costs(rows)
+        costs = self.costs(rows)
         assert costs.symmetries is not None and costs.gate is not None
         target = symmetries.target[some].to(self.observations.device)
         left = (costs.gate * costs.symmetries - target)[:, symmetries.allowed]
@@ -109,12 +111,14 @@ class Learner:
         observed = self.observations[rows]
         return self.network.features(observed) if self.network.per_image else observed
 
-    def _costs(self, rows: Tensor) -> Costs:
-        return self.network.read(self._features(rows), self.observations[rows])
+    def costs(self, rows: Tensor) -> Costs:
+        """What transforms cost the images of some rows, by the network as it is."""
+        return self.network.read(self._features(rows), self.gates[rows])
 
 
 def _standardised(outputs: Tensor) -> Tensor:
-    return (outputs - outputs.mean(0)) / outputs.std(0).clamp_min(1e-6)
+    outputs = outputs.clamp(-LARGEST, LARGEST)
+    return (outputs - outputs.mean(0)) / outputs.std(0, correction=0).clamp_min(1e-3)
 
 
 def price_for(budget: float, cost_at: Callable[[float], float]) -> float:

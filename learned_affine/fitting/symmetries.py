@@ -23,7 +23,6 @@ FREE = 0.5  # of the budget: a symmetry that costs no more is taken as free
 TO_CLASS = 0.7  # how far an image's costs are drawn towards its class's mean
 PRIOR_IMAGES = 2.0  # a class's mean counts as its images do, beside so many of all images
 FEWEST = 5  # held-out images of a class that are judged as a class
-MUTUAL = 0.5  # share of the moved images of a class that must be recognised as another one
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ class SymmetryCosts:
         classes: ``(N,)``, -1 where not known.
         allowed: the codes that were judged.
         free: nats that a symmetry may cost and still be taken as free.
+        right: ``(N, 8)``, 1 where the answer is the label, which may follow the symmetry.
     """
 
     rows: Tensor
@@ -51,6 +51,7 @@ class SymmetryCosts:
     classes: Tensor
     allowed: tuple[int, ...]
     free: float
+    right: Tensor
 
     def expected(self, policy: Policy) -> float:
         """What symmetries cost the held-out images in the mean, in nats, where each has its chances by their policy."""
@@ -62,10 +63,11 @@ def judge_symmetries(
 ) -> SymmetryCosts:
     """Judge each image of some rows, ``(N,)``, in each allowed symmetry; the first ``held_out`` are held-out images."""
     cost, answer = torch.zeros(len(rows), len(EIGHT)), torch.full((len(rows), len(EIGHT)), -1)
+    right = torch.zeros_like(cost)
     for code in allowed[1:]:
         judged = judge(rows, _symmetry(code, len(rows)))
         cost[:, code] = judged.cost + judge.resampling  # nothing is resampled, so nothing was to be taken off
-        answer[:, code] = judged.answer.long()
+        answer[:, code], right[:, code] = judged.answer.long(), judged.right
     cost, classes = cost.nan_to_num(MOST, MOST, -MOST), judge.classes[rows]
     corrected = _without_memory(cost.clamp(-MOST, MOST), held_out)
     means = class_means(corrected, classes, held_out)
@@ -73,9 +75,8 @@ def judge_symmetries(
     there = [row for row, one in enumerate(judge.classes.tolist()) if one in means and row not in judged_rows]
     others = torch.tensor(there, dtype=torch.long)
     target = torch.stack([*shrunk(corrected, classes, means), *(means[int(one)] for one in judge.classes[others])])
-    return SymmetryCosts(
-        rows, held_out, cost, torch.cat([rows, others]), target, answer, classes, allowed, FREE * budget
-    )
+    learned, free = torch.cat([rows, others]), FREE * budget
+    return SymmetryCosts(rows, held_out, cost, learned, target, answer, classes, allowed, free, right)
 
 
 def _symmetry(code: int, count: int) -> AffineParameters:
@@ -119,8 +120,8 @@ def class_table(costs: SymmetryCosts, policy: Policy, plain: Tensor) -> list[dic
         plain: ``(N,)``, the class that the classifier gives each image as it is.
     """
     held = slice(None, costs.held_out)
-    classes, cost, answer = costs.classes[held], costs.cost[held], costs.answer[held].clone()
-    answer[:, 0], chances = plain[held], policy.chances.cpu()[held]
+    classes, cost, right = costs.classes[held], costs.cost[held], costs.right[held].clone()
+    right[:, 0], chances = plain[held] == classes, policy.chances.cpu()[held]
     table = []
     for one in classes[classes >= 0].unique().tolist():
         own = classes == one
@@ -133,7 +134,7 @@ def class_table(costs: SymmetryCosts, policy: Policy, plain: Tensor) -> list[dic
                 "chance": _rounded(chances[own].mean(0)),
                 "cost": _rounded(cost[own].mean(0)),
                 "harm": _rounded((chances[own] * cost[own]).mean(0)),
-                "right": _rounded((answer[own] == one).float().mean(0)),
+                "right": _rounded(right[own].mean(0)),
             }
         )
     return table

@@ -100,16 +100,16 @@ class LocalizationNetwork(nn.Module):
 
     def costs(self, observation: Tensor) -> Costs:
         """What transforms cost the images of which :meth:`observe` gave this."""
-        return self.read(self.features(observation) if self.per_image else observation, observation)
+        return self.read(self.features(observation) if self.per_image else observation, self.gate(observation))
 
-    def read(self, features: Tensor, observation: Tensor) -> Costs:
-        """The same from the features."""
+    def read(self, features: Tensor, gate: Tensor) -> Costs:
+        """The same from the features, and from the gate, which no weight changes."""
         raw = self.head(features).float()
         centre = REACH * torch.tanh(raw[:, :DIMENSIONS])
         curvature = raw[:, DIMENSIONS:NUMBERS].clamp(FLATTEST, STEEPEST).exp()
         if len(self.codes) == 1:
             return Costs(centre, curvature)
-        return Costs(centre, curvature, self._spread(raw[:, NUMBERS:]), self._spread(self.gate(observation)))
+        return Costs(centre, curvature, self._spread(raw[:, NUMBERS:]), self._spread(gate))
 
     def _spread(self, values: Tensor) -> Tensor:
         """Values of the known symmetries but the identity as those of all eight."""
@@ -123,7 +123,7 @@ class LocalizationNetwork(nn.Module):
 
         One that equals its moved copy bears that symmetry whatever it shows: the network need not learn that.
         """
-        if not self.per_image:
+        if not self.per_image or len(self.codes) == 1:
             return observation.new_ones(len(observation), len(self.codes) - 1)
         moved = torch.stack([rearrange(observation, code) for code in self.codes[1:]], 1)
         differs = (moved - observation[:, None]).abs().mean((-3, -2, -1))

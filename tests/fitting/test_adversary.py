@@ -4,10 +4,10 @@ import copy
 
 import pytest
 import torch
-
-from learned_affine import FitConfig
 from learned_affine.objectives.adversary import Adversary, Discriminator
 from learned_affine.runtime.distributed import Distributed
+
+from learned_affine import FitConfig
 
 CPU = torch.device("cpu")
 

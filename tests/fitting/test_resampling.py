@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
-from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
-from learned_affine.diagnostics import ResamplingWarning
 from learned_affine.objectives.resampling import (
     check_resampling,
     choose_interpolation,
     resampling_costs,
     sub_pixel_shifts,
 )
-from learned_affine.tasks.model import Model
 from learned_affine.tasks.reservoir import Reservoir
+from torch import nn
+
+from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
+from learned_affine.diagnostics import ResamplingWarning
+from learned_affine.tasks.model import Model
 from tests.fits import silent
 from tests.subjects import Halves, blobs
 

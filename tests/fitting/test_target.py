@@ -5,10 +5,6 @@ import warnings
 
 import pytest
 import torch
-from torch import nn
-
-from learned_affine import FitConfig
-from learned_affine.diagnostics import FitWarning, LittleToGainWarning, TargetWarning
 from learned_affine.objectives.target import (
     HELD_OUT_IMAGES,
     LEAST,
@@ -20,6 +16,10 @@ from learned_affine.objectives.target import (
     up_to,
 )
 from learned_affine.runtime.distributed import Distributed
+from torch import nn
+
+from learned_affine import FitConfig
+from learned_affine.diagnostics import FitWarning, LittleToGainWarning, TargetWarning
 from learned_affine.tasks.model import Model, temperature_of
 from tests.fits import silent
 from tests.subjects import Halves, blobs
