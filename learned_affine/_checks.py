@@ -9,6 +9,7 @@ import math
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -104,10 +105,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def explain_keywords(name: str, gone: Mapping[str, str] | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def explain_keywords(
+    name: str, gone: Mapping[str, str] = MappingProxyType({})
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a function name itself and the nearest known keyword where it is given an unknown one, or one by place.
 
-    ``gone`` holds keywords that it once took, and what to do instead.
+    ``gone`` says of keywords of earlier versions what to do instead.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -118,8 +121,8 @@ def explain_keywords(name: str, gone: Mapping[str, str] | None = None) -> Callab
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             for key in kwargs:
-                if key in (gone or {}):
-                    raise TypeError(f"{name} takes no keyword {key!r} any more: {(gone or {})[key]}")
+                if key in gone:
+                    raise TypeError(f"{name} takes no keyword {key!r} any more: {gone[key]}")
                 if key not in parameters:
                     near = difflib.get_close_matches(key, known, n=1)
                     hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"

@@ -78,18 +78,20 @@ def _step(
     if adversary is not None:
         scores = adversary.score(warped)
         loss = loss + config.adversarial_weight * losses.adversarial_nats(scores, saturating=True).mean()
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    weights = list(augment.localization.parameters())
+    # of these alone: a function round a classifier would gather gradients in it
+    for weight, gradient in zip(weights, torch.autograd.grad(loss, weights, allow_unused=True), strict=True):
+        weight.grad = gradient
     optimizer.step()
     measured: dict[str, Any] = {"loss": loss.detach(), "discriminator_loss": math.nan}
-    if adversary is not None and math.isfinite(float(loss.detach())):
+    if adversary is not None and bool(measured["loss"].isfinite()):
         measured["discriminator_loss"] = adversary.learn(images, warped.detach())
     with torch.no_grad():
         clean = model.output(model.answer(images))
         measured["agreement"] = model.task.agrees(output, model.task.predicted(clean)).mean()
         measured["entropy"] = model.task.entropy_bits(output).mean()
         measured |= policy_measures(drawn.detach(), *images.shape[-2:])
-    finite = all(bool(tensor.isfinite().all()) for tensor in augment.localization.parameters())
+    finite = all(bool(tensor.isfinite().all()) for tensor in weights)
     return {name: float(value) for name, value in measured.items()} | ({} if finite else {"loss": math.nan})
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import indent
 from typing import Any
+
+from learned_affine.diagnostics.summary import symmetry_text
 
 CARD = "README.md"
 MARK = "<!-- written by learned_affine; a card without this line is left alone -->"
@@ -34,6 +37,10 @@ The defaults of the file: {arguments}.
 
 {info}
 
+## Symmetries by class
+
+{symmetries}
+
 ## Measured in the last round of the fit
 
 {measures}
@@ -45,7 +52,7 @@ Costs and KL are in nats, displacement in shares of the image side.
 Fitted to one classifier on one set of images. It runs on others too: measure there whether it helps. It does not
 protect classes that a rotation, shift, shear, flip or change of size can make into each other, such as 6 and 9. Labels
 that name a side ("left eye") are not renamed when an image is flipped: load it with
-`limits=AffineLimits(symmetries="none")` there.
+`limits=AffineLimits(symmetries="none")` there, or train with `learned_affine.label_map`.
 """
 
 
@@ -66,6 +73,7 @@ def model_card(description: dict[str, Any]) -> str:
         + _flips(description),
         arguments=", ".join(f"`{name}={value!r}`" for name, value in description["arguments"].items()),
         info=_table({**_plain(info), "written by": description["written_by"]}),
+        symmetries=indent(symmetry_text(info), "    "),  # as code
         measures=_table({key: f"{value:.4g}" for key, value in last.items()}) if last else "Not fitted.",
     )
     return "\n".join(["---", *head, "---", body.lstrip()])
@@ -92,7 +100,7 @@ def _plain(info: dict[str, Any]) -> dict[str, Any]:
     return rows | {
         f"{key}: {inner}": value
         for key, values in info.items()
-        if isinstance(values, dict) and key != "config"
+        if isinstance(values, dict) and key not in ("config", "recognised")
         for inner, value in values.items()
     }
 

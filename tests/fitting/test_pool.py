@@ -31,7 +31,9 @@ def seeded(seed: int) -> torch.Generator:
 def test_of_many_each_is_as_likely_to_be_kept():
     """Of four times as many in order, those kept are spread evenly: their mean is within 4 deviations of the middle."""
     images, labels = numbered(4 * KEPT)
-    found = [torch.cat(kept(list(zip(images.split(30), labels.split(30), strict=True)), seed).labels) for seed in range(9)]
+    found = [
+        torch.cat(kept(list(zip(images.split(30), labels.split(30), strict=True)), seed).labels) for seed in range(9)
+    ]
     assert all(len(set(numbers.tolist())) == KEPT for numbers in found)
     deviation = 4 * KEPT / 12**0.5 / (9 * KEPT) ** 0.5
     assert abs(float(torch.cat(found).double().mean()) - (4 * KEPT - 1) / 2) < 4 * deviation

@@ -35,7 +35,9 @@ def test_the_policy_is_the_widest_at_its_price(price):
     costs = some()
     costs = Costs(costs.centre.double(), costs.curvature.double())
     mean, log_width = torch.zeros(3, 6).double().requires_grad_(), torch.zeros(3, 6).double().requires_grad_()
-    optimizer = torch.optim.LBFGS([mean, log_width], max_iter=500, line_search_fn="strong_wolfe", tolerance_change=1e-14)
+    optimizer = torch.optim.LBFGS(
+        [mean, log_width], max_iter=500, line_search_fn="strong_wolfe", tolerance_change=1e-14
+    )
 
     def loss():
         optimizer.zero_grad()

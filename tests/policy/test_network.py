@@ -35,14 +35,14 @@ def test_batched_is_one_by_one():
         alone = network.draw(images[row : row + 1], noise[row : row + 1], limits, 1.0)
         torch.testing.assert_close(alone.stacked(), expected.stacked(), atol=1e-4, rtol=1e-4)
         assert torch.equal(alone.codes(), expected.codes())
-    assert 0 < int((together.codes() > 0).sum())
+    assert int((together.codes() > 0).sum()) > 0
 
 
 def test_an_unfitted_policy_is_narrow_and_round_the_identity():
     policy = LocalizationNetwork(1).requires_grad_(False)(torch.rand(4, 1, 16, 16))
     assert torch.equal(policy.mean, torch.zeros(4, 6))
     torch.testing.assert_close(policy.width, torch.full((4, 6), 0.1 * PRIOR_WIDTH), rtol=0.01, atol=0)
-    assert 0 < float(policy.chances[:, 1:].min()) and float(policy.chances[:, 1:].max()) < 0.03
+    assert float(policy.chances[:, 1:].min()) > 0 and float(policy.chances[:, 1:].max()) < 0.03
 
 
 def test_strength_moves_toward_the_identity():
@@ -98,7 +98,9 @@ def test_the_gate_is_how_much_an_image_differs_from_its_moved_copies():
     images[0] = 0.5 + images[0, :, :1, :1]  # equal to all of its copies
     images[1] = images[1] + tv.horizontal_flip(images[1])
     seen = thumbnail(images, 16, 1)
-    copies = {code: tv.rotate(tv.horizontal_flip(seen) if code >= 4 else seen, -90 * (code % 4)) for code in range(1, 8)}
+    copies = {
+        code: tv.rotate(tv.horizontal_flip(seen) if code >= 4 else seen, -90 * (code % 4)) for code in range(1, 8)
+    }
     expected = [((copy - seen).abs().mean((1, 2, 3)) / DIFFERENT).clamp_max(1) for copy in copies.values()]
     gate = network.gate(network.observe(images))
     torch.testing.assert_close(gate, torch.stack(expected, 1), atol=1e-4, rtol=1e-3)
@@ -121,7 +123,9 @@ def test_a_symmetry_that_is_forbidden_is_never_drawn_and_the_others_stay():
 
 def test_noise_has_a_seventh_number_only_where_it_is_used():
     none = AffineLimits(symmetries="none")
-    widths = [one.noise(2, limits, None).shape[1] for one in (lively(), lively(symmetries="none")) for limits in (ALL, none)]
+    widths = [
+        one.noise(2, limits, None).shape[1] for one in (lively(), lively(symmetries="none")) for limits in (ALL, none)
+    ]
     assert widths == [7, 6, 6, 6]
     generators = [torch.Generator().manual_seed(5) for _ in range(2)]
     assert torch.equal(lively().noise(2, none, generators[0]), Policy.noise(2, generator=generators[1]))
