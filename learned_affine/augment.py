@@ -11,6 +11,8 @@ from torchvision.models import WeightsEnum
 
 from learned_affine._checks import explain_keywords
 from learned_affine.diagnostics.evaluation import evaluate
+from learned_affine.diagnostics.fixed import as_transforms
+from learned_affine.diagnostics.summary import proposed_label_map, summary
 from learned_affine.fitting.bound import FitMethod
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode
@@ -31,7 +33,7 @@ class LearnedAffineAugment(PolicyTransform):
 
     Args:
         limits: how far it may go, and which of the symmetries (flips and quarter turns) images may get. Labels that
-            name a side are not renamed here: ``learned_affine.mirror_labels`` does that.
+            name a side are not renamed here: ``learned_affine.label_map`` does that.
         localization: the localization network; a new, unfitted one if None, which makes small random warps and flips
             one image in twenty.
         p: chance, image by image, of being augmented; the other images come back bit-identical.
@@ -59,6 +61,9 @@ class LearnedAffineAugment(PolicyTransform):
 
     fit = FitMethod()
     evaluate = evaluate
+    summary = summary
+    proposed_label_map = proposed_label_map
+    as_transforms = as_transforms
     save_pretrained = save
 
     @classmethod

@@ -57,6 +57,27 @@ class Sides(nn.Module):
         return torch.stack([7.5 * tilt, -7.5 * tilt, -30 * bright, 30 * bright], dim=1)
 
 
+COMPASS = {"mirror": [0, 3, 2, 1], "quarter_turn": [1, 2, 3, 0]}  # what the classes of ``compass`` become
+
+
+def compass(count: int = 160) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noise with one bright side, clockwise from the top: the class."""
+    labels = torch.arange(count) % 4
+    images = 0.3 * torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(count))
+    for image, label in zip(images, labels.tolist(), strict=True):
+        image[:, :2] += 1
+        image.copy_(torch.rot90(image, -label, (1, 2)))
+    return images, labels
+
+
+class Compass(nn.Module):
+    """Tells the brightest side of an image, exactly."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        sides = [images[..., :2, :], images[..., -2:], images[..., -2:, :], images[..., :2]]
+        return 10 * torch.stack([side.mean((1, 2, 3)) for side in sides], dim=1)
+
+
 def small_net(channels: int = 1, classes: int = 2) -> nn.Sequential:
     """A net with BatchNorm and dropout, whose state a careless fit would change."""
     torch.manual_seed(3)

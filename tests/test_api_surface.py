@@ -9,9 +9,9 @@ import inspect
 from enum import Enum
 
 import pytest
+from learned_affine.fitting.offline import FitMethod
 
 from learned_affine import FitConfig, LearnedAffineAugment, LearnedAffineAugment_Weights, tasks
-from learned_affine.fitting.offline import FitMethod
 
 SURFACE = {
     "learned_affine": """

@@ -32,7 +32,7 @@ ORDER = [  # a folder, or a file beside them, imports only from those before it;
     "kornia",
     "classifier",
     "averaging",
-    "mirror_labels",
+    "label_map",
     "__init__",
 ]
 FILES = sorted(ROOT.rglob("*.py"))

@@ -21,6 +21,7 @@ SYMMETRY_NAMES = (
 )  # by code
 BINDING = 0.5  # nats of divergence from the prior
 OVER = 1.5  # times the budget
+LEAST_HARM = 0.03  # nats: what a symmetry costs a class is known no better
 
 
 class FitWarning(UserWarning):
@@ -106,7 +107,7 @@ def _symmetry_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWa
     if not harms:
         return []
     harm, code, row = max(harms, key=lambda one: one[0])
-    if harm <= last["budget"]:
+    if harm <= max(last["budget"], LEAST_HARM):
         return []
     names = info.get("class_names")
     name = f" ({names[row['class']]})" if names else ""

@@ -1,4 +1,4 @@
-"""Measures of a policy: pure functions of draws and outputs."""
+"""Measures of a policy: functions of draws and outputs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from learned_affine.geometry.coordinates import visible_area
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.parameters import NAMES, AffineParameters
 from learned_affine.policy.distribution import Policy
+from learned_affine.transforms.transform import PolicyTransform
 
 
 @torch.no_grad()
@@ -22,6 +23,19 @@ def policy_measures(parameters: AffineParameters, height: int, width: int) -> di
         "displacement": float(parameters.without_symmetry().displacement(height, width).mean()),
         "visible_area": float(area.mean()),
     }
+
+
+@torch.no_grad()
+def policy_moments(augment: PolicyTransform, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and standard deviation of each image's draws, ``(B, 6)`` each, and its symmetries' chances, ``(B, 8)``."""
+    policy = None if augment.deterministic else augment.policy(images)
+    if policy is not None:
+        chances = augment.strength * policy.chances
+        chances[:, 0] += 1 - augment.strength
+        return (*policy.moments(augment.limits, augment.strength), chances)
+    mean = augment.sample_parameters(images).stacked()
+    still = torch.zeros(len(mean), 8, device=mean.device).index_fill(1, torch.zeros(1).long().to(mean.device), 1.0)
+    return mean, torch.zeros_like(mean), still
 
 
 @torch.no_grad()

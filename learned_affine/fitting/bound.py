@@ -31,10 +31,17 @@ from learned_affine.tasks.batches import Batch, Read, class_names, counting_in, 
 from learned_affine.tasks.classification import MultiLabel, SingleLabel
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model, probe, task_of
-from learned_affine.tasks.targets import LabelMirror
+from learned_affine.tasks.targets import GONE as RENAMED
+from learned_affine.tasks.targets import LabelMap, label_map_of
 from learned_affine.transforms.transform import PolicyTransform
 
 Metrics = dict[str, float]
+GONE = RENAMED | {  # keywords of version 0.2, and what to do instead
+    "checkpoint": "a fit lasts seconds: fit anew, and keep the result with save_pretrained",
+    "resume": "a fit lasts seconds: fit anew, and keep the result with save_pretrained",
+    "log_dir": "callbacks are called after each round with what was measured; two lines write it to TensorBoard",
+    "max_steps": "FitConfig(rounds=, images=) says how long a fit is",
+}
 T = TypeVar("T", bound=PolicyTransform)
 
 
@@ -44,7 +51,7 @@ class BoundFit(Generic[T]):
     def __init__(self, augment: T | type[T]) -> None:
         self.augment = augment
 
-    @explain_keywords("fit")
+    @explain_keywords("fit", GONE)
     def __call__(
         self,
         classifier: Callable[..., Any],
@@ -55,7 +62,7 @@ class BoundFit(Generic[T]):
         preprocess: Callable[[Tensor], Tensor] | None = None,
         task: str | SingleLabel | None = None,
         loss: Callable[[Any, Any], Tensor] | None = None,
-        label_mirror: Any = None,
+        label_map: Mapping[str, Any] | None = None,
         device: torch.device | str | None = None,
         seed: int | None = 0,
         callbacks: Callable[[Metrics], Any] | Iterable[Callable[[Metrics], Any]] = (),
@@ -88,8 +95,9 @@ class BoundFit(Generic[T]):
                 :mod:`learned_affine.tasks` with its options.
             loss: your own, ``function(output, targets) -> (B,)``, instead of a task; masks, boxes and key points that
                 are ``tv_tensors`` move with their images first.
-            label_mirror: what a mirrored image's label becomes: a permutation of the classes or of the key points, or a
-                function of a batch's labels; None: it stays.
+            label_map: what labels become in a symmetry, ``{"mirror": rule, "quarter_turn": rule}``, of an image that is
+                flipped left-right or rotated by a quarter turn, clockwise. A rule is a permutation of the classes or of
+                the key points, or a function of a batch's labels. None: labels stay.
             val_loader: held-out images of any sizes, which the classifier was *not* trained on, with labels; what warps
                 cost it on them decides how wide policies are. At least 20, better 400; up to 1,024 of the first 4,000
                 are kept in memory.
@@ -137,7 +145,7 @@ class BoundFit(Generic[T]):
         seed = int(torch.randint(2**31, ())) if seed is None else seed
         processes = Processes(accelerator, device)
         where = processes.device or classifier_device(classifier)
-        model = _model(classifier, preprocess, config, task_of(task, loss), label_mirror)
+        model = _model(classifier, preprocess, config, task_of(task, loss), label_map_of(label_map))
         read = partial(model.read, image_key=image_key, label_key=label_key)
         with torch.random.fork_rng(devices=[]), untouched(loader, val_loader), frozen(classifier, where):
             seed_cpu(seed)
@@ -286,6 +294,11 @@ def _run_paper(
     show: _Show,
 ) -> None:
     """The paper's own procedure."""
+    if isinstance(data.loader, Iterator) and config.rounds > 1:
+        raise ValueError(
+            f"loader must be one that can be passed over again for the paper's objective, whose {config.rounds} rounds "
+            "are passes over it, got an iterator"
+        )
     outputs = _probe(model, data, device, processes.is_main, through_gradient=True)
     fitted.history = FitHistory(info=_info(fitted, model, config, seed, outputs))
     fit_as_in_the_paper(fitted, model, config, data.training, device, fitted.history, show)
@@ -298,14 +311,16 @@ def _probe(model: Model, data: _Data, device: torch.device, is_main: bool, throu
     outputs = probe(model, images.to(device), labels, through_gradient)
     if not model.task.is_loss and is_main:
         check_logits(outputs)
-    if model.label_mirror is not None:
-        model.label_mirror.check(0 if model.task.is_loss else outputs.shape[1])
+    if model.label_map is not None:
+        model.label_map.check(0 if model.task.is_loss else outputs.shape[1])
     return outputs
 
 
 def _info(fitted: PolicyTransform, model: Model, config: FitConfig, seed: int, outputs: Tensor) -> dict[str, Any]:
     """What the history says of any fit."""
+    followed = {} if model.label_map is None else {"label_map": model.label_map.to_dict()}
     return {
+        **followed,
         "config": config.to_dict(),
         "localization": fitted.localization.arguments(),
         "seed": seed,
@@ -330,14 +345,14 @@ def _with_resampling(target: Target, judge: Judge, seed: int, chooses: bool) -> 
     return dataclasses.replace(target, value=target.value + cost, source=source, resampling=cost, measures=measures)
 
 
-def _model(classifier: Any, preprocess: Any, config: FitConfig, task: SingleLabel, label_mirror: Any) -> Model:
+def _model(classifier: Any, preprocess: Any, config: FitConfig, task: SingleLabel, label_map: LabelMap | None) -> Model:
     """The model, as far as its task and the dials go together."""
     if config.objective == "paper" and (task.is_loss or isinstance(task, MultiLabel)):
         raise ValueError(f"task must be one of classes for the paper's objective, got {task.name!r}")
     if config.labels == "predicted" and task.is_loss:
         raise ValueError("labels must be 'given' where loss is, since the model predicts none, got 'predicted'")
     labels: Any = config.labels if config.objective == "calibrated" else "optional"
-    return Model(classifier, preprocess, labels, task, None if label_mirror is None else LabelMirror(label_mirror))
+    return Model(classifier, preprocess, labels, task, label_map)
 
 
 def _augmenter(augment: T | type[T], images: Tensor, config: FitConfig, arguments: Mapping[str, Any]) -> T:

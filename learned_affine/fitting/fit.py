@@ -19,16 +19,16 @@ from learned_affine.fitting.judge import Judge, Judged
 from learned_affine.fitting.learn import Draws, Learner, price_for
 from learned_affine.fitting.symmetries import SymmetryCosts, class_table, judge_symmetries, recognised_as
 from learned_affine.geometry.parameters import AffineParameters
-from learned_affine.policy.costs import Costs
+from learned_affine.policy.costs import MOST, Costs
 from learned_affine.policy.distribution import DIMENSIONS, Policy
-from learned_affine.policy.network import LocalizationNetwork
+from learned_affine.policy.network import NUMBERS, LocalizationNetwork
 
 Round = dict[str, float]
 HELD_SHARE = 3 / 8  # of a round's draws
 WIDER, WIDER_SHARE = 1.6, 1 / 3  # of the draws: what lies just outside of the policy must be known, too
 FIRST_PRICE = 3.0  # over the budget
 FARTHEST, FARTHEST_SETTLING = 1.0, 1.5  # steps of the logarithm of the price
-SETTLING, PRICED_ON = 2, 400  # rounds that only price; held-out images at most
+SETTLING, PRICED_ON, SETTLING_DRAWS = 2, 400, 2  # rounds that only price; on so many held-out images; draws of each
 LARGEST_RATIO, LEAST_COST = 10.0, 0.02  # of what draws cost to what was predicted; and in budgets
 PREDICTED_DRAWS = 16
 LEAST_IMAGES, MOST_IMAGES, FOR_EACH = 5000, 20000, 8  # judged ones, in all
@@ -57,8 +57,7 @@ class Fit:
         self.symmetries: SymmetryCosts | None = None
         self.priced_on = self.pool.some(self.pool.held_out, PRICED_ON, self.generator, again=False)
         self.adversary = Adversary(network.channels, judge.device) if config.adversarial_weight > 0 else None
-        with torch.no_grad():
-            observations = torch.cat([network.observe(image[None].to(judge.device)) for image in self.pool.images])
+        observations = self._observe()
         self.draws = Draws(judge.device)
         outputs = judge.outputs if len({one.shape for one in judge.outputs}) == 1 else []
         known = torch.stack(outputs) if outputs and not judge.model.task.is_loss else None
@@ -75,16 +74,24 @@ class Fit:
             for number in range(self.config.rounds):
                 entry = self._round(number, self._affordable(number, images // self.config.rounds))
                 if entry is None:
-                    break
+                    return self.history
                 show(self._finish_round(entry))
-            for entry in self._settle():
+            for entry in self._settle(self.config.rounds):
                 show(self._finish_round(entry))
         finally:
             self._end()
         return self.history
 
+    @torch.no_grad()
+    def _observe(self) -> Tensor:
+        """What the network uses of each image of the pool."""
+        every = torch.arange(len(self.pool.images))
+        parts = [(places, self.network.observe(self._here(images))) for places, images, _ in self.pool.batches(every)]
+        order = torch.cat([places for places, _ in parts]).argsort()
+        return torch.cat([seen for _, seen in parts])[self._here(order)]
+
     def _judge_symmetries(self, images: int) -> None:
-        """Judge held-out and training images, as many of both, in each symmetry that they all can have."""
+        """Judge some images, two thirds of them held-out ones, in each symmetry that they all can have."""
         sizes = {tuple(image.shape[-2:]) for image in self.pool.images}
         allowed = [self.network.allowed(self.limits, *size) for size in sizes]
         codes = tuple(code for code in allowed[0] if all(code in one for one in allowed))
@@ -96,6 +103,8 @@ class Fit:
         rows = torch.cat([held_out, training])
         self.symmetries = judge_symmetries(self.judge, rows, len(held_out), codes, self.budget)
         self.network.reprice(self.network.price, self.symmetries.free)
+        with torch.no_grad():  # what an earlier fit forbade is learned anew
+            self.network.head.bias[NUMBERS:].clamp_(max=MOST)
 
     # -- a round ------------------------------------------------------------------------------------------------------
 
@@ -172,15 +181,19 @@ class Fit:
         step = min(farthest, max(-farthest, math.log(wanted / self.network.price)))
         self.network.price = self.processes.from_main(self.network.price * math.exp(step))
 
-    def _settle(self) -> Iterator[Round]:
+    def _settle(self, before: int) -> Iterator[Round]:
         """Rounds that only judge and price, with symmetries and warps together; the last one only judges."""
-        measured, expected, rows = 0.0, 0.0, self.priced_on
+        measured, expected = 0.0, 0.0
+        rows = self.pool.some(self.pool.held_out, SETTLING_DRAWS * PRICED_ON, self.generator)
         for number in range(SETTLING + 1):
             began, policy = time.perf_counter(), self._policy(rows)
             noise = Policy.noise(len(rows), symmetries=policy.symmetries is not None, generator=self.generator)
             drawn = policy.draw(self._here(noise), self.limits).to("cpu")
             judged = self.judge(rows, drawn, self.adversary)
-            good = judged.cost.isfinite().nonzero().flatten()
+            finite = judged.cost.isfinite()
+            if not self._is_good(before + number, finite):
+                return
+            good = finite.nonzero().flatten()
             entry = self._entry(began, judged, good, drawn)
             measured += float(judged.cost[good].mean())
             expected += self._predicted(self.network.price, rows, self._here(noise[:, :DIMENSIONS]))
@@ -238,10 +251,7 @@ class Fit:
             self.network.reprice(1.0)
             return
         costs, info = self.symmetries, self.history.info
-        plain = torch.tensor(
-            [int(one.argmax()) if one.ndim else -1 for one in (self.judge.outputs[r] for r in costs.rows)]
-        )
-        info["classes_moved"] = class_table(costs, self._policy(costs.rows), plain)
+        info["classes_moved"] = class_table(costs, self._policy(costs.rows))
         moved = {code: recognised_as(costs, code) for code in (1, 4) if code in costs.allowed}
         info["recognised"] = {
             str(code): {str(one): list(to) for one, to in found.items()} for code, found in moved.items()

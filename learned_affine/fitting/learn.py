@@ -16,7 +16,7 @@ from learned_affine.policy.network import LocalizationNetwork
 
 STEPS, BATCH = 80, 512  # a round
 AGED = 0.7  # the weight of a draw falls by this a round: old ones were made by a policy that is left
-KNOWN = 0.3  # weight of the classifier's own outputs, which teach the features what the images are
+KNOWN, KNOWN_IMAGES = 1.0, 256  # weight of the classifier's own outputs, which teach the features what the images are
 LARGEST = 100.0  # of these outputs: masked classes have far lower ones, or minus infinity
 SYMMETRIES = 256  # images a step whose symmetries are regressed
 LAST_RATE = 0.02  # of the learning rate, at the end of a round's cosine
@@ -86,11 +86,11 @@ class Learner:
         return float(torch.stack(errors[-10:]).mean().sqrt())
 
     def _step(self, rows: Tensor, z: Tensor, target: Tensor, symmetries: SymmetryCosts | None) -> Tensor:
-        features = self._features(rows)
-        error = F.mse_loss(self._read(rows, features).of(z), target)
+        error = F.mse_loss(self.costs(rows).of(z), target)
         loss = error
         if self.outputs is not None:
-            loss = loss + KNOWN * F.mse_loss(self.known(features), self.outputs[rows])
+            some = torch.randint(len(self.outputs), (KNOWN_IMAGES,), generator=self.generator).to(z.device)
+            loss = loss + KNOWN * F.mse_loss(self.known(self._features(some)), self.outputs[some])
         if symmetries is not None:
             loss = loss + self._symmetry_loss(symmetries)
         self.optimizer.zero_grad(set_to_none=True)
@@ -111,12 +111,9 @@ class Learner:
         observed = self.observations[rows]
         return self.network.features(observed) if self.network.per_image else observed
 
-    def _read(self, rows: Tensor, features: Tensor) -> Costs:
-        return self.network.read(features, self.gates[rows])
-
     def costs(self, rows: Tensor) -> Costs:
         """What transforms cost the images of some rows, by the network as it is."""
-        return self._read(rows, self._features(rows))
+        return self.network.read(self._features(rows), self.gates[rows])
 
 
 def _standardised(outputs: Tensor) -> Tensor:

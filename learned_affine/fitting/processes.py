@@ -35,10 +35,6 @@ class Processes:
         """Whether this process shows bars and warnings."""
         return self.rank == 0
 
-    def autocast(self, device: torch.device) -> Any:
-        """The accelerator's mixed precision; without one, none."""
-        return torch.autocast(device.type, enabled=False) if self.accelerator is None else self.accelerator.autocast()
-
     def own(self, count: int) -> slice:
         """This process's part of ``count`` rows, by rank."""
         size = -(-count // self.count)

@@ -132,7 +132,7 @@ class SingleLabel:
         """The labels where class ``c`` has become ``order[c]``; one that is no class, as an ignored one, stays."""
         order, named = order.to(labels.device), labels.long()  # of uint8 or bool an index would be a mask
         renamed = torch.where((named >= 0) & (named < len(order)), order[named.clamp(0, len(order) - 1)], named)
-        return renamed.to(labels.dtype) if labels.ndim == 1 else labels[:, order]  # which is its own inverse
+        return renamed.to(labels.dtype) if labels.ndim == 1 else labels[:, order.argsort()]
 
     def __repr__(self) -> str:
         """What it was made with, so that a checkpoint can be held against it."""

@@ -148,8 +148,11 @@ def _with_still_rows(images: Tensor, drawn: SampleParameters, sampling: Sampling
     for row, code, stays in zip(rows, codes, still, strict=True):
         if stays and code:
             by_code.setdefault(code, []).append(row)
+    pixels = indexable(images)
     for code, own in by_code.items():
-        indexable(whole)[own] = rearrange(indexable(images)[own], code)
+        index = torch.tensor(own)
+        source = pixels if len(own) == len(pixels) else pixels.index_select(0, index)
+        indexable(whole).index_copy_(0, index, rearrange(source, code))
     return whole
 
 
@@ -230,7 +233,7 @@ def _own_image(item: Any, drawn: SampleParameters) -> SampleParameters | None:
 
 def _checked(item: Any, own: SampleParameters | None) -> SampleParameters | None:
     """The same, once it is known that it keeps the item's shape: of what was drawn for one of that size, it is."""
-    if own is not None and any(code % 2 for code in own.symmetries):
+    if own is not None and 1 in own.symmetries:
         if isinstance(item, PIL.Image.Image):
             check_shape(own.parameters, item.height, item.width)
         else:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
-from learned_affine.diagnostics.checks import SYMMETRY_NAMES
+from learned_affine.diagnostics.summary import symmetry_text
 
 CARD = "README.md"
-LEAST_CHANCE = 0.01  # that a card names
 MARK = "<!-- written by learned_affine; a card without this line is left alone -->"
 BODY = """
 {mark}
@@ -17,8 +17,7 @@ BODY = """
 # A policy for affine augmentation
 
 A `LearnedAffineAugment`: a torchvision transform that rotates, scales, shears and shifts each image within a range
-that was learned for that image. It flips it and rotates it by right angles with probabilities that were learned for
-that image.
+that was learned for that image, and flips it left-right by a chance that was learned for that image.
 
 ```python
 # pip install learned_affine[hub]
@@ -38,18 +37,22 @@ The defaults of the file: {arguments}.
 
 {info}
 
+## Symmetries by class
+
+{symmetries}
+
 ## Measured in the last round of the fit
 
 {measures}
 
 Costs and KL are in nats, displacement in shares of the image side.
-{symmetries}
+
 ## Limits of use
 
 Fitted to one classifier on one set of images. It runs on others too: measure there whether it helps. It does not
 protect classes that a rotation, shift, shear, flip or change of size can make into each other, such as 6 and 9. Labels
 that name a side ("left eye") are not renamed when an image is flipped: load it with
-`limits=AffineLimits(symmetries="none")` there.
+`limits=AffineLimits(symmetries="none")` there, or train with `learned_affine.label_map`.
 """
 
 
@@ -70,24 +73,10 @@ def model_card(description: dict[str, Any]) -> str:
         + _flips(description),
         arguments=", ".join(f"`{name}={value!r}`" for name, value in description["arguments"].items()),
         info=_table({**_plain(info), "written by": description["written_by"]}),
+        symmetries=indent(symmetry_text(info), "    "),  # as code
         measures=_table({key: f"{value:.4g}" for key, value in last.items()}) if last else "Not fitted.",
-        symmetries=_symmetries(info),
     )
     return "\n".join(["---", *head, "---", body.lstrip()])
-
-
-def _symmetries(info: dict[str, Any]) -> str:
-    """By class the mean probabilities of the symmetries; nothing where none were learned."""
-    classes, names = info.get("classes_moved"), info.get("class_names")
-    if not classes:
-        return ""
-    rows = {}
-    for row in classes:
-        chances = zip(row["chance"], SYMMETRY_NAMES, strict=True)
-        likely = sorted(((chance, name) for chance, name in chances if chance >= LEAST_CHANCE), reverse=True)
-        name = names[row["class"]] if names else f"class {row['class']}"
-        rows[name] = ", ".join(f"{name} {chance:.0%}" for chance, name in likely)
-    return f"\n## Flips and rotations by right angles, mean over held-out images of a class\n\n{_table(rows)}\n"
 
 
 def _flips(description: dict[str, Any]) -> str:

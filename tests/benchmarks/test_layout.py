@@ -21,7 +21,7 @@ QUESTIONS = (
     "what_to_fit_to",
 )
 SCRIPTS = sorted((ROOT / "benchmarks").rglob("*.py"))
-PUBLIC = ("", ".averaging", ".classifier", ".colour", ".diagnostics", ".kornia", ".losses", ".mirror_labels", ".plots")
+PUBLIC = ("", ".averaging", ".classifier", ".colour", ".diagnostics", ".kornia", ".losses", ".label_map", ".plots")
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import pytest
 import torch
+from learned_affine.fitting.estimators import ScoreFunctionEstimator
+from learned_affine.fitting.trainer import PolicyTrainer
+from learned_affine.objectives.target import Target
+from learned_affine.policy.mirrors import CLIP, MirrorBuffer, MirrorCosts
+from learned_affine.runtime.checkpoint import NAME, read_checkpoint
+from learned_affine.runtime.distributed import Distributed
 from torch import nn
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.diagnostics import StoppedFitWarning
-from learned_affine.fitting.estimators import ScoreFunctionEstimator
-from learned_affine.fitting.trainer import PolicyTrainer
-from learned_affine.objectives.target import Target
 from learned_affine.policy.distribution import Policy
-from learned_affine.policy.mirrors import CLIP, MirrorBuffer, MirrorCosts
 from learned_affine.policy.network import UNIT, LocalizationNetwork
-from learned_affine.runtime.checkpoint import NAME, read_checkpoint
-from learned_affine.runtime.distributed import Distributed
 from learned_affine.tasks.model import Model
 from tests.fits import loader, quick, same_weights, silent
 from tests.subjects import Halves, Sides, blobs, sides

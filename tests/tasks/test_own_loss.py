@@ -222,8 +222,8 @@ def test_what_does_not_go_together_is_named():
         fit(difference, LABELS, Halves(), config=FitConfig(labels="predicted"))
     with pytest.raises(ValueError, match=r"task must be one of classes for the paper's objective, got 'own loss'"):
         fit(difference, LABELS, Halves(), config=FitConfig.paper())
-    with pytest.raises(ValueError, match=r"label_mirror must be a function where the targets hold no key points"):
-        fit(difference, LABELS, Halves(4.0), label_mirror=[1, 0])
+    with pytest.raises(ValueError, match=r"label_map must be of functions where the targets hold no key points"):
+        fit(difference, LABELS, Halves(4.0), label_map={"mirror": [1, 0]})
 
 
 def test_targets_of_a_detector_move_their_boxes_and_keep_their_labels():

@@ -34,17 +34,6 @@ def test_the_card_says_whether_images_are_flipped(tmp_path):
     assert "It never flips an image or rotates it" in (tmp_path / "README.md").read_text()
 
 
-def test_the_card_says_what_each_class_bears(folder):
-    augment = load(folder)
-    chances = [[0.5, 0, 0, 0, 0.489, 0, 0.011, 0], [0.996, 0.004, *[0] * 6]]
-    moved = [{"class": place, "chance": values} for place, values in enumerate(chances)]
-    augment.history.info |= {"classes_moved": moved, "class_names": ["cat", "six|nine"]}
-    augment.save_pretrained(folder)
-    card = (folder / "README.md").read_text()
-    assert "| cat | left as it is 50%, flipped left-right 49%, flipped upside-down 1% |" in card
-    assert r"| six\|nine | left as it is 100% |" in card and "recognised" not in card
-
-
 def test_an_unfitted_augmenter_has_a_card_too(tmp_path):
     vivid().save_pretrained(tmp_path)
     assert "Not fitted" in huggingface_hub.ModelCard.load(tmp_path / "README.md").text
