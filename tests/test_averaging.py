@@ -6,6 +6,7 @@ from torch import nn
 
 from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.averaging import AveragedClassifier
+from tests.subjects import flipping
 
 
 @pytest.fixture
@@ -56,9 +57,7 @@ def test_a_call_gives_the_same_answer_again_and_leaves_torch_s_generator_alone(c
 
 
 def test_flips_are_among_the_views(classifier):
-    augment = LearnedAffineAugment(AffineLimits(0, 1, 0, 0))
-    augment.localization.head.bias.data[-1] = 0.0  # a chance of 1/2, if the image differs from its mirror image
-    seen = []
+    augment, seen = flipping(), []
     classifier.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     AveragedClassifier(classifier, augment, draws=16, strength=1.0, max_images=1)(IMAGES)
     flipped = [torch.equal(view[0], IMAGES[0].flip(-1)) for view in seen]
