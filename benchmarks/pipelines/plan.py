@@ -70,7 +70,9 @@ PLAN = {
     "fashion": [
         Part("fashion-mnist", "small", "scratch", 10_000, 15, THREE, CLAIMS),
         Part("fashion-mnist", "small", "scratch", None, 5, TWO, FEW),
-        Part("fashion-mnist", "small", "stages", 1000, 40, range(1, 11), [["learned", "learned, no symmetries", "none"]]),
+        Part(
+            "fashion-mnist", "small", "stages", 1000, 40, range(1, 11), [["learned", "learned, no symmetries", "none"]]
+        ),
         Part("fashion-mnist", "small", "scratch", 1000, 40, FIVE, ALL_ARMS),
         Part("rotated fashion-mnist", "small", "scratch", 1000, 40, FIVE, ALL_ARMS),
     ],

@@ -35,7 +35,7 @@ Made by `python -m benchmarks.throughput.report` from `benchmarks/results/throug
 A figure is a ratio of medians of one run in which the cases alternated. On one thread the time is the processor's, on
 two threads and in a loader it is the wall's. Nothing else was run, but the machine is a shared one: the last digit
 means little. "ours" is a policy that fills its limits, p = 1, reflection padding, bilinear, with
-mirrors; the others have the same limits. Batches: 128 images at 32 px, 64 at 96, 32 at 224, 8 at 512.
+all symmetries; the others have the same limits. Batches: 128 images at 32 px, 64 at 96, 32 at 224, 8 at 512.
 
 ## In short
 
@@ -57,8 +57,7 @@ BOUNDS = """
   thumbnail reads sixteen pixels a cell in twenty small operators, which is why it is the worst size.
 - **uint8** is converted to float once, since torch samples floats only. **PIL** gives its bytes once each way.
 - **A GPU**: the proxy is the number of operators, counted on torch's meta device, where an operator that waits for
-  data raises. There are none. Bad pixels (NaN, no-data values) are looked for by masks there, in eight operators,
-  and mirrors take fifteen.
+  data raises. There are none. Bad pixels (NaN, no-data values) are looked for by masks there, in eight operators.
 - **Memory**: the result, the grid of a piece, and for p = 0.5 the chosen images. Of a uint8 batch one float copy.
 
 Not taken: kornia_rs 0.2.0, which comes with kornia, as a sampler for one uint8 image. From a tensor and back it
