@@ -12,11 +12,11 @@ from benchmarks.common.intervals import Runs, about, differences, half_width, in
 from benchmarks.common.pages import EVIDENCE, IMAGES, fill
 from benchmarks.common.rows import RESULTS, newest_version, read
 from benchmarks.pipelines.arms import ARMS
-from benchmarks.pipelines.groups import MODELS, OTHER, SIDE, Arms, Row, Setting, chances, comparable, grouped
+from benchmarks.pipelines.groups import OTHER, SIDE, Arms, Row, Setting, chances, comparable, grouped
 from benchmarks.pipelines.run import code_of, fits
 
 ROWS = RESULTS / "pipelines.jsonl"
-PAGE, TABLES = EVIDENCE / "pipelines.md", EVIDENCE / "pipelines_tables.md"
+PAGE = EVIDENCE / "pipelines.md"
 PICTURE = IMAGES / "pipelines.png"
 LOWER = ("nll", "calibration_error")  # where less is better
 PIPELINES = (
@@ -72,15 +72,13 @@ def main() -> None:
     """Fill the page between its markers; draw the figure."""
     rows, version = valid(read(ROWS))
     groups = grouped(rows)
-    fill(PAGE, "compared", f"{compared(groups)}\n\n{version}" if rows else "No rows yet.")
-    fill(PAGE, "short", results(groups))
-    fill(PAGE, "rivals", paired_table(groups, {" minus ".join(pair): pair for pair in RIVALS}))
-    fill(PAGE, "parts", paired_table(groups, PARTS))
-    fill(PAGE, "harm", harm_table(groups))
-    fill(TABLES, "accuracy", "\n\n".join(f"### {setting.title}\n\n{table(arms)}" for setting, arms in groups.items()))
-    fill(TABLES, "chances", chance_tables(groups))
+    drawn = {setting: groups[setting] for setting in DRAWN if setting in groups}
+    fill(PAGE, "short", "\n\n".join(filter(None, (results(groups), version))))
+    fill(PAGE, "rivals", paired_table(drawn, {" minus ".join(pair): pair for pair in RIVALS}))
+    fill(PAGE, "parts", paired_table(drawn, PARTS))
+    fill(PAGE, "harm", harm_table(drawn))
     if rows:
-        draw({setting: groups[setting] for setting in DRAWN if setting in groups}, PICTURE)
+        draw(drawn, PICTURE)
     print(f"written: {PAGE}")
 
 
@@ -105,21 +103,6 @@ def line(*cells: str) -> str:
 def head(*cells: str) -> list[str]:
     """The first two lines of a table; all columns but the first have numbers."""
     return [line(*cells), "|---|" + "---:|" * (len(cells) - 1)]
-
-
-def compared(groups: Groups) -> str:
-    """A line a setting: what there is of it."""
-    lines = [
-        "| data | training images | classifier | protocol | epochs | arms | seeds |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for setting, arms in groups.items():
-        counts = sorted({len(runs) for runs in arms.values()})
-        seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-        images = f"{setting.size:,}" if setting.size else "all but the held-out ones"
-        told = (setting.data, images, MODELS[setting.model], setting.protocol, setting.length, str(len(arms)), seeds)
-        lines.append(line(*told))
-    return "\n".join(lines)
 
 
 def results(groups: Groups) -> str:
@@ -211,7 +194,7 @@ def paired_table(groups: Groups, pairs: dict[str, tuple[str, str]]) -> str:
     for setting, arms in groups.items():
         found = [between(arms, *pair) for pair in pairs.values()]
         if any(found):
-            lines.append(line(setting.title, *(interval(gains) if gains else "" for gains in found)))
+            lines.append(line(setting.what, *(interval(gains) if gains else "" for gains in found)))
     return "\n".join(lines)
 
 
@@ -225,7 +208,7 @@ def harm_table(groups: Groups) -> str:
             if harmed:
                 own = harm_by_class(arms, "learned")
                 means = (f"{statistics.mean(found[place] for place in harmed):.1f}" for found in (harms, own))
-                lines.append(line(setting.title, f"`{fixed}`", str(len(harmed)), *means))
+                lines.append(line(setting.what, f"`{fixed}`", str(len(harmed)), *means))
     return "\n".join(lines)
 
 
