@@ -17,6 +17,7 @@ IMAGES, LABELS = blobs(64)
 SHORT = FitConfig(rounds=2, images=100, target=0.3)
 PAPER = FitConfig.paper(rounds=2)
 SETTLED = 3  # rounds that follow those of the configuration
+ROUNDS = SHORT.rounds + SETTLED
 
 
 def loader(batch: int = 16, shuffle: bool = False) -> DataLoader:

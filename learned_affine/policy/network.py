@@ -65,6 +65,9 @@ class LocalizationNetwork(nn.Module):
         nn.init.constant_(self.head.bias[DIMENSIONS:NUMBERS], START)
         nn.init.constant_(self.head.bias[NUMBERS:], SYMMETRY_START)
         self.price, self.free = 1.0, 0.0
+        pixels = torch.arange(size * size, device="cpu").view(size, size)
+        # where moved copies take their pixels from; no buffer, since a network is its state
+        self.places = torch.stack([rearrange(pixels, code).flatten() for code in self.codes])[1:]
 
     @property
     def codes(self) -> tuple[int, ...]:
@@ -125,8 +128,9 @@ class LocalizationNetwork(nn.Module):
         """
         if not self.per_image or len(self.codes) == 1:
             return observation.new_ones(len(observation), len(self.codes) - 1)
-        moved = torch.stack([rearrange(observation, code) for code in self.codes[1:]], 1)
-        differs = (moved - observation[:, None]).abs().mean((-3, -2, -1))
+        pixels, places = observation.flatten(2), self.places.to(observation.device, non_blocking=True)
+        moved = pixels[:, :, places]  # (B, C, S, H W): large, so that the rest is done in place
+        differs = moved.sub_(pixels[:, :, None]).abs_().mean((1, 3))
         return (differs / DIFFERENT).clamp_max(1)
 
     @torch.no_grad()

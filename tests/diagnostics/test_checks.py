@@ -184,10 +184,8 @@ def moved(harm):
     """The table of a fit in which class 1 is rotated by 180 degrees, at a cost."""
     harms, chances = [0.0] * 8, [0.1] * 8
     harms[2], chances[2] = harm, 0.4
-    return {
-        "classes_moved": [{"class": 0, "harm": [0.0] * 8, "chance": chances}]
-        + [{"class": 1, "harm": harms, "chance": chances}]
-    }
+    rows = [{"class": 0, "harm": [0.0] * 8, "chance": chances}, {"class": 1, "harm": harms, "chance": chances}]
+    return {"classes_moved": rows}
 
 
 @pytest.mark.parametrize(

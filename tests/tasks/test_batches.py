@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from learned_affine.fitting.target import TRAINING_IMAGES
 from learned_affine.tasks.batches import unpack
-from tests.fits import PAPER, SHORT, quick, same_weights
+from tests.fits import PAPER, ROUNDS, SHORT, quick, same_weights
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
@@ -136,7 +136,7 @@ def test_labels_of_another_number_are_named(labels):
 @pytest.mark.parametrize("name", LOADERS)
 def test_loaders(name):
     augment = quick(data=LOADERS[name])
-    assert augment.history.rounds == 4
+    assert augment.history.rounds == ROUNDS
     assert all(torch.isfinite(parameter).all() for parameter in augment.parameters())
 
 
@@ -150,7 +150,7 @@ def test_cost_does_not_grow_with_the_data():
                 read.append(number)
                 yield IMAGES[:8], LABELS[:8]
 
-    assert quick(data=Forever()).history.rounds == 4
+    assert quick(data=Forever()).history.rounds == ROUNDS
     assert TRAINING_IMAGES // 8 <= len(read) <= TRAINING_IMAGES // 8 + 1  # the first batch is read before
 
 
@@ -166,14 +166,14 @@ def test_iterator_is_used_up_once():
 
 def test_dict_keys_by_name():
     data = [{"scan": IMAGES, "kind": LABELS}]
-    assert quick(data=data, image_key="scan", label_key="kind").history.rounds == 4
+    assert quick(data=data, image_key="scan", label_key="kind").history.rounds == ROUNDS
     with pytest.raises(ValueError, match=r"image_key must be one of image.*keys scan, kind"):
         quick(data=data)
 
 
 def test_images_alone_do_where_no_labels_are_needed():
-    assert quick(data=[IMAGES], config=PAPER).history.rounds == 1
-    assert quick(data=[IMAGES], config=SHORT.replace(labels="predicted")).history.rounds == 4
+    assert quick(data=[IMAGES], config=PAPER).history.rounds == PAPER.rounds
+    assert quick(data=[IMAGES], config=SHORT.replace(labels="predicted")).history.rounds == ROUNDS
 
 
 def test_network_observes_the_loaders_channels():

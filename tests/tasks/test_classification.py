@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 
 from learned_affine.classifier import evaluate_classifier
 from learned_affine.tasks.model import Model, temperature_of
-from tests.fits import PAPER, quick, same_weights
+from tests.fits import PAPER, ROUNDS, quick, same_weights
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
@@ -165,7 +165,7 @@ def test_preprocess_by_the_transforms_of_a_model():
 
 def test_preprocess_by_a_pipeline():
     pipeline = v2.Compose([v2.Resize(20), v2.CenterCrop(16), v2.Normalize([0.5], [0.5])])
-    assert quick(preprocess=pipeline).history.rounds == 4
+    assert quick(preprocess=pipeline).history.rounds == ROUNDS
 
 
 def test_preprocess_that_passes_no_gradient_is_refused():
@@ -176,7 +176,7 @@ def test_preprocess_that_passes_no_gradient_is_refused():
 
 
 def test_preprocess_need_not_pass_a_gradient():
-    assert quick(preprocess=lambda images: images.mul(255).to(torch.uint8).float()).history.rounds == 4
+    assert quick(preprocess=lambda images: images.mul(255).to(torch.uint8).float()).history.rounds == ROUNDS
 
 
 def test_preprocess_stands_before_the_classifier():

@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from learned_affine.tasks.frozen import frozen
-from tests.fits import PAPER, SHORT, assert_same, mixed_state, quick, snapshot
+from tests.fits import PAPER, ROUNDS, SHORT, assert_same, mixed_state, quick, snapshot
 from tests.subjects import Halves, blobs, small_net
 
 IMAGES, LABELS = blobs(64)
@@ -112,10 +112,10 @@ def test_fit_inside_no_grad_says_so(mode):
 
 
 def test_a_classifier_in_inference_mode_is_enough():
-    assert quick(inference).history.rounds == 4
+    assert quick(inference).history.rounds == ROUNDS
 
 
 def test_labels_that_are_only_shown_may_be_anything():
     data = DataLoader(TensorDataset(IMAGES, LABELS - 1), 16)
     history = quick(data=data, config=PAPER).history
-    assert history.rounds == 1 and history["entropy"][0] > 0
+    assert history.rounds == PAPER.rounds and history["entropy"][0] > 0

@@ -10,7 +10,7 @@ from torch import nn
 from learned_affine import FitConfig
 from learned_affine.classifier import evaluate_classifier
 from learned_affine.plots import plot_entropy
-from tests.fits import IMAGES, LABELS, SHORT, bits, quick, same_weights
+from tests.fits import IMAGES, LABELS, ROUNDS, SHORT, bits, quick, same_weights
 from tests.subjects import small_net, vivid
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated")  # kinds that are still in use
@@ -107,7 +107,7 @@ def test_it_comes_back_as_it_was_on_every_way_out(make, way):
     data = options.get("data", lambda: DATA)()
     options = {"data": data, "val_loader": DATA, **{key: value for key, value in options.items() if key != "data"}}
     if error is None:
-        assert quick(classifier, **options).history.rounds == 4
+        assert quick(classifier, **options).history.rounds == ROUNDS
     else:
         with pytest.raises(error):
             quick(classifier, **options)

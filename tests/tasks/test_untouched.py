@@ -99,7 +99,7 @@ def test_classifier_is_untouched(name, end):
     before, options = snapshot(classifier), dict(options)
     data = options.pop("data", lambda: [BATCH] * 4)()
     if error is None:
-        assert quick(classifier, data, **options).history.rounds in (1, 4)
+        assert quick(classifier, data, **options).history.rounds > 0
     else:
         with pytest.raises(error):
             quick(classifier, data, **options)

@@ -10,7 +10,7 @@ from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.weights import WeightsError
 from learned_affine.weights.container import MAX_FILE
 from learned_affine.weights.locate import FILE
-from tests.fits import quick, same_weights
+from tests.fits import ROUNDS, quick, same_weights
 from tests.subjects import vivid
 from tests.weights.fuzz import unpack
 
@@ -67,7 +67,7 @@ def test_a_policy_that_is_saved_during_its_fit_has_the_chances_of_that_round(tmp
         policies.append(augment.policy(images))
 
     quick(augment=augment, callbacks=keep)
-    assert augment.localization.price == 1 and len(policies) == 4
+    assert augment.localization.price == 1 and len(policies) == ROUNDS
     for number, policy in enumerate(policies, 1):
         saved = load(tmp_path / f"{number}.safetensors").policy(images)
         torch.testing.assert_close(saved.chances, policy.chances.detach(), rtol=1e-4, atol=1e-6)
