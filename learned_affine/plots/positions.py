@@ -96,7 +96,7 @@ def _rows(
     if not 1 <= len(rows) <= MOST_ROWS or len(titles) != len(rows):
         raise ValueError(
             f"images must be 1 to {MOST_ROWS} to fit a picture, each with a name where there are names, got "
-            f"{len(rows)} with {len(titles)}: choose some, as by some = labels < 10, and give images[some], labels[some]"
+            f"{len(rows)} with {len(titles)}: choose some, as by some = labels < 9, and give images[some], labels[some]"
         )
     return rows, titles
 
@@ -110,7 +110,7 @@ def _chances(augment: PolicyTransform, images: Tensor) -> Tensor:
 
 
 def _sheet(pixels: Tensor, chances: Tensor) -> tuple[Tensor, int, int]:
-    """All positions of RGB images ``(B, 3, H, W)`` on white ground, and the pixels from one to the next, down and right."""
+    """All positions of RGB images ``(B, 3, H, W)`` on white, and the pixels from one to the next, down and right."""
     count, _, height, width = pixels.shape
     down, right = height + max(2, round(GAP * height)), width + max(1, round(GAP * height / 2))
     sheet = torch.ones(3, count * down, len(EIGHT) * right)
