@@ -182,8 +182,8 @@ def fit(
         warnings.simplefilter("ignore", FitWarning)
         augment = LearnedAffineAugment.fit(net, batches, seed=seed, progress=False, p=0.8, **options)
     last, info = augment.history.last(), augment.history.info
-    told = {name: last[name] for name in ("displacement", "mirror_chance", "cross_entropy")}
-    told |= {name: info[name] for name in ("target", "budget", "held_out_cost", "steps")}
+    told = {name: last[name] for name in ("cost", "budget", "displacement", "symmetry_chance")}
+    told |= {name: info[name] for name in ("target", "held_out_cost")}
     return augment, {**told, "fit_seconds": time.perf_counter() - start}
 
 

@@ -285,14 +285,14 @@ def test_differences_are_paired_and_pairs_that_were_not_measured_stay_empty():
     found = [row(arm, seed, 0.5 + gain * seed) for seed in (1, 2, 3) for arm, gain in (("none", 0), ("learned", 0.01))]
     lines = report.paired_table(grouped(found), {"a": ("learned", "none"), "b": ("learned", "flip")}).splitlines()
     assert lines[0] == "| points of accuracy | a | b |"
-    assert lines[2:] == [f"| {ICONS.title} | +2.00 ± 2.48 |  |"]  # 4.303 * 1 / sqrt(3)
+    assert lines[2:] == [f"| {ICONS.what} | +2.00 ± 2.48 |  |"]  # 4.303 * 1 / sqrt(3)
 
 
 def test_harm_to_a_class_is_shown_where_a_fixed_geometry_does_it():
     found = [row(arm, 1, 0.5, CIFAR) for arm in ("none", "flip", "learned")]
     found[1]["by_class"] = [0.4, 0.45, *[0.49] * 8]  # harm of 10 and of 5 points
     found[2]["by_class"] = [0.48, 0.53, *[0.5] * 8]  # of 2 and of -3
-    assert report.harm_table(grouped(found)).splitlines()[2:] == [f"| {CIFAR.title} | `flip` | 2 | 7.5 | -0.5 |"]
+    assert report.harm_table(grouped(found)).splitlines()[2:] == [f"| {CIFAR.what} | `flip` | 2 | 7.5 | -0.5 |"]
 
 
 def test_chances_are_means_over_seeds():
