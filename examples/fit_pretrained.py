@@ -51,10 +51,10 @@ def main() -> None:
         "licence": "Apache-2.0",
         "measured": measure(augment, classifier, held_out, test),
         "ranges": ranges(augment, held_out),
-        "symmetries": symmetries(augment, held_out),
+        "class_names": list(pool.classes),
     }
     augment.save_pretrained(options.out)
-    for name in ("measured", "ranges", "symmetries"):
+    for name in ("measured", "ranges"):
         print(*augment.history.info[name].items(), sep="\n")
 
 
@@ -88,14 +88,6 @@ def ranges(augment: LearnedAffineAugment, images: Images, draws: int = 8) -> dic
     drawn = torch.cat([augment.sample_parameters(images.images).stacked() for _ in range(draws)]).double()
     points = drawn.quantile(torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64), dim=0).T
     return {name: [round(value, 4) for value in row] for name, row in zip(NAMES, points.tolist(), strict=True)}
-
-
-@torch.no_grad()
-def symmetries(augment: LearnedAffineAugment, images: Images) -> dict[str, list[float]]:
-    """The mean probability of each of the eight symmetries, by their codes, over the images of each class."""
-    chances = augment.policy(images.images).chances
-    means = (chances[images.labels == label].mean(0).tolist() for label in range(len(images.classes)))
-    return {name: [round(one, 4) for one in mean] for name, mean in zip(images.classes, means, strict=True)}
 
 
 if __name__ == "__main__":

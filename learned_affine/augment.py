@@ -85,7 +85,7 @@ class LearnedAffineAugment(PolicyTransform):
         """Load a fitted augmenter.
 
         No code of the file is run, and its tensors must be exactly those expected. No random number is drawn. Files
-        that version 0.1 wrote have no flips, and load with ``symmetries="none"``.
+        that versions 0.1 and 0.2 wrote are refused: fit the augmenter anew.
 
         Args:
             source: a member of ``LearnedAffineAugment_Weights`` or its name, a file, a folder that ``save_pretrained``
@@ -97,7 +97,7 @@ class LearnedAffineAugment(PolicyTransform):
                 longer counts. ``limits`` with other ``symmetries`` do not make a policy flip that was fitted without.
 
         Raises:
-            WeightsError: if the file is damaged, foreign, of a newer format, or asks for what is not allowed.
+            WeightsError: if the file is damaged, foreign, of another format, or asks for what is not allowed.
             FileNotFoundError: if there is no such file.
             ImportError: if the source is a hub id and ``huggingface_hub`` is not installed.
             TypeError, ValueError: if a change is no argument of the constructor, or not a valid one.

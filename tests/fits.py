@@ -1,8 +1,9 @@
 """Short fits, and what must be the same before and after one."""
 
 import warnings
-from unittest import mock
+from contextlib import contextmanager
 
+import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -13,8 +14,9 @@ from learned_affine.fitting import learn
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
-SHORT = FitConfig(target=0.3, rounds=1, images=64)
-PAPER = FitConfig.paper(rounds=1)
+SHORT = FitConfig(rounds=2, images=100, target=0.3)
+PAPER = FitConfig.paper(rounds=2)
+SETTLED = 3  # rounds that follow those of the configuration
 
 
 def loader(batch: int = 16, shuffle: bool = False) -> DataLoader:
@@ -29,10 +31,18 @@ def silent(augment=LearnedAffineAugment, classifier=None, data=None, **options):
         return augment.fit(classifier or Halves(), loader() if data is None else data, **options)
 
 
+@contextmanager
+def few_steps():
+    """Fits regress for three steps a round instead of 80."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learn, "STEPS", 3)
+        yield
+
+
 def quick(classifier=None, data=None, augment=LearnedAffineAugment, **options):
-    """A short fit with a given target, of few steps of regression: 4 rounds of the history, in the paper's way 1."""
-    with mock.patch.object(learn, "STEPS", 4):
-        return silent(augment, classifier, data, **{"config": SHORT, **options})
+    """A fit of few images and few steps, with a given target: for what does not depend on how good the policy is."""
+    with few_steps():
+        return silent(augment, classifier=classifier, data=data, **{"config": SHORT, **options})
 
 
 def same_weights(one: nn.Module, other: nn.Module) -> bool:

@@ -102,6 +102,15 @@ def vivid(limits: AffineLimits | None = None, **options: object) -> LearnedAffin
     return augment
 
 
+def flipping(**options: object) -> LearnedAffineAugment:
+    """Mirrors half of the images, and does nothing else."""
+    network = LocalizationNetwork(symmetries="mirror")
+    with torch.no_grad():
+        network.head.bias[-1] = 0.0  # costs nothing
+    limits = AffineLimits(angle=0, scale=1, shear=0, translate=0, symmetries="mirror")
+    return LearnedAffineAugment(limits, localization=network, **{"p": 1.0, **options})
+
+
 class EverySymmetry(LocalizationNetwork):
     """Draws each symmetry that an image may get as often as the others, whatever the image; none without noise."""
 

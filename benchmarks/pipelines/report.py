@@ -47,21 +47,23 @@ RIVALS = (  # pairs of arms: the first minus the second
     ("learned + colour", "RandAugment"),
 )
 PARTS = {  # what each part of a fit adds
-    "mirrors": ("learned", "learned, no mirrors"),
-    "each image's own chance of a mirror": ("learned", "learned, mirrors shuffled"),
+    "symmetries": ("learned", "learned, no symmetries"),
+    "more of them than the mirror": ("learned", "learned, mirror alone"),
+    "each image's own chances of them": ("learned", "learned, symmetries shuffled"),
     "each image's own policy": ("learned", "learned, shuffled"),
     "a range for each image": ("learned", "learned, one for all"),
     "the adversarial loss": ("learned", "learned, no adversarial loss"),
     "the max-entropy loss": ("learned", "learned, no entropy loss"),
 }
 GEOMETRIC, HARM = ("flip", "flip + affine"), 2.0  # pipelines without learning; points of a class
-CHANCES = {  # whose classes' chances of a flip are shown: some of the first, all of the second
+CHANCES = {  # whose classes' chances of the symmetries are shown: some of the first, all of the second
     Setting("icons", None, "small", "stages", 14): (
         *("arrow-left", "arrow-right", "check", "play", "flag"),
         *("heart", "star", "sun", "plus", "home"),
     ),
     Setting("fashion-mnist", 1000, "small", "stages", 40): None,
 }
+SYMMETRIES = ("as it is", "90°", "180°", "270°", "left-right", "left-right, 90°", "upside-down", "left-right, 270°")
 BLUE, GREY = "#0072B2", "#777777"
 Groups = dict[Setting, Arms]
 
@@ -219,16 +221,15 @@ def harm_by_class(arms: Arms, arm: str) -> list[float]:
 
 
 def chance_tables(groups: Groups) -> str:
-    """The learned chance of a flip by class: mean, lowest and highest of the seeds."""
+    """The learned chances of the eight symmetries by class, the mean over the seeds."""
     parts = []
     for setting, names in CHANCES.items():
         runs = groups.get(setting, {}).get("learned", {})
-        if runs:
-            found = chances(runs, setting.data)
-            lines = head(f"{setting.data}, {len(runs)} seeds", "mean chance", "lowest seed", "highest seed")
+        found = chances(runs, setting.data)
+        if found:
+            lines = head(f"{setting.data}, {len(runs)} seeds", *SYMMETRIES)
             for name in names or found:
-                one = found[name]
-                lines.append(line(name, *(f"{value:.3f}" for value in (statistics.mean(one), min(one), max(one)))))
+                lines.append(line(name, *(f"{value:.2f}" for value in found[name])))
             parts.append("\n".join(lines))
     return "\n\n".join(parts) or "Not measured yet."
 

@@ -21,6 +21,7 @@ SYMMETRY_NAMES = (
 )  # by code
 BINDING = 0.5  # nats of divergence from the prior
 OVER = 1.5  # times the budget
+LEAST_HARM = 0.03  # nats: what a symmetry costs a class is known no better
 
 
 class FitWarning(UserWarning):
@@ -106,7 +107,7 @@ def _symmetry_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWa
     if not harms:
         return []
     harm, code, row = max(harms, key=lambda one: one[0])
-    if harm <= last["budget"]:
+    if harm <= max(last["budget"], LEAST_HARM):
         return []
     names = info.get("class_names")
     name = f" ({names[row['class']]})" if names else ""
@@ -149,7 +150,8 @@ def _cost_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWarnin
                 f"budget of {last['budget']:.3g}. Judge more images (FitConfig(images=)), or give more held-out ones."
             )
         )
-    if info.get("localization", {}).get("per_image", True) and last["between_image_variance"] < 1e-9:
+    wanted = info.get("localization", {}).get("per_image", True) and numbers >= BINDING  # else all are the prior
+    if wanted and last["between_image_variance"] < 1e-9:
         found.append(
             DeadNetworkWarning(
                 "the localization network is dead: it gives all images the same policy. Fit again at a lower "

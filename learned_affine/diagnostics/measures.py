@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from learned_affine.geometry.coordinates import visible_area
+from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.parameters import NAMES, AffineParameters
 from learned_affine.policy.distribution import Policy
 from learned_affine.transforms.transform import PolicyTransform
@@ -29,9 +30,7 @@ def policy_moments(augment: PolicyTransform, images: Tensor) -> tuple[Tensor, Te
     """Mean and standard deviation of each image's draws, ``(B, 6)`` each, and its symmetries' chances, ``(B, 8)``."""
     policy = None if augment.deterministic else augment.policy(images)
     if policy is not None:
-        chances = augment.strength * policy.chances
-        chances[:, 0] += 1 - augment.strength
-        return (*policy.moments(augment.limits, augment.strength), chances)
+        return (*policy.moments(augment.limits, augment.strength), policy.chances_at(augment.strength))
     mean = augment.sample_parameters(images).stacked()
     still = torch.zeros(len(mean), 8, device=mean.device).index_fill(1, torch.zeros(1).long().to(mean.device), 1.0)
     return mean, torch.zeros_like(mean), still
@@ -46,19 +45,13 @@ def symmetry_measures(chances: Tensor) -> dict[str, float]:
 
 
 @torch.no_grad()
-def variance_between_images(policy: Policy, noise: Tensor) -> float:
-    """Share of the parameters' variance that lies between the images rather than within each.
+def variance_between_images(policy: Policy, limits: AffineLimits) -> float:
+    """Share of the parameters' variance that lies between the images rather than within each: in [0, 1], mean of six.
 
-    Args:
-        policy: of ``B`` images.
-        noise: ``(K, B, 6)`` standard normal, K >= 2 draws an image.
-
-    Returns:
-        Mean over the six parameters, in [0, 1]; the share that the finite number of draws fakes is taken off.
+    By quadrature: a finite number of draws would fake a share where all images have the same policy.
     """
-    draws = policy.sample(noise)  # (K, B, 6)
-    within = draws.var(0).mean(0)
-    between = (draws.mean(0).var(0) - within / len(noise)).clamp_min(0) if draws.shape[1] > 1 else within * 0
+    mean, deviation = policy.moments(limits)
+    between, within = mean.var(0, correction=0), deviation.square().mean(0)
     return float((between / (between + within).clamp_min(1e-20)).mean())
 
 

@@ -13,14 +13,17 @@ from learned_affine._checks import check_batch, shown
 from learned_affine.diagnostics.measures import policy_moments
 from learned_affine.transforms.transform import PolicyTransform
 
-MUTUAL = 0.5  # share of the moved images of a class that must be recognised as the next one
+MUTUAL = 0.5  # share of the moved images of a class that must be recognised as the next one,
+AS_SURE = (
+    2 / 3
+)  # and how surely, against that one's own images: a wrong answer was at most .61, a right one at least .65
 LABEL_MOVES = {
     "mirror": ("4", "mirrored", 2),
     "quarter_turn": ("1", "rotated by 90 degrees", 4),
 }  # code, words, how many
 HEADS = ("as it is", "90°", "180°", "270°", "flip", "flip, 90°", "upside-down", "flip, 270°")  # by code
 RANGE_HEADS = ("rotation", "scale", "shear", "shift")
-Found = Mapping[str, tuple[int, float]]  # what the moved images of a class are mostly recognised as, and their share
+Found = Mapping[str, tuple[int, float, float]]  # what the moved images of a class are recognised as; share, how surely
 
 
 def summary(augment: PolicyTransform, images: Tensor | None = None, labels: Any = None) -> str:
@@ -132,8 +135,9 @@ def proposed_label_map(augment: PolicyTransform) -> dict[str, list[int]]:
     """Which labels could follow a symmetry, by what the classifier recognises in moved held-out images.
 
     Proposed are pairs of classes whose flipped images are each recognised as the other one, and four classes that
-    become one another by quarter turns, each by at least half of the images. Look at it before you use it: it is never
-    applied by itself. What a ``label_map`` was given for in the fit is not proposed again.
+    become one another by quarter turns: each by at least half of the images, and about as surely as that class's own
+    images. Look at it before you use it, since it is never applied by itself. What a ``label_map`` was given for in the
+    fit is not proposed again.
 
     Args:
         augment: an augmenter that was fitted with symmetries.
@@ -184,7 +188,7 @@ def _proposals(info: Mapping[str, Any]) -> dict[str, list[list[int]]]:
 
 def circles_in(recognised: Found, count: int) -> list[list[int]]:
     """Circles of ``count`` classes, each of whose moved images are mostly recognised as the next one."""
-    becomes = {int(one): to for one, (to, share) in recognised.items() if share >= MUTUAL}
+    becomes = {int(one): to for one, (to, share, surely) in recognised.items() if share >= MUTUAL and surely >= AS_SURE}
     circles = []
     for first in becomes:
         circle = [first]

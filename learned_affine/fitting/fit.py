@@ -30,7 +30,7 @@ FIRST_PRICE = 3.0  # over the budget
 FARTHEST, FARTHEST_SETTLING = 1.0, 1.5  # steps of the logarithm of the price
 SETTLING, PRICED_ON, SETTLING_DRAWS = 2, 400, 2  # rounds that only price; on so many held-out images; draws of each
 LARGEST_RATIO, LEAST_COST = 10.0, 0.02  # of what draws cost to what was predicted; and in budgets
-PREDICTED_DRAWS, SPREAD_DRAWS = 16, 64  # 8 fake a share of variance between images of 1 % where there is none
+PREDICTED_DRAWS = 16
 LEAST_IMAGES, MOST_IMAGES, FOR_EACH = 5000, 20000, 8  # judged ones, in all
 SYMMETRY_SHARE, HELD_MOVED, FEWEST_MOVED = 0.3, 2 / 3, 64  # of them, on top; of images in symmetries; of these
 MOST_SECONDS, LEAST_SHARE = 90.0, 0.02
@@ -91,7 +91,7 @@ class Fit:
         return torch.cat([seen for _, seen in parts])[self._here(order)]
 
     def _judge_symmetries(self, images: int) -> None:
-        """Judge held-out and training images, as many of both, in each symmetry that they all can have."""
+        """Judge some images, two thirds of them held-out ones, in each symmetry that they all can have."""
         sizes = {tuple(image.shape[-2:]) for image in self.pool.images}
         allowed = [self.network.allowed(self.limits, *size) for size in sizes]
         codes = tuple(code for code in allowed[0] if all(code in one for one in allowed))
@@ -217,7 +217,6 @@ class Fit:
         """What the history has of a round: measured on those of its draws that are named."""
         policy = self._policy(self.priced_on)
         height, width = self.pool.images[0].shape[-2:]
-        spread = self._here(Policy.noise(SPREAD_DRAWS, len(self.priced_on), generator=torch.Generator().manual_seed(1)))
         means = {name: float(getattr(judged, name)[some].mean()) for name in ("cost", "entropy", "right", "agrees")}
         changed = 1 - policy.chances[:, 0]
         return {
@@ -231,7 +230,7 @@ class Fit:
             "symmetry_kl": float(policy.symmetry_kl().mean()),
             "symmetry_chance": float(changed.mean()),
             "symmetry_spread": float(changed.std()) if len(changed) > 1 else math.nan,
-            "between_image_variance": variance_between_images(policy, spread),
+            "between_image_variance": variance_between_images(policy, self.limits),
             **policy_measures(drawn[some.tolist()], height, width),
             "seconds": time.perf_counter() - began,
         }
@@ -252,10 +251,7 @@ class Fit:
             self.network.reprice(1.0)
             return
         costs, info = self.symmetries, self.history.info
-        plain = torch.tensor(
-            [int(one.argmax()) if one.ndim else -1 for one in (self.judge.outputs[r] for r in costs.rows)]
-        )
-        info["classes_moved"] = class_table(costs, self._policy(costs.rows), plain)
+        info["classes_moved"] = class_table(costs, self._policy(costs.rows))
         moved = {code: recognised_as(costs, code) for code in (1, 4) if code in costs.allowed}
         info["recognised"] = {
             str(code): {str(one): list(to) for one, to in found.items()} for code, found in moved.items()

@@ -12,6 +12,7 @@ from learned_affine.fitting.adversary import Adversary
 from learned_affine.fitting.pool import CPU, Pool
 from learned_affine.fitting.processes import Processes
 from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.model import Model
 from learned_affine.tasks.targets import on_device
 from learned_affine.transforms.transform import PolicyTransform
@@ -28,6 +29,7 @@ class Judged:
         right: 1 where the classifier gives the label, else 0.
         agrees: 1 where it gives what it gave for the image as it is, else 0.
         answer: the class that it gives, -1 where that is not one.
+        sure: the probability that it gives that class, 0 where it gives none.
     """
 
     cost: Tensor
@@ -36,10 +38,11 @@ class Judged:
     right: Tensor
     agrees: Tensor
     answer: Tensor
+    sure: Tensor
 
     def columns(self) -> tuple[Tensor, ...]:
         """All of them, in the order of the constructor."""
-        return self.cost, self.entropy, self.score, self.right, self.agrees, self.answer
+        return self.cost, self.entropy, self.score, self.right, self.agrees, self.answer, self.sure
 
 
 class Judge:
@@ -93,7 +96,7 @@ class Judge:
         """Warp the images of some rows, ``(N,)``, by ``N`` parameters, and judge each; all processes together."""
         part = self.processes.own(len(rows))
         own = torch.arange(len(rows))[part]
-        found = Judged(*(torch.zeros(len(own)) for _ in range(6)))
+        found = Judged(*(torch.zeros(len(own)) for _ in range(7)))
         mine, drawn = rows[part], parameters[own]
         for places, images, labels in self.pool.batches(mine):
             judged = self._batch(mine[places], images, labels, drawn[places].to(self.device), adversary)
@@ -112,6 +115,13 @@ class Judge:
         cost = task.loss(output, labels) - (self.cost[rows] + self.resampling).to(self.device)
         entropy = task.relative_entropy(output) - self.entropy[rows].to(self.device)
         score = torch.zeros_like(cost) if adversary is None else adversary.rise(images, warped)
-        predicted = task.predicted(output)
-        answer = predicted if predicted.ndim == 1 and not predicted.is_floating_point() else torch.full_like(cost, -1)
-        return cost, entropy, score, task.right(output, labels), task.agrees(output, task.predicted(plain)), answer
+        right, agrees = task.right(output, labels), task.agrees(output, task.predicted(plain))
+        return cost, entropy, score, right, agrees, *answers(task, output)
+
+
+def answers(task: SingleLabel, output: Tensor) -> tuple[Tensor, Tensor]:
+    """The class that each output gives and its probability, ``(N,)`` each; -1 and 0 where a task has no one class."""
+    predicted = task.predicted(output)
+    if predicted.ndim != 1 or predicted.is_floating_point():
+        return torch.full((len(output),), -1), torch.zeros(len(output))
+    return predicted, output.float().softmax(-1).amax(-1).nan_to_num()

@@ -7,14 +7,13 @@ classifier about moved pictures of each class, the policy knows too.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from learned_affine.fitting.judge import Judge
+from learned_affine.fitting.judge import Judge, answers
 from learned_affine.geometry.parameters import EIGHT, AffineParameters
 from learned_affine.policy.costs import MOST
 from learned_affine.policy.distribution import Policy
@@ -22,7 +21,7 @@ from learned_affine.policy.distribution import Policy
 FREE = 0.5  # of the budget: a symmetry that costs no more is taken as free
 TO_CLASS = 0.7  # how far an image's costs are drawn towards its class's mean
 PRIOR_IMAGES = 2.0  # a class's mean counts as its images do, beside so many of all images
-FEWEST = 5  # held-out images of a class that are judged as a class
+FEWEST, FEWEST_RECOGNISED = 5, 3  # held-out images of a class for a row of the table; to see what they become
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class SymmetryCosts:
         cost: ``(N, 8)`` in nats, as judged.
         learned, target: ``(M,)`` rows of the pool, and ``(M, 8)``, what the network is to learn of them: also of images
             that were not judged, but whose class was.
-        answer: ``(N, 8)``, the class that the classifier gives.
+        answer, sure: ``(N, 8)``, the class that the classifier gives, and its probability.
         classes: ``(N,)``, -1 where not known.
         allowed: the codes that were judged.
         free: nats that a symmetry may cost and still be taken as free.
@@ -48,6 +47,7 @@ class SymmetryCosts:
     learned: Tensor
     target: Tensor
     answer: Tensor
+    sure: Tensor
     classes: Tensor
     allowed: tuple[int, ...]
     free: float
@@ -63,12 +63,14 @@ def judge_symmetries(
 ) -> SymmetryCosts:
     """Judge each image of some rows, ``(N,)``, in each allowed symmetry; the first ``held_out`` are held-out images."""
     cost, answer = torch.zeros(len(rows), len(EIGHT)), torch.full((len(rows), len(EIGHT)), -1)
-    right = torch.zeros_like(cost)
+    right, sure, classes = torch.zeros_like(cost), torch.zeros_like(cost), judge.classes[rows]
+    answer[:, 0], sure[:, 0] = answers(judge.model.task, torch.stack([judge.outputs[row] for row in rows.tolist()]))
+    right[:, 0] = (answer[:, 0] == classes) & (classes >= 0)
     for code in allowed[1:]:
-        judged = judge(rows, _symmetry(code, len(rows)))
+        judged = judge(rows, AffineParameters.symmetry(code, len(rows)))
         cost[:, code] = judged.cost + judge.resampling  # nothing is resampled, so nothing was to be taken off
-        answer[:, code], right[:, code] = judged.answer.long(), judged.right
-    cost, classes = cost.nan_to_num(MOST, MOST, -MOST), judge.classes[rows]
+        answer[:, code], sure[:, code], right[:, code] = judged.answer.long(), judged.sure, judged.right
+    cost = cost.nan_to_num(MOST, MOST, -MOST)
     corrected = _without_memory(cost.clamp(-MOST, MOST), held_out)
     means = class_means(corrected, classes, held_out)
     judged_rows = set(rows.tolist())
@@ -76,13 +78,7 @@ def judge_symmetries(
     others = torch.tensor(there, dtype=torch.long)
     target = torch.stack([*shrunk(corrected, classes, means), *(means[int(one)] for one in judge.classes[others])])
     learned, free = torch.cat([rows, others]), FREE * budget
-    return SymmetryCosts(rows, held_out, cost, learned, target, answer, classes, allowed, free, right)
-
-
-def _symmetry(code: int, count: int) -> AffineParameters:
-    still = AffineParameters.identity(count)
-    mirror, turns = torch.full((count,), code >= 4), torch.full((count,), code % 4)
-    return dataclasses.replace(still, mirror=mirror, quarter_turns=turns)
+    return SymmetryCosts(rows, held_out, cost, learned, target, answer, sure, classes, allowed, free, right)
 
 
 def _without_memory(cost: Tensor, held_out: int) -> Tensor:
@@ -111,17 +107,15 @@ def shrunk(cost: Tensor, classes: Tensor, means: dict[int, Tensor]) -> Tensor:
     return torch.lerp(cost, toward, TO_CLASS)
 
 
-def class_table(costs: SymmetryCosts, policy: Policy, plain: Tensor) -> list[dict[str, Any]]:
+def class_table(costs: SymmetryCosts, policy: Policy) -> list[dict[str, Any]]:
     """For each class with enough held-out images: of each symmetry its chance, cost, and share that stays right.
 
     Args:
         costs: as judged.
         policy: of the same images.
-        plain: ``(N,)``, the class that the classifier gives each image as it is.
     """
     held = slice(None, costs.held_out)
-    classes, cost, right = costs.classes[held], costs.cost[held], costs.right[held].clone()
-    right[:, 0], chances = plain[held] == classes, policy.chances.cpu()[held]
+    classes, cost, right, chances = costs.classes[held], costs.cost[held], costs.right[held], policy.chances.cpu()[held]
     table = []
     for one in classes[classes >= 0].unique().tolist():
         own = classes == one
@@ -140,17 +134,23 @@ def class_table(costs: SymmetryCosts, policy: Policy, plain: Tensor) -> list[dic
     return table
 
 
-def recognised_as(costs: SymmetryCosts, code: int) -> dict[int, tuple[int, float]]:
-    """What the moved held-out images of each class are mostly taken for, and by which share of them."""
-    held = slice(None, costs.held_out)
-    classes, answer = costs.classes[held], costs.answer[held, code]
+def recognised_as(costs: SymmetryCosts, code: int) -> dict[int, tuple[int, float, float]]:
+    """What the moved held-out images of each class are mostly taken for, by which share of them, and how surely.
+
+    The last number is the mean probability of that answer, against that of the other class's own images as they are:
+    about 1 where the moved images look like those, and less where the classifier only has no better answer.
+    """
+    classes, answer, sure = (one[: costs.held_out] for one in (costs.classes, costs.answer, costs.sure))
     found = {}
     for one in classes[classes >= 0].unique().tolist():
-        own = answer[(classes == one) & (answer >= 0)]
-        if len(own) >= FEWEST:
-            values, counts = own.unique(return_counts=True)
-            best = int(counts.argmax())
-            found[one] = (int(values[best]), float(counts[best]) / len(own))
+        own = (classes == one) & (answer[:, code] >= 0)
+        if int(own.sum()) < FEWEST_RECOGNISED:
+            continue
+        values, counts = answer[own, code].unique(return_counts=True)
+        to, share = int(values[counts.argmax()]), float(counts.max()) / int(own.sum())
+        moved = (sure * (answer == to))[own, code].mean()
+        still = (sure * (answer == to))[classes == to, 0].sum() / max(1, int((classes == to).sum()))
+        found[one] = (to, round(share, 4), round(float(moved / still.clamp_min(1e-6)) if still > 0 else 0.0, 4))
     return found
 
 

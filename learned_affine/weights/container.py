@@ -30,7 +30,7 @@ Table = dict[str, tuple[str, tuple[int, ...]]]  # of each tensor its dtype, by t
 
 
 class WeightsError(ValueError):
-    """A weights file that cannot be used: damaged, foreign, of a newer format, or asking for what is not allowed."""
+    """A weights file that cannot be used: damaged, foreign, of another format, or asking for what is not allowed."""
 
 
 @dataclass(frozen=True)

@@ -3,23 +3,24 @@
 import numpy as np
 import pytest
 import torch
-from learned_affine.objectives.resampling import (
+from torch import nn
+
+from learned_affine import AffineParameters, FitConfig, LearnedAffineAugment
+from learned_affine.diagnostics import ResamplingWarning
+from learned_affine.fitting.judge import Judge
+from learned_affine.fitting.pool import Pool, Reservoir
+from learned_affine.fitting.processes import Processes
+from learned_affine.fitting.resampling import (
     check_resampling,
     choose_interpolation,
     resampling_costs,
     sub_pixel_shifts,
 )
-from learned_affine.tasks.reservoir import Reservoir
-from torch import nn
-
-from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
-from learned_affine.diagnostics import ResamplingWarning
 from learned_affine.tasks.model import Model
-from tests.fits import silent
+from tests.fits import few_steps, quick
 from tests.subjects import Halves, blobs
 
 SIDE, COUNT = 12, 64
-CPU = torch.device("cpu")
 
 
 class Stripes(nn.Module):
@@ -46,16 +47,16 @@ IMAGES, LABELS = stripes()
 NOISY = torch.where(torch.arange(COUNT) // 2 % 10 == 0, 1 - LABELS, LABELS)  # so that there is something to lose
 
 
-def kept(images: torch.Tensor = IMAGES, labels: torch.Tensor = LABELS) -> Reservoir:
-    reservoir = Reservoir(0)
-    for _ in reservoir.watch([(images, labels)]):
+def pool() -> Pool:
+    reservoir = Reservoir(0, 1000)
+    for _ in reservoir.watch([(IMAGES, LABELS)]):
         pass
-    return reservoir
+    return Pool(reservoir, None)
 
 
-def costs(*interpolations: str, model: nn.Module | None = None, augment: LearnedAffineAugment | None = None) -> dict:
-    augment = augment or LearnedAffineAugment()
-    return resampling_costs(Model(model or Stripes()), augment, kept(), CPU, 0, interpolations)
+def costs(*interpolations: str, augment: LearnedAffineAugment | None = None) -> dict:
+    judge = Judge(augment or LearnedAffineAugment(), Model(Stripes()), pool(), Processes(), torch.device("cpu"))
+    return resampling_costs(judge, 0, interpolations)
 
 
 def shifted_by_hand(image: np.ndarray, right: float, down: float) -> np.ndarray:
@@ -68,11 +69,11 @@ def shifted_by_hand(image: np.ndarray, right: float, down: float) -> np.ndarray:
 
 
 def fit(images=IMAGES, labels=NOISY, classifier=None, augment=LearnedAffineAugment, **options) -> LearnedAffineAugment:
-    return silent(
-        augment=augment,
+    return quick(
         classifier=classifier or Stripes(),
+        augment=augment,
         data=[(images, labels)],
-        **{"val_loader": [(images, labels)], "config": FitConfig(steps=2), **options},
+        **{"val_loader": [(images, labels)], "config": FitConfig(rounds=1, images=50), **options},
     )
 
 
@@ -80,18 +81,21 @@ def fit(images=IMAGES, labels=NOISY, classifier=None, augment=LearnedAffineAugme
 
 
 def test_the_shifts_are_below_a_pixel_and_nothing_else():
-    shifts = sub_pixel_shifts(1000, 10, 20, torch.Generator().manual_seed(0))
-    for shift, side in ((shifts.translate_x, 20), (shifts.translate_y, 10)):
-        assert shift.abs().max() <= 0.5 / side and shift.abs().max() > 0.49 / side and abs(float(shift.mean())) < 0.02
-    rest = LearnedAffineAugment.invert(shifts, 10, 20)
-    assert rest.angle.abs().max() < 1e-6 and rest.shear.abs().max() < 1e-6 and not shifts.mirror.any()
-    torch.testing.assert_close(shifts.scale_x * shifts.scale_y, torch.ones(1000))
+    sizes = [(10, 20), (30, 8)] * 500
+    shifts = sub_pixel_shifts(sizes, torch.Generator().manual_seed(0))
+    height, width = torch.tensor(sizes).unbind(1)
+    for shift, side in ((shifts.translate_x, width), (shifts.translate_y, height)):
+        pixels = shift * side
+        assert 0.49 < pixels.abs().max() <= 0.5 and abs(float(pixels.mean())) < 0.04
+    still = shifts.stacked().clone()
+    still[:, 4:] = 0
+    assert torch.equal(still, AffineParameters.identity(1000).stacked()) and not shifts.codes().any()
 
 
 def test_the_cost_is_that_of_images_shifted_by_hand():
-    held_out, generator = kept(), torch.Generator().manual_seed(0)
-    rows = held_out.draw(COUNT, generator)
-    shifts = sub_pixel_shifts(COUNT, SIDE, SIDE, generator)
+    held_out, generator = pool(), torch.Generator().manual_seed(0)
+    rows = held_out.some(held_out.held_out, COUNT, generator)
+    shifts = sub_pixel_shifts([(SIDE, SIDE)] * COUNT, generator)
     pairs = zip((shifts.translate_x * SIDE).tolist(), (shifts.translate_y * SIDE).tolist(), strict=True)
     moved = [shifted_by_hand(IMAGES[row, 0].numpy(), *pair) for row, pair in zip(rows.tolist(), pairs, strict=True)]
     with torch.no_grad():
@@ -132,11 +136,11 @@ def test_the_cheapest_that_is_sharp_enough_is_chosen(bilinear, sharp, bicubic, c
 
 def test_sharp_images_get_the_sharper_interpolation_and_say_so():
     augment = fit()
-    info = augment.history.info
+    info, budget = augment.history.info, augment.history.last()["budget"]
     assert augment.interpolation == "sharp" and "interpolation='sharp'" in repr(augment)
-    assert info["resampling_bilinear"] > 0.1 * info["budget"] and "sharp interpolation" in info["target_source"]
+    assert info["resampling_bilinear"] > 0.1 * budget and "sharp interpolation" in info["target_source"]
     charged = max(info["resampling_sharp"], 0.0)
-    assert info["target"] == pytest.approx(info["held_out_cost"] + info["budget"] + charged)
+    assert info["target"] == pytest.approx(info["held_out_cost"] + budget + charged)
 
 
 def test_smooth_images_stay_bilinear():
@@ -148,16 +152,16 @@ def test_smooth_images_stay_bilinear():
 @pytest.mark.parametrize("name", ["bilinear", "nearest"])
 def test_one_that_is_given_is_kept_and_charged(name):
     for augment in (fit(interpolation=name), fit(augment=LearnedAffineAugment(interpolation=name))):
-        info = augment.history.info
+        info, budget = augment.history.info, augment.history.last()["budget"]
         assert augment.interpolation == name and [key for key in info if key.startswith("resampling_")] == [
             f"resampling_{name}"
         ]
         extra = max(info[f"resampling_{name}"], 0.0)
-        assert info["target"] == pytest.approx(info["held_out_cost"] + info["budget"] + extra)
+        assert info["target"] == pytest.approx(info["held_out_cost"] + budget + extra)
 
 
 def test_a_target_of_ones_own_is_not_changed():
-    info = fit(config=FitConfig(steps=1, target=0.4)).history.info
+    info = fit(config=FitConfig(rounds=1, images=50, target=0.4)).history.info
     assert info["target"] == 0.4 and not any(key.startswith("resampling_") for key in info)
 
 
@@ -166,15 +170,6 @@ def test_the_choice_goes_into_the_file_and_its_card(tmp_path):
     assert LearnedAffineAugment.from_pretrained(tmp_path).interpolation == "sharp"
     card = (path.parent / "README.md").read_text()
     assert "interpolation='sharp'" in card and "resampling_bilinear" in card
-
-
-def test_a_fit_that_goes_on_keeps_the_choice(tmp_path):
-    whole = fit(config=FitConfig(steps=4))
-    fit(config=FitConfig(steps=4), checkpoint=tmp_path, max_steps=2)
-    resumed = fit(config=FitConfig(steps=4), checkpoint=tmp_path, resume=True)
-    assert resumed.interpolation == whole.interpolation == "sharp"
-    with pytest.raises(ValueError, match="interpolation: 'sharp' there, 'nearest' now"):
-        fit(config=FitConfig(steps=4), checkpoint=tmp_path, resume=True, interpolation="nearest")
 
 
 # -- the alarm --------------------------------------------------------------------------------------------------------
@@ -186,12 +181,6 @@ def test_resampling_that_costs_half_of_the_budget_is_an_alarm():
     assert 'interpolation="sharp"' in str(alarm) and "0.06 nats" in str(alarm)
     (alarm,) = check_resampling(0.06, 0.1, "bicubic")
     assert 'interpolation="sharp"' not in str(alarm) and "larger images" in str(alarm)
-    with pytest.warns(ResamplingWarning, match="resampling alone costs"):
-        LearnedAffineAugment.fit(
-            Stripes(),
-            [(IMAGES, NOISY)],
-            val_loader=[(IMAGES, NOISY)],
-            config=FitConfig(steps=1),
-            interpolation="bilinear",
-            limits=AffineLimits(),
-        )
+    with few_steps(), pytest.warns(ResamplingWarning, match="resampling alone costs"):
+        data, config = [(IMAGES, NOISY)], FitConfig(rounds=1, images=50)
+        LearnedAffineAugment.fit(Stripes(), data, val_loader=data, config=config, interpolation="bilinear")

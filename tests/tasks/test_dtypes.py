@@ -119,7 +119,9 @@ def test_accuracy_and_target_are_those_of_the_same_pixels_as_floats():
     found = []
     for images in (BYTES, BYTES.float() / 255):
         data = [(images, LABELS)]
-        info = silent(classifier=Bright(), data=data, val_loader=data, config=FitConfig(rounds=1, images=64)).history.info
+        info = silent(
+            classifier=Bright(), data=data, val_loader=data, config=FitConfig(rounds=1, images=64)
+        ).history.info
         judged = vivid().evaluate(Bright(), data)
         plain = evaluate_classifier(Bright(), data, progress=False)
         found.append((info["target"], judged["clean_accuracy"], plain["accuracy"], plain["cross_entropy"]))

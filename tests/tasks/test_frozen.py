@@ -11,9 +11,7 @@ from tests.subjects import Halves, blobs, small_net
 
 IMAGES, LABELS = blobs(64)
 # the one uses outputs alone, the other goes back through the classifier
-both_objectives = pytest.mark.parametrize(
-    "config", [SHORT, PAPER], ids=lambda c: c.objective
-)
+both_objectives = pytest.mark.parametrize("config", [SHORT, PAPER], ids=lambda c: c.objective)
 
 
 class Counts(nn.Module):

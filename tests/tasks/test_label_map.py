@@ -8,26 +8,21 @@ from torch import nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from learned_affine import AffineLimits, AffineParameters, FitConfig, LearnedAffineAugment
+from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
 from learned_affine.label_map import MappedLabels
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.targets import LabelMap, permuted_points
-from tests.fits import same_weights, silent
+from tests.fits import SHORT, quick, same_weights
 from tests.subjects import COMPASS, Compass, EverySymmetry, Halves, blobs, compass
 
 IMAGES, LABELS = blobs(64)
 SWAP = {"mirror": [1, 0]}
 STILL = AffineLimits(angle=0, scale=1, shear=0, translate=0)  # but for the symmetries
-SHORT = FitConfig(rounds=2, images=200, target=0.3)
 TURN = COMPASS["quarter_turn"]
 
 
 def swapped(labels):
     return 1 - labels
-
-
-def quick(classifier=None, data=None, **options):
-    return silent(classifier=classifier, data=data, **{"config": SHORT, **options})
 
 
 def everything(**options) -> LearnedAffineAugment:
@@ -75,7 +70,7 @@ def test_the_fit_moves_what_only_the_labels_forbid():
     options = {"classifier": Compass(), "data": [compass()], "val_loader": [compass(120)], "limits": STILL}
     chances = []
     for label_map, codes in ((None, 4), (COMPASS, 8)):
-        fitted = quick(label_map=label_map, config=FitConfig(rounds=2, images=200, target=0.5), **options)
+        fitted = quick(label_map=label_map, config=SHORT.replace(target=0.5), **options)
         chances.append(fitted.policy(compass(120)[0]).chances.mean(0))
         right = [row["right"][:codes] for row in fitted.history.info["classes_moved"]]
         assert right == 4 * [[1.0] * 8 if label_map else [1.0, 0.0, 0.0, 0.0]]
@@ -89,8 +84,8 @@ def test_every_task_takes_a_map(task):
 
 
 def test_predicted_labels_are_those_of_the_image_before_it_is_moved():
-    options = {"config": FitConfig(labels="predicted", rounds=2, images=200, target=0.3)}
-    assert same_weights(quick(label_map=SWAP, **options), quick(label_map=SWAP))  # the classifier is always right
+    predicted = quick(label_map=SWAP, config=SHORT.replace(labels="predicted"))
+    assert same_weights(predicted, quick(label_map=SWAP))  # the classifier is always right
 
 
 def test_evaluate_renames_what_it_moves():

@@ -60,10 +60,7 @@ def logits(value, task=None):
 def test_a_fit_is_that_to_very_low_logits(name, objective, value):
     (task, labels), config = LABELLED[name], CONFIGS[objective]
     data = [(images, own) for images, own in zip(IMAGES.split(32), labels.split(32), strict=True)]
-    one, other = (
-        quick(Masked(masked), data, val_loader=data, task=task, config=config)
-        for masked in (value, -1e4)
-    )
+    one, other = (quick(Masked(masked), data, val_loader=data, task=task, config=config) for masked in (value, -1e4))
     assert same_weights(one, other)
     for key in set(one.history) - {"seconds"}:
         torch.testing.assert_close(one.history[key], other.history[key], equal_nan=True)
