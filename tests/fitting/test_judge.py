@@ -13,7 +13,7 @@ from learned_affine.fitting.pool import Pool, Reservoir
 from learned_affine.fitting.processes import Processes
 from learned_affine.policy.distribution import Policy
 from learned_affine.tasks.model import Model
-from learned_affine.tasks.targets import LabelMirror
+from learned_affine.tasks.targets import LabelMap
 from tests.fits import IMAGES, LABELS
 from tests.subjects import Halves
 
@@ -91,7 +91,7 @@ def test_predicted_labels_take_the_place_of_those_that_are_given():
 def test_labels_follow_the_mirror():
     mirrored = replace(AffineParameters.identity(64), mirror=torch.ones(64, dtype=torch.bool))
     rows = torch.arange(64)
-    kept, renamed = (judge(label_mirror=rule)(rows, mirrored) for rule in (None, LabelMirror([1, 0])))
+    kept, renamed = (judge(label_map=rule)(rows, mirrored) for rule in (None, LabelMap({"mirror": [1, 0]})))
     assert float(kept.cost.mean()) > 1 and float(renamed.cost.abs().max()) < 0.2
 
 
