@@ -113,8 +113,8 @@ class AffineParameters:
     @classmethod
     def symmetry(cls, code: int, count: int, device: torch.device | str = "cpu") -> AffineParameters:
         """Parameters of ``count`` images that do nothing but the symmetry ``quarter_turns + 4 * mirror``."""
-        mirror = torch.full((count,), code >= 4, device=device)
-        return cls(*cls.identity(count, device).tensors(), mirror, torch.full_like(mirror, code % 4, dtype=torch.long))
+        mirror, turns = (torch.full((count,), value, device=device) for value in (code >= 4, code % 4))
+        return dataclasses.replace(cls.identity(count, device), mirror=mirror, quarter_turns=turns)
 
     @classmethod
     def from_matrix(cls, matrix: Tensor, height: int, width: int) -> AffineParameters:
