@@ -1,4 +1,4 @@
-"""The six sets of real pictures, read once from a folder and checked before any training, and batches of them."""
+"""The six sets of real pictures, read from a folder and checked before any training, and batches of them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,15 +9,14 @@ import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
+from torchvision.datasets import ImageFolder
 from torchvision.transforms.v2 import functional as F
 
 PARTS = ("train", "heldout", "test")
-SUFFIXES = (".jpg", ".jpeg", ".png")
 SIZES = {"blood-cells": 48, "aerial": 48, "traffic-signs": 40, "letters": 40, "flowers": 48, "hands": 48}  # pixels
-MIRRORED_ALIKE = "AHIMOTUVWXY08"  # letters that a left-right flip leaves what they are
 SIDES = {  # classes that a left-right flip turns into another one, or into none
     "traffic-signs": ("19", "20", "33", "34", "36", "37", "38", "39"),
-    "letters": tuple(one for one in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ" if one not in MIRRORED_ALIKE),
+    "letters": tuple("12345679BCDEFGJKLNPQRSZ"),
 }
 
 
@@ -46,37 +45,23 @@ def read_set(root: Path, name: str) -> RealSet:
     Raises:
         SystemExit: naming the folder or file, where a part or a class is missing, or an image is broken.
     """
-    folders = [root / name / part for part in PARTS]
-    for folder in folders:
+    folders = []
+    for folder in (root / name / part for part in PARTS):
         if not folder.is_dir():
-            raise SystemExit(f"--root must hold {name}/{{{','.join(PARTS)}}}/<class>/<images>, got no folder {folder}")
-    classes = classes_of(folders[0])
-    if not classes:
-        raise SystemExit(f"{folders[0]} must hold a folder for each class, got none")
-    for folder in folders[1:]:
-        if differing := set(classes_of(folder)) ^ set(classes):
-            raise SystemExit(f"{folder} must have the classes of {folders[0]}, got a difference in {sorted(differing)}")
-    return RealSet(name, classes, *(read_part(folder, classes, SIZES.get(name, 48)) for folder in folders))
+            raise SystemExit(f"--root must hold {name}/train, heldout and test, got no folder {folder}")
+        try:
+            folders.append(ImageFolder(str(folder)))
+        except FileNotFoundError as error:
+            raise SystemExit(f"{folder} must hold a folder of images for each class: {error}") from None
+        if differing := set(folders[0].classes) ^ set(folders[-1].classes):
+            raise SystemExit(f"{folder} must have the classes of train, got a difference in {sorted(differing)}")
+    size = SIZES.get(name, 48)
+    images = [torch.stack([read(file, size) for file, _ in part.imgs]) for part in folders]
+    labels = [torch.tensor(part.targets) for part in folders]
+    return RealSet(name, folders[0].classes, *map(Pictures, images, labels))
 
 
-def classes_of(folder: Path) -> list[str]:
-    """The names of its folders, in order."""
-    return sorted(one.name for one in folder.iterdir() if one.is_dir())
-
-
-def read_part(folder: Path, classes: list[str], size: int) -> Pictures:
-    """All images of a part, in memory."""
-    images, labels = [], []
-    for label, name in enumerate(classes):
-        files = sorted(one for one in (folder / name).iterdir() if one.suffix.lower() in SUFFIXES)
-        if not files:
-            raise SystemExit(f"{folder / name} must hold images ({', '.join(SUFFIXES)}), got none")
-        images += [read_image(file, size) for file in files]
-        labels += [label] * len(files)
-    return Pictures(torch.stack(images), torch.tensor(labels))
-
-
-def read_image(file: Path, size: int) -> Tensor:
+def read(file: str, size: int) -> Tensor:
     """``(3, size, size)`` uint8."""
     try:
         with PIL.Image.open(file) as image:
@@ -86,6 +71,7 @@ def read_image(file: Path, size: int) -> Tensor:
     return torch.from_numpy(np.array(small)).permute(2, 0, 1)
 
 
+@dataclass
 class Batches:
     """Batches of float images in [0, 1] with their labels; in a new order each time if ``shuffle``.
 
@@ -96,14 +82,10 @@ class Batches:
         size: images a batch.
     """
 
-    def __init__(
-        self,
-        pictures: Pictures,
-        shuffle: bool = False,
-        pipeline: Callable[[Any], Any] | None = None,
-        size: int = 64,
-    ) -> None:
-        self.pictures, self.shuffle, self.pipeline, self.size = pictures, shuffle, pipeline, size
+    pictures: Pictures
+    shuffle: bool = False
+    pipeline: Callable[[Any], Any] | None = None
+    size: int = 64
 
     def __len__(self) -> int:
         """How many batches."""
@@ -115,6 +97,5 @@ class Batches:
         for rows in (torch.randperm(count) if self.shuffle else torch.arange(count)).split(self.size):
             images = self.pictures.images[rows]
             if self.pipeline is not None:
-                done = [self.pipeline(F.to_pil_image(image)) for image in images]
-                images = torch.stack([F.pil_to_tensor(image) for image in done])
+                images = torch.stack([F.pil_to_tensor(self.pipeline(F.to_pil_image(image))) for image in images])
             yield (images.float() / 255).contiguous(memory_format=torch.channels_last), self.pictures.labels[rows]

@@ -5,8 +5,8 @@
 
 Two classifiers are trained on icons: *plain*, without augmentation, and *generous*, with any rotation and wide shifts
 and scales on half of the images, and without flips. To each a policy is fitted within wide limits, by default and with
-more rounds and images. A row has the standard deviation of the angle that each class of test icons is rotated by, and the
-accuracy of a final classifier that was trained from scratch with the policy.
+more rounds and images. A row has the standard deviation of the angle that each class of test icons is rotated by, and
+the accuracy of a final classifier that was trained from scratch with the policy.
 """
 
 import argparse

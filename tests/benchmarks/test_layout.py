@@ -15,6 +15,7 @@ QUESTIONS = (
     "invariances",
     "pipelines",
     "quick_start",
+    "real",
     "tasks",
     "throughput",
     "transfer",
