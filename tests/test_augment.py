@@ -47,7 +47,7 @@ def test_fit_on_an_instance_takes_no_arguments_of_the_constructor():
         ("val_loder", "val_loader"),
         ("validation_loader", "val_loader"),
         ("callback", "callbacks"),
-        ("label_mirorr", "label_mirror"),
+        ("label_maps", "label_map"),
         ("limit", "limits"),
         ("padding", "padding_mode"),
     ],
@@ -63,7 +63,7 @@ def test_an_unknown_keyword_that_is_near_to_none_is_told_them_all():
     with pytest.raises(TypeError, match=r"^fit takes no keyword 'zzz': it takes val_loader, config, .*, generator$"):
         LearnedAffineAugment.fit(Halves(), loader(), zzz=1)
     with pytest.raises(TypeError, match=r"^from_pretrained takes no keyword 'zzz': it takes revision, .*, generator$"):
-        LearnedAffineAugment.from_pretrained("CIFAR10_V1", zzz=1)
+        LearnedAffineAugment.from_pretrained("CIFAR10_V3", zzz=1)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_an_unknown_keyword_that_is_near_to_none_is_told_them_all():
 @pytest.mark.parametrize("owner", [LearnedAffineAugment, Own])
 def test_an_unknown_keyword_of_from_pretrained_is_named_with_the_nearest_known_one(owner, keyword, nearest):
     with pytest.raises(TypeError) as caught:
-        owner.from_pretrained("CIFAR10_V1", **{keyword: 1})
+        owner.from_pretrained("CIFAR10_V3", **{keyword: 1})
     assert str(caught.value) == f"from_pretrained takes no keyword {keyword!r}: did you mean {nearest!r}?"
 
 
@@ -81,7 +81,7 @@ def test_arguments_by_name_and_by_place_are_known():
     with few_steps():
         LearnedAffineAugment().fit(classifier=Halves(), loader=loader(), **options)
         LearnedAffineAugment.fit(Halves(), loader=loader(), **options)
-    assert LearnedAffineAugment.from_pretrained(source="CIFAR10_V1", p=0.2).p == 0.2
+    assert LearnedAffineAugment.from_pretrained(source="CIFAR10_V3", p=0.2).p == 0.2
 
 
 def test_missing_and_double_arguments_are_pythons_own_errors():

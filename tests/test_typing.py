@@ -45,7 +45,7 @@ REVEALED = {
     "Own().evaluate(net, loader, draws=2)": "learned_affine.diagnostics.evaluation.Evaluation",
     "evaluate(Own(), net, loader)": "learned_affine.diagnostics.evaluation.Evaluation",
     "Own().save_pretrained('x')": "pathlib.Path",
-    "LearnedAffineAugment.from_pretrained('CIFAR10_V1')": AUGMENT,
+    "LearnedAffineAugment.from_pretrained('CIFAR10_V3')": AUGMENT,
     "Own.from_pretrained(Path('x'), p=1.0, fill=0.5)": "user.Own",
     "Own.from_pretrained(LearnedAffineAugment_Weights.DEFAULT)": "user.Own",
     "Own().sample_parameters(images)": "learned_affine.geometry.parameters.AffineParameters",

@@ -55,7 +55,7 @@ TASKS = {  # classifier, labels, options of a fit and of an evaluation
     "multi-label": (three_labels, torch.cat([ONE_HOT, ONE_HOT[:, :1]], 1), {"task": "multi-label"}),
     "soft labels": (HALVES, 0.8 * ONE_HOT + 0.1, {}),
     "weights": (HALVES, torch.where(NOISY == 1, 255, 0), {"task": SingleLabel([1, 2], ignore_index=255)}),
-    "label mirror": (HALVES, NOISY, {"label_mirror": [1, 0]}),
+    "label map": (HALVES, NOISY, {"label_map": {"mirror": [1, 0]}}),
     "own loss": (as_it_is, MASKS, {"loss": dice}),
 }
 
@@ -83,7 +83,7 @@ def main() -> None:
     options = {"device": "cpu" if torch.cuda.is_available() else None}  # without a GPU nobody names the CPU
     fits = {"sizes": fit("single-label", val_loader=of_two_sizes(), callbacks=told.append, **options)}
     with few_steps():
-        fits |= {name: fit(name, **options) for name in ("multi-label", "weights", "label mirror", "own loss")}
+        fits |= {name: fit(name, **options) for name in ("multi-label", "weights", "label map", "own loss")}
         fits["no held-out"] = fit("single-label", val_loader=None, **options)
     found = {"told": len(told), "processes": fits["sizes"].history.info["processes"], "weights": {}, "policies": {}}
     for name, one in fits.items():

@@ -60,6 +60,7 @@ def test_a_judgement_is_that_of_each_image_alone(adversarial):
         cost = F.cross_entropy(output, label) - F.cross_entropy(plain, label) - RESAMPLING
         assert float(found.cost[place]) == pytest.approx(float(cost), abs=1e-4)
         assert float(found.entropy[place]) == pytest.approx(float(entropy(output) - entropy(plain)), abs=1e-4)
+        assert float(found.sure[place]) == pytest.approx(float(output.softmax(-1).max()), abs=1e-4)
         assert found.answer[place] == output.argmax() and found.right[place] == (output.argmax() == label)
         assert found.agrees[place] == (output.argmax() == plain.argmax())
         score = 0.0
