@@ -4,7 +4,7 @@ For some test icons: what rotations cost a classifier that was trained with rota
 they cost, and the range of angles that follows.
 """
 
-import sys
+import runpy
 from pathlib import Path
 
 import torch
@@ -20,9 +20,8 @@ from learned_affine.policy.distribution import DIMENSIONS
 from learned_affine.tasks.model import Model
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
-from examples.datasets import Images, load  # noqa: E402  # found from the root alone
-
+DATASETS = runpy.run_path(str(HERE.parent / "examples" / "datasets.py"))
+load, Images = DATASETS["load"], DATASETS["Images"]
 SHOWN = ("sun", "star", "heart", "arrow-up", "check", "chevron-left")
 LIMITS = AffineLimits(angle=60.0, symmetries="none")
 ANGLES = torch.arange(-59.0, 60.0, 2.0)  # without 0, where nothing is resampled

@@ -47,7 +47,7 @@ def main() -> None:
     plots.plot_policies(rows, pixels[:6], OUT / "strengths.png", draws=2)
 
     photographs = runpy.run_path(str(GALLERY / "photos.py"))["photographs"]()
-    shipped = LearnedAffineAugment.from_pretrained("CIFAR10_V2")
+    shipped = LearnedAffineAugment.from_pretrained("CIFAR10_V3")
     plots.plot_policies({"augmented": shipped}, photographs, OUT / "photographs.jpg", draws=2)
 
 

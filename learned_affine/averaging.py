@@ -17,17 +17,15 @@ from learned_affine.tasks.model import Model
 from learned_affine.tasks.targets import label_map_of
 from learned_affine.transforms.transform import PolicyTransform
 
-STRENGTHS = {"draws": 0.5, "symmetries": 1.0}
 RAREST = 0.01  # the chance of a symmetry that is worth a pass through the classifier
 
 
 class AveragedClassifier(nn.Module):
     """Gives the mean probability over an image and what its policy makes of it.
 
-    Over its *symmetries*, flips and quarter turns, each as likely as the policy says: nothing is interpolated, and it
-    is of use where images bear several, whatever the classifier was trained with. Or over the untouched image and
-    ``draws`` draws of the whole policy, for a classifier that was trained with it: one that never saw such warps can
-    get worse.
+    Use it over the untouched image and ``draws`` draws of the whole policy for a classifier that was trained with it:
+    one that never saw such warps can get worse. Over the *symmetries* alone, flips and quarter turns, each as likely as
+    the policy says, nothing is interpolated, and a classifier that never saw them loses little or gains.
 
     The answer to a batch is the same each time, since every call draws from the same seed. The classifier is given at
     most ``max_images`` images at once, or the batch if that is larger.
@@ -39,8 +37,8 @@ class AveragedClassifier(nn.Module):
             count: all draws are warped.
         draws: draws an image, beside the untouched image; with ``over="symmetries"`` it does not count.
         over: ``"draws"``, or ``"symmetries"``.
-        strength: in [0, 1], share of the augmenter's own strength; None: 0.5 for draws, which was better than all of it
-            where a classifier is sure and right, and nearly as good elsewhere; 1 for symmetries.
+        strength: in [0, 1], share of the augmenter's own strength. Half of it was better than all of it where a
+            classifier is sure and right, and nearly as good elsewhere.
         label_map: that of the fit, if it had one: what labels become in a symmetry, by permutations.
         preprocess: applied to the images after the warp, for instance ``v2.Normalize(...)``.
         seed: of the draws.
@@ -66,7 +64,7 @@ class AveragedClassifier(nn.Module):
         draws: int = 8,
         *,
         over: Literal["draws", "symmetries"] = "draws",
-        strength: float | None = None,
+        strength: float = 0.5,
         label_map: Mapping[str, Any] | None = None,
         preprocess: Callable[[Tensor], Tensor] | None = None,
         seed: int = 0,
@@ -77,8 +75,8 @@ class AveragedClassifier(nn.Module):
             raise TypeError(f"augment must be a LearnedAffineAugment, got {shown(augment)}")
         if not callable(classifier):
             raise TypeError(f"classifier must be a module or a function, got {shown(classifier)}")
-        self.over = check_choice("over", over, tuple(STRENGTHS))
-        strength = check_range("strength", STRENGTHS[over] if strength is None else strength, 0.0, 1.0, "in [0, 1]")
+        self.over = check_choice("over", over, ("draws", "symmetries"))
+        check_range("strength", strength, 0.0, 1.0, "in [0, 1]")
         if label_map is None and augment.history is not None and "label_map" in augment.history.info:
             raise ValueError("label_map must be that of the fit, whose flips and quarter turns change labels, got None")
         self.label_map = label_map_of(label_map)

@@ -40,7 +40,7 @@ print(train)
 
 # %%
 # The augmenter in the transform that ``with_transform`` runs on each access: new draws in every epoch.
-augment = LearnedAffineAugment.from_pretrained("FASHION_MNIST_V2", padding_mode="zeros")
+augment = LearnedAffineAugment.from_pretrained("FASHION_MNIST_V3", padding_mode="zeros")
 tensor = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.286], [0.353])])
 
 

@@ -113,7 +113,7 @@ class AffineParameters:
     @classmethod
     def symmetry(cls, code: int, count: int, device: torch.device | str = "cpu") -> AffineParameters:
         """Parameters of ``count`` images that do nothing but the symmetry ``quarter_turns + 4 * mirror``."""
-        mirror, turns = torch.full((count,), code >= 4, device=device), torch.full((count,), code % 4, device=device)
+        mirror, turns = (torch.full((count,), value, device=device) for value in (code >= 4, code % 4))
         return dataclasses.replace(cls.identity(count, device), mirror=mirror, quarter_turns=turns)
 
     @classmethod
