@@ -1,4 +1,4 @@
-"""Draw docs/images/followed_labels.png, of "Which flips and rotations keep the label": ``python docs/followed_labels.py``.
+"""Draw docs/images/followed_labels.png, of the page on symmetries: ``python docs/followed_labels.py``.
 
 The same icons flipped by hand, moved as their labels allow, and moved with labels that follow. It illustrates what
 labels become; nothing is trained.
@@ -18,7 +18,10 @@ FLIP, UPSIDE_DOWN, STAY, QUARTER = (True, 0), (True, 2), (False, 0), (False, 1) 
 ROWS = {  # what is done to each icon, and the label that it has then
     "flipped by hand": ([FLIP] * 5, ICONS),
     "learned": ([UPSIDE_DOWN, FLIP, STAY, FLIP, QUARTER], ICONS),
-    "learned, with label_map": ([FLIP, QUARTER, FLIP, FLIP, QUARTER], ("arrow-right", "arrow-right", "redo", *ICONS[3:])),
+    "learned, with label_map": (
+        [FLIP, QUARTER, FLIP, FLIP, QUARTER],
+        ("arrow-right", "arrow-right", "redo", *ICONS[3:]),
+    ),
 }
 WRONG = {("flipped by hand", "arrow-left"), ("flipped by hand", "undo")}
 VERMILION = "#D55E00"

@@ -56,8 +56,7 @@ about a third as many on top in the symmetries; it takes no more than about two 
 DATA_NOTE = """Whole fits within the processor's time, the measurement of the budget on 2,000 held-out images and the
 loader included; the classifier is the small one, after as many epochs as make about 10,000 images (one of 50,000).
 
-## Memory
-"""
+## Memory"""
 MEMORY_NOTE = """What a fit and a training add to a fresh process at their peaks."""
 
 

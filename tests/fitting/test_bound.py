@@ -13,7 +13,6 @@ from learned_affine.policy.raw_head import RawHead
 from tests.fits import IMAGES, LABELS, PAPER, SETTLED, SHORT, loader, quick
 from tests.subjects import Halves
 
-
 # -- what is fitted ---------------------------------------------------------------------------------------------------
 
 
