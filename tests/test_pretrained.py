@@ -108,9 +108,11 @@ def test_a_boot_is_left_as_it_is_and_a_shirt_is_flipped():
     assert boot[0] > 0.95 and trouser[4] > 0.3 and trouser[[1, 3, 5, 7]].max() < 0.02
 
 
-def test_the_docs_name_every_policy():
+@every_policy
+def test_the_page_says_what_every_policy_pads_with(member):
     page = (Path(__file__).parent.parent / "docs" / "pretrained.md").read_text()
-    assert [member.name for member in MEMBERS if f"| `{member.name}`" not in page] == []
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| `{member.name}`")]
+    assert row.endswith(f"| {load(member).padding_mode} |")
 
 
 def test_the_policies_stay_under_one_megabyte():

@@ -1,6 +1,6 @@
 """
-Which classes may be flipped
-============================
+Which flips and rotations keep the label
+========================================
 
 A flipped heart is a heart; a flipped left arrow is a right arrow. The fit finds out from the labels.
 """
@@ -39,12 +39,18 @@ augment = LearnedAffineAugment.fit(
 )
 
 # %%
-# The chance of a flip for some of the classes, on test icons of other design sets. It is 1/2 at most.
+# Some test icons of other design sets in their eight positions, strong or faint by their probability.
 shown = ("arrow-left", "arrow-right", "undo", "redo", "check", "play", "flag", "heart", "star", "home", "plus", "sun")
 test, its_class = torch.from_numpy(arrays["test_images"])[:, None] / 255, torch.from_numpy(arrays["test_labels"]).long()
 chosen = torch.isin(its_class, torch.tensor([names.index(name) for name in shown]))
-figure = plots.plot_mirror_chance(augment, test[chosen], its_class[chosen], names=names)
-save(figure, "plot_10_which_may_be_flipped")
+figure = plots.symmetries(augment, test[chosen], its_class[chosen], names)
+save(figure, "plot_10_which_may_be_moved")
+
+# %%
+# Labels that could follow a move: a flipped left arrow is a right arrow. ``label_map`` of ``fit`` takes the proposal.
+proposed = augment.proposed_label_map()
+for move, order in proposed.items():
+    print(move, [f"{names[one]} becomes {names[to]}" for one, to in enumerate(order) if one != to])
 
 # %%
 # Where nothing may ever be flipped, for instance because key points name a side, forbid it.
