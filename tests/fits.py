@@ -14,8 +14,8 @@ from learned_affine.fitting import learn
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
-SHORT = FitConfig(rounds=2, images=100, target=0.3)
-PAPER = FitConfig.paper(rounds=2)
+SHORT = FitConfig(rounds=1, images=64, target=0.3)
+PAPER = FitConfig.paper(rounds=1)
 SETTLED = 3  # rounds that follow those of the configuration
 
 

@@ -70,7 +70,7 @@ def fitted(device: str) -> LearnedAffineAugment:
     classifier = SmallConvNet(3, 1, width=8).to(device)
     train_classifier(classifier, batches, epochs=6, seed=0, progress=False)
     return LearnedAffineAugment.fit(
-        classifier, batches, val_loader=held_out, config=FitConfig(steps=60), seed=0, progress=False
+        classifier, batches, val_loader=held_out, config=FitConfig(), seed=0, progress=False
     )
 
 

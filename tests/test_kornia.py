@@ -11,7 +11,7 @@ from kornia.geometry.transform import hflip
 from learned_affine import AffineLimits, AffineParameters
 from learned_affine.kornia import LearnedAffine
 from tests.geometry.matrices import rearranged
-from tests.subjects import symmetric, vivid
+from tests.subjects import flipping, symmetric, vivid
 
 LIMITS = AffineLimits(20, 1.2, 5, 0.05)
 STILL = AffineLimits(0, 1, 0, 0)
@@ -76,7 +76,7 @@ def labels(count: int, height: int, width: int) -> list[torch.Tensor]:
 def test_everything_follows_kornias_own_flip():
     """Half of the images are mirrored, and nothing else is done."""
     images, (masks, boxes, points) = torch.rand(16, 3, 10, 14), labels(16, 10, 14)
-    shell = LearnedAffine(vivid(STILL))
+    shell = LearnedAffine(flipping())
     out = AugmentationSequential(shell, data_keys=KEYS)(images, masks, boxes, points)
     flip = AugmentationSequential(RandomHorizontalFlip(p=1.0), data_keys=KEYS)
     flipped = flip(images, masks, boxes, points)
@@ -188,7 +188,7 @@ def test_copies_and_pickles_draw_the_same(options):
 
 
 def test_nothing_of_the_policy_needs_a_gradient_and_the_image_keeps_its_own():
-    shell, images = LearnedAffine(vivid(STILL)), torch.rand(4, 3, 8, 8, requires_grad=True)
+    shell, images = LearnedAffine(flipping()), torch.rand(4, 3, 8, 8, requires_grad=True)
     out = shell(images)
     assert not shell.transform_matrix.requires_grad and not any(p.requires_grad for p in shell.parameters())
     out.sum().backward()

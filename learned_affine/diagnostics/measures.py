@@ -30,9 +30,7 @@ def policy_moments(augment: PolicyTransform, images: Tensor) -> tuple[Tensor, Te
     """Mean and standard deviation of each image's draws, ``(B, 6)`` each, and its symmetries' chances, ``(B, 8)``."""
     policy = None if augment.deterministic else augment.policy(images)
     if policy is not None:
-        chances = augment.strength * policy.chances
-        chances[:, 0] += 1 - augment.strength
-        return (*policy.moments(augment.limits, augment.strength), chances)
+        return (*policy.moments(augment.limits, augment.strength), policy.chances_at(augment.strength))
     mean = augment.sample_parameters(images).stacked()
     still = torch.zeros(len(mean), 8, device=mean.device).index_fill(1, torch.zeros(1).long().to(mean.device), 1.0)
     return mean, torch.zeros_like(mean), still

@@ -84,7 +84,7 @@ class FitHistory(Mapping[str, list[float]]):
     @property
     def rounds(self) -> int:
         """How many rounds were measured."""
-        return len(self._records["seconds"])
+        return max(map(len, self._records.values()))  # a file has no "seconds"
 
     def last(self) -> dict[str, float]:
         """The numbers of the last round."""

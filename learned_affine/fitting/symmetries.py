@@ -7,7 +7,6 @@ classifier about moved pictures of each class, the policy knows too.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +67,7 @@ def judge_symmetries(
     answer[:, 0], sure[:, 0] = answers(judge.model.task, torch.stack([judge.outputs[row] for row in rows.tolist()]))
     right[:, 0] = (answer[:, 0] == classes) & (classes >= 0)
     for code in allowed[1:]:
-        judged = judge(rows, _symmetry(code, len(rows)))
+        judged = judge(rows, AffineParameters.symmetry(code, len(rows)))
         cost[:, code] = judged.cost + judge.resampling  # nothing is resampled, so nothing was to be taken off
         answer[:, code], sure[:, code], right[:, code] = judged.answer.long(), judged.sure, judged.right
     cost = cost.nan_to_num(MOST, MOST, -MOST)
@@ -80,12 +79,6 @@ def judge_symmetries(
     target = torch.stack([*shrunk(corrected, classes, means), *(means[int(one)] for one in judge.classes[others])])
     learned, free = torch.cat([rows, others]), FREE * budget
     return SymmetryCosts(rows, held_out, cost, learned, target, answer, sure, classes, allowed, free, right)
-
-
-def _symmetry(code: int, count: int) -> AffineParameters:
-    still = AffineParameters.identity(count)
-    mirror, turns = torch.full((count,), code >= 4), torch.full((count,), code % 4)
-    return dataclasses.replace(still, mirror=mirror, quarter_turns=turns)
 
 
 def _without_memory(cost: Tensor, held_out: int) -> Tensor:

@@ -111,6 +111,12 @@ class AffineParameters:
         return cls(zero, one, one, zero, zero, zero)
 
     @classmethod
+    def symmetry(cls, code: int, count: int, device: torch.device | str = "cpu") -> AffineParameters:
+        """Parameters of ``count`` images that do nothing but the symmetry ``quarter_turns + 4 * mirror``."""
+        mirror, turns = (torch.full((count,), value, device=device) for value in (code >= 4, code % 4))
+        return dataclasses.replace(cls.identity(count, device), mirror=mirror, quarter_turns=turns)
+
+    @classmethod
     def from_matrix(cls, matrix: Tensor, height: int, width: int) -> AffineParameters:
         """Read the parameters off pixel matrices: the inverse of :meth:`matrix` where there are no quarter turns.
 

@@ -54,10 +54,9 @@ class Policy:
         return torch.zeros_like(self.mean[:, :1]).expand(-1, len(EIGHT)).index_fill(1, self._zero(), 1.0)
 
     def chances_at(self, strength: float) -> Tensor:
-        """The same where ``strength`` in [0, 1] moves them toward the identity's."""
-        chances = strength * self.chances
-        chances[:, 0] += 1 - strength
-        return chances
+        """The chances ``(B, 8)`` where ``strength``, in [0, 1], moves them toward the identity."""
+        still = torch.zeros_like(self.chances).index_fill(1, self._zero(), 1.0)
+        return still.lerp(self.chances, strength)
 
     def _zero(self) -> Tensor:
         return torch.zeros(1, dtype=torch.long, device=self.mean.device)

@@ -274,6 +274,14 @@ class LabelMap:
                     f"label_map[{key!r}] must be a permutation of {classes} classes, got one of {len(rule)}"
                 )
 
+    def orders(self, classes: int) -> Tensor:
+        """What each class becomes in each symmetry, ``(8, classes)`` by its code ``quarter_turns + 4 * mirror``."""
+        if not all(isinstance(rule, Tensor) for rule in self.rules.values()):
+            raise TypeError("label_map must be of permutations here, got a function")
+        self.check(classes)
+        code, labels = torch.arange(8).repeat_interleave(classes), torch.arange(classes).repeat(8)
+        return self(labels, code >= 4, code % 4, lambda given, order: order[given]).view(8, classes)
+
     def to_dict(self) -> dict[str, Any]:
         """The permutations as lists, and of functions their names, for the history."""
         return {

@@ -187,8 +187,11 @@ class PolicyTransform(v2.Transform):
     def policy(self, images: Tensor) -> Policy | None:
         """The distribution of each of ``(B, C, H, W)`` images; None for the paper's network, which has none."""
         check_batch("images", images)
-        network = self.localization
-        return None if isinstance(network, RawHead) else network(images, self.limits)
+        if isinstance(self.localization, RawHead):
+            return None
+        self._follow(images)
+        with in_full_precision(images):
+            return self.localization(images, self.limits)
 
     def warp(self, images: Tensor, parameters: AffineParameters) -> Tensor:
         """Warp ``(B, C, H, W)`` images by their parameters; integers are rounded. Differentiable in both, if floating.
@@ -272,12 +275,15 @@ class PolicyTransform(v2.Transform):
 
     def draw_parameters(self, images: Tensor, noise: Tensor | None) -> AffineParameters:
         """Parameters of ``(B, C, H, W)`` images from their noise, or the mode; the network follows the device."""
-        head = self.localization.head.weight
-        if head.device != images.device:
-            self.localization.to(images.device)
+        self._follow(images)
         noise = None if noise is None else noise.to(images.device, non_blocking=True)
         with in_full_precision(images):
             return self.localization.draw(images, noise, self.limits, self.strength)
+
+    def _follow(self, images: Tensor) -> None:
+        """The network on the images' device."""
+        if self.localization.head.weight.device != images.device:
+            self.localization.to(images.device)
 
     def _generator(self) -> torch.Generator | None:
         """The generator to draw from; a DataLoader worker derives its own from it and the worker's seed."""

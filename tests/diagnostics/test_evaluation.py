@@ -24,7 +24,8 @@ def test_identity_changes_nothing():
 def test_a_wide_policy_shows_and_prints_as_a_table():
     found = vivid(AffineLimits.wide(), padding_mode="zeros").evaluate(Halves(), loader())
     assert found["displacement"] > 0.2 and found["agreement"] < 1 and found["between_angle"] > 0
-    assert str(found).count("\n") == len(found) - 1
+    measures, chances = str(found).split("\n\n")
+    assert measures.count("\n") == len(found) - 1 and chances.count("\n") == 2  # a head, and a row a class
 
 
 def test_classifier_is_untouched_and_errors_are_clear():

@@ -4,59 +4,68 @@ import math
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 from learned_affine import AffineLimits, FitConfig, FitHistory, LearnedAffineAugment
 from learned_affine.diagnostics.checks import check_fit
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
-from tests.fits import loader, quick, silent
-from tests.subjects import Halves, blobs
-
-IMAGES, LABELS = blobs(64)
-
+from tests.fits import IMAGES, LABELS, PAPER, SETTLED, SHORT, loader, quick
+from tests.subjects import Halves
 
 # -- what is fitted ---------------------------------------------------------------------------------------------------
 
 
 def test_fit_on_an_instance_keeps_its_arguments():
     augment = LearnedAffineAugment(AffineLimits(10), localization=None, p=0.3)
-    assert silent(augment, config=FitConfig(target=0.3), max_steps=2) is augment
-    assert augment.p == 0.3 and augment.limits.angle == 10 and augment.history.epochs == 1
+    assert quick(augment=augment) is augment
+    assert augment.p == 0.3 and augment.limits.angle == 10 and augment.history.rounds == SHORT.rounds + SETTLED
     with pytest.raises(TypeError, match="no constructor arguments, got p"):
         augment.fit(Halves(), loader(), p=1.0)
 
 
 def test_instance_takes_images_of_other_channels():
     augment = LearnedAffineAugment()  # observes three
-    augment.fit(Halves(), loader(), config=FitConfig(target=0.3), max_steps=2, progress=False)
-    assert augment.localization.channels == 3 and augment.history.info["steps"] == 2
+    quick(augment=augment)
+    assert augment.localization.channels == 3 and augment.history.rounds == SHORT.rounds + SETTLED
 
 
 @pytest.mark.parametrize(
     ("config", "network", "other"),
-    [(FitConfig(target=0.3), LocalizationNetwork, RawHead), (FitConfig.paper(), RawHead, LocalizationNetwork)],
+    [(SHORT, LocalizationNetwork, RawHead), (PAPER, RawHead, LocalizationNetwork)],
 )
 def test_the_objective_decides_the_network(config, network, other):
     assert type(quick(config=config).localization) is network
     instance = LearnedAffineAugment(localization=other(1))
-    assert type(silent(instance, config=config, max_steps=1).localization) is network
+    assert type(quick(augment=instance, config=config).localization) is network
 
 
 def test_a_network_is_taken_as_it_is():
     network = LocalizationNetwork(1, width=8)
     assert quick(localization=network).localization is network
     instance = LearnedAffineAugment(localization=network)
-    assert silent(instance, config=FitConfig(target=0.3), max_steps=1).localization is network
-
-
-def test_tensorboard_gets_files(tmp_path):
-    pytest.importorskip("tensorboard")
-    quick(log_dir=tmp_path, max_steps=4)
-    assert list(tmp_path.glob("events*"))
+    assert quick(augment=instance).localization is network
 
 
 def test_an_empty_history_sets_off_no_alarm():
-    assert check_fit(FitHistory(), 2, False) == []
+    assert check_fit(FitHistory(), False) == []
+
+
+# -- what it shows ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", [SHORT, PAPER])
+def test_one_bar_with_what_was_measured(capsys, config):
+    quick(progress=True, config=config)
+    shown = capsys.readouterr().err
+    assert "fit" in shown and "round" in shown and "entropy=" in shown
+    assert (config is PAPER) or all(f"{name}=" in shown for name in ("cost", "budget"))
+
+
+def test_no_bar_where_none_is_wanted(capsys):
+    quick(progress=False)
+    quick(progress=None)  # the output is no terminal
+    assert capsys.readouterr().err == ""
 
 
 # -- bad input --------------------------------------------------------------------------------------------------------
@@ -77,19 +86,16 @@ def no_gradient(images):
         (lambda x: x.mean((1, 2, 3)), None, {}, ValueError, "m >= 2"),
         (lambda x: "cat", None, {}, TypeError, "must return logits"),
         (lambda x: Halves()(x) * math.nan, None, {}, ValueError, "finite logits"),
-        (no_gradient, None, {"config": FitConfig.paper()}, ValueError, "pass a gradient"),
+        (no_gradient, None, {"config": PAPER}, ValueError, "pass a gradient"),
         (lambda x: torch.zeros(len(x), 2), None, {}, ValueError, "depend on its input, got the same"),
-        (lambda x: torch.zeros(len(x), 2), None, {"config": FitConfig.paper()}, ValueError, "pass a gradient"),
+        (lambda x: torch.zeros(len(x), 2), None, {"config": PAPER}, ValueError, "pass a gradient"),
         (Halves(), [(IMAGES * math.nan, LABELS)], {}, ValueError, "finite images"),
         (Halves(), [(IMAGES[:, 0], LABELS)], {}, ValueError, r"\(B, C, H, W\)"),
         (Halves(), [(["a.png"], LABELS)], {}, TypeError, "images as a tensor"),
         (Halves(), [(IMAGES, LABELS + 1)], {}, ValueError, r"labels must be within \[0, 2\)"),
         (Halves(), [IMAGES], {}, ValueError, "must give labels"),
         (Halves(), [(IMAGES, LABELS[:3])], {}, ValueError, "one class index an image"),
-        (Halves(), None, {"max_steps": 0}, ValueError, "max_steps"),
         (Halves(), None, {"config": "paper"}, TypeError, "config must be a FitConfig"),
-        (Halves(), None, {"resume": True}, ValueError, "resume=True needs checkpoint"),
-        (Halves(), None, {"resume": "nowhere"}, FileNotFoundError, "resume must be"),
     ],
 )
 def test_errors_name_what_is_wrong(classifier, data, options, error, named):
@@ -104,10 +110,8 @@ def test_errors_name_what_is_wrong(classifier, data, options, error, named):
         ({"callbacks": 3}, TypeError, "callbacks must be callable, got int"),
         ({"callbacks": [print, "log"]}, TypeError, "callbacks must be callable, got str"),
         ({"seed": 1.5}, TypeError, "seed must be an int"),
-        ({"max_steps": "many"}, TypeError, "max_steps must be an int"),
-        ({"max_steps": True}, TypeError, "max_steps must be an int"),
         ({"val_loader": 3}, TypeError, "val_loader must be iterable"),
-        ({"val_loader": iter([1])}, ValueError, "val_loader must be one that can be passed over again"),
+        ({"seed": True}, TypeError, "seed must be an int"),
         ({"val_loader": [], "config": FitConfig()}, ValueError, "val_loader must give at least one batch"),
     ],
 )
@@ -126,3 +130,27 @@ def test_held_out_images_are_given_by_name():
     for augment in (LearnedAffineAugment, LearnedAffineAugment()):
         with pytest.raises(TypeError, match=by_name):
             augment.fit(Halves(), loader(), loader())
+
+
+@pytest.mark.parametrize(
+    ("keyword", "instead"),
+    [
+        ("checkpoint", "a fit lasts seconds: fit anew, and keep the result with save_pretrained"),
+        ("resume", "a fit lasts seconds: fit anew"),
+        ("log_dir", "callbacks are called after each round with what was measured; two lines write it to TensorBoard"),
+        ("max_steps", r"FitConfig\(rounds=, images=\) says how long a fit is"),
+    ],
+)
+def test_keywords_that_are_gone_say_what_to_do_instead(keyword, instead):
+    with pytest.raises(TypeError, match=f"^fit takes no keyword '{keyword}' any more: {instead}"):
+        quick(**{keyword: 1})
+
+
+def test_names_of_classes_come_from_the_dataset():
+    class Named(TensorDataset):
+        classes = ("left", "right")
+
+    data = DataLoader(Named(IMAGES, LABELS), 16)
+    assert quick(data=data, val_loader=loader()).history.info["class_names"] == ["left", "right"]
+    assert quick(data=loader(), val_loader=data).history.info["class_names"] == ["left", "right"]
+    assert "class_names" not in quick(val_loader=loader()).history.info

@@ -13,7 +13,7 @@ from learned_affine.fitting.pool import Pool, Reservoir
 from learned_affine.fitting.processes import Processes
 from learned_affine.policy.distribution import Policy
 from learned_affine.tasks.model import Model
-from learned_affine.tasks.targets import LabelMirror
+from learned_affine.tasks.targets import LabelMap
 from tests.fits import IMAGES, LABELS
 from tests.subjects import Halves
 
@@ -60,6 +60,7 @@ def test_a_judgement_is_that_of_each_image_alone(adversarial):
         cost = F.cross_entropy(output, label) - F.cross_entropy(plain, label) - RESAMPLING
         assert float(found.cost[place]) == pytest.approx(float(cost), abs=1e-4)
         assert float(found.entropy[place]) == pytest.approx(float(entropy(output) - entropy(plain)), abs=1e-4)
+        assert float(found.sure[place]) == pytest.approx(float(output.softmax(-1).max()), abs=1e-4)
         assert found.answer[place] == output.argmax() and found.right[place] == (output.argmax() == label)
         assert found.agrees[place] == (output.argmax() == plain.argmax())
         score = 0.0
@@ -91,7 +92,7 @@ def test_predicted_labels_take_the_place_of_those_that_are_given():
 def test_labels_follow_the_mirror():
     mirrored = replace(AffineParameters.identity(64), mirror=torch.ones(64, dtype=torch.bool))
     rows = torch.arange(64)
-    kept, renamed = (judge(label_mirror=rule)(rows, mirrored) for rule in (None, LabelMirror([1, 0])))
+    kept, renamed = (judge(label_map=rule)(rows, mirrored) for rule in (None, LabelMap({"mirror": [1, 0]})))
     assert float(kept.cost.mean()) > 1 and float(renamed.cost.abs().max()) < 0.2
 
 

@@ -27,12 +27,13 @@ from tests.subjects import Halves
 ALL = tuple(range(8))
 
 
-def found(cost, classes, held_out=None, answer=None) -> SymmetryCosts:
-    """Costs ``(N, 8)`` as judged, of images of some classes."""
-    count = len(cost)
-    answer = torch.full((count, 8), -1) if answer is None else answer
-    rows = torch.arange(count)
-    return SymmetryCosts(rows, held_out or count, cost, rows, cost, answer, torch.tensor(classes), ALL, 0.1)
+def found(classes, held_out: int, cost=None, answer=None, sure=None) -> SymmetryCosts:
+    """Judgements ``(N, 8)`` of images of some classes."""
+    rows, classes = torch.arange(len(classes)), torch.tensor(classes)
+    cost, sure = (torch.zeros(len(rows), 8) if one is None else one for one in (cost, sure))
+    answer = torch.full((len(rows), 8), -1) if answer is None else answer
+    right = (answer == classes[:, None]).float()
+    return SymmetryCosts(rows, held_out, cost, rows, cost, answer, sure, classes, ALL, 0.1, right)
 
 
 def policy(chances: torch.Tensor) -> Policy:
@@ -70,7 +71,10 @@ def test_each_allowed_symmetry_is_judged_as_torchvision_moves(judged):
         expected = F.cross_entropy(logits, labels, reduction="none") - plain.detach()
         torch.testing.assert_close(judged.cost[:, code], expected, atol=1e-4, rtol=1e-4)
         assert torch.equal(judged.answer[:, code], logits.argmax(1))
+        assert torch.equal(judged.right[:, code], (logits.argmax(1) == labels).float())
+        torch.testing.assert_close(judged.sure[:, code], logits.softmax(1).amax(1))
     assert not judged.cost[:, [0, 1, 3, 7]].any() and judged.free == FREE * 0.8
+    assert torch.equal(judged.answer[:, 0], labels) and bool(judged.right[:, 0].all())
 
 
 def test_images_that_were_not_judged_are_learned_by_their_class(judged):
@@ -117,11 +121,10 @@ def test_without_classes_nothing_is_drawn_anywhere():
 
 def test_the_table_by_hand():
     """Six held-out images of class 7, four of class 1, which are too few, and training images, which do not count."""
-    cost, answer = torch.zeros(20, 8), torch.zeros(20, 8).long()
+    cost, answer, chances = torch.zeros(20, 8), torch.full((20, 8), 7), torch.zeros(20, 8)
     cost[:6, 4], answer[:6, 4] = torch.tensor([1.0, 1, 1, 2, 2, 2]), torch.tensor([7, 7, 3, 3, 3, 3])
-    chances, plain = torch.zeros(20, 8), torch.full((20,), 7)
-    chances[:, 0], chances[:3, 4], plain[0] = 0.5, 0.5, 2
-    (row,) = class_table(found(cost, [7] * 6 + [1] * 4 + [7] * 10, 10, answer), policy(chances), plain)
+    chances[:, 0], chances[:3, 4], answer[0, 0] = 0.5, 0.5, 2
+    (row,) = class_table(found([7] * 6 + [1] * 4 + [7] * 10, 10, cost, answer), policy(chances))
     assert row["class"] == 7 and row["images"] == 6
     assert row["chance"][:5] == pytest.approx([0.5, 0, 0, 0, 0.25])
     assert row["cost"][4] == pytest.approx(1.5) and row["harm"][4] == pytest.approx(0.25)
@@ -129,8 +132,13 @@ def test_the_table_by_hand():
 
 
 def test_what_moved_images_are_taken_for_by_hand():
-    answer = torch.zeros(16, 8).long()
-    answer[:6, 1] = torch.tensor([2, 2, 2, 2, 0, 1])
+    """By which share, and how surely next to the images of that class as they are."""
+    answer, sure = torch.zeros(20, 8).long(), torch.full((20, 8), 0.5)
+    answer[:6, 1], sure[:4, 1] = torch.tensor([2, 2, 2, 2, 0, 1]), 0.6
     answer[6:11, 1] = -1  # where the answer is no class
-    classes = [0] * 6 + [1] * 5 + [2] * 5
-    assert recognised_as(found(torch.zeros(16, 8), classes, None, answer), 1) == {0: (2, 4 / 6), 2: (0, 1.0)}
+    answer[11:16, 0], sure[11:16, 0] = torch.tensor([2, 2, 2, 2, 1]), 0.9
+    classes = [0] * 6 + [1] * 5 + [2] * 5 + [3] * 2 + [0] * 2  # two are too few, and the last ones training images
+    told = recognised_as(found(classes, 18, None, answer, sure), 1)
+    assert set(told) == {0, 2}
+    assert told[0] == pytest.approx((2, 4 / 6, (4 * 0.6 / 6) / (4 * 0.9 / 5)), abs=1e-3)
+    assert told[2] == pytest.approx((0, 1.0, 1.0), abs=1e-3)  # its moved images look like class 0

@@ -81,10 +81,14 @@ def test_a_symmetry_moves_pixels_as_torchs_flip_and_rot90(code):
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_a_symmetry_and_a_warp_are_interpolated_once(interpolation):
-    """As kornia does by the one matrix, which is that of the warp times that of the symmetry."""
+    """As kornia does by the one matrix, which is that of the warp times that of the symmetry; "sharp" it does not know."""
     images, parameters = torch.rand(8, 2, 12, 12, dtype=torch.float64), some(8, symmetries=True)
-    truth = warp_affine(images, parameters.matrix(12, 12), (12, 12), interpolation, "reflection", align_corners=False)
-    torch.testing.assert_close(warp_images(images, parameters, interpolation), truth, atol=1e-9, rtol=0)
+    truth = warp_images(images, parameters, interpolation)
+    if interpolation != "sharp":
+        kornias = warp_affine(
+            images, parameters.matrix(12, 12), (12, 12), interpolation, "reflection", align_corners=False
+        )
+        torch.testing.assert_close(truth, kornias, atol=1e-9, rtol=0)
     first = torch.stack([rearranged(*pair) for pair in zip(images, parameters.codes().tolist(), strict=True)])
     then = warp_images(first, parameters.without_symmetry(), interpolation)  # moved by index, then interpolated
     torch.testing.assert_close(then, truth, atol=1e-9, rtol=0)

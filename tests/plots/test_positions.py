@@ -16,7 +16,10 @@ def sheet(figure, height=16, width=16):
     axis = figure.axes[0]
     pixels = torch.tensor(axis.images[0].get_array())
     rows = [
-        [pixels[int(y - height / 2) : int(y + height / 2), int(x - width / 2) : int(x + width / 2)] for x in axis.get_xticks()]
+        [
+            pixels[int(y - height / 2) : int(y + height / 2), int(x - width / 2) : int(x + width / 2)]
+            for x in axis.get_xticks()
+        ]
         for y in axis.get_yticks()
     ]
     return torch.stack([torch.stack(row) for row in rows])

@@ -284,7 +284,9 @@ def originals(folder):
     for number, network in enumerate(networks):
         torch.nn.init.normal_(network.head.weight)
         limits = AffineLimits(symmetries=getattr(network, "symmetries", "all"))
-        fill = {"padding_mode": "fill", "fill": {tv_tensors.Image: 7, PIL.Image.Image: 2, "others": 1}} if number else {}
+        fill = (
+            {"padding_mode": "fill", "fill": {tv_tensors.Image: 7, PIL.Image.Image: 2, "others": 1}} if number else {}
+        )
         augment = LearnedAffineAugment(limits, localization=network, **fill)
         if number % 2 == 0:
             augment.history = FitHistory(info={"steps": 3, "data": "x"}).add(cost=1.0, kl=2.0)
