@@ -161,7 +161,7 @@ def data_rows(options: argparse.Namespace) -> Iterator[dict]:
     train, test = load(options.data, options.root, options.download)
     for size in options.sizes:
         loader = train.take(torch.randperm(len(train))[:size]).loader(options.batch, shuffle=True)
-        held_out = test.take(torch.arange(2000)).loader(options.batch)
+        held_out = test.take(torch.arange(min(2000, len(test)))).loader(options.batch)
         classifier = classifier_of("small", options.device)
         epochs = max(1, 10_000 // size)
         start = time.process_time()
