@@ -81,7 +81,7 @@ def test_a_symmetry_moves_pixels_as_torchs_flip_and_rot90(code):
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_a_symmetry_and_a_warp_are_interpolated_once(interpolation):
-    """As kornia does by the one matrix, which is that of the warp times that of the symmetry; "sharp" it does not know."""
+    """As kornia does by the one matrix, that of the warp times that of the symmetry; it does not know "sharp"."""
     images, parameters = torch.rand(8, 2, 12, 12, dtype=torch.float64), some(8, symmetries=True)
     truth = warp_images(images, parameters, interpolation)
     if interpolation != "sharp":
