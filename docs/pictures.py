@@ -1,8 +1,7 @@
 """Make the pictures of the guide again, from the embedded images: ``python docs/pictures.py`` (two minutes).
 
-Writes mirror_chance, parameters, entropy, curves, strengths and photographs to docs/images. Needs scikit-image for the
-last one. Everything is seeded; another machine may differ in the last digits. ``demo.png`` is ``policy.png`` of
-``make demo``.
+Writes parameters, curves, strengths and photographs to docs/images. Needs scikit-image for the last one. Everything is
+seeded; another machine may differ in the last digits. ``demo.png`` is ``policy.png`` of ``make demo``.
 """
 
 import copy
@@ -38,10 +37,8 @@ def main() -> None:
     weak = copy.deepcopy(right)
     weak.strength = 0.3
 
-    (pixels, labels), test = train, images("test", 0, 500)
-    plots.plot_mirror_chance(right, *test, OUT / "mirror_chance.png", names=NAMES)
+    pixels, labels = train
     plots.plot_parameters(right, pixels[:800], labels[:800], OUT / "parameters.png", names=NAMES)
-    plots.plot_entropy(right, classifier, pixels[:250], OUT / "entropy.png")
     right.history.plot(OUT / "curves.png")
     rows = {"weak": weak, "right": right, "too strong": strong}
     plots.plot_policies(rows, pixels[:6], OUT / "strengths.png", draws=2)

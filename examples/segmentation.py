@@ -60,8 +60,8 @@ def run(seed: int, count: int, epochs: int) -> list[dict[str, object]]:
         plain, batches(train), val_loader=batches(held_out), loss=per_image, seed=seed, progress=False, **options
     )
     seconds, last = time.perf_counter() - start, learned.history.last()
-    told = {name: last[name] for name in ("displacement", "mirror_chance", "cross_entropy")}
-    told |= {"fit_seconds": seconds, "target": learned.history.info["target"]}
+    told = {name: last[name] for name in ("displacement", "symmetry_chance", "cost", "budget")}
+    told |= {"fit_seconds": seconds}
     arms: dict[str, Augment | None] = {
         "none": None,
         "v2.RandomAffine(30)": one_by_one(v2.RandomAffine(30)),

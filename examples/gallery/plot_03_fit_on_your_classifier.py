@@ -24,14 +24,12 @@ augment = LearnedAffineAugment.fit(
 print(augment)
 
 # %%
-# What it learned about one test image of each class: the chance of a flip, and the range of 90 % of the rotations.
+# What it learned about one test image of each class: its eight positions, each as strong as it is probable.
 test, labels = images("test", 0, 200)
-first = [int((labels == label).nonzero()[0]) for label in range(10)]
-figure = plots.plot_ranges(augment, test[first], names=NAMES)
+figure = plots.symmetries(augment, test, labels, names=NAMES)
 save(figure, "plot_03_fit_on_your_classifier")
 
 # %%
-# How it went. The cross entropy on augmented held-out images should end near the target. A short fit has few epochs,
-# and so few points.
+# How it went. What augmentation costs on held-out images should end near the budget.
 curves = augment.history.plot()
 save(curves, "plot_03_curves")

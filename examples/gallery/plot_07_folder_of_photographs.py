@@ -50,9 +50,9 @@ loader, val_loader = (DataLoader(part, batch_size=32, shuffle=part is parts[0]) 
 train_classifier(model, loader, epochs=3, preprocess=normalize, learning_rate=2e-3, seed=0)
 
 # %%
-# Fit. ``steps`` keeps this page quick: leave it out.
+# Fit. ``images`` keeps this page quick: leave it out.
 augment = LearnedAffineAugment.fit(
-    model, loader, val_loader=val_loader, preprocess=normalize, config=FitConfig(steps=20)
+    model, loader, val_loader=val_loader, preprocess=normalize, config=FitConfig(images=1000)
 )
 print(augment)
 

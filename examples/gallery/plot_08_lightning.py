@@ -78,5 +78,5 @@ save(figure, "plot_08_lightning")
 
 # %%
 # The policy can also be fitted to the module itself: anything from images to logits is a classifier.
-module.augment = LearnedAffineAugment.fit(module.network, train, val_loader=held_out, max_steps=30)
+module.augment = LearnedAffineAugment.fit(module.network, train, val_loader=held_out)
 print(module.augment)

@@ -1,8 +1,9 @@
 """
-Which classes may be flipped
-============================
+Which images may be flipped and rotated
+=======================================
 
-A flipped heart is a heart; a flipped left arrow is a right arrow. The fit finds out from the labels.
+A flipped heart is a heart; a flipped left arrow is a right arrow. A sun is a sun in all eight positions. The fit finds
+out from the labels.
 """
 
 # %%
@@ -39,14 +40,14 @@ augment = LearnedAffineAugment.fit(
 )
 
 # %%
-# The chance of a flip for some of the classes, on test icons of other design sets. It is 1/2 at most.
+# One test icon, of another design set, for some of the classes: the eight positions, each as strong as it is probable.
 shown = ("arrow-left", "arrow-right", "undo", "redo", "check", "play", "flag", "heart", "star", "home", "plus", "sun")
 test, its_class = torch.from_numpy(arrays["test_images"])[:, None] / 255, torch.from_numpy(arrays["test_labels"]).long()
 chosen = torch.isin(its_class, torch.tensor([names.index(name) for name in shown]))
-figure = plots.plot_mirror_chance(augment, test[chosen], its_class[chosen], names=names)
+figure = plots.symmetries(augment, test[chosen], its_class[chosen], names)
 save(figure, "plot_10_which_may_be_flipped")
 
 # %%
-# Where nothing may ever be flipped, for instance because key points name a side, forbid it.
+# Where nothing may ever be flipped or rotated by right angles, forbid it.
 never = LearnedAffineAugment(AffineLimits(symmetries="none"))
 print(never.limits)
