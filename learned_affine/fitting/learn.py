@@ -117,7 +117,9 @@ class Learner:
 
 
 def _standardised(outputs: Tensor) -> Tensor:
+    """Outputs of an image count from their mean, so that one logit and two classes are the same."""
     outputs = outputs.clamp(-LARGEST, LARGEST)
+    outputs = outputs - outputs.mean(1, keepdim=True) if outputs.shape[1] > 1 else outputs
     return (outputs - outputs.mean(0)) / outputs.std(0, correction=0).clamp_min(1e-3)
 
 
