@@ -27,7 +27,7 @@ SHOWN = (
     "index",
     "quickstart",
     "photographs",
-    "flips",
+    "symmetries",
     "how_it_works",
     "dials",
     "reading",

@@ -1,6 +1,6 @@
 """Make the pictures of the guide again, from the embedded images: ``python docs/pictures.py`` (two minutes).
 
-Writes mirror_chance, parameters, entropy, curves, strengths and photographs to docs/images. Needs scikit-image for the
+Writes symmetries, parameters, curves, strengths and photographs to docs/images. Needs scikit-image for the
 last one. Everything is seeded; another machine may differ in the last digits. ``demo.png`` is ``policy.png`` of
 ``make demo``.
 """
@@ -39,15 +39,14 @@ def main() -> None:
     weak.strength = 0.3
 
     (pixels, labels), test = train, images("test", 0, 500)
-    plots.plot_mirror_chance(right, *test, OUT / "mirror_chance.png", names=NAMES)
+    plots.symmetries(right, *test, NAMES, path=OUT / "symmetries.png")
     plots.plot_parameters(right, pixels[:800], labels[:800], OUT / "parameters.png", names=NAMES)
-    plots.plot_entropy(right, classifier, pixels[:250], OUT / "entropy.png")
     right.history.plot(OUT / "curves.png")
     rows = {"weak": weak, "right": right, "too strong": strong}
     plots.plot_policies(rows, pixels[:6], OUT / "strengths.png", draws=2)
 
     photographs = runpy.run_path(str(GALLERY / "photos.py"))["photographs"]()
-    shipped = LearnedAffineAugment.from_pretrained("CIFAR10_V2")
+    shipped = LearnedAffineAugment.from_pretrained("CIFAR10_V3")
     plots.plot_policies({"augmented": shipped}, photographs, OUT / "photographs.jpg", draws=2)
 
 

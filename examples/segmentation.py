@@ -60,7 +60,7 @@ def run(seed: int, count: int, epochs: int) -> list[dict[str, object]]:
         plain, batches(train), val_loader=batches(held_out), loss=per_image, seed=seed, progress=False, **options
     )
     seconds, last = time.perf_counter() - start, learned.history.last()
-    told = {name: last[name] for name in ("displacement", "mirror_chance", "cross_entropy")}
+    told = {name: last[name] for name in ("displacement", "symmetry_chance", "cost")}
     told |= {"fit_seconds": seconds, "target": learned.history.info["target"]}
     arms: dict[str, Augment | None] = {
         "none": None,

@@ -22,7 +22,7 @@ from torch import nn
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier
-from learned_affine.plots import plot_before_after, plot_history, plot_ranges
+from learned_affine.plots import plot_before_after, plot_history, symmetries
 
 try:
     from examples.datasets import CHOICES, Images, load
@@ -95,7 +95,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--test-size", type=int, help="test images, all by default")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=15, help="of stage 1")
-    parser.add_argument("--fit-steps", type=int, help="of stage 2, those of the preset by default")
+    parser.add_argument("--fit-rounds", type=int, help="of stage 2, those of the preset by default")
     parser.add_argument("--finetune-epochs", type=int, default=15, help="of stage 3")
     return parser.parse_args()
 
@@ -131,7 +131,7 @@ def parse_limits(text: str) -> AffineLimits:
 
 def preset(options: argparse.Namespace) -> FitConfig:
     """The configuration of stage 2."""
-    changes = {} if options.fit_steps is None else {"steps": options.fit_steps, "epochs": None}
+    changes = {} if options.fit_rounds is None else {"rounds": options.fit_rounds}
     return PRESETS[options.preset](**changes)
 
 
@@ -230,7 +230,7 @@ def report(
     plot_before_after(learned, train.images[:10], options.out / "before_after.png")
     plot_history(learned.history, options.out / "losses.png")
     shown, names = one_each(test)
-    plot_ranges(learned, shown, options.out / "policy.png", names)
+    symmetries(learned, shown, names=names, path=options.out / "policy.png")
     print(f"\nwritten to {options.out}: {', '.join(FILES)}")
 
 

@@ -1,11 +1,10 @@
 """Fit in several processes, on as many GPUs or machines as torchrun is told of.
 
-    torchrun --standalone --nproc_per_node 2 examples/two_processes.py            # two processes, GPUs if there are
-    python examples/two_processes.py --batch 64                                   # one process, the same result
+    torchrun --standalone --nproc_per_node 2 examples/two_processes.py  # two processes, GPUs if there are
+    python examples/two_processes.py                                    # one process, the same policy
 
-Nothing changes in the script: ``fit`` sees that torchrun started it, and accelerate does the rest. Each process takes
-every second batch; gradients, measures and the dual variable are averaged. ``--batch`` is of one process, so two
-processes at 32 do what one does at 64, up to rounding, which grows with the steps. Needs the extra ``train``.
+Nothing changes in the script: ``fit`` sees that torchrun started it. The processes share the judging of warped images,
+and each has the same policy in the end, up to rounding. Needs the extra ``train``.
 """
 
 import argparse
@@ -22,8 +21,6 @@ from learned_affine.classifier import SmallConvNet, train_classifier
 def main() -> None:
     """Train a small classifier, fit, and let the main process write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=32, help="of each process")
-    parser.add_argument("--steps", type=int, help="of the fit, as many as the default has if not given")
     parser.add_argument("--out", type=Path, default=Path("runs/two_processes"))
     options = parser.parse_args()
 
@@ -35,14 +32,7 @@ def main() -> None:
     train_classifier(classifier, train.loader(64, shuffle=True), epochs=3, seed=0, progress=False)
 
     options.out.mkdir(parents=True, exist_ok=True)
-    augment = LearnedAffineAugment.fit(
-        classifier,
-        train.loader(options.batch, shuffle=True),
-        val_loader=held_out.loader(64),
-        checkpoint=options.out,
-        resume=True,
-        max_steps=options.steps,
-    )
+    augment = LearnedAffineAugment.fit(classifier, train.loader(64, shuffle=True), val_loader=held_out.loader(64))
     if int(os.environ.get("RANK", "0")) == 0:
         augment.save_pretrained(options.out / "augmenter.safetensors")
         print(augment.history, f"written to {options.out}")

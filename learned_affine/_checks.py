@@ -8,7 +8,8 @@ import inspect
 import math
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -104,8 +105,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def explain_keywords(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a function name itself and the nearest known keyword where it is given an unknown one, or one by place."""
+def explain_keywords(
+    name: str, gone: Mapping[str, str] = MappingProxyType({})
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function name itself and the nearest known keyword where it is given an unknown one, or one by place.
+
+    ``gone`` says of keywords of earlier versions what to do instead.
+    """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         parameters = inspect.signature(function).parameters
@@ -115,6 +121,8 @@ def explain_keywords(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             for key in kwargs:
+                if key in gone:
+                    raise TypeError(f"{name} takes no keyword {key!r} any more: {gone[key]}")
                 if key not in parameters:
                     near = difflib.get_close_matches(key, known, n=1)
                     hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"

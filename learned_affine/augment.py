@@ -11,7 +11,9 @@ from torchvision.models import WeightsEnum
 
 from learned_affine._checks import explain_keywords
 from learned_affine.diagnostics.evaluation import evaluate
-from learned_affine.fitting.offline import FitMethod
+from learned_affine.diagnostics.fixed import as_transforms
+from learned_affine.diagnostics.summary import proposed_label_map, summary
+from learned_affine.fitting.bound import FitMethod
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode
 from learned_affine.transforms.transform import PolicyTransform
@@ -30,15 +32,15 @@ class LearnedAffineAugment(PolicyTransform):
     fit, none of its weights requires a gradient.
 
     Args:
-        limits: how far it may go, and whether images may be flipped. Labels that name a side are not renamed here:
-            ``learned_affine.mirror_labels`` does that.
+        limits: how far it may go, and which of the symmetries (flips and quarter turns) images may get. Labels that
+            name a side are not renamed here: ``learned_affine.label_map`` does that.
         localization: the localization network; a new, unfitted one if None, which makes small random warps and flips
             one image in twenty.
         p: chance, image by image, of being augmented; the other images come back bit-identical.
         strength: in [0, 1], moves every parameter toward the identity, and scales the chance of a flip.
         deterministic: use the mode of each image's distribution instead of a draw, and flip none.
-        interpolation: ``"bilinear"``, ``"nearest"`` or ``"bicubic"``, or torchvision's ``InterpolationMode`` of these;
-            masks are always ``"nearest"``.
+        interpolation: ``"bilinear"``, ``"nearest"`` or ``"bicubic"``, torchvision's ``InterpolationMode`` of these, or
+            ``"sharp"``, which blurs least and costs half as much as bicubic; masks are always ``"nearest"``.
         padding_mode: ``"reflection"``, ``"border"``, ``"zeros"`` or ``"fill"``; masks are always filled.
         fill: a value, one a channel, or a dict by type as in torchvision; other than 0 only with ``"fill"``.
         generator: a CPU generator to draw from instead of torch's global one.
@@ -59,6 +61,9 @@ class LearnedAffineAugment(PolicyTransform):
 
     fit = FitMethod()
     evaluate = evaluate
+    summary = summary
+    proposed_label_map = proposed_label_map
+    as_transforms = as_transforms
     save_pretrained = save
 
     @classmethod
@@ -80,7 +85,7 @@ class LearnedAffineAugment(PolicyTransform):
         """Load a fitted augmenter.
 
         No code of the file is run, and its tensors must be exactly those expected. No random number is drawn. Files
-        that version 0.1 wrote have no flips, and load with ``mirror=False``.
+        that versions 0.1 and 0.2 wrote are refused: fit the augmenter anew.
 
         Args:
             source: a member of ``LearnedAffineAugment_Weights`` or its name, a file, a folder that ``save_pretrained``
@@ -89,10 +94,10 @@ class LearnedAffineAugment(PolicyTransform):
             revision: branch, tag or commit, of a hub id only.
             limits, p, strength, deterministic, interpolation, padding_mode, fill, generator: of the constructor; what
                 is not None replaces the file's. With another ``padding_mode`` than ``"fill"``, the file's ``fill`` no
-                longer counts. ``limits`` with ``mirror=True`` do not make a policy flip that was fitted without flips.
+                longer counts. ``limits`` with other ``symmetries`` do not make a policy flip that was fitted without.
 
         Raises:
-            WeightsError: if the file is damaged, foreign, of a newer format, or asks for what is not allowed.
+            WeightsError: if the file is damaged, foreign, of another format, or asks for what is not allowed.
             FileNotFoundError: if there is no such file.
             ImportError: if the source is a hub id and ``huggingface_hub`` is not installed.
             TypeError, ValueError: if a change is no argument of the constructor, or not a valid one.

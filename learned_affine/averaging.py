@@ -1,36 +1,45 @@
-"""Averaging at test time: a classifier's mean answer over an image and draws of its own policy."""
+"""Averaging at test time: a classifier's mean answer over an image and what its own policy makes of it."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
-from learned_affine._checks import check_batch, check_count, check_range, shown
+from learned_affine._checks import check_batch, check_choice, check_count, check_range, shown
+from learned_affine.geometry.parameters import AffineParameters, is_traced
 from learned_affine.tasks.model import Model
+from learned_affine.tasks.targets import label_map_of
 from learned_affine.transforms.transform import PolicyTransform
+
+RAREST = 0.01  # the chance of a symmetry that is worth a pass through the classifier
 
 
 class AveragedClassifier(nn.Module):
-    """Gives the mean probability over the untouched image and ``draws`` draws of its policy, flips included.
+    """Gives the mean probability over an image and what its policy makes of it.
 
-    Use it for a classifier that was trained with the policy: one that never saw such warps can get worse. The answer to
-    a batch is the same each time, since every call draws from the same seed. The classifier is given at most
-    ``max_images`` images at once, or the batch if that is larger.
+    Use it over the untouched image and ``draws`` draws of the whole policy for a classifier that was trained with it:
+    one that never saw such warps can get worse. Over the *symmetries* alone, flips and quarter turns, each as likely as
+    the policy says, nothing is interpolated, and a classifier that never saw them loses little or gains.
+
+    The answer to a batch is the same each time, since every call draws from the same seed. The classifier is given at
+    most ``max_images`` images at once, or the batch if that is larger.
 
     Args:
         classifier: from ``(B, C, H, W)`` to logits ``(B, m)`` with one label an image, or to something with
             ``.logits``. It is not copied; its mode is yours to set.
         augment: a fitted augmenter. It is copied, so what is set on it later has no effect here. Its ``p`` does not
             count: all draws are warped.
-        draws: draws an image, beside the untouched image.
+        draws: draws an image, beside the untouched image; with ``over="symmetries"`` it does not count.
+        over: ``"draws"``, or ``"symmetries"``.
         strength: in [0, 1], share of the augmenter's own strength. Half of it was better than all of it where a
             classifier is sure and right, and nearly as good elsewhere.
+        label_map: that of the fit, if it had one: what labels become in a symmetry, by permutations.
         preprocess: applied to the images after the warp, for instance ``v2.Normalize(...)``.
         seed: of the draws.
         max_images: how many images the classifier is given at once.
@@ -54,7 +63,9 @@ class AveragedClassifier(nn.Module):
         augment: PolicyTransform,
         draws: int = 8,
         *,
+        over: Literal["draws", "symmetries"] = "draws",
         strength: float = 0.5,
+        label_map: Mapping[str, Any] | None = None,
         preprocess: Callable[[Tensor], Tensor] | None = None,
         seed: int = 0,
         max_images: int = 1024,
@@ -64,7 +75,11 @@ class AveragedClassifier(nn.Module):
             raise TypeError(f"augment must be a LearnedAffineAugment, got {shown(augment)}")
         if not callable(classifier):
             raise TypeError(f"classifier must be a module or a function, got {shown(classifier)}")
+        self.over = check_choice("over", over, ("draws", "symmetries"))
         check_range("strength", strength, 0.0, 1.0, "in [0, 1]")
+        if label_map is None and augment.history is not None and "label_map" in augment.history.info:
+            raise ValueError("label_map must be that of the fit, whose flips and quarter turns change labels, got None")
+        self.label_map = label_map_of(label_map)
         self.classifier, self.preprocess = classifier, preprocess
         self.augment = copy.deepcopy(augment)
         self.augment.strength = strength * augment.strength
@@ -74,19 +89,43 @@ class AveragedClassifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Log probabilities ``(B, m)`` of images ``(B, C, H, W)``."""
         check_batch("images", images)
-        numbers, shape = self._noise(len(images))
-        noise = torch.tensor(numbers).view(shape).unbind() if shape else [None] * self.draws
         with torch.no_grad():
-            drawn = [None, *(self.augment.draw_parameters(images, one) for one in noise)]
+            drawn, weights = (self._symmetries if self.over == "symmetries" else self._draws)(images)
         at_once = max(1, self.max_images // max(1, len(images)))
         model, answers = Model(self.classifier, self.preprocess), []
         for start in range(0, len(drawn), at_once):
-            views = [
-                images if one is None else self.augment.warp(images, one) for one in drawn[start : start + at_once]
-            ]
-            logits = model.answer(torch.cat(views))
-            answers.append(logits.log_softmax(-1).unflatten(0, (len(views), len(images))))
-        return torch.cat(answers).logsumexp(0) - math.log(len(drawn))
+            some = drawn[start : start + at_once]
+            views = [images if one is None else self.augment.warp(images, one) for one in some]
+            logits = model.answer(torch.cat(views)).log_softmax(-1).unflatten(0, (len(views), len(images)))
+            answers += [self._of_the_image(one, own) for one, own in zip(logits, some, strict=True)]
+        return (torch.stack(answers) + weights[..., None]).logsumexp(0)
+
+    def _draws(self, images: Tensor) -> tuple[list[AffineParameters | None], Tensor]:
+        """The untouched image and draws, and the logarithm of the weight of each, ``(K, 1)``."""
+        numbers, shape = self._noise(len(images))
+        noise = torch.tensor(numbers).view(shape).unbind() if shape else [None] * self.draws
+        drawn = [None, *(self.augment.draw_parameters(images, one) for one in noise)]
+        return drawn, images.new_full((len(drawn), 1), -math.log(len(drawn)), dtype=torch.float32)
+
+    def _symmetries(self, images: Tensor) -> tuple[list[AffineParameters | None], Tensor]:
+        """Those that an image of the batch bears, and the logarithm of the probability of each, ``(K, B)``."""
+        policy = None if self.augment.deterministic else self.augment.policy(images)
+        if policy is None:
+            return [None], images.new_zeros((1, 1), dtype=torch.float32)
+        chances = policy.chances_at(self.augment.strength)
+        codes = self.augment.limits.allowed_symmetries(*images.shape[-2:])
+        if not is_traced():
+            codes = tuple(code for code in codes if code == 0 or bool((chances[:, code] > RAREST).any()))
+        weights = chances[:, list(codes)].T
+        moved = [None if code == 0 else AffineParameters.symmetry(code, len(images), images.device) for code in codes]
+        return moved, (weights / weights.sum(0)).log()
+
+    def _of_the_image(self, answer: Tensor, drawn: AffineParameters | None) -> Tensor:
+        """What an answer ``(B, m)`` about moved images says of the images themselves, whose labels they changed."""
+        if drawn is None or self.label_map is None:
+            return answer
+        orders = self.label_map.orders(answer.shape[1]).to(answer.device)
+        return answer.gather(1, orders[drawn.quarter_turns + 4 * drawn.mirror])
 
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
     def _noise(self, count: int) -> tuple[list[float], list[int]]:
@@ -98,4 +137,4 @@ class AveragedClassifier(nn.Module):
 
     def extra_repr(self) -> str:
         """What was set."""
-        return f"draws={self.draws}, seed={self.seed}"
+        return f"draws={self.draws}, seed={self.seed}" if self.over == "draws" else "over='symmetries'"

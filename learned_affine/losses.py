@@ -51,37 +51,33 @@ def cross_entropy_nats(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits.float(), labels, reduction="none")
 
 
-def gaussian_kl_nats(mean: Tensor, scale_tril: Tensor, prior_width: float) -> Tensor:
-    """Kullback-Leibler divergence ``KL(N(mean, L L^T) || N(0, width^2 I))``.
+def gaussian_kl_nats(mean: Tensor, width: Tensor, prior_width: float) -> Tensor:
+    """Kullback-Leibler divergence ``KL(N(mean, diag(width^2)) || N(0, prior_width^2 I))``.
 
     The squashing by tanh is the same on both sides, so this is also the divergence of the two policies.
 
     Args:
-        mean: ``(B, d)``.
-        scale_tril: ``(B, d, d)`` lower triangular with a positive diagonal.
+        mean, width: ``(B, d)``; standard deviations are positive.
         prior_width: standard deviation of the prior.
 
     Returns:
         ``(B,)`` in nats, 0 only where both agree.
     """
-    trace = scale_tril.square().sum((-2, -1)) / prior_width**2
-    offset = mean.square().sum(-1) / prior_width**2
-    log_width = scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    count = mean.shape[-1]
-    return 0.5 * (trace + offset - count) - log_width + count * math.log(prior_width)
+    ratio = (width / prior_width).square()
+    return 0.5 * (ratio + (mean / prior_width).square() - 1 - ratio.log()).sum(-1)
 
 
-def bernoulli_kl_nats(logit: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of a Bernoulli distribution with the log odds ``logit`` from that of chance 1/2.
+def categorical_kl_nats(chances: Tensor, count: int) -> Tensor:
+    """Kullback-Leibler divergence of probabilities from those of ``count`` outcomes that are all alike.
 
     Args:
-        logit: of any shape.
+        chances: ``(B, n)``, each row adds up to 1; 0 for what cannot be.
+        count: how many outcomes can be, at most ``n``.
 
     Returns:
-        Of the same shape, in nats, within ``[0, log 2]``.
+        ``(B,)`` in nats, within ``[0, log count]``.
     """
-    chance = logit.sigmoid()
-    return chance * F.logsigmoid(logit) + (1 - chance) * F.logsigmoid(-logit) + math.log(2)
+    return torch.special.xlogy(chances, chances).sum(-1) + math.log(count)
 
 
 def discriminator_nats(original_scores: Tensor, augmented_scores: Tensor) -> Tensor:

@@ -43,22 +43,18 @@ def _entry(file: str) -> Weights:
 class LearnedAffineAugment_Weights(WeightsEnum):
     """The shipped policies. ``examples/fit_pretrained.py`` fitted them; docs/pretrained.md has their cards.
 
-    The V1 policies were fitted before flips were learned: they flip nothing.
-
     As torchvision's weights: ``DEFAULT``, ``verify``, ``meta``, ``transforms(**changes)`` (the augmenter) and
     ``get_state_dict()`` (its network's). What ``meta`` says is read from the file. ``url`` is the file's name in the
     package. ``torchvision.models.get_weight`` looks in torchvision alone; ``list_weights()`` and ``verify`` stand in.
 
     Example:
-        >>> LearnedAffineAugment_Weights.verify("FASHION_MNIST_V2").meta["channels"]
+        >>> LearnedAffineAugment_Weights.verify("FASHION_MNIST_V3").meta["channels"]
         1
     """
 
-    FASHION_MNIST_V1 = _entry("fashion_mnist_v1.safetensors")
-    CIFAR10_V1 = _entry("cifar10_v1.safetensors")
-    FASHION_MNIST_V2 = _entry("fashion_mnist_v2.safetensors")
-    CIFAR10_V2 = _entry("cifar10_v2.safetensors")
-    DEFAULT = CIFAR10_V2
+    FASHION_MNIST_V3 = _entry("fashion_mnist_v3.safetensors")
+    CIFAR10_V3 = _entry("cifar10_v3.safetensors")
+    DEFAULT = CIFAR10_V3
 
     @classmethod
     def verify(cls, obj: Any) -> Any:
@@ -92,6 +88,6 @@ class LearnedAffineAugment_Weights(WeightsEnum):
 def _meta(path: Path) -> dict[str, Any]:
     file = read_file(path)
     history, info = file.description["history"], dict(file.description["history"]["info"])
-    numbers = {key: values[-1] for key, values in history["epochs"].items() if values}
+    numbers = {key: values[-1] for key, values in history["rounds"].items() if values}
     size = sum(math.prod(shape) for _, shape in file.table.values())
     return {"num_params": size, "channels": file.description["localization"]["channels"], **info, "measures": numbers}

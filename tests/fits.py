@@ -1,16 +1,23 @@
 """Short fits, and what must be the same before and after one."""
 
 import warnings
+from contextlib import contextmanager
 
+import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from learned_affine import FitConfig, LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
+from learned_affine.fitting import learn
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
+SHORT = FitConfig(rounds=1, images=64, target=0.3)
+PAPER = FitConfig.paper(rounds=1)
+SETTLED = 3  # rounds that follow those of the configuration
+ROUNDS = SHORT.rounds + SETTLED
 
 
 def loader(batch: int = 16, shuffle: bool = False) -> DataLoader:
@@ -25,9 +32,18 @@ def silent(augment=LearnedAffineAugment, classifier=None, data=None, **options):
         return augment.fit(classifier or Halves(), loader() if data is None else data, **options)
 
 
-def quick(classifier=None, data=None, **options):
-    """A short fit with a given target."""
-    return silent(classifier=classifier, data=data, **{"config": FitConfig(target=0.3), "max_steps": 3, **options})
+@contextmanager
+def few_steps():
+    """Fits regress for three steps a round instead of 80."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learn, "STEPS", 3)
+        yield
+
+
+def quick(classifier=None, data=None, augment=LearnedAffineAugment, **options):
+    """A fit of few images and few steps, with a given target: for what does not depend on how good the policy is."""
+    with few_steps():
+        return silent(augment, classifier=classifier, data=data, **{"config": SHORT, **options})
 
 
 def same_weights(one: nn.Module, other: nn.Module) -> bool:

@@ -1,9 +1,12 @@
 """Small classifiers and images that tests use, each with a truth that can be worked out by hand."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
-from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
+from learned_affine.policy.network import LocalizationNetwork
 
 
 def blobs(count: int = 64, size: int = 16, channels: int = 1, classes: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
@@ -54,6 +57,27 @@ class Sides(nn.Module):
         return torch.stack([7.5 * tilt, -7.5 * tilt, -30 * bright, 30 * bright], dim=1)
 
 
+COMPASS = {"mirror": [0, 3, 2, 1], "quarter_turn": [1, 2, 3, 0]}  # what the classes of ``compass`` become
+
+
+def compass(count: int = 160) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noise with one bright side, clockwise from the top: the class."""
+    labels = torch.arange(count) % 4
+    images = 0.3 * torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(count))
+    for image, label in zip(images, labels.tolist(), strict=True):
+        image[:, :2] += 1
+        image.copy_(torch.rot90(image, -label, (1, 2)))
+    return images, labels
+
+
+class Compass(nn.Module):
+    """Tells the brightest side of an image, exactly."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        sides = [images[..., :2, :], images[..., -2:], images[..., -2:, :], images[..., :2]]
+        return 10 * torch.stack([side.mean((1, 2, 3)) for side in sides], dim=1)
+
+
 def small_net(channels: int = 1, classes: int = 2) -> nn.Sequential:
     """A net with BatchNorm and dropout, whose state a careless fit would change."""
     torch.manual_seed(3)
@@ -76,3 +100,32 @@ def vivid(limits: AffineLimits | None = None, **options: object) -> LearnedAffin
     with torch.no_grad():
         augment.localization.head.bias[6:].fill_(1.0)
     return augment
+
+
+def flipping(**options: object) -> LearnedAffineAugment:
+    """Mirrors half of the images, and does nothing else."""
+    network = LocalizationNetwork(symmetries="mirror")
+    with torch.no_grad():
+        network.head.bias[-1] = 0.0  # costs nothing
+    limits = AffineLimits(angle=0, scale=1, shear=0, translate=0, symmetries="mirror")
+    return LearnedAffineAugment(limits, localization=network, **{"p": 1.0, **options})
+
+
+class EverySymmetry(LocalizationNetwork):
+    """Draws each symmetry that an image may get as often as the others, whatever the image; none without noise."""
+
+    def draw(
+        self, images: torch.Tensor, noise: torch.Tensor | None, limits: AffineLimits, strength: float
+    ) -> AffineParameters:
+        drawn = super().draw(images, noise, limits, strength)
+        if noise is None:
+            return drawn
+        allowed = torch.tensor(limits.allowed_symmetries(*images.shape[-2:])).to(images.device)
+        place = strength * len(allowed) * torch.special.ndtr(noise[:, -1])
+        code = allowed[place.long().clamp(0, len(allowed) - 1)]
+        return replace(drawn, mirror=code >= 4, quarter_turns=code % 4)
+
+
+def symmetric(limits: AffineLimits | None = None, **options: object) -> LearnedAffineAugment:
+    """As ``vivid``, and each image gets any symmetry that it may."""
+    return vivid(limits, localization=EverySymmetry(options.pop("channels", 3)), **options)

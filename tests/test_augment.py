@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
+from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.augment import LearnedAffineAugment as Defined
 from learned_affine.diagnostics import Evaluation
-from tests.fits import loader, quick, same_weights, silent
+from tests.fits import SETTLED, SHORT, few_steps, loader, quick, same_weights
 from tests.subjects import Halves, vivid
 
 
@@ -18,11 +18,11 @@ def test_fit_on_the_class_makes_one_and_on_an_instance_fits_that_one():
     made = quick(limits=AffineLimits(10), p=0.3, padding_mode="zeros")
     assert type(made) is Defined and (made.limits.angle, made.p, made.padding_mode) == (10, 0.3, "zeros")
     instance = LearnedAffineAugment(localization=made.localization)
-    assert silent(instance, config=FitConfig(target=0.3), max_steps=1) is instance and instance.history.epochs == 1
+    assert quick(augment=instance) is instance and instance.history.rounds == SHORT.rounds + SETTLED
 
 
 def test_a_subclass_is_fitted_and_loaded_as_itself(tmp_path):
-    own = silent(Own, config=FitConfig(target=0.3), max_steps=1)
+    own = quick(augment=Own)
     assert type(own) is Own
     again = Own.from_pretrained(own.save_pretrained(tmp_path / "own.safetensors"))
     assert type(again) is Own and same_weights(own, again)
@@ -46,10 +46,8 @@ def test_fit_on_an_instance_takes_no_arguments_of_the_constructor():
     [
         ("val_loder", "val_loader"),
         ("validation_loader", "val_loader"),
-        ("max_step", "max_steps"),
         ("callback", "callbacks"),
-        ("checkpoints", "checkpoint"),
-        ("logdir", "log_dir"),
+        ("label_maps", "label_map"),
         ("limit", "limits"),
         ("padding", "padding_mode"),
     ],
@@ -65,7 +63,7 @@ def test_an_unknown_keyword_that_is_near_to_none_is_told_them_all():
     with pytest.raises(TypeError, match=r"^fit takes no keyword 'zzz': it takes val_loader, config, .*, generator$"):
         LearnedAffineAugment.fit(Halves(), loader(), zzz=1)
     with pytest.raises(TypeError, match=r"^from_pretrained takes no keyword 'zzz': it takes revision, .*, generator$"):
-        LearnedAffineAugment.from_pretrained("CIFAR10_V1", zzz=1)
+        LearnedAffineAugment.from_pretrained("CIFAR10_V3", zzz=1)
 
 
 @pytest.mark.parametrize(
@@ -74,15 +72,16 @@ def test_an_unknown_keyword_that_is_near_to_none_is_told_them_all():
 @pytest.mark.parametrize("owner", [LearnedAffineAugment, Own])
 def test_an_unknown_keyword_of_from_pretrained_is_named_with_the_nearest_known_one(owner, keyword, nearest):
     with pytest.raises(TypeError) as caught:
-        owner.from_pretrained("CIFAR10_V1", **{keyword: 1})
+        owner.from_pretrained("CIFAR10_V3", **{keyword: 1})
     assert str(caught.value) == f"from_pretrained takes no keyword {keyword!r}: did you mean {nearest!r}?"
 
 
 def test_arguments_by_name_and_by_place_are_known():
-    options = {"config": FitConfig(target=0.3), "max_steps": 1, "progress": False}
-    LearnedAffineAugment().fit(classifier=Halves(), loader=loader(), **options)
-    LearnedAffineAugment.fit(Halves(), loader=loader(), **options)
-    assert LearnedAffineAugment.from_pretrained(source="CIFAR10_V1", p=0.2).p == 0.2
+    options = {"config": SHORT, "progress": False}
+    with few_steps():
+        LearnedAffineAugment().fit(classifier=Halves(), loader=loader(), **options)
+        LearnedAffineAugment.fit(Halves(), loader=loader(), **options)
+    assert LearnedAffineAugment.from_pretrained(source="CIFAR10_V3", p=0.2).p == 0.2
 
 
 def test_missing_and_double_arguments_are_pythons_own_errors():
@@ -99,6 +98,6 @@ def test_an_unknown_keyword_changes_nothing():
     assert augment.history is None and torch.equal(torch.get_rng_state(), state)
 
 
-def test_its_text_says_whether_it_flips():
-    assert "flips)" in repr(LearnedAffineAugment()) and "no flips)" not in repr(LearnedAffineAugment())
-    assert "no flips)" in repr(LearnedAffineAugment(AffineLimits(mirror=False)))
+@pytest.mark.parametrize("word", ["all", "mirror", "none"])
+def test_its_text_says_its_symmetries(word):
+    assert f"symmetries='{word}')" in repr(LearnedAffineAugment(AffineLimits(symmetries=word)))

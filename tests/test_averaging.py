@@ -6,6 +6,9 @@ from torch import nn
 
 from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.averaging import AveragedClassifier
+from learned_affine.fitting.history import FitHistory
+from learned_affine.policy.distribution import Policy
+from tests.subjects import COMPASS, Compass, EverySymmetry, compass
 
 
 @pytest.fixture
@@ -56,8 +59,8 @@ def test_a_call_gives_the_same_answer_again_and_leaves_torch_s_generator_alone(c
 
 
 def test_flips_are_among_the_views(classifier):
-    augment = LearnedAffineAugment(AffineLimits(0, 1, 0, 0))
-    augment.localization.head.bias.data[-1] = 0.0  # a chance of 1/2, if the image differs from its mirror image
+    limits = AffineLimits(0, 1, 0, 0, symmetries="mirror")
+    augment = LearnedAffineAugment(limits, localization=EverySymmetry(3, symmetries="mirror"))
     seen = []
     classifier.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     AveragedClassifier(classifier, augment, draws=16, strength=1.0, max_images=1)(IMAGES)
@@ -92,11 +95,80 @@ def test_the_images_are_preprocessed_after_the_warp(classifier, augment):
     assert torch.equal(AveragedClassifier(classifier, augment, preprocess=halve)(IMAGES), own)
 
 
+# -- over the symmetries ----------------------------------------------------------------------------------------------
+
+
+def eight(images: torch.Tensor) -> list[torch.Tensor]:
+    """By code, of images that are mirrored first and then rotated clockwise."""
+    return [torch.rot90(one, -turns, (-2, -1)) for one in (images, images.flip(-1)) for turns in range(4)]
+
+
+def choosy(**options) -> LearnedAffineAugment:
+    """An augmenter whose symmetries have chances of their own for each image, from 0.003 to 0.7."""
+    augment = LearnedAffineAugment(**options)
+    torch.nn.init.normal_(augment.localization.head.weight, std=1.0, generator=torch.Generator().manual_seed(0))
+    return augment
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.4])
+def test_over_symmetries_it_is_the_mean_by_their_chances(classifier, strength):
+    augment = choosy()
+    chances = augment.policy(IMAGES).chances * strength
+    chances[:, 0] += 1 - chances.sum(1)
+
+    def sharp(images):
+        return 30 * (classifier(images) - classifier(IMAGES).mean(0))
+
+    answers = torch.stack([sharp(view).softmax(-1) for view in eight(IMAGES)], dim=1)
+    averaged = AveragedClassifier(sharp, augment, over="symmetries", strength=strength)(IMAGES).exp()
+    torch.testing.assert_close(averaged.sum(-1), torch.ones(7))
+    assert (averaged - (chances[..., None] * answers).sum(1)).abs().max() < 0.05  # but for the rarest symmetries
+    assert (averaged - answers[:, 0]).abs().max() > 0.1
+
+
+def test_symmetries_that_no_image_bears_are_not_asked_for(classifier):
+    seen = []
+    classifier.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    for word, views in (("none", 1), ("mirror", 2)):
+        augment = choosy(limits=AffineLimits(symmetries=word))
+        seen.clear()
+        AveragedClassifier(classifier, augment, over="symmetries")(IMAGES)
+        assert sum(seen) == views * len(IMAGES)
+
+
+@pytest.mark.parametrize("over", ["draws", "symmetries"])
+def test_answers_about_moved_images_are_read_with_the_label_map(over):
+    """The classifier is right about every moved image, whose label the map changes: so is the mean."""
+    images, labels = compass(8)
+    still = AffineLimits(angle=0, scale=1, shear=0, translate=0)
+    augment = LearnedAffineAugment(still, localization=EverySymmetry(1))
+    options = {"over": over, "strength": 1.0}
+    if over == "symmetries":
+        everything = torch.full((8, 8), 0.125)
+        augment.localization.forward = lambda *_: Policy(torch.zeros(8, 6), torch.ones(8, 6), everything)
+    averaged = AveragedClassifier(Compass(), augment, label_map=COMPASS, **options)(images)
+    torch.testing.assert_close(averaged.argmax(-1), labels)
+    torch.testing.assert_close(averaged, Compass()(images).log_softmax(-1), atol=0.05, rtol=0.05)
+
+
+def test_the_label_map_of_the_fit_is_asked_for(classifier, augment):
+    augment.history = FitHistory(info={"label_map": {"mirror": [1, 0, 2, 3]}})
+    with pytest.raises(ValueError, match=r"label_map must be that of the fit, .* got None"):
+        AveragedClassifier(classifier, augment)
+    AveragedClassifier(classifier, augment, label_map={"mirror": [1, 0, 2, 3]})
+    with pytest.raises(TypeError, match="label_map must be of permutations here, got a function"):
+        AveragedClassifier(classifier, augment, label_map={"mirror": lambda labels: labels})(IMAGES)
+
+
+# -- bad input --------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
         ({"draws": 0}, ValueError, "draws must be at least 1, got 0"),
         ({"draws": 2.0}, TypeError, "draws must be an int, got"),
+        ({"over": "flips"}, ValueError, "over must be one of 'draws', 'symmetries', got 'flips'"),
         ({"strength": 1.5}, ValueError, "strength must be in"),
         ({"max_images": 0}, ValueError, "max_images must be at least 1"),
         ({"augment": nn.Identity()}, TypeError, "augment must be a LearnedAffineAugment, got"),
@@ -114,9 +186,11 @@ def test_wrong_images_are_named(classifier, augment):
 
 
 @pytest.mark.parametrize("options", [{}, {"deterministic": True}])
+@pytest.mark.parametrize("over", ["draws", "symmetries"])
 @pytest.mark.parametrize("strict", [False, True])
-def test_an_exported_one_gives_the_same_again_and_again(classifier, options, strict):
-    averaged = AveragedClassifier(classifier, LearnedAffineAugment(AffineLimits.wide(), **options), draws=3)
+def test_an_exported_one_gives_the_same_again_and_again(classifier, options, over, strict):
+    augment = LearnedAffineAugment(AffineLimits.wide(), **options)
+    averaged = AveragedClassifier(classifier, augment, draws=3, over=over, strength=0.9)
     exported = torch.export.export(averaged, (IMAGES,), strict=strict).module()
     for images in (IMAGES, IMAGES.flip(0), IMAGES):
         torch.testing.assert_close(exported(images), averaged(images))

@@ -92,7 +92,7 @@ def line_of(function) -> int:
 
 def test_a_warning_points_at_the_line_outside_the_package():
     images, labels = blobs(8)
-    options = {"config": FitConfig(), "max_steps": 1, "progress": False}
+    options = {"config": FitConfig(rounds=1, images=10), "progress": False}
     for fit in (LearnedAffineAugment.fit, LearnedAffineAugment().fit):
         call = lambda fit=fit: fit(Halves(), [(images, labels)], **options)  # noqa: E731
         found = [one for one in warned(call) if "the target is a guess" in str(one.message)]

@@ -26,7 +26,7 @@ def drawn(augment: LearnedAffineAugment, batch):
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
-@pytest.mark.parametrize("interpolation", ["bilinear", "nearest", "bicubic"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest", "bicubic", "sharp"])
 @pytest.mark.parametrize("side", [1, 32, 97])
 def test_a_batch_is_warped_as_on_the_cpu(padding, interpolation, side):
     torch.manual_seed(0)
@@ -70,7 +70,7 @@ def fitted(device: str) -> LearnedAffineAugment:
     classifier = SmallConvNet(3, 1, width=8).to(device)
     train_classifier(classifier, batches, epochs=6, seed=0, progress=False)
     return LearnedAffineAugment.fit(
-        classifier, batches, val_loader=held_out, config=FitConfig(steps=60), seed=0, progress=False
+        classifier, batches, val_loader=held_out, config=FitConfig(), seed=0, progress=False
     )
 
 

@@ -13,7 +13,7 @@ from examples.datasets import Images, load
 from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
 
-TINY = "--train-size 300 --val-size 100 --test-size 200 --epochs 1 --fit-steps 3 --finetune-epochs 1"
+TINY = "--train-size 300 --val-size 100 --test-size 200 --epochs 1 --fit-rounds 1 --finetune-epochs 1"
 NUMBER = r" +(\d{1,3}\.\d)"
 
 

@@ -20,18 +20,24 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 # of the package, files and whole folders: what decides the numbers of a fit and of a training with the policy
 FIT = (
     *(f"learned_affine/{name}" for name in ("classifier", "config", "losses")),
-    *(f"learned_affine/{name}" for name in ("geometry", "objectives", "tasks", "fitting", "policy", "transforms")),
+    *(f"learned_affine/{name}" for name in ("geometry", "tasks", "fitting", "policy", "transforms")),
 )
 PIPELINES = (
     "learned_affine/classifier",
     *(f"benchmarks/pipelines/{name}" for name in ("resnet", "arms", "measures", "run")),
+)
+REAL = (
+    *("learned_affine/classifier", "learned_affine/colour"),
+    *(f"benchmarks/real/{name}" for name in ("data", "arms", "run")),
 )
 KINDS = {  # the files and folders of each kind of row
     "pipelines": PIPELINES,
     "pipelines, fitted": (*PIPELINES, *FIT),
     "invariances": (*FIT, "benchmarks/invariances/run", "benchmarks/invariances/glyphs"),
     "quick start": FIT,
-    "tasks": (*FIT, "learned_affine/mirror_labels", "benchmarks/tasks/attributes", "benchmarks/tasks/run"),
+    "real": REAL,
+    "real, fitted": (*REAL, *FIT),
+    "tasks": (*FIT, "learned_affine/label_map", "benchmarks/tasks/attributes", "benchmarks/tasks/run"),
     "three stages": FIT,
     "what to fit to": (*FIT, "benchmarks/what_to_fit_to/run"),
 }

@@ -1,19 +1,15 @@
-"""What a fit costs: a step against a plain training step of the same classifier, peak memory, and time against data.
+"""What a fit costs: its time as the data grow, against the training of the same classifier, and its peak memory.
 
-    python -m benchmarks.fit_cost.run step                        # time of a step and peak memory, three classifiers
     python -m benchmarks.fit_cost.run data --data folder:DIR      # whole fits on 1,000 to 50,000 images
+    python -m benchmarks.fit_cost.run memory                      # peak memory, three classifiers
     python -m benchmarks.fit_cost.report                          # the page
 
-A *plain step* is forward, cross entropy, backward and AdamW of the classifier in training mode. A *fitting step* is
-all that ``fit`` does with a batch: it is timed from outside, by the loader, between two batches. Both take turns in one
-run, and medians are compared, so that whatever else the machine does falls on both.
 Peak memory is the largest resident set (on a GPU: allocated memory) of a fresh process, less what it held before the
 first step.
 """
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -39,11 +35,11 @@ def main() -> None:
     """Measure what the command names."""
     options = parse()
     torch.set_num_threads(options.threads)
-    if options.what == "memory":  # called by "step", in a process of its own
-        print(json.dumps(peak(options.classifiers[0], options.role, options.batch, options.steps, options.device)))
-    elif options.what == "step":
+    if options.what == "peak":  # called by "memory", in a process of its own
+        print(json.dumps(peak(options.classifiers[0], options.role, options.batch, options.device)))
+    elif options.what == "memory":
         for name in options.classifiers:
-            write(options, step_row(options, name))
+            write(options, memory_row(options, name))
     else:
         for row in data_rows(options):
             write(options, row)
@@ -52,17 +48,16 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["step", "data", "memory"], help="memory: as step calls it")
+    parser.add_argument("what", choices=["data", "memory", "peak"], help="peak: as memory calls it")
     parser.add_argument("--classifiers", nargs="+", default=list(SIDES), choices=list(SIDES))
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=30, help="of each kind, after five that are not counted")
     parser.add_argument("--sizes", nargs="+", type=int, default=[1000, 5000, 50_000])
     parser.add_argument("--data", default="fashion-mnist", help="fashion-mnist, cifar10 or folder:DIR")
     parser.add_argument("--root", default="data", help="where torchvision's datasets are")
     parser.add_argument("--download", action="store_true", help="fetch the data if they are not there")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--role", choices=["train", "fit"], help="for memory")
+    parser.add_argument("--role", choices=["train", "fit"], help="for peak")
     parser.add_argument("--out", type=Path, default=ROWS)
     return parser.parse_args()
 
@@ -107,94 +102,41 @@ class Plain:
         self.optimizer.step()
 
 
-class TakingTurns:
-    """A loader that times what is done with each of its batches, and takes a plain step after each."""
-
-    def __init__(self, batch: tuple[Tensor, Tensor], length: int, plain: Plain) -> None:
-        self.batch, self.length, self.plain = batch, length, plain
-        self.fitting: list[float] = []
-        self.training: list[float] = []
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same batch again and again."""
-        for _ in range(self.length):
-            start = clock(self.batch[0])
-            yield self.batch
-            middle = clock(self.batch[0])
-            with torch.enable_grad():
-                self.plain(*self.batch)
-            self.fitting.append(middle - start)
-            self.training.append(clock(self.batch[0]) - middle)
-
-
-def clock(like: Tensor) -> float:
-    """Seconds, once the device has done all that it was asked to."""
-    if like.is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
 def batch_of(name: str, count: int, device: str) -> tuple[Tensor, Tensor]:
     """Random images and labels."""
     side = SIDES[name]
     return torch.rand(count, 3, side, side, device=device), torch.randint(10, (count,), device=device)
 
 
-def fit(classifier: nn.Module, loader: object, held_out: tuple[Tensor, Tensor], steps: int) -> LearnedAffineAugment:
-    """A fit without a bar, that gives no alarms of what random weights lead to."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return LearnedAffineAugment.fit(
-            classifier,
-            loader,
-            val_loader=[held_out],
-            config=FitConfig(target=1.0),
-            max_steps=steps,
-            progress=False,
-        )
-
-
-def step_row(options: argparse.Namespace, name: str) -> dict:
-    """Time of a step of each kind, and the peak memory of each."""
-    batch, steps = batch_of(name, options.batch, options.device), options.steps + 5
-    turns = TakingTurns(batch, steps + 1, Plain(classifier_of(name, options.device)))
-    fit(classifier_of(name, options.device), turns, batch, steps)
-    fitting, training = turns.fitting[5:], turns.training[5:]
-    row = {
-        "what": "step",
-        "classifier": name,
-        "side": SIDES[name],
-        "batch": options.batch,
-        "steps": len(training),
-        "fitting_ms": 1000 * statistics.median(fitting),
-        "training_ms": 1000 * statistics.median(training),
-        "time_ratio": statistics.median(fitting) / statistics.median(training),
-    }
+def memory_row(options: argparse.Namespace, name: str) -> dict:
+    """The peak memory of a fit and of training, each in a fresh process, in MB."""
     peaks = {role: memory_of(options, name, role) for role in ("fit", "train")}
+    row = {"what": "memory", "classifier": name, "side": SIDES[name], "batch": options.batch}
     row |= {f"{role}_peak_mb": peaks[role]["grown"] for role in peaks}
     row |= {f"{role}_process_mb": peaks[role]["whole"] for role in peaks}
     return row | {"memory_ratio": peaks["fit"]["grown"] / peaks["train"]["grown"]}
 
 
 def memory_of(options: argparse.Namespace, name: str, role: str) -> dict[str, float]:
-    """Peak memory of twelve steps in a fresh process, in MB."""
-    command = [sys.executable, "-m", "benchmarks.fit_cost.run", "memory", "--classifiers", name, "--role", role]
-    command += ["--steps", "12", "--batch", str(options.batch), "--device", options.device]
-    command += ["--threads", str(options.threads)]
+    """Peak memory of a short fit or of twelve steps of training in a fresh process, in MB."""
+    command = [sys.executable, "-m", "benchmarks.fit_cost.run", "peak", "--classifiers", name, "--role", role]
+    command += ["--batch", str(options.batch), "--device", options.device, "--threads", str(options.threads)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout)
 
 
-def peak(name: str, role: str, batch: int, steps: int, device: str) -> dict[str, float]:
-    """Peak memory of some steps of one kind in this process: what they added to it, and all of it."""
+def peak(name: str, role: str, batch: int, device: str) -> dict[str, float]:
+    """Peak memory of a fit or of training in this process: what it added, and all of it."""
     classifier, data = classifier_of(name, device), batch_of(name, batch, device)
     with torch.no_grad():
         classifier.eval()(data[0][:2])  # the libraries' own set-up
     before = held(device, reset=True)
     if role == "fit":
-        fit(classifier, [data] * steps, data, steps)
+        warnings.simplefilter("ignore")  # of what random weights lead to
+        config = FitConfig(target=1.0, rounds=2, images=12 * batch)
+        LearnedAffineAugment.fit(classifier, [data] * 12, val_loader=[data], config=config, progress=False)
     else:
         step = Plain(classifier)
-        for _ in range(steps):
+        for _ in range(12):
             step(*data)
     return {"grown": held(device) - before, "whole": held(device)}
 
@@ -212,32 +154,30 @@ def held(device: str, reset: bool = False) -> float:
 
 
 def data_rows(options: argparse.Namespace) -> Iterator[dict]:
-    """Whole fits to the small CNN as the data grow, against 30 epochs of its training.
+    """Whole fits to the small CNN as the data grow, against epochs of its training. Seconds are the processor's.
 
     The held-out images are 2,000 test images: no accuracy is reported here.
     """
     train, test = load(options.data, options.root, options.download)
     for size in options.sizes:
         loader = train.take(torch.randperm(len(train))[:size]).loader(options.batch, shuffle=True)
-        held_out = test.take(torch.arange(2000)).loader(options.batch)
+        held_out = test.take(torch.arange(min(2000, len(test)))).loader(options.batch)
         classifier = classifier_of("small", options.device)
         epochs = max(1, 10_000 // size)
-        training = train_classifier(classifier, loader, epochs=epochs, seed=0, progress=False)
-        start = time.perf_counter()
-        augment = LearnedAffineAugment.fit(classifier, loader, val_loader=held_out, progress=False)
-        seconds, last, info = time.perf_counter() - start, augment.history.last(), augment.history.info
-        epoch = statistics.median(training["seconds"])
+        start = time.process_time()
+        train_classifier(classifier, loader, epochs=epochs, seed=0, progress=False)
+        epoch, start = (time.process_time() - start) / epochs, time.process_time()
+        augment = LearnedAffineAugment.fit(classifier, loader, val_loader=held_out, seed=0, progress=False)
+        seconds, last = time.process_time() - start, augment.history.last()
         yield {
             "what": "data",
             "classifier": "small",
             "images": size,
             "batch": options.batch,
-            "fit_steps": info["steps"],
             "fit_seconds": seconds,
             "epoch_seconds": epoch,
-            "share_of_30_epochs": seconds / (30 * epoch),
-            "target": info["target"],
-            **{key: last[key] for key in ("cross_entropy", "displacement", "kl", "agreement")},
+            "epochs": seconds / epoch,
+            **{key: last[key] for key in ("cost", "budget", "displacement", "kl", "agreement")},
         }
 
 

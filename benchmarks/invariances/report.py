@@ -15,7 +15,7 @@ from benchmarks.common.rows import RESULTS, newest_version, read
 ROWS = RESULTS / "invariances.jsonl"
 PAGE = EVIDENCE / "invariances.md"
 BLUE = "#0072B2"
-SETTINGS = ("size", "epochs", "width", "steps", "thumbnail", "hidden", "batch")
+SETTINGS = ("size", "epochs", "width", "rounds", "images", "thumbnail", "hidden")
 NAMES = {"turn": "rotation", "shift": "shift", "size": "size"}  # of the tasks, as a reader calls them
 UNITS = {"turn": "degrees", "shift": "share of the side", "size": "log factor"}
 
@@ -25,7 +25,7 @@ def main() -> None:
     rows, told = newest_version(read(ROWS), digest("invariances"))
     groups: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
-        groups[(row["task"], *(row[name] for name in SETTINGS))].append(row)
+        groups[(row["task"], *(row.get(name) for name in SETTINGS))].append(row)
     picture = "![Fitted ranges over true ones](../images/invariances.png)"
     fill(
         PAGE,
@@ -40,7 +40,7 @@ def main() -> None:
 def table(groups: dict[tuple, list[dict[str, Any]]]) -> str:
     """One line a task and setting."""
     lines = [
-        "| task | images | steps | thumbnail, hidden | seeds | rank corr., within tolerance | all | label kept % | "
+        "| task | images | rounds | thumbnail, hidden | seeds | rank corr., within tolerance | all | label kept % | "
         "shuffled | difference | accuracy % none / learned / shuffled | learned minus shuffled |",
         "|" + 12 * "---|",
     ]
@@ -49,7 +49,7 @@ def table(groups: dict[tuple, list[dict[str, Any]]]) -> str:
         accuracy = " / ".join(f"{mean(rows, f'accuracy_{name}'):.1f}" for name in ("none", "learned", "shuffled"))
         lines.append(
             f"| {NAMES[first['task']]} | {first['size']:,} | "
-            f"{first['steps']} | {first['thumbnail']}, {first['hidden']} | "
+            f"{first['rounds']} | {first['thumbnail']}, {first['hidden']} | "
             f"{len(rows)} | {mean(rows, 'rank_correlation_within_tolerance') / 100:.2f} | "
             f"{mean(rows, 'rank_correlation') / 100:.2f} | {mean(rows, 'label_kept'):.1f} | "
             f"{mean(rows, 'label_kept_shuffled'):.1f} | {difference(rows, 'label_kept', 'label_kept_shuffled')} | "
@@ -82,7 +82,7 @@ def draw(groups: dict[tuple, list[dict[str, Any]]], path: Path) -> None:
         fitted, truth = row["shown"]
         axis.plot(truth, fitted, ".", color=BLUE, markersize=3, alpha=0.6)
         axis.set_title(
-            f"{NAMES[row['task']]}, {row['steps']} steps\nrank correlation {row['rank_correlation']:.2f}", fontsize=11
+            f"{NAMES[row['task']]}, {row['rounds']} rounds\nrank correlation {row['rank_correlation']:.2f}", fontsize=11
         )
         axis.set_xlabel(f"true range, {UNITS[row['task']]}", fontsize=10)
         axis.set_ylabel("fitted range, 10 % to 90 %", fontsize=10)

@@ -1,7 +1,7 @@
 """Are known invariances recovered? Drawn glyphs, whose labels tolerate rotations, shifts or sizes to a known extent.
 
     python -m benchmarks.invariances.run                             # three tasks, five seeds; resumable
-    python -m benchmarks.invariances.run --tasks turn --steps 1600   # a longer fit
+    python -m benchmarks.invariances.run --tasks turn --rounds 16    # a longer fit
     python -m benchmarks.invariances.report                          # the page
 
 The extent differs from image to image (``glyphs.py``). A classifier is trained on images that show it; the default
@@ -13,6 +13,7 @@ import argparse
 import copy
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=1500, help="training images")
     parser.add_argument("--epochs", type=int, default=40, help="of stage 1, and of stage 3")
     parser.add_argument("--width", type=int, default=12, help="of the classifier")
-    parser.add_argument("--steps", type=int, default=FitConfig().steps, help="of the fit")
+    parser.add_argument("--rounds", type=int, default=FitConfig().rounds, help="of the fit")
+    parser.add_argument("--images", type=int, help="judged in the fit; by default as many as the data ask for")
     parser.add_argument("--thumbnail", type=int, default=16, help="side in pixels that the network sees")
     parser.add_argument("--hidden", type=int, default=64, help="features of the network")
-    parser.add_argument("--batch", type=int, default=64, help="of the fit")
     parser.add_argument("--out", type=Path, default=ROWS)
     return parser.parse_args()
 
@@ -76,7 +77,7 @@ def run(task: Task, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     start = time.perf_counter()
     augment = fit(classifier, train, held_out, seed, options)
     row |= {"fit_seconds": time.perf_counter() - start}
-    row |= {key: augment.history.last()[key] for key in ("cross_entropy", "dual", "kl", "displacement")}
+    row |= {key: augment.history.last()[key] for key in ("cost", "budget", "price", "kl", "displacement")}
     row |= {"target": augment.history.info["target"], **judge(task, augment, classifier, train, seed)}
     for name, warp in (("none", None), ("learned", augment), ("shuffled", Shuffled(augment))):
         tuned = copy.deepcopy(classifier)
@@ -96,14 +97,14 @@ def fit(
         warnings.simplefilter("ignore", FitWarning)  # what came out is in the row
         return LearnedAffineAugment.fit(
             classifier,
-            loader(train, options.batch, shuffle=True),
+            loader(train, shuffle=True),
             val_loader=loader(held_out, 200),
-            config=FitConfig(steps=options.steps),
+            config=FitConfig(rounds=options.rounds, images=options.images),
             seed=seed,
             progress=False,
-            limits=AffineLimits.wide(),
+            limits=replace(AffineLimits.wide(), symmetries="none"),
             padding_mode="zeros",
-            localization=LocalizationNetwork(1, options.thumbnail, options.hidden),
+            localization=LocalizationNetwork(1, options.thumbnail, options.hidden, symmetries="none"),
         )
 
 

@@ -26,7 +26,7 @@ Augment = Callable[[Tensor], Tensor]
 class Fit:
     """What a policy is fitted with; all that is not here is the default."""
 
-    mirror: bool = True
+    symmetries: str = "all"
     per_image: bool = True
     config: FitConfig = field(default_factory=FitConfig)
 
@@ -58,12 +58,12 @@ class Setting:
     def fitted(self, fit: Fit) -> LearnedAffineAugment:
         """The policy of a fit, which is made once."""
         if fit not in self.fits:
-            one_for_all = LocalizationNetwork(self.channels, per_image=False, mirrors=fit.mirror)
+            one_for_all = LocalizationNetwork(self.channels, per_image=False, symmetries=fit.symmetries)
             self.fits[fit] = LearnedAffineAugment.fit(
                 self.classifier(),
                 self.loader,
                 val_loader=self.held_out,
-                limits=AffineLimits(mirror=fit.mirror),
+                limits=AffineLimits(symmetries=fit.symmetries),
                 localization=None if fit.per_image else one_for_all,
                 config=fit.config,
                 padding_mode=self.padding,
@@ -149,20 +149,20 @@ def with_colours(setting: Setting, colours: type[nn.Module] = Colours) -> Augmen
     return after(per_image(colours()), learned(setting))
 
 
-def shuffled_mirrors(setting: Setting) -> Augment:
-    """The fitted policy, each image mirrored by the chance of another one of the batch."""
+def shuffled_symmetries(setting: Setting) -> Augment:
+    """The fitted policy, each image flipped and turned by the chances of another one of the batch."""
     policy = learned(setting)
 
     def augment(images: Tensor) -> Tensor:
-        dealt = policy.sample_parameters(images).mirror[torch.randperm(len(images))]
-        return by_chance(policy, images, replace(policy.sample_parameters(images), mirror=dealt))
+        others = policy.sample_parameters(images)[torch.randperm(len(images))]
+        own = policy.sample_parameters(images)
+        return by_chance(policy, images, replace(own, mirror=others.mirror, quarter_turns=others.quarter_turns))
 
     return augment
 
 
-def shuffled(setting: Setting) -> Augment:
-    """The fitted policy, all parameters of an image dealt to another one of the batch."""
-    policy = learned(setting)
+def dealt_to_others(policy: LearnedAffineAugment) -> Augment:
+    """The policy, all parameters of an image dealt to another one of the batch."""
     return lambda images: by_chance(
         policy, images, policy.sample_parameters(images)[torch.randperm(len(images)).to(images.device)]
     )
@@ -188,17 +188,19 @@ ARMS: dict[str, Callable[[Setting], Augment | None]] = {
     "learned": learned,
     "learned + colour": with_colours,
     "learned + RandAugment's colour": partial(with_colours, colours=RandColours),
-    "learned, no mirrors": partial(learned, mirror=False),
-    "flip + learned, no mirrors": lambda setting: after(flip(), learned(setting, mirror=False)),
-    "learned, mirrors shuffled": shuffled_mirrors,
-    "learned, shuffled": shuffled,
+    "learned, mirror alone": partial(learned, symmetries="mirror"),
+    "learned, no symmetries": partial(learned, symmetries="none"),
+    "flip + learned, no symmetries": lambda setting: after(flip(), learned(setting, symmetries="none")),
+    "learned, symmetries shuffled": shuffled_symmetries,
+    "learned, shuffled": lambda setting: dealt_to_others(learned(setting)),
     "learned, one for all": partial(learned, per_image=False),
     "learned, no adversarial loss": partial(learned, config=FitConfig(adversarial_weight=0.0)),
     "learned, no entropy loss": partial(learned, config=FitConfig(entropy_weight=0.0)),
 }
 FITS = {  # of the arms whose fit is not the default one
-    "learned, no mirrors": Fit(mirror=False),
-    "flip + learned, no mirrors": Fit(mirror=False),
+    "learned, mirror alone": Fit(symmetries="mirror"),
+    "learned, no symmetries": Fit(symmetries="none"),
+    "flip + learned, no symmetries": Fit(symmetries="none"),
     "learned, one for all": Fit(per_image=False),
     "learned, no adversarial loss": Fit(config=FitConfig(adversarial_weight=0.0)),
     "learned, no entropy loss": Fit(config=FitConfig(entropy_weight=0.0)),

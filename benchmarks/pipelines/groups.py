@@ -104,6 +104,7 @@ def of_classes(row: Row) -> dict[str, float]:
 
 
 def chances(runs: Runs, data: str) -> dict[str, list[float]]:
-    """The learned chance of a flip by class: one number a seed."""
-    names = list(classes(data))
-    return {name: [run["mirror_by_class"][place] for run in runs.values()] for place, name in enumerate(names)}
+    """The learned chances of the eight symmetries by class, the mean over the seeds that have them."""
+    found = [run["symmetries_by_class"] for run in runs.values() if "symmetries_by_class" in run]
+    means = np.mean(found, 0).tolist() if found else []
+    return dict(zip(classes(data), means, strict=True)) if found else {}

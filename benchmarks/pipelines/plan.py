@@ -18,7 +18,8 @@ from tqdm.auto import tqdm
 
 from benchmarks.pipelines import run
 
-MIRRORS = ["learned", "learned, no mirrors", "learned, mirrors shuffled", "flip + learned, no mirrors", "flip", "none"]
+ALONE = ["learned, mirror alone", "learned, no symmetries", "flip + learned, no symmetries"]
+SYMMETRIES = ["learned", "learned, symmetries shuffled", *ALONE, "flip", "none"]
 LOSSES = ["learned, no adversarial loss", "learned, no entropy loss"]
 PARTS = ["learned", "learned + colour", "none", "learned, shuffled", "learned, one for all", *LOSSES]
 FIXED = ["flip", "flip + crop", "flip + affine", "RandAugment"]
@@ -69,12 +70,14 @@ PLAN = {
     "fashion": [
         Part("fashion-mnist", "small", "scratch", 10_000, 15, THREE, CLAIMS),
         Part("fashion-mnist", "small", "scratch", None, 5, TWO, FEW),
-        Part("fashion-mnist", "small", "stages", 1000, 40, range(1, 11), [["learned", "learned, no mirrors", "none"]]),
+        Part(
+            "fashion-mnist", "small", "stages", 1000, 40, range(1, 11), [["learned", "learned, no symmetries", "none"]]
+        ),
         Part("fashion-mnist", "small", "scratch", 1000, 40, FIVE, ALL_ARMS),
         Part("rotated fashion-mnist", "small", "scratch", 1000, 40, FIVE, ALL_ARMS),
     ],
     "icons": [
-        Part("icons", "small", "stages", None, 14, FIVE, [MIRRORS]),
+        Part("icons", "small", "stages", None, 14, FIVE, [SYMMETRIES]),
         Part("icons", "small", "scratch", None, 14, FIVE, ALL_ARMS),
     ],
 }

@@ -12,11 +12,11 @@ from benchmarks.common.intervals import Runs, about, differences, half_width, in
 from benchmarks.common.pages import EVIDENCE, IMAGES, fill
 from benchmarks.common.rows import RESULTS, newest_version, read
 from benchmarks.pipelines.arms import ARMS
-from benchmarks.pipelines.groups import MODELS, OTHER, SIDE, Arms, Row, Setting, chances, comparable, grouped
+from benchmarks.pipelines.groups import OTHER, SIDE, Arms, Row, Setting, chances, comparable, grouped
 from benchmarks.pipelines.run import code_of, fits
 
 ROWS = RESULTS / "pipelines.jsonl"
-PAGE, TABLES = EVIDENCE / "pipelines.md", EVIDENCE / "pipelines_tables.md"
+PAGE = EVIDENCE / "pipelines.md"
 PICTURE = IMAGES / "pipelines.png"
 LOWER = ("nll", "calibration_error")  # where less is better
 PIPELINES = (
@@ -47,21 +47,23 @@ RIVALS = (  # pairs of arms: the first minus the second
     ("learned + colour", "RandAugment"),
 )
 PARTS = {  # what each part of a fit adds
-    "mirrors": ("learned", "learned, no mirrors"),
-    "each image's own chance of a mirror": ("learned", "learned, mirrors shuffled"),
+    "symmetries": ("learned", "learned, no symmetries"),
+    "more of them than the mirror": ("learned", "learned, mirror alone"),
+    "each image's own chances of them": ("learned", "learned, symmetries shuffled"),
     "each image's own policy": ("learned", "learned, shuffled"),
     "a range for each image": ("learned", "learned, one for all"),
     "the adversarial loss": ("learned", "learned, no adversarial loss"),
     "the max-entropy loss": ("learned", "learned, no entropy loss"),
 }
 GEOMETRIC, HARM = ("flip", "flip + affine"), 2.0  # pipelines without learning; points of a class
-CHANCES = {  # whose classes' chances of a flip are shown: some of the first, all of the second
+CHANCES = {  # whose classes' chances of the symmetries are shown: some of the first, all of the second
     Setting("icons", None, "small", "stages", 14): (
         *("arrow-left", "arrow-right", "check", "play", "flag"),
         *("heart", "star", "sun", "plus", "home"),
     ),
     Setting("fashion-mnist", 1000, "small", "stages", 40): None,
 }
+SYMMETRIES = ("as it is", "90°", "180°", "270°", "left-right", "left-right, 90°", "upside-down", "left-right, 270°")
 BLUE, GREY = "#0072B2", "#777777"
 Groups = dict[Setting, Arms]
 
@@ -70,15 +72,13 @@ def main() -> None:
     """Fill the page between its markers; draw the figure."""
     rows, version = valid(read(ROWS))
     groups = grouped(rows)
-    fill(PAGE, "compared", f"{compared(groups)}\n\n{version}" if rows else "No rows yet.")
-    fill(PAGE, "short", results(groups))
-    fill(PAGE, "rivals", paired_table(groups, {" minus ".join(pair): pair for pair in RIVALS}))
-    fill(PAGE, "parts", paired_table(groups, PARTS))
-    fill(PAGE, "harm", harm_table(groups))
-    fill(TABLES, "accuracy", "\n\n".join(f"### {setting.title}\n\n{table(arms)}" for setting, arms in groups.items()))
-    fill(TABLES, "chances", chance_tables(groups))
+    drawn = {setting: groups[setting] for setting in DRAWN if setting in groups}
+    fill(PAGE, "short", "\n\n".join(filter(None, (results(groups), version))))
+    fill(PAGE, "rivals", paired_table(drawn, {" minus ".join(pair): pair for pair in RIVALS}))
+    fill(PAGE, "parts", paired_table(drawn, PARTS))
+    fill(PAGE, "harm", harm_table(drawn))
     if rows:
-        draw({setting: groups[setting] for setting in DRAWN if setting in groups}, PICTURE)
+        draw(drawn, PICTURE)
     print(f"written: {PAGE}")
 
 
@@ -103,21 +103,6 @@ def line(*cells: str) -> str:
 def head(*cells: str) -> list[str]:
     """The first two lines of a table; all columns but the first have numbers."""
     return [line(*cells), "|---|" + "---:|" * (len(cells) - 1)]
-
-
-def compared(groups: Groups) -> str:
-    """A line a setting: what there is of it."""
-    lines = [
-        "| data | training images | classifier | protocol | epochs | arms | seeds |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for setting, arms in groups.items():
-        counts = sorted({len(runs) for runs in arms.values()})
-        seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-        images = f"{setting.size:,}" if setting.size else "all but the held-out ones"
-        told = (setting.data, images, MODELS[setting.model], setting.protocol, setting.length, str(len(arms)), seeds)
-        lines.append(line(*told))
-    return "\n".join(lines)
 
 
 def results(groups: Groups) -> str:
@@ -209,7 +194,7 @@ def paired_table(groups: Groups, pairs: dict[str, tuple[str, str]]) -> str:
     for setting, arms in groups.items():
         found = [between(arms, *pair) for pair in pairs.values()]
         if any(found):
-            lines.append(line(setting.title, *(interval(gains) if gains else "" for gains in found)))
+            lines.append(line(setting.what, *(interval(gains) if gains else "" for gains in found)))
     return "\n".join(lines)
 
 
@@ -223,7 +208,7 @@ def harm_table(groups: Groups) -> str:
             if harmed:
                 own = harm_by_class(arms, "learned")
                 means = (f"{statistics.mean(found[place] for place in harmed):.1f}" for found in (harms, own))
-                lines.append(line(setting.title, f"`{fixed}`", str(len(harmed)), *means))
+                lines.append(line(setting.what, f"`{fixed}`", str(len(harmed)), *means))
     return "\n".join(lines)
 
 
@@ -236,16 +221,15 @@ def harm_by_class(arms: Arms, arm: str) -> list[float]:
 
 
 def chance_tables(groups: Groups) -> str:
-    """The learned chance of a flip by class: mean, lowest and highest of the seeds."""
+    """The learned chances of the eight symmetries by class, the mean over the seeds."""
     parts = []
     for setting, names in CHANCES.items():
         runs = groups.get(setting, {}).get("learned", {})
-        if runs:
-            found = chances(runs, setting.data)
-            lines = head(f"{setting.data}, {len(runs)} seeds", "mean chance", "lowest seed", "highest seed")
+        found = chances(runs, setting.data)
+        if found:
+            lines = head(f"{setting.data}, {len(runs)} seeds", *SYMMETRIES)
             for name in names or found:
-                one = found[name]
-                lines.append(line(name, *(f"{value:.3f}" for value in (statistics.mean(one), min(one), max(one)))))
+                lines.append(line(name, *(f"{value:.2f}" for value in found[name])))
             parts.append("\n".join(lines))
     return "\n\n".join(parts) or "Not measured yet."
 

@@ -174,16 +174,17 @@ def clock(device: str) -> float:
 
 @torch.no_grad()
 def of_fit(setting: Setting, policy: LearnedAffineAugment, test: Images) -> dict[str, Any]:
-    """What a fit came to: its end, the held-out images under it, and the chance of a flip by class of test images."""
+    """What a fit came to: its end, held-out images under it, and the chances of symmetries by class of test images."""
     last, info = policy.history.last(), policy.history.info
-    names = ("displacement", "kl", "cross_entropy", "mirror_chance", "mirror_spread")
-    found = {name: last[name] for name in names} | {name: info[name] for name in ("target", "budget", "steps")}
+    names = ("cost", "budget", "price", "kl", "displacement", "symmetry_chance", "symmetry_spread")
+    found = {name: last[name] for name in names} | {"target": info["target"]}
     judged = policy.evaluate(setting.classifier(), setting.held_out)
     wanted = ("accuracy", "clean_accuracy", "worst_class_loss", "own_gain", "own_gain_error")
     found |= {f"held_out_{name}": judged[name] for name in wanted}
     policy.localization.to(test.images.device)
-    chance = torch.cat([policy.localization(images).mirror_chance.cpu() for images, _ in Batches(test, 500)])
-    return {**found, "mirror_by_class": [float(chance[test.labels == one].mean()) for one in range(len(test.classes))]}
+    chances = torch.cat([policy.policy(images).chances.cpu() for images, _ in Batches(test, 500)])
+    by_class = [chances[test.labels == one].mean(0).tolist() for one in range(len(test.classes))]
+    return {**found, "symmetries_by_class": by_class}
 
 
 def split(data: str, train: Images, size: int | None, seed: int) -> tuple[Images, Images]:

@@ -48,14 +48,14 @@ def table(arms: Arms, columns: list[str], base: str) -> list[str]:
     titles = [
         title for key in columns for title in (TITLES.get(key, "mean intersection over union %"), f"minus {base}")
     ]
-    lines = ["| trained with | " + " | ".join(titles) + " | chance of a flip |", "|---" * (len(titles) + 2) + "|"]
+    lines = ["| trained with | " + " | ".join(titles) + " | chance of a symmetry |", "|---" * (len(titles) + 2) + "|"]
     for arm, runs in arms.items():
         cells = []
         for key in columns:
             gains = paired(runs, arms[base], key)
             cells += [spread(runs, key), "" if arm == base else gains]
-        chances = {seed: run for seed, run in runs.items() if "mirror_chance" in run}
-        cells.append(spread(chances, "mirror_chance") if chances else "")
+        chances = {seed: run for seed, run in runs.items() if "symmetry_chance" in run}
+        cells.append(spread(chances, "symmetry_chance") if chances else "")
         lines.append(f"| {arm} | {' | '.join(cells)} |")
     seeds = sorted(next(iter(arms.values())))
     told = (

@@ -32,7 +32,7 @@ from examples.datasets import Images, load
 from learned_affine import LearnedAffineAugment
 from learned_affine.classifier import SmallConvNet
 from learned_affine.diagnostics import FitWarning
-from learned_affine.mirror_labels import MirrorLabels
+from learned_affine.label_map import MappedLabels
 
 RATE, BATCH, HELD_OUT = 3e-3, 64, 400
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # images and labels to augmented images and their labels
@@ -176,13 +176,14 @@ def fit(
 ) -> tuple[LearnedAffineAugment, dict[str, Any]]:
     """The policy, and what a row tells of it."""
     start = time.perf_counter()
-    options = {"val_loader": held, "task": question.task, "label_mirror": mirror, "padding_mode": "border"}
+    label_map = None if mirror is None else {"mirror": mirror}
+    options = {"val_loader": held, "task": question.task, "label_map": label_map, "padding_mode": "border"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         augment = LearnedAffineAugment.fit(net, batches, seed=seed, progress=False, p=0.8, **options)
     last, info = augment.history.last(), augment.history.info
-    told = {name: last[name] for name in ("displacement", "mirror_chance", "cross_entropy")}
-    told |= {name: info[name] for name in ("target", "budget", "held_out_cost", "steps")}
+    told = {name: last[name] for name in ("cost", "budget", "displacement", "symmetry_chance")}
+    told |= {name: info[name] for name in ("target", "held_out_cost")}
     return augment, {**told, "fit_seconds": time.perf_counter() - start}
 
 
@@ -190,7 +191,9 @@ def step_of(augment: LearnedAffineAugment | None, mirror: list[int] | None) -> S
     """What an arm does to a batch: by a policy, or by plain flips."""
     if augment is None:
         return lambda images, labels: flipped(images, labels, mirror)
-    return (lambda images, labels: (augment(images), labels)) if mirror is None else MirrorLabels(augment, mirror)
+    if mirror is None:
+        return lambda images, labels: (augment(images), labels)
+    return MappedLabels(augment, {"mirror": mirror})
 
 
 def flipped(images: Tensor, labels: Tensor, mirror: list[int] | None) -> tuple[Tensor, Tensor]:

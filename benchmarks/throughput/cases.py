@@ -31,7 +31,8 @@ def ours(**options: object) -> LearnedAffineAugment:
     augment = LearnedAffineAugment(LIMITS, **{"p": 1.0, **options})
     nn.init.normal_(augment.localization.head.weight, std=0.3)
     with torch.no_grad():
-        augment.localization.head.bias[6:].fill_(1.0)
+        augment.localization.head.bias[6:12].fill_(-3.0)  # of the curvatures: wide
+        augment.localization.head.bias[12:].fill_(0.0)  # of the symmetries: all alike
     return augment
 
 

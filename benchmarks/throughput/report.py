@@ -1,4 +1,4 @@
-"""docs/evidence/performance.md and its picture, from the rows alone.
+"""The tables of docs/evidence/performance.md and its picture, from the rows alone.
 
 Run it as ``python -m benchmarks.throughput.report``.
 """
@@ -6,7 +6,7 @@ Run it as ``python -m benchmarks.throughput.report``.
 from collections import defaultdict
 from pathlib import Path
 
-from benchmarks.common.pages import EVIDENCE, IMAGES
+from benchmarks.common.pages import EVIDENCE, IMAGES, fill
 from benchmarks.common.rows import RESULTS, read
 
 ROWS = RESULTS / "throughput.jsonl"
@@ -28,44 +28,6 @@ SHORT = {  # what is compared: the section and kind, a method, and the one that 
 Group = dict[str, dict]
 Groups = dict[tuple, Group]
 PARTS = ("grid_sample", "rest of the warp", "thumbnail", "rest of the draw", "other")
-
-HEAD = """# Performance
-
-Made by `python -m benchmarks.throughput.report` from `benchmarks/results/throughput.jsonl`: {machine}, {versions}.
-A figure is a ratio of medians of one run in which the cases alternated. On one thread the time is the processor's, on
-two threads and in a loader it is the wall's. Nothing else was run, but the machine is a shared one: the last digit
-means little. "ours" is a policy that fills its limits, p = 1, reflection padding, bilinear, with
-mirrors; the others have the same limits. Batches: 128 images at 32 px, 64 at 96, 32 at 224, 8 at 512.
-
-## In short
-
-Our time divided by that of the other, on one thread and on two: below 1 ours is faster.
-"""
-BOUNDS = """
-## What bounds each case
-
-![Where the time of a call goes](../images/performance_parts.png)
-
-- **A batch: sampling.** The grid is an outer sum, computed from the six numbers without a matrix, and piece by piece,
-  so that it stays in the cache. What remains is `grid_sample`, the copy of each piece into the result, and the look at
-  the images that `kornia.warp_affine` alone does not take. At 32 px that is a third of the call: a thumbnail, a product
-  with 768 inputs an image, and some sixty operators on a few numbers an image.
-- **p = 0.5**: the images that are left alone cost a copy. The others are gathered, and warped piece by piece straight
-  into the result. At 32 px the operators that do not grow with the batch are most of what is left.
-- **One image: operators on a handful of numbers.** `v2.RandomAffine` draws six numbers. Ours looks at the image first:
-  a thumbnail, two small products, a layer norm. The draw and the map are computed in plain numbers. At 96 px the
-  thumbnail reads sixteen pixels a cell in twenty small operators, which is why it is the worst size.
-- **uint8** is converted to float once, since torch samples floats only. **PIL** gives its bytes once each way.
-- **A GPU**: the proxy is the number of operators, counted on torch's meta device, where an operator that waits for
-  data raises. There are none. Bad pixels (NaN, no-data values) are looked for by masks there, in eight operators,
-  and mirrors take fifteen.
-- **Memory**: the result, the grid of a piece, and for p = 0.5 the chosen images. Of a uint8 batch one float copy.
-
-Not taken: kornia_rs 0.2.0, which comes with kornia, as a sampler for one uint8 image. From a tensor and back it
-takes 0.58, 0.91 and 1.08 of our time at 32, 96 and 224 px. It is within one grey level inside the image, but up to 250
-off at its border, since it does not mix with the zeros around, and it knows no reflection. OpenCV would be a new
-dependency.
-"""
 
 
 def grouped(rows: list[dict]) -> Groups:
@@ -102,43 +64,18 @@ def cell(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def table(groups: Groups, section: str, threads: int, kind: str, base: str = "ours") -> str:
-    """Times of all methods as multiples of ours, and of ours in microseconds an image."""
-    sizes = [size for size in SIZES if groups.get((section, threads, size, kind))]
-    if not sizes:
-        return ""
-    found = [groups[section, threads, size, kind] for size in sizes]
-    times = (f"{1e6 * group[base]['seconds'] / group[base]['batch']:.3g}" for group in found)
-    lines = [
-        f"### {section}, {kind}, {threads} thread{'s' * (threads > 1)}\n",
-        "| | " + " | ".join(f"{size} px" for size in sizes) + " |",
-        "|---|" + "---|" * len(sizes),
-        f"| {base}, µs an image | {' | '.join(times)} |",
-    ]
-    for method in found[0]:
-        if method != base:
-            lines.append(f"| {method} | {' | '.join(cell(ratio(group, method, base)) for group in found)} |")
-    return "\n".join(lines) + "\n"
-
-
 def gpu_table(groups: Groups) -> str:
-    """What a GPU takes, waits and holds, if one was there."""
+    """What a GPU takes and holds, if one was there."""
     keys = [key for key in groups if key[0] == "gpu"]
     if not keys:
-        return "### GPU\n\nNot measured yet: `python -m benchmarks.throughput.run batch --device cuda`.\n"
-    lines = [
-        f"### GPU: {next(iter(groups[keys[0]].values()))['machine']}\n",
-        "| | size | images | µs an image | over ours | waits for the GPU | memory over the batch |",
-        "|---|---|---|---|---|---|---|",
-    ]
+        return "Not measured yet: `python -m benchmarks.throughput.run batch --device cuda`."
+    lines = ["| | size | images | µs an image | over ours | memory over the batch |", "|---|---|---|---|---|---|"]
     for key in keys:
         for method, row in groups[key].items():
-            batch = row["batch"] * 3 * row["size"] ** 2 * 4
-            over = cell(ratio(groups[key], method, "ours"))
-            micro = f"{1e6 * row['seconds'] / row['batch']:.3g}"
-            held = f"{row['bytes'] / batch:.2f}"
-            lines.append(f"| {method} | {row['size']} | {row['batch']} | {micro} | {over} | {row['waits']} | {held} |")
-    return "\n".join(lines) + "\n"
+            held = row["bytes"] / (row["batch"] * 3 * row["size"] ** 2 * 4)
+            over, micro = cell(ratio(groups[key], method, "ours")), f"{1e6 * row['seconds'] / row['batch']:.3g}"
+            lines.append(f"| {method} | {row['size']} | {row['batch']} | {micro} | {over} | {held:.2f} |")
+    return "\n".join(lines)
 
 
 def shares(time: dict[str, float]) -> list[float]:
@@ -171,18 +108,11 @@ def plot_parts(groups: Groups, path: Path) -> None:
 
 
 def main() -> None:
-    """Write the page and draw the picture."""
+    """Fill the page between its markers and draw the picture."""
     rows = read(ROWS)
     groups = grouped(rows)
-    on_cpu = [row for row in rows if row["section"] != "gpu"]
-    versions = ", ".join(f"{name} {number}" for name, number in on_cpu[0]["versions"].items())
-    parts = [HEAD.format(machine=on_cpu[0]["machine"], versions=versions), short(groups)]
-    parts += [BOUNDS, "## Everything\n", "Time of each over that of ours.\n"]
-    for threads in (1, 2):
-        parts += [table(groups, "batch", threads, kind) for kind in ("float", "uint8")]
-        parts += [table(groups, "single", threads, "uint8")]
-    parts += [table(groups, "loader", 1, "2").replace("loader, 2, 1 thread", "loader, two workers"), gpu_table(groups)]
-    PAGE.write_text("\n".join(part for part in parts if part).rstrip() + "\n")
+    fill(PAGE, "short", short(groups))
+    fill(PAGE, "gpu", gpu_table(groups))
     plot_parts(groups, IMAGES / "performance_parts.png")
     print(f"{len(rows)} rows in {len(groups)} groups")
 

@@ -29,8 +29,7 @@ from learned_affine.weights.container import read_file  # private: the digest in
 
 ROWS = RESULTS / "transfer.jsonl"
 TRAIN, TEST, EPOCHS = 300, 2000, 60
-DATA = {"FASHION_MNIST": "fashion-mnist", "CIFAR10": "cifar10"}
-HOMES = {f"{name}_{version}": data for version in ("V1", "V2") for name, data in DATA.items()}
+HOMES = {"FASHION_MNIST_V3": "fashion-mnist", "CIFAR10_V3": "cifar10"}
 Augment = Callable[[Tensor], Tensor]
 
 
@@ -107,7 +106,7 @@ def main() -> None:
     parser.add_argument("--root", default="data")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--home-seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--data", nargs="+", default=list(DATA.values()), help="only runs on these")
+    parser.add_argument("--data", nargs="+", default=list(HOMES.values()), help="only runs on these")
     parser.add_argument("--arms", nargs="+", default=["none", "uniform", "policy"], help="only these")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()

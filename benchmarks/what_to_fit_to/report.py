@@ -17,7 +17,7 @@ PAGE = DOCS / "what_to_fit_to.md"
 ANY = ("sun", "star")  # classes that keep their label whatever the angle
 DIRECTED = tuple(f"{shape}-{way}" for shape in ("arrow", "chevron") for way in ("left", "right", "up", "down"))
 SHOWN = {"plain": "without augmentation", "generous": "with generous augmentation"}
-FITS = {"default": "default", "long": "600 steps of 4 draws"}
+FITS = {"default": "default", "long": "twice the rounds, 40,000 images"}
 HEAD = """| classifier trained | fit | accuracy upright / rotated, % | sun, star by | arrows, chevrons by | ratio | \
 final model, % | gain |
 |---|---|---|---|---|---|---|---|"""

@@ -5,8 +5,8 @@
 
 Two classifiers are trained on icons: *plain*, without augmentation, and *generous*, with any rotation and wide shifts
 and scales on half of the images, and without flips. To each a policy is fitted within wide limits, by default and with
-more steps and draws. A row has the standard deviation of the angle that each class of test icons is rotated by, and the
-accuracy of a final classifier that was trained from scratch with the policy.
+more rounds and images. A row has the standard deviation of the angle that each class of test icons is rotated by, and
+the accuracy of a final classifier that was trained from scratch with the policy.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from learned_affine.diagnostics import FitWarning
 
 ROWS = RESULTS / "what_to_fit_to.jsonl"
 TEACHERS = ("plain", "generous")
-FITS = {"default": FitConfig(), "long": FitConfig(steps=600, draws=4, memory=16)}
+FITS = {"default": FitConfig(), "long": FitConfig(rounds=16, images=40_000)}
 
 
 def main() -> None:
@@ -116,11 +116,11 @@ def measured(classifier: nn.Module, views: dict[str, Batches]) -> dict[str, floa
 def described(policy: LearnedAffineAugment, test: Images) -> dict[str, Any]:
     """The end of a fit, and how far each class of test icons is rotated: the standard deviation in degrees."""
     last, info = policy.history.last(), policy.history.info
-    found = {name: last[name] for name in ("cross_entropy", "dual", "kl")}
-    found |= {name: info[name] for name in ("target", "budget", "held_out_accuracy", "steps")}
-    fitted = policy.localization(test.images)
+    found = {name: last[name] for name in ("cost", "budget", "price", "kl")}
+    found |= {name: info[name] for name in ("target", "held_out_accuracy")}
+    fitted = policy.localization(test.images, policy.limits)
     _, deviation = fitted.moments(policy.limits)
-    by_class = {"angle_by_class": deviation[:, 0], "mirror_by_class": fitted.mirror_chance}
+    by_class = {"angle_by_class": deviation[:, 0], "symmetry_by_class": 1 - fitted.chances[:, 0]}
     of_class = [test.labels == label for label in range(len(test.classes))]
     return found | {name: [float(values[rows].mean()) for rows in of_class] for name, values in by_class.items()}
 

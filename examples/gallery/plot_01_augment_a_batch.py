@@ -15,7 +15,7 @@ from saving import save
 
 from learned_affine import LearnedAffineAugment, plots
 
-augment = LearnedAffineAugment.from_pretrained("CIFAR10_V2", p=1.0)
+augment = LearnedAffineAugment.from_pretrained("CIFAR10_V3", p=1.0)
 images = photographs()  # (4, 3, 224, 224), uint8
 
 # %%

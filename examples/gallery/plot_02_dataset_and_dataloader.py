@@ -40,7 +40,7 @@ class Photographs(Dataset):
 # There is no ``RandomHorizontalFlip``, since the policy decides about flips.
 tensor = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
 before = v2.Compose([v2.RandomHorizontalFlip(), v2.RandomCrop(160, padding=20), v2.TrivialAugmentWide(), tensor])
-augment = LearnedAffineAugment.from_pretrained("CIFAR10_V2")
+augment = LearnedAffineAugment.from_pretrained("CIFAR10_V3")
 after = v2.Compose([TrivialAugmentColour(), augment, tensor])
 print(after)
 

@@ -24,14 +24,13 @@ augment = LearnedAffineAugment.fit(
 print(augment)
 
 # %%
-# What it learned about one test image of each class: the chance of a flip, and the range of 90 % of the rotations.
+# What it learned about one test image of each class: its eight positions, strong or faint by their probability.
 test, labels = images("test", 0, 200)
 first = [int((labels == label).nonzero()[0]) for label in range(10)]
-figure = plots.plot_ranges(augment, test[first], names=NAMES)
+figure = plots.symmetries(augment, test[first], names=NAMES)
 save(figure, "plot_03_fit_on_your_classifier")
 
 # %%
-# How it went. The cross entropy on augmented held-out images should end near the target. A short fit has few epochs,
-# and so few points.
+# How it went, round by round. What augmented held-out images cost should end near the budget.
 curves = augment.history.plot()
 save(curves, "plot_03_curves")

@@ -33,9 +33,9 @@ sample = {
 # %%
 # ``padding_mode="fill"``: the default, reflection, would bring in mirrored objects that have no box. What leaves the
 # image is not removed, so ``SanitizeBoundingBoxes`` stands behind. If a label named a side ("left eye"), flips would
-# have to be forbidden by ``limits=AffineLimits(mirror=False)``, since labels are not renamed.
+# have to be forbidden by ``limits=AffineLimits(symmetries="none")``, since labels are not renamed.
 torch.manual_seed(1)
-augment = LearnedAffineAugment.from_pretrained("CIFAR10_V2", p=1.0, padding_mode="fill", fill=114)
+augment = LearnedAffineAugment.from_pretrained("CIFAR10_V3", p=1.0, padding_mode="fill", fill=114)
 pipeline = v2.Compose([augment, v2.SanitizeBoundingBoxes(labels_getter=lambda sample: sample["labels"])])
 results = [sample] + [pipeline(sample) for _ in range(3)]
 print({key: type(value).__name__ for key, value in results[1].items()})

@@ -16,7 +16,7 @@ from saving import save
 from learned_affine import LearnedAffineAugment
 from learned_affine.kornia import LearnedAffine
 
-augment = LearnedAffineAugment.from_pretrained("FASHION_MNIST_V2", padding_mode="zeros")
+augment = LearnedAffineAugment.from_pretrained("FASHION_MNIST_V3", padding_mode="zeros")
 pipeline = AugmentationSequential(
     LearnedAffine(augment, p=1.0),  # the adapter, not the transform itself: that would leave the masks behind
     RandomGaussianNoise(std=0.03, p=0.5),

@@ -50,11 +50,10 @@ loader, val_loader = (DataLoader(part, batch_size=32, shuffle=part is parts[0]) 
 train_classifier(model, loader, epochs=3, preprocess=normalize, learning_rate=2e-3, seed=0)
 
 # %%
-# Fit. ``steps`` keeps this page quick: leave it out.
-augment = LearnedAffineAugment.fit(
-    model, loader, val_loader=val_loader, preprocess=normalize, config=FitConfig(steps=20)
-)
-print(augment)
+# Fit. ``images`` keeps this page quick: leave it out.
+quick = FitConfig(images=1000)
+augment = LearnedAffineAugment.fit(model, loader, val_loader=val_loader, preprocess=normalize, config=quick)
+print(augment.summary())
 
 # %%
 # The pipeline to train with: no random crop, no flip, no rotation; colour operations, then the policy.

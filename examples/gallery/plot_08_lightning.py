@@ -62,7 +62,7 @@ class Classifier(lightning.LightningModule):
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", module="lightning")  # it advises more loader workers
 lightning.seed_everything(0, verbose=False)
-module = Classifier(LearnedAffineAugment.from_pretrained("FASHION_MNIST_V2"))
+module = Classifier(LearnedAffineAugment.from_pretrained("FASHION_MNIST_V3"))
 quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
 trainer = lightning.Trainer(max_epochs=12, num_sanity_val_steps=0, accelerator="cpu", **quiet)
 train, held_out = batches(*images("train", 0, 1000)), batches(*images("train", 1000, 1400), shuffle=False)
@@ -78,5 +78,5 @@ save(figure, "plot_08_lightning")
 
 # %%
 # The policy can also be fitted to the module itself: anything from images to logits is a classifier.
-module.augment = LearnedAffineAugment.fit(module.network, train, val_loader=held_out, max_steps=30)
+module.augment = LearnedAffineAugment.fit(module.network, train, val_loader=held_out)
 print(module.augment)

@@ -40,7 +40,7 @@ print(train)
 
 # %%
 # The augmenter in the transform that ``with_transform`` runs on each access: new draws in every epoch.
-augment = LearnedAffineAugment.from_pretrained("FASHION_MNIST_V2", padding_mode="zeros")
+augment = LearnedAffineAugment.from_pretrained("FASHION_MNIST_V3", padding_mode="zeros")
 tensor = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.286], [0.353])])
 
 
@@ -71,7 +71,7 @@ print(f"{done.global_step} steps, loss {done.training_loss:.2f}")
 # normalised already here: the policy may stand before ``Normalize`` or after it.
 loaders = [torch.utils.data.DataLoader(part, batch_size=64) for part in
            (plain, held_out.with_transform(prepared(tensor)))]  # fmt: skip
-fitted = LearnedAffineAugment.fit(model, loaders[0], val_loader=loaders[1], max_steps=30, padding_mode="border")
+fitted = LearnedAffineAugment.fit(model, loaders[0], val_loader=loaders[1], padding_mode="border")
 print(fitted)
 
 # %%

@@ -18,7 +18,7 @@ from learned_affine import LearnedAffineAugment
 from learned_affine.averaging import AveragedClassifier
 from learned_affine.classifier import train_classifier
 
-augment = LearnedAffineAugment.from_pretrained("FASHION_MNIST_V2", padding_mode="zeros")
+augment = LearnedAffineAugment.from_pretrained("FASHION_MNIST_V3", padding_mode="zeros")
 classifier = trained_classifier()
 train_classifier(classifier, batches(*images("train", 0, 1000)), augment=augment, epochs=8, seed=0)
 test, labels = images("test", 0, 1000)

@@ -24,7 +24,7 @@ axes = figure.subplots(len(paddings), len(strengths))
 for row, padding in enumerate(paddings):
     for column, strength in enumerate(strengths):
         augment = LearnedAffineAugment.from_pretrained(
-            "CIFAR10_V2", p=1.0, strength=strength, padding_mode=padding, fill=200 if padding == "fill" else None
+            "CIFAR10_V3", p=1.0, strength=strength, padding_mode=padding, fill=200 if padding == "fill" else None
         )
         torch.manual_seed(6)
         axes[row, column].imshow(augment(image)[0].permute(1, 2, 0).numpy())

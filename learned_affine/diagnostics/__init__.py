@@ -3,16 +3,15 @@
 from learned_affine.diagnostics.checks import (
     DeadNetworkWarning,
     DestroyedImagesWarning,
-    DiscriminatorWarning,
     FitWarning,
     IdentityCollapseWarning,
     LimitsBindWarning,
     LittleToGainWarning,
-    MirrorWarning,
     PixelRangeWarning,
     ResamplingWarning,
     SetupWarning,
     StoppedFitWarning,
+    SymmetryWarning,
     TargetWarning,
 )
 from learned_affine.diagnostics.evaluation import Evaluation, evaluate
@@ -20,17 +19,16 @@ from learned_affine.diagnostics.evaluation import Evaluation, evaluate
 __all__ = [
     "DeadNetworkWarning",
     "DestroyedImagesWarning",
-    "DiscriminatorWarning",
     "Evaluation",
     "FitWarning",
     "IdentityCollapseWarning",
     "LimitsBindWarning",
     "LittleToGainWarning",
-    "MirrorWarning",
     "PixelRangeWarning",
     "ResamplingWarning",
     "SetupWarning",
     "StoppedFitWarning",
+    "SymmetryWarning",
     "TargetWarning",
     "evaluate",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +9,19 @@ from torch import Tensor
 
 from learned_affine._checks import warn_caller
 
-FEWEST_STEPS = 60  # as many as a default fit takes at least; before, it is too early to tell
+SYMMETRY_NAMES = (
+    "left as it is",
+    "rotated by 90 degrees",
+    "rotated by 180 degrees",
+    "rotated by 270 degrees",
+    "flipped left-right",
+    "flipped left-right and rotated by 90 degrees",
+    "flipped upside-down",
+    "flipped left-right and rotated by 270 degrees",
+)  # by code
 BINDING = 0.5  # nats of divergence from the prior
-HARM = 0.25  # nats that mirrors may add to the loss of a class
+OVER = 1.5  # times the budget
+LEAST_HARM = 0.03  # nats: what a symmetry costs a class is known no better
 
 
 class FitWarning(UserWarning):
@@ -27,12 +36,12 @@ class DestroyedImagesWarning(FitWarning):
     """The policy leaves little of the images, or nothing that the classifier recognises."""
 
 
-class MirrorWarning(FitWarning):
-    """Mirrors make the labels of a class wrong, although they cost little in the mean."""
+class SymmetryWarning(FitWarning):
+    """A flip or a rotation by right angles makes the labels of a class wrong, although it costs little in the mean."""
 
 
 class DeadNetworkWarning(FitWarning):
-    """The localization network gives every image the very same output."""
+    """The localization network gives every image the very same policy."""
 
 
 class LimitsBindWarning(FitWarning):
@@ -41,10 +50,6 @@ class LimitsBindWarning(FitWarning):
 
 class LittleToGainWarning(FitWarning):
     """The classifier hardly overfits, so augmentation has little to give; a narrow policy is right then."""
-
-
-class DiscriminatorWarning(FitWarning):
-    """The discriminator is at chance, or always right."""
 
 
 class TargetWarning(FitWarning):
@@ -67,44 +72,50 @@ class StoppedFitWarning(FitWarning):
     """The fit stopped early since a number was not finite; the last good weights are kept."""
 
 
-def check_fit(history: Any, classes: int, deterministic: bool) -> list[FitWarning]:
-    """The alarms that the last epoch of a fit sets off, none if all is well."""
+def check_fit(history: Any, deterministic: bool) -> list[FitWarning]:
+    """The alarms that the last round of a fit sets off, none if all is well."""
     last, info = history.last(), history.info
-    found: list[FitWarning] = []
     if not last:
-        return found  # nothing was measured yet
-    if last["displacement"] < 0.02:  # half a pixel of a 28 pixel image
+        return []  # nothing was measured
+    found: list[FitWarning] = []
+    if (last["displacement"] < 0.01 and last["symmetry_chance"] < 0.05) or (
+        deterministic and last["displacement"] < 0.02
+    ):
         found.append(IdentityCollapseWarning(_identity_text(last, info)))
-    chance = info.get("chance", 1 / max(1, classes))
+    chance = info["chance"]
     lost = last["agreement"] < chance + 0.25 * (1 - chance)  # of two classes, useful policies go down to 0.8
     # only the raw head can run away, and nothing brings it back
     lost = lost or (deterministic and last["displacement"] > 0.25)
     if last["displacement"] == last["displacement"] and (last["visible_area"] < 0.3 or lost):
-        found.append(
-            DestroyedImagesWarning(
-                f"the policy destroys the images: mean displacement {last['displacement']:.0%} of the side, "
-                f"{last['visible_area']:.0%} of the image visible, the classifier agrees with its clean prediction on "
-                f"{last['agreement']:.0%}. Use the calibrated objective, narrower limits, or a smaller target."
-            )
-        )
-    found += _mirror_alarms(info)
-    found += _image_alarms(info)
-    found += _discriminator_alarms(last, info)
-    found += _target_alarms(last, info)
-    return found
+        found.append(DestroyedImagesWarning(_destroyed_text(last)))
+    return found + ([] if deterministic else _cost_alarms(last, info) + _symmetry_alarms(last, info))
 
 
-def _mirror_alarms(info: dict[str, Any]) -> list[FitWarning]:
-    """Whether a class still bears mirrors that cost it much."""
-    worst = info.get("worst_mirrored_class")
-    if not worst or worst["cost"] < HARM:
+def _destroyed_text(last: dict[str, float]) -> str:
+    return (
+        f"the policy destroys the images: mean displacement {last['displacement']:.0%} of the side, "
+        f"{last['visible_area']:.0%} of the image visible, the classifier agrees with its clean prediction on "
+        f"{last['agreement']:.0%}. Use the calibrated objective, narrower limits, or a smaller target."
+    )
+
+
+def _symmetry_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWarning]:
+    """Whether a symmetry costs a class more than the budget: its chance times what it costs those images."""
+    harms = [
+        (harm, code, row) for row in info.get("classes_moved", ()) for code, harm in enumerate(row["harm"]) if code
+    ]
+    if not harms:
         return []
-    name = f" ({worst['name']})" if "name" in worst else ""
+    harm, code, row = max(harms, key=lambda one: one[0])
+    if harm <= max(last["budget"], LEAST_HARM):
+        return []
+    names = info.get("class_names")
+    name = f" ({names[row['class']]})" if names else ""
     return [
-        MirrorWarning(
-            f"mirrors harm class {worst['class']}{name}: it is flipped with a chance of {worst['chance']:.2f}, which "
-            f"adds {worst['cost']:.2f} nats to its loss. Fit longer (steps), give more held-out images of it, or "
-            "forbid mirrors by limits=AffineLimits(mirror=False)."
+        SymmetryWarning(
+            f"class {row['class']}{name} is {SYMMETRY_NAMES[code]} with a chance of {row['chance'][code]:.2f}, which "
+            f"adds {harm:.2f} nats to its cost on held-out images, more than the budget of {last['budget']:.2f}. Give "
+            "more held-out images of it, a label_map if it becomes another class, or narrower limits.symmetries."
         )
     ]
 
@@ -120,65 +131,34 @@ def _identity_text(last: dict[str, float], info: dict[str, Any]) -> str:
     )
 
 
-def _image_alarms(info: dict[str, Any]) -> list[FitWarning]:
-    """Whether the policy depends on the image at all, where it should."""
-    if not info.get("localization", {}).get("per_image", True):
-        return []  # one policy for all was asked for
-    spread = info.get("output_spread", math.nan)
-    if spread < 1e-5:
-        return [
-            DeadNetworkWarning(
-                f"the localization network is dead: its output no longer varies (by {spread:.1e} between images). "
-                "Fit again at a lower learning_rate, and look at the images: "
-                "are they all the same?"
-            )
-        ]
-    return []
-
-
-def _discriminator_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWarning]:
-    score = last["discriminator_loss"]
-    if score != score or info.get("steps", 0) < 100 or info.get("config", {}).get("objective") == "paper":
-        return []
-    if score < 0.02:
-        return [
-            DiscriminatorWarning(
-                f"the discriminator is always right (its loss is {score:.3f}): its term has no useful gradient. "
-                "Lower discriminator_rate, or set adversarial_weight=0."
-            )
-        ]
-    if score > 2 * math.log(2) - 0.005:
-        return [
-            DiscriminatorWarning(
-                f"the discriminator is at chance (its loss is {score:.3f}, a guess has 1.386): its term does nothing. "
-                "Raise discriminator_rate, or set adversarial_weight=0."
-            )
-        ]
-    return []
-
-
-def _target_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWarning]:
-    """Whether the target was held: from above, and from below within the limits."""
-    config, target = info.get("config", {}), info.get("target")
-    if not target or config.get("objective") != "calibrated":
-        return []
-    numbers = last["kl"] - (last["mirror_kl"] if last["mirror_kl"] == last["mirror_kl"] else 0.0)
-    if numbers < BINDING and last["cross_entropy"] <= target:
-        return [
+def _cost_alarms(last: dict[str, float], info: dict[str, Any]) -> list[FitWarning]:
+    """Whether the budget was held: from above, and from below within the limits."""
+    found: list[FitWarning] = []
+    numbers = last["kl"] - last["symmetry_kl"]
+    if numbers < BINDING and last["cost"] <= last["budget"]:
+        found.append(
             LimitsBindWarning(
                 f"the limits bind: the policy fills them (its divergence from the prior is {numbers:.2f} nats), and "
-                f"augmented images cost {last['cross_entropy']:.2f} nats, no more than the target {target:.2f}. The "
+                f"augmented images cost {last['cost']:.2f} nats more, within the budget of {last['budget']:.2f}. The "
                 "classifier tolerates all that is allowed: wider limits may help, but look at the pictures first."
             )
-        ]
-    if info.get("steps", 0) >= FEWEST_STEPS and last["cross_entropy"] > 1.5 * target + 0.05:
-        return [
+        )
+    elif last["cost"] > OVER * last["budget"]:
+        found.append(
             TargetWarning(
-                f"augmented images stay harder than the target: cross entropy {last['cross_entropy']:.2f} against "
-                f"{target:.2f}. Fit longer (steps), raise dual_rate, or lower adversarial_weight."
+                f"augmented images stay harder than they should be: they cost {last['cost']:.3g} nats more, with a "
+                f"budget of {last['budget']:.3g}. Judge more images (FitConfig(images=)), or give more held-out ones."
             )
-        ]
-    return []
+        )
+    wanted = info.get("localization", {}).get("per_image", True) and numbers >= BINDING  # else all are the prior
+    if wanted and last["between_image_variance"] < 1e-9:
+        found.append(
+            DeadNetworkWarning(
+                "the localization network is dead: it gives all images the same policy. Fit again at a lower "
+                "learning_rate, and look at the images: are they all the same?"
+            )
+        )
+    return found
 
 
 def check_pixel_range(images: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Measures of a policy: pure functions of draws and outputs."""
+"""Measures of a policy: functions of draws and outputs."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ import torch
 from torch import Tensor
 
 from learned_affine.geometry.coordinates import visible_area
+from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.parameters import NAMES, AffineParameters
-from learned_affine.losses import shannon_entropy_bits
 from learned_affine.policy.distribution import Policy
+from learned_affine.transforms.transform import PolicyTransform
 
 
 @torch.no_grad()
 def policy_measures(parameters: AffineParameters, height: int, width: int) -> dict[str, float]:
-    """Mean displacement, mirrors left aside, and visible area of a batch's parameters."""
+    """Mean displacement, symmetries left aside, and visible area of a batch's parameters."""
     matrix = parameters.matrix(height, width)
     area = visible_area(matrix, height, width)
     return {
-        "displacement": float(parameters.unmirrored().displacement(height, width).mean()),
+        "displacement": float(parameters.without_symmetry().displacement(height, width).mean()),
         "visible_area": float(area.mean()),
     }
 
 
 @torch.no_grad()
-def mirror_measures(chance: Tensor) -> dict[str, float]:
-    """Of the images' chances of a mirror, ``(B,)``: mean and standard deviation (NaN for one image)."""
-    spread = float(chance.std()) if len(chance) > 1 else math.nan
-    return {"mirror_chance": float(chance.mean()), "mirror_spread": spread}
+def policy_moments(augment: PolicyTransform, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and standard deviation of each image's draws, ``(B, 6)`` each, and its symmetries' chances, ``(B, 8)``."""
+    policy = None if augment.deterministic else augment.policy(images)
+    if policy is not None:
+        return (*policy.moments(augment.limits, augment.strength), policy.chances_at(augment.strength))
+    mean = augment.sample_parameters(images).stacked()
+    still = torch.zeros(len(mean), 8, device=mean.device).index_fill(1, torch.zeros(1).long().to(mean.device), 1.0)
+    return mean, torch.zeros_like(mean), still
 
 
 @torch.no_grad()
-def output_measures(augmented: Tensor, clean: Tensor) -> dict[str, float]:
-    """Entropy (bits) of the classifier's output and its agreement with its own clean prediction: ``(B, m)`` logits."""
-    agrees = (augmented.argmax(-1) == clean.argmax(-1)).float().mean()
-    return {"entropy": float(shannon_entropy_bits(augmented).mean()), "agreement": float(agrees)}
+def symmetry_measures(chances: Tensor) -> dict[str, float]:
+    """Of the images' probabilities of the symmetries, ``(B, 8)``: of another one than the identity, mean and spread."""
+    changed = 1 - chances[:, 0]
+    spread = float(changed.std()) if len(changed) > 1 else math.nan
+    return {"symmetry_chance": float(changed.mean()), "symmetry_spread": spread}
 
 
 @torch.no_grad()
-def variance_between_images(policy: Policy, noise: Tensor) -> float:
-    """Share of the parameters' variance that lies between the images rather than within each.
+def variance_between_images(policy: Policy, limits: AffineLimits) -> float:
+    """Share of the parameters' variance that lies between the images rather than within each: in [0, 1], mean of six.
 
-    Args:
-        policy: of ``B`` images.
-        noise: ``(K, B, 6)`` standard normal, K >= 2 draws an image.
-
-    Returns:
-        Mean over the six parameters, in [0, 1]; the share that the finite number of draws fakes is taken off.
+    By quadrature: a finite number of draws would fake a share where all images have the same policy.
     """
-    draws = torch.stack([policy.sample(one) for one in noise])  # (K, B, 6)
-    within = draws.var(0).mean(0)
-    between = (draws.mean(0).var(0) - within / len(noise)).clamp_min(0) if draws.shape[1] > 1 else within * 0
+    mean, deviation = policy.moments(limits)
+    between, within = mean.var(0, correction=0), deviation.square().mean(0)
     return float((between / (between + within).clamp_min(1e-20)).mean())
 
 

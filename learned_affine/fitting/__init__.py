@@ -1,1 +1,1 @@
-"""Improves a policy: one step, and the loop around it."""
+"""Learns what each transform costs each image, then prices it; README.md has the reasons."""

@@ -1,4 +1,4 @@
-"""``FitHistory``: what was measured during a fit, one number an epoch and key."""
+"""``FitHistory``: what was measured during a fit, one number a round and key."""
 
 from __future__ import annotations
 
@@ -18,39 +18,40 @@ from learned_affine.tasks.batches import length_of
 KEYS = (
     "loss",
     "discriminator_loss",
-    "val_loss",
-    "val_discriminator_loss",
-    "entropy",
-    "cross_entropy",
-    "accuracy",
-    "dual",
-    "agreement",
-    "displacement",
+    "cost",
+    "budget",
+    "price",
     "kl",
+    "symmetry_kl",
+    "symmetry_chance",
+    "symmetry_spread",
     "between_image_variance",
+    "accuracy",
+    "agreement",
+    "entropy",
+    "displacement",
     "visible_area",
-    "mirror_chance",
-    "mirror_spread",
-    "mirror_kl",
     "seconds",
-    "images_per_second",
 )
 
 
 class FitHistory(Mapping[str, list[float]]):
-    """Lists of one number an epoch, by the names in ``KEYS``; a dict in all but writing.
+    """Lists of one number a round, by the names in ``KEYS``; a dict in all but writing.
 
-    ``cross_entropy`` is the task's loss, and a loss of your own as a multiple of its mean on held-out images. Entropy
-    is in bits, cross entropy and KL in nats, displacement a share of the image side, without flips. Cross
-    entropy, accuracy, entropy, KL and displacement are of augmented held-out images, if there are any. They, the losses
-    and ``dual`` are means over the epoch's steps. Agreement, variance, visible area, ``mirror_chance`` (the mean chance
-    of a flip), ``mirror_spread`` (its standard deviation between images), ``mirror_kl`` (its divergence from 1/2) and
-    what is named ``val_`` are measured at the end of an epoch, at most every 50 steps; in between, the newest value
-    stands.
+    Of held-out images, where there are any: ``cost``, how many nats more an augmented image costs the classifier than
+    the same image resampled, with the ``budget`` that it should come to and the ``price`` of a nat by which it does;
+    ``accuracy`` and ``agreement`` with the clean prediction on augmented images; ``entropy``, by which share of its
+    maximum the output's entropy rises; ``displacement`` (a share of the image side, without symmetries) and
+    ``visible_area``.
+    Of their policies: ``kl``, the divergence from the prior in nats, ``symmetry_kl`` the symmetries' part of it;
+    ``symmetry_chance``, the mean chance of another symmetry than the identity, and its standard deviation between
+    images ``symmetry_spread``; ``between_image_variance``, the share of the parameters' variance that lies between
+    images. ``loss`` is the error of the regressed costs in nats, in the paper's objective the augmenter's loss.
 
     Args:
-        records: what to start from, as ``to_dict()["epochs"]`` gives it.
-        info: what holds for the whole fit: configuration, target and where it comes from, steps, versions.
+        records: what to start from, as ``to_dict()["rounds"]`` gives it.
+        info: what holds for the whole fit: configuration, target and where it comes from, versions, and class by class
+            what symmetries cost (``classes_moved``).
     """
 
     preprocess: Callable[..., Any] | None = None  # that of the fit, for ``evaluate``; no part of what is written
@@ -60,7 +61,7 @@ class FitHistory(Mapping[str, list[float]]):
         self.info: dict[str, Any] = dict(info or {})
 
     def add(self, **values: float) -> FitHistory:
-        """Append an epoch; a key that was not measured becomes NaN. Returns itself."""
+        """Append a round; a key that was not measured becomes NaN. Returns itself."""
         unknown = sorted(set(values) - set(KEYS))
         if unknown:
             raise ValueError(f"history keys must be among {', '.join(KEYS)}, got {', '.join(unknown)}")
@@ -81,23 +82,23 @@ class FitHistory(Mapping[str, list[float]]):
         return len(self._records)
 
     @property
-    def epochs(self) -> int:
-        """How many epochs were measured."""
-        return len(self._records["loss"])
+    def rounds(self) -> int:
+        """How many rounds were measured."""
+        return max(map(len, self._records.values()))  # a file has no "seconds"
 
     def last(self) -> dict[str, float]:
-        """The numbers of the last epoch."""
+        """The numbers of the last round."""
         return {key: values[-1] for key, values in self._records.items() if values}
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON; what was not measured, or not finite, is None."""
         clean = {key: [value if math.isfinite(value) else None for value in values] for key, values in self.items()}
-        return {"info": self.info, "epochs": clean}
+        return {"info": self.info, "rounds": clean}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> FitHistory:
         """The inverse of ``to_dict``."""
-        number = {key: [float("nan") if v is None else v for v in values] for key, values in data["epochs"].items()}
+        number = {key: [float("nan") if v is None else v for v in values] for key, values in data["rounds"].items()}
         return cls(number, data["info"])
 
     def save(self, path: str | Path) -> Path:
@@ -105,7 +106,7 @@ class FitHistory(Mapping[str, list[float]]):
         return write_atomically(path, json.dumps(self.to_dict(), indent=1).encode())
 
     def plot(self, path: str | Path | None = None) -> Any:
-        """The loss curves of augmenter and discriminator; see :func:`learned_affine.plots.plot_history`."""
+        """What was measured, round by round; see :func:`learned_affine.plots.plot_history`."""
         return plot_history(self, path)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -117,9 +118,9 @@ class FitHistory(Mapping[str, list[float]]):
         return dict(vars(self))
 
     def __repr__(self) -> str:
-        """The last epoch in a line."""
-        shown = ", ".join(f"{k}={self._records[k][-1]:.3g}" for k in ("entropy", "displacement") if self._records[k])
-        return f"FitHistory({self.epochs} epochs{', ' + shown if shown else ''})"
+        """The last round in a line."""
+        shown = ", ".join(f"{k}={self._records[k][-1]:.3g}" for k in ("cost", "displacement") if self._records[k])
+        return f"FitHistory({self.rounds} rounds{', ' + shown if shown else ''})"
 
 
 def about_run(classifier: Any, loader: Any) -> dict[str, Any]:

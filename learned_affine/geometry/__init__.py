@@ -1,1 +1,1 @@
-"""Six numbers and a mirror for each image, and how they move its pixels and its labels."""
+"""A symmetry and six numbers for each image, and how they move its pixels and its labels."""

@@ -12,6 +12,8 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
+from learned_affine.geometry.parameters import flips_of
+
 
 def continuous(matrix: Tensor) -> Tensor:
     """The same map in continuous coordinates: pixel indices moved by half a pixel, ``T(.5) M T(-.5)``."""
@@ -49,6 +51,28 @@ def warp_boxes(boxes: tv_tensors.BoundingBoxes, matrix: Tensor) -> tv_tensors.Bo
     back = torch.linalg.inv(torch.cat([moved, moved.new_tensor([[0.0, 0.0, 1.0]])]))
     coefficients = [*back[:2].flatten().tolist(), 0.0, 0.0]
     return F.perspective(boxes, None, None, coefficients=coefficients)
+
+
+def rearrange_boxes(boxes: tv_tensors.BoundingBoxes, code: int) -> tv_tensors.BoundingBoxes:
+    """Move ``(N, K)`` boxes of any format by a symmetry alone, as :func:`~learned_affine.geometry.warp.rearrange` does.
+
+    Nothing is rounded but the corner of XYWHR, and nothing clamped: quarter turns are torchvision's own flips of
+    transposed boxes.
+    """
+    moved = _transposed(boxes) if code % 2 else boxes
+    for dimension in flips_of(code):
+        moved = F.horizontal_flip(moved) if dimension == -1 else F.vertical_flip(moved)
+    return tv_tensors.wrap(moved.as_subclass(Tensor).clone(), like=boxes)
+
+
+def _transposed(boxes: tv_tensors.BoundingBoxes) -> tv_tensors.BoundingBoxes:
+    """Boxes with x and y exchanged; corners go on to run clockwise, and widths to be along the angle."""
+    values = boxes.as_subclass(Tensor)
+    order = [1, 0, 7, 6, 5, 4, 3, 2] if values.shape[-1] == 8 else [1, 0, 3, 2, 4][: values.shape[-1]]
+    exchanged = values[..., order]
+    if values.shape[-1] == 5:
+        exchanged[..., 4].neg_()
+    return tv_tensors.wrap(exchanged, like=boxes)
 
 
 def visible_area(matrix: Tensor, height: int, width: int, grid: int = 16) -> Tensor:

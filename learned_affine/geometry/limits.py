@@ -6,12 +6,15 @@ import dataclasses
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 from torch import Tensor
 
-from learned_affine._checks import check_range
-from learned_affine.geometry.parameters import AffineParameters, constant
+from learned_affine._checks import check_choice, check_range
+from learned_affine.geometry.parameters import EIGHT, AffineParameters, constant
+
+Symmetries = Literal["all", "mirror", "none"]
+WORDS: tuple[str, ...] = get_args(Symmetries)
 
 
 @dataclass(frozen=True)
@@ -23,28 +26,34 @@ class AffineLimits:
         scale: largest factor, >= 1; each side is scaled by a factor within ``[1 / scale, scale]``.
         shear: largest shear in degrees, in [0, 90).
         translate: largest shift as a fraction of width and height, in [0, 1].
-        mirror: whether images may be flipped left-right. Labels that name a side ("left eye", "arrow-left") are not
-            renamed: where nothing should ever be flipped, say ``mirror=False``.
+        symmetries: how images may be flipped and rotated without interpolation: ``"all"`` for quarter turns, each with
+            and without a left-right mirror (of an image that is not square, the four that keep its shape),
+            ``"mirror"`` for the left-right mirror alone, or ``"none"``. Labels that name a side ("left eye",
+            "arrow-left") are not renamed: where nothing should ever be flipped, say ``symmetries="none"``.
 
     Raises:
-        ValueError: if a limit is outside its range or not finite.
-        TypeError: if a limit is no number, or ``mirror`` no bool.
+        ValueError: if a limit is outside its range or not finite, or ``symmetries`` none of the three words.
+        TypeError: if a limit is no number, or ``symmetries`` no string.
 
     Example:
         >>> AffineLimits(angle=10).scale
         1.3
+        >>> AffineLimits().allowed_symmetries(24, 32)  # the codes, quarter_turns + 4 * mirror
+        (0, 2, 4, 6)
     """
 
     angle: float = 30.0
     scale: float = 1.3
     shear: float = 15.0
     translate: float = 0.15
-    mirror: bool = True
+    symmetries: Symmetries = "all"
 
     def __post_init__(self) -> None:
         """Check every limit."""
-        if not isinstance(self.mirror, bool):
-            raise TypeError(f"limits.mirror must be a bool, got {type(self.mirror).__name__}: {self.mirror!r}")
+        if not isinstance(self.symmetries, str):
+            given = f"{type(self.symmetries).__name__}: {self.symmetries!r}"
+            raise TypeError(f"limits.symmetries must be {', '.join(map(repr, WORDS))}, got {given}")
+        check_choice("limits.symmetries", self.symmetries, WORDS)
         for name, low, high, rule in (
             ("angle", 0.0, 180.0, "in [0, 180] degrees"),
             ("scale", 1.0, 1e3, "a factor >= 1"),
@@ -68,18 +77,32 @@ class AffineLimits:
         log_scale = math.log(self.scale)
         return [self.angle, log_scale, log_scale, self.shear, self.translate, self.translate]
 
-    def parameters(self, unit: Tensor, mirror: Tensor | None = None) -> AffineParameters:
+    def allowed_symmetries(self, height: int, width: int) -> tuple[int, ...]:
+        """The codes ``quarter_turns + 4 * mirror`` of the symmetries that an image of this size may get.
+
+        Args:
+            height, width: size of the image in pixels.
+        """
+        if self.symmetries == "all":
+            return EIGHT if height == width else (0, 2, 4, 6)
+        return (0, 4) if self.symmetries == "mirror" else (0,)
+
+    def parameters(
+        self, unit: Tensor, mirror: Tensor | None = None, quarter_turns: Tensor | None = None
+    ) -> AffineParameters:
         """The parameters at a point of the unit cube.
 
         Args:
             unit: ``(B, 6)`` within [-1, 1]; 0 is the identity, +-1 are the limits. Factors are spread evenly in
                 their logarithm. Differentiable.
             mirror: ``(B,)`` bool, which images are mirrored; None for none.
+            quarter_turns: ``(B,)`` integers from 0 to 3, by how many each is rotated; None for 0.
         """
         within = unit * constant(self.extent(), unit)
         scale_x, scale_y = within[:, 1:3].exp().unbind(-1)
         angle, _, _, shear, shift_x, shift_y = within.unbind(-1)
-        return AffineParameters(angle, scale_x, scale_y, shear, shift_x, shift_y, cast(Tensor, mirror))
+        symmetry = cast(Tensor, mirror), cast(Tensor, quarter_turns)
+        return AffineParameters(angle, scale_x, scale_y, shear, shift_x, shift_y, *symmetry)
 
 
 def warn_of_others(limits: AffineLimits, theirs: dict[str, Any]) -> None:

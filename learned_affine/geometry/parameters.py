@@ -1,13 +1,16 @@
-"""The six numbers and the mirror bit of an affine map: their names, units, bounds and matrix.
+"""The symmetry and the six numbers of an affine map: their names, units, bounds and matrix.
 
 Convention: ``x`` points right, ``y`` down, angles are clockwise as displayed. Everything happens about the image
-centre ``((W - 1) / 2, (H - 1) / 2)`` (pixel indices): content is mirrored left-right, scaled, sheared along x,
-rotated, then shifted:
+centre ``((W - 1) / 2, (H - 1) / 2)`` (pixel indices): content is mirrored left-right, rotated by quarter turns,
+scaled, sheared along x, rotated, then shifted:
 
-    linear part = R(angle) K(shear) diag(scale_x, scale_y) diag(-1 if mirror else 1, 1)
+    linear part = R(angle) K(shear) diag(scale_x, scale_y) R(90 quarter_turns) diag(-1 if mirror else 1, 1)
     K(shear)    = [[1, -tan(shear)], [0, 1]]
 
 which has the signs of ``torchvision.transforms.v2.functional.affine(angle, translate, scale, shear=[shear, 0])``.
+
+The mirror and the quarter turns together are the *symmetry*, one of the eight maps of a square onto itself. As one
+number it is its *code*, ``quarter_turns + 4 * mirror``.
 """
 
 from __future__ import annotations
@@ -23,11 +26,17 @@ from torch import Tensor
 from learned_affine._checks import shown
 
 NAMES = ("angle", "scale_x", "scale_y", "shear", "translate_x", "translate_y")
+INTEGERS = tuple(getattr(torch, f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64))
+EIGHT = tuple(range(8))  # the codes of the symmetries
+# cosine and sine of 0 to 3 quarter turns, exactly: rounded, the cosine of 90 degrees is not 0
+QUARTERS = ((1, 0), (0, 1), (-1, 0), (0, -1))
+MATRICES = [((sign * cos, -sin), (sign * sin, cos)) for sign in (1, -1) for cos, sin in QUARTERS]  # their matrices
+SYMMETRIES = torch.tensor(MATRICES, dtype=torch.float32, device="cpu").permute(1, 2, 0).reshape(2, 1, 2, 8)
 
 
 @dataclass(frozen=True, eq=False)
 class AffineParameters:
-    """What is done to each image of a batch: six tensors of shape ``(B,)``, and a bool one.
+    """What is done to each image of a batch: six numbers and a symmetry, in tensors of shape ``(B,)``.
 
     Args:
         angle: degrees, clockwise as displayed.
@@ -35,12 +44,20 @@ class AffineParameters:
         shear: degrees, along x.
         translate_x, translate_y: shift right and down, as fractions of width and height.
         mirror: whether the image is flipped left-right first; False for all if None.
+        quarter_turns: by how many quarter turns, 0 to 3, clockwise as displayed, it is rotated next; 0 for all if
+            None. Odd ones keep the shape of square images alone.
 
-    Each invertible affine map has one description.
+    Without quarter turns each invertible affine map has one description.
 
     Raises:
-        TypeError: if a field is no tensor, or ``mirror`` is not bool.
-        ValueError: if the fields are not ``(B,)``, all of the same length.
+        TypeError: if a field is no tensor, ``mirror`` is not bool or ``quarter_turns`` are no integers.
+        ValueError: if the fields are not ``(B,)``, all of the same length, or ``quarter_turns`` are outside 0 to 3.
+
+    Example:
+        >>> zero, one = torch.zeros(2), torch.ones(2)
+        >>> turned = AffineParameters(zero, one, one, zero, zero, zero, quarter_turns=torch.tensor([0, 1]))
+        >>> turned.matrix(5, 5)[1].tolist()  # a quarter turn about the pixel (2, 2)
+        [[0.0, -1.0, 4.0], [1.0, 0.0, 0.0]]
     """
 
     angle: Tensor
@@ -50,6 +67,7 @@ class AffineParameters:
     translate_x: Tensor
     translate_y: Tensor
     mirror: Tensor = cast(Tensor, None)  # noqa: RUF009  # a tensor as soon as __post_init__ is through
+    quarter_turns: Tensor = cast(Tensor, None)  # noqa: RUF009  # likewise
 
     def __post_init__(self) -> None:
         """Check the fields against each other."""
@@ -65,6 +83,23 @@ class AffineParameters:
             raise TypeError(f"mirror must be a bool tensor of shape ({self._length()},), got {kind}")
         elif self.mirror.shape != self.angle.shape:
             raise ValueError(f"mirror must have the shape ({self._length()},) of angle, got {tuple(self.mirror.shape)}")
+        object.__setattr__(self, "quarter_turns", self._checked_turns(self.quarter_turns))
+
+    def _checked_turns(self, turns: Tensor | None) -> Tensor:
+        if turns is None:
+            return torch.zeros_like(self.angle, dtype=torch.int64, requires_grad=False)
+        if not isinstance(turns, Tensor) or turns.dtype not in INTEGERS:
+            kind = getattr(turns, "dtype", type(turns).__name__)
+            raise TypeError(f"quarter_turns must be an integer tensor of shape ({self._length()},), got {kind}")
+        if turns.shape != self.angle.shape:
+            raise ValueError(
+                f"quarter_turns must have the shape ({self._length()},) of angle, got {tuple(turns.shape)}"
+            )
+        known = turns.device.type == "cpu" and not is_traced()  # to ask a GPU would be to wait for it
+        wrong = set(turns.tolist()) - {0, 1, 2, 3} if known else None
+        if wrong:
+            raise ValueError(f"quarter_turns must be 0, 1, 2 or 3, got {min(wrong)}")
+        return turns.to(torch.int64)
 
     def _length(self) -> str:
         return str(len(self.angle)) if self.angle.ndim else "B"
@@ -76,8 +111,16 @@ class AffineParameters:
         return cls(zero, one, one, zero, zero, zero)
 
     @classmethod
+    def symmetry(cls, code: int, count: int, device: torch.device | str = "cpu") -> AffineParameters:
+        """Parameters of ``count`` images that do nothing but the symmetry ``quarter_turns + 4 * mirror``."""
+        mirror, turns = (torch.full((count,), value, device=device) for value in (code >= 4, code % 4))
+        return dataclasses.replace(cls.identity(count, device), mirror=mirror, quarter_turns=turns)
+
+    @classmethod
     def from_matrix(cls, matrix: Tensor, height: int, width: int) -> AffineParameters:
-        """Read the parameters off pixel matrices; the inverse of :meth:`matrix`.
+        """Read the parameters off pixel matrices: the inverse of :meth:`matrix` where there are no quarter turns.
+
+        A negative determinant is read as a mirror, and all the rest of a rotation as ``angle``.
 
         Args:
             matrix: ``(B, 2, 3)`` or ``(B, 3, 3)``, source to destination, pixel indices ``(x, y)``, invertible.
@@ -110,16 +153,26 @@ class AffineParameters:
         )
 
     def linear(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The linear part R K diag diag, row by row, each entry ``(B,)``."""
+        """The linear part R K diag R diag, row by row, each entry ``(B,)``."""
         radians, slant = torch.deg2rad(self.angle), torch.deg2rad(self.shear).tan()
         cos, sin = radians.cos(), radians.sin()
-        scale_x = torch.where(self.mirror, -self.scale_x, self.scale_x)
-        return (
-            cos * scale_x,
+        columns = (
+            cos * self.scale_x,
+            sin * self.scale_x,
             torch.addcmul(sin, cos, slant) * -self.scale_y,
-            sin * scale_x,
             torch.addcmul(cos, sin, slant, value=-1) * self.scale_y,
         )
+        product = (torch.stack(columns).view(2, 2, 1, -1) * self.symmetry_matrix(radians.dtype)).sum(0)
+        a, b, c, d = product.view(4, -1).unbind()
+        return a, b, c, d
+
+    def codes(self) -> Tensor:
+        """The symmetry of each image as one number, ``quarter_turns + 4 * mirror``: ``(B,)``, int64."""
+        return torch.add(self.quarter_turns, self.mirror, alpha=4)
+
+    def symmetry_matrix(self, dtype: torch.dtype) -> Tensor:
+        """The linear part R diag of the symmetry alone with exact entries, ``(2, 1, 2, B)``: by row and column."""
+        return SYMMETRIES.to(self.angle.device, dtype, non_blocking=True).index_select(3, self.codes())
 
     def matrix(self, height: int, width: int) -> Tensor:
         """Source-to-destination matrices in pixel indices ``(x, y)``, kornia's convention. Differentiable.
@@ -137,7 +190,7 @@ class AffineParameters:
         return torch.stack([a, b, shift_x, c, d, shift_y], dim=-1).view(-1, 2, 3)
 
     def is_still(self) -> Tensor:
-        """Whether an image stays where it is but for its mirror, ``(B,)``: then no pixel needs to be resampled."""
+        """Whether an image stays where it is but for its symmetry, ``(B,)``: then no pixel needs to be resampled."""
         rest = (self.angle == 0) & (self.shear == 0) & (self.translate_x == 0) & (self.translate_y == 0)
         return rest & (self.scale_x == 1) & (self.scale_y == 1)
 
@@ -160,28 +213,39 @@ class AffineParameters:
         return total / 4 / ((height + width) / 2)
 
     def inverse(self, height: int = 1, width: int = 1) -> AffineParameters:
-        """The parameters that undo these on an image of that size; only the ratio of the sides matters."""
+        """The parameters that undo these on an image of that size; only the ratio of the sides matters.
+
+        A symmetry alone is undone by a symmetry alone, so that a replay back interpolates nothing either.
+        """
         matrix = self.double().matrix(height, width)
         bottom = constant([0.0, 0.0, 1.0], matrix).expand(len(self), 1, 3)
-        undone = torch.linalg.inv(torch.cat([matrix, bottom], dim=1))
-        return AffineParameters.from_matrix(undone, height, width).map(lambda value: value.to(self.angle.dtype))
+        undone = AffineParameters.from_matrix(torch.linalg.inv(torch.cat([matrix, bottom], dim=1)), height, width)
+        still, back = self.is_still(), torch.where(self.mirror, self.quarter_turns, -self.quarter_turns % 4)
+        exact = (*AffineParameters.identity(len(self), matrix.device).double().tensors(), self.mirror, back)
+        pairs = zip(exact, undone.leaves(), strict=True)
+        parts = (torch.where(still, alone, other) for alone, other in pairs)
+        return AffineParameters(*parts).map(lambda value: value.to(self.angle.dtype))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> AffineParameters:
-        """The parameters with ``function`` applied to each of the six numbers; the mirror stays."""
+        """The parameters with ``function`` applied to each of the six numbers; the symmetry stays."""
         return dataclasses.replace(self, **{name: function(getattr(self, name)) for name in NAMES})
 
     def map_all(self, function: Callable[[Tensor], Tensor]) -> AffineParameters:
-        """The parameters with ``function`` applied to each of the seven tensors."""
-        return AffineParameters(*(function(value) for value in (*self.tensors(), self.mirror)))
+        """The parameters with ``function`` applied to each of the eight tensors."""
+        return AffineParameters(*map(function, self.leaves()))
 
     @classmethod
     def cat(cls, parts: Sequence[AffineParameters]) -> AffineParameters:
         """The parameters of several batches as those of one."""
-        return cls(*map(torch.cat, zip(*((*part.tensors(), part.mirror) for part in parts), strict=True)))
+        return cls(*map(torch.cat, zip(*(part.leaves() for part in parts), strict=True)))
 
-    def unmirrored(self) -> AffineParameters:
-        """The same without the mirror."""
+    def without_symmetry(self) -> AffineParameters:
+        """The same without the mirror and without quarter turns."""
         return AffineParameters(*self.tensors())
+
+    def leaves(self) -> tuple[Tensor, ...]:
+        """All eight tensors, in the order of the constructor."""
+        return *self.tensors(), self.mirror, self.quarter_turns
 
     def tensors(self) -> tuple[Tensor, ...]:
         """The six tensors in the order of ``NAMES``."""
@@ -205,8 +269,8 @@ class AffineParameters:
         return self.map_all(lambda value: value.to(device, non_blocking=not waits))
 
     def to_dict(self) -> dict[str, list[float]]:
-        """One list of ``B`` plain numbers a parameter, and of bools for ``"mirror"``, ready for JSON."""
-        return {name: getattr(self, name).tolist() for name in (*NAMES, "mirror")}
+        """One list of ``B`` plain numbers a parameter, of bools for ``"mirror"``, ready for JSON."""
+        return {name: getattr(self, name).tolist() for name in (*NAMES, "mirror", "quarter_turns")}
 
     def __len__(self) -> int:
         """How many images these are for."""
@@ -227,18 +291,20 @@ class AffineParameters:
     def caption(self, index: int = 0) -> str:
         """One line in words of what is done to one image."""
         angle, x, y, shear, right, down = (float(value[index]) for value in self.tensors())
-        mirrored = "mirrored  " if bool(self.mirror[index]) else ""
+        turns = int(self.quarter_turns[index])
+        symmetry = "mirrored  " if bool(self.mirror[index]) else ""
+        symmetry += f"{turns} quarter turn{'s' * (turns > 1)}  " if turns else ""
         shift = f"shift {signed(100 * right)}%/{signed(100 * down)}%"
-        return f"{mirrored}{signed(angle)}°  ×{x:.2f}/{y:.2f}  shear {signed(shear)}°  {shift}"
+        return f"{symmetry}{signed(angle)}°  ×{x:.2f}/{y:.2f}  shear {signed(shear)}°  {shift}"
 
     def __str__(self) -> str:
         """A readable table, one image a row; of many images, the first eight."""
-        rows = ["image  mirror  angle°  scale_x  scale_y  shear°  right %   down %"]
-        numbers, mirror = self.stacked()[:8].tolist(), self.mirror[:8].tolist()
-        for row, ((angle, x, y, shear, right, down), flip) in enumerate(zip(numbers, mirror, strict=True)):
+        rows = ["image  mirror  quarter turns  angle°  scale_x  scale_y  shear°  right %   down %"]
+        several = zip(*(part[:8].tolist() for part in self.leaves()), strict=True)
+        for row, (angle, x, y, shear, right, down, flip, turns) in enumerate(several):
             angle, shear, right, down = (round(value, 1) + 0.0 for value in (angle, shear, 100 * right, 100 * down))
             rows.append(
-                f"{row:5d} {'yes' if flip else 'no':>7} {angle:+7.1f} {x:8.3f} {y:8.3f} {shear:+7.1f} "
+                f"{row:5d} {'yes' if flip else 'no':>7} {turns:14d} {angle:+7.1f} {x:8.3f} {y:8.3f} {shear:+7.1f} "
                 f"{right:+8.1f} {down:+8.1f}"
             )
         if len(self) > 8:
@@ -249,6 +315,12 @@ class AffineParameters:
 def constant(values: Sequence[float], like: Tensor) -> Tensor:
     """Some numbers on the device of a tensor, in its dtype. It does not wait for a GPU, as ``new_tensor`` does."""
     return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True)
+
+
+def flips_of(code: int) -> tuple[int, ...]:
+    """The dimensions that a symmetry flips, of an image that is transposed first if the code is odd."""
+    turns, mirror = code % 4, code // 4
+    return ((), (-1,), (-2, -1), (-2,))[(turns + mirror) % 4]
 
 
 def is_traced() -> bool:

@@ -17,15 +17,17 @@ from kornia.geometry.transform import warp_affine
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_affine.geometry.parameters import AffineParameters, constant, in_torch_func, is_traced
+from learned_affine.geometry.enlarge import enlarged
+from learned_affine.geometry.parameters import MATRICES, AffineParameters, constant, flips_of, in_torch_func, is_traced
 
-Interpolation = Literal["bilinear", "nearest", "bicubic"]
+Interpolation = Literal["bilinear", "nearest", "bicubic", "sharp"]
 PaddingMode = Literal["reflection", "border", "zeros", "fill"]
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 PADDING_MODES: tuple[str, ...] = get_args(PaddingMode)
 Fill = float | Sequence[float]
 WIDE = (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)
 PIECE = 2**18  # pixels that one thread warps at a time
+SHARP_PIECE = 2**16  # the same for sharp interpolation, which makes larger copies
 
 
 def warp_images(
@@ -41,7 +43,8 @@ def warp_images(
     Args:
         images: ``(B, C, H, W)`` of a floating dtype.
         parameters: of ``B`` images, on their device.
-        interpolation: ``"bilinear"``, ``"nearest"`` or ``"bicubic"``.
+        interpolation: ``"bilinear"``, ``"nearest"``, ``"bicubic"``, or ``"sharp"``: bilinear reading of the images
+            after :func:`~learned_affine.geometry.enlarge.enlarged`.
         padding_mode: what comes in from outside: ``"reflection"``, ``"border"``, ``"zeros"`` or ``"fill"``.
         fill: a value, or one a channel, for ``"fill"``.
         dtype: of the result, see :func:`as_dtype`; that of the images if None.
@@ -78,7 +81,7 @@ def warp_pieces(
         yield slice(0, count), warp_by_matrix(images, matrix, interpolation, padding_mode, fill)
         return
     x, y = along_the_sides(inverse_map(parameters, height, width, work), height, width)
-    step = _piece(images)
+    step = _piece(images, SHARP_PIECE if interpolation == "sharp" else PIECE)
     parts = (
         [(images, x, y)] if step >= count else zip(images.split(step), x.split(step, 1), y.split(step, 1), strict=True)
     )
@@ -89,14 +92,16 @@ def warp_pieces(
 
 def _sample(source: Tensor, mode: str, along_x: Tensor, along_y: Tensor, interpolation: str) -> Tensor:
     """Read images where the outer sum says."""
+    if interpolation == "sharp":  # coordinates run from -1 to 1 over the enlarged image, too
+        source, interpolation = enlarged(source), "bilinear"
     return F.grid_sample(source, sampling_grid(along_x, along_y), interpolation, mode, align_corners=False)
 
 
-def _piece(images: Tensor) -> int:
+def _piece(images: Tensor, pixels: int) -> int:
     """How many images make a piece; the threads share it image by image. All pieces are about as large."""
     if is_traced() or images.device.type != "cpu":
         return max(1, len(images))
-    most = max(1, PIECE // images.shape[-2:].numel()) * torch.get_num_threads()
+    most = max(1, pixels // images.shape[-2:].numel()) * torch.get_num_threads()
     return max(1, math.ceil(len(images) / max(1, math.ceil(len(images) / most))))
 
 
@@ -120,9 +125,20 @@ def warp_by_matrix(
     work = _working_dtype(images)
 
     def sample(source: Tensor, mode: str) -> Tensor:
-        return warp_affine(source, matrix.to(work), source.shape[-2:], interpolation, mode, align_corners=False)
+        own, size, reading = matrix.to(work), source.shape[-2:], interpolation
+        if interpolation == "sharp":
+            source, reading = enlarged(source), "bilinear"
+            own = _from_enlarged(own, size, source.shape[-2:])
+        return warp_affine(source, own, size, reading, mode, align_corners=False)
 
     return _around_fill(images, work, padding_mode, fill, sample)
+
+
+def _from_enlarged(matrix: Tensor, size: torch.Size, larger: torch.Size) -> Tensor:
+    """The matrix ``(B, 2, 3)`` that takes the pixel indices of the enlarged source to where it took the source's."""
+    finer = constant([larger[1] / size[1], larger[0] / size[0]], matrix)
+    linear, shift = matrix[..., :2], matrix[..., 2:]
+    return torch.cat([linear / finer, shift + linear @ (0.5 / finer - 0.5).unsqueeze(-1)], -1)
 
 
 def _around_fill(
@@ -138,6 +154,19 @@ def _around_fill(
         return (warped if value is None else warped + value).to(images.dtype)
 
 
+# -- symmetries -------------------------------------------------------------------------------------------------------
+
+
+def rearrange(images: Tensor, code: int) -> Tensor:
+    """Move the pixels of ``(..., H, W)`` images of any dtype by one of the eight symmetries: by index, bit for bit.
+
+    Args:
+        images: square if the quarter turns are odd.
+        code: ``quarter_turns + 4 * mirror``.
+    """
+    return (images.mT if code % 2 else images).flip(flips_of(code))
+
+
 # -- the sampling grid ------------------------------------------------------------------------------------------------
 
 
@@ -145,32 +174,37 @@ def inverse_map(parameters: AffineParameters, height: int, width: int, dtype: to
     """Destination to source in coordinates that run from -1 to 1 over the image: three tensors ``(2, B, 1, 1)``.
 
     ``source = first * x + second * y + third``, each of them for x and y of the source. Nothing is inverted: of the
-    linear part R(angle) K(shear) diag(scale_x, scale_y) each factor's inverse is known. The shift of the content, in
-    units of half a side, comes off first.
+    linear part each factor's inverse is known, and the symmetry's is its transpose. The shift of the content, in units
+    of half a side, comes off first.
     """
     if is_one_on_cpu(parameters.angle):
         return _inverse_map_of_one(parameters, height / width, dtype)
     aspect = height / width
     numbers = torch.stack(parameters.tensors()).to(dtype)
     _, scale_x, scale_y, *_ = numbers.unbind()
-    scale_x = torch.where(parameters.mirror, -scale_x, scale_x)
     radians, _, _, shear, *_ = (numbers * (math.pi / 180)).unbind()
     cos, sin, slant = radians.cos(), radians.sin(), shear.tan()
     xx, xy = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
-    yx, yy = sin / (scale_y * -aspect), cos / scale_y
-    linear = torch.stack([xx, yx, xy, yy]).view(2, 2, -1, 1, 1)
+    yx, yy = -sin / scale_y, cos * aspect / scale_y  # in units of half a width, until the symmetry is undone
+    warp = torch.stack([xx, xy, yx, yy]).view(2, 2, 1, -1)
+    linear = (warp * parameters.symmetry_matrix(dtype)).sum(0)
+    if height != width:
+        linear = torch.stack([linear[:, 0], linear[:, 1] / aspect], dim=1)
+    linear = linear.view(2, 2, -1, 1, 1)
     shift = (linear * numbers[4:].view(2, 1, -1, 1, 1)).sum(0) * -2
     return *linear.unbind(), shift
 
 
 def _inverse_map_of_one(parameters: AffineParameters, aspect: float, dtype: torch.dtype) -> tuple[Tensor, ...]:
     """The same for one image in plain numbers: twenty operators on a number each take five times as long."""
-    angle, scale_x, scale_y, shear, right, down = (value.item() for value in parameters.tensors())
-    scale_x = -scale_x if parameters.mirror.item() else scale_x
+    angle, scale_x, scale_y, shear, right, down, mirror, turns = (value.item() for value in parameters.leaves())
     radians, slant = math.radians(angle), math.tan(math.radians(shear))
     cos, sin = math.cos(radians), math.sin(radians)
-    xx, xy = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
-    yx, yy = -sin / (scale_y * aspect), cos / scale_y
+    across = (cos - slant * sin) / scale_x, (sin + slant * cos) * aspect / scale_x
+    along = -sin / scale_y, cos * aspect / scale_y
+    (a, b), (c, d) = MATRICES[int(turns + 4 * mirror)]
+    xx, xy = (a * first + c * second for first, second in zip(across, along, strict=True))
+    yx, yy = ((b * first + d * second) / aspect for first, second in zip(across, along, strict=True))
     shift = -2 * (xx * right + xy * down), -2 * (yx * right + yy * down)
     return torch.tensor((xx, yx, xy, yy, *shift), dtype=dtype).view(3, 2, 1, 1, 1).unbind()
 

@@ -3,27 +3,18 @@ the figure and, given a ``path``, writes it.
 """
 
 from learned_affine.plots.curves import plot_history
-from learned_affine.plots.images import (
-    caption_lines,
-    plot_before_after,
-    plot_by_mirror_chance,
-    plot_fan,
-    plot_policies,
-    plot_quiver,
-    plot_ranges,
-)
-from learned_affine.plots.statistics import plot_entropy, plot_mirror_chance, plot_parameters
+from learned_affine.plots.images import caption_lines, plot_before_after, plot_fan, plot_policies, plot_quiver
+from learned_affine.plots.positions import symmetries
+from learned_affine.plots.statistics import plot_entropy, plot_parameters
 
 __all__ = [
     "caption_lines",
     "plot_before_after",
-    "plot_by_mirror_chance",
     "plot_entropy",
     "plot_fan",
     "plot_history",
-    "plot_mirror_chance",
     "plot_parameters",
     "plot_policies",
     "plot_quiver",
-    "plot_ranges",
+    "symmetries",
 ]

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from learned_affine.geometry.parameters import AffineParameters
-from learned_affine.policy.distribution import Policy
 from learned_affine.transforms.transform import PolicyTransform
 
 if TYPE_CHECKING:
@@ -73,13 +72,19 @@ def pixel_range(images: Tensor) -> tuple[float, float]:
 
 def show_image(axis: Any, image: Tensor, limits: tuple[float, float]) -> None:
     """Draw ``(C, H, W)`` pixels, stretched from ``limits``, in continuous coordinates ``[0, W] x [0, H]``."""
-    low, high = limits
-    pixels = ((image.float() - low) / max(high - low, 1e-12)).nan_to_num().clamp(0, 1)
-    pixels = pixels[:3] if len(pixels) >= 3 else pixels[:1].expand(3, -1, -1)
     extent = (0, image.shape[2], image.shape[1], 0)
-    axis.imshow(pixels.permute(1, 2, 0).cpu().numpy(), interpolation="nearest", extent=extent)
+    pixels = as_pixels(image, limits).permute(1, 2, 0).cpu().numpy()
+    axis.imshow(pixels, interpolation="nearest", extent=extent)
     axis.set_xticks([])
     axis.set_yticks([])
+
+
+def as_pixels(images: Tensor, limits: tuple[float, float]) -> Tensor:
+    """Images ``(..., C, H, W)`` as RGB in [0, 1], stretched from ``limits``."""
+    low, high = limits
+    pixels = ((images.float() - low) / max(high - low, 1e-12)).nan_to_num().clamp(0, 1)
+    channels = pixels.shape[-3]
+    return pixels[..., :3, :, :] if channels >= 3 else pixels[..., :1, :, :].expand(*pixels.shape[:-3], 3, -1, -1)
 
 
 def legend_below(axis: Any, columns: int) -> None:
@@ -102,11 +107,3 @@ def draw(augment: PolicyTransform, images: Tensor, draws: int, seed: int) -> lis
         return [augment.sample_parameters(images).to("cpu") for _ in range(draws)]
     finally:
         augment.generator = own
-
-
-@torch.no_grad()
-def mirror_chance(augment: PolicyTransform, images: Tensor) -> Tensor:
-    """Each image's chance of being mirrored when it is augmented, ``(B,)`` on the CPU."""
-    policy = augment.localization(images)
-    known = isinstance(policy, Policy) and augment.limits.mirror
-    return (augment.strength * policy.mirror_chance).cpu() if known else torch.zeros(len(images))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,27 +13,26 @@ if TYPE_CHECKING:
 
 _Line = tuple[str, str, str, str]  # key, label, colour, style
 _PANELS: tuple[tuple[str, str, float, tuple[_Line, ...]], ...] = (
-    ("losses", "nats", 1, (
-        ("loss", "augmenter", BLUE, "-"),
-        ("val_loss", "augmenter, held-out images", BLUE, ":"),
-        ("discriminator_loss", "discriminator", ORANGE, "--"),
-        ("val_discriminator_loss", "discriminator, held-out images", ORANGE, "-."),
+    ("what transforms cost held-out images", "nats", 1, (
+        ("cost", "cost", PURPLE, "-"),
+        ("budget", "budget", GREEN, "--"),
+        ("loss", "error of the regression", BLUE, ":"),
     )),
-    ("classifier on augmented images", "nats or bits", 1, (
-        ("cross_entropy", "cross entropy (nats)", PURPLE, "-"),
-        ("entropy", "entropy (bits)", GREEN, "--"),
+    ("divergence from the prior", "nats", 1, (
+        ("kl", "all", BLUE, "-"),
+        ("symmetry_kl", "symmetries", ORANGE, "--"),
     )),
     ("how far the images move", "% of the side", 100, (("displacement", "mean corner displacement", ORANGE, "-"),)),
     ("shares", "%", 100, (
-        ("agreement", "same prediction as clean", BLUE, "-"),
-        ("visible_area", "visible area", GREEN, "--"),
+        ("accuracy", "right on augmented images", BLUE, "-"),
+        ("symmetry_chance", "chance of a symmetry", GREEN, "--"),
         ("between_image_variance", "variance between images", PURPLE, ":"),
     )),
 )  # fmt: skip
 
 
 def plot_history(history: Any, path: str | Path | None = None) -> Figure:
-    """Loss curves of augmenter and discriminator (the paper's Figure 2), and what the policy did meanwhile.
+    """What a fit measured, round by round: cost and budget, divergence, how far images move, and shares.
 
     Args:
         history: a :class:`learned_affine.FitHistory`.
@@ -44,25 +42,17 @@ def plot_history(history: Any, path: str | Path | None = None) -> Figure:
         The matplotlib figure.
     """
     figure, axes = blank_figure(2, 2, (9.0, 6.2))
-    epochs, marker = range(1, history.epochs + 1), "." if history.epochs < 3 else ""
+    rounds, marker = range(1, history.rounds + 1), "." if history.rounds < 3 else ""
     for axis, (title, unit, factor, lines) in zip(axes.flat, _PANELS, strict=True):
         for key, label, colour, style in lines:
             values = [factor * value for value in history[key]]
             if any(math.isfinite(value) for value in values):
-                axis.plot(epochs, values, style, color=colour, label=label, marker=marker)
-        if title == "classifier on augmented images":
-            _target_line(axis, history.info)
+                axis.plot(rounds, values, style, color=colour, label=label, marker=marker)
         axis.set_title(title, fontsize=10)
         axis.set_ylabel(unit, fontsize=9)
-        axis.set_xlabel("epoch", fontsize=9)
+        axis.set_xlabel("round", fontsize=9)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
         legend_below(axis, 2)
     return finish(figure, path)
-
-
-def _target_line(axis: Any, info: Mapping[str, Any]) -> None:
-    """The cross entropy that a calibrated fit aims at."""
-    if info.get("target") and info.get("config", {}).get("objective") == "calibrated":
-        axis.axhline(info["target"], color="black", linewidth=0.8, label="target of the cross entropy")

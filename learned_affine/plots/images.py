@@ -20,7 +20,6 @@ from learned_affine.plots.canvas import (
     blank_figure,
     draw,
     finish,
-    mirror_chance,
     pixel_range,
     show_image,
 )
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_COLUMNS = 16
-MOST_IN_GRID = 128
-MOST_IN_ROW = 5
 MOST_MARGIN = 0.6
 
 
@@ -143,7 +140,7 @@ def plot_quiver(
     """Where each image's corners go: an arrow to the mean of the draws, a dot for each draw.
 
     A ring marks each corner of the image. Arrows tell what an image is drawn to (a bias of its policy), clouds of dots
-    how far the policy spreads. Flips are left out: they would only swap the corners.
+    how far the policy spreads. Symmetries are left out: they would only swap the corners.
 
     Args:
         augment: the augmenter.
@@ -156,7 +153,7 @@ def plot_quiver(
         The matplotlib figure.
     """
     source, (height, width) = check_columns(images), images.shape[-2:]
-    drawn = [one.unmirrored() for one in draw(augment, images, draws, seed)]  # a flip would only swap the corners
+    drawn = [one.without_symmetry() for one in draw(augment, images, draws, seed)]
     moved = moved_corners(drawn, height, width)  # (draws, B, 4, 2)
     start = corners(height, width)
     figure, axes = blank_figure(1, len(images), (1.8 * len(images), 1.8 * aspect(images) + 0.1))
@@ -168,72 +165,6 @@ def plot_quiver(
         axis.quiver(*start.T, *shift.T, color=ORANGE, zorder=5, **arrows)
         axis.plot(*start.T, "o", markerfacecolor="white", markeredgecolor="black", markersize=3.5, zorder=4)
         set_margin(axis, moved, height, width)
-    return finish(figure, path)
-
-
-@torch.no_grad()
-def plot_by_mirror_chance(augment: PolicyTransform, images: Tensor, path: str | Path | None = None) -> Figure:
-    """A grid of images sorted by their chance of being mirrored, from the one that is never flipped on.
-
-    Args:
-        augment: the augmenter.
-        images: ``(B, C, H, W)``, at most 128; eight and more stand in rows of eight.
-        path: where to write a PNG, SVG or PDF; None for none.
-
-    Returns:
-        The matplotlib figure, with each image's chance below it.
-    """
-    check_batch("images", images)
-    if not 1 <= len(images) <= MOST_IN_GRID:
-        raise ValueError(f"images must be 1 to {MOST_IN_GRID} to fit a picture, got {len(images)}")
-    chance = mirror_chance(augment, images)
-    columns, source = min(8, len(images)), as_floating(images)
-    rows = -(-len(images) // columns)
-    figure, axes = blank_figure(rows, columns, (1.1 * columns, (1.1 * aspect(images) + 0.25) * rows))
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, place in zip(axes.flat, chance.argsort().tolist(), strict=False):
-        axis.set_axis_on()
-        show_image(axis, source[place], pixel_range(source))
-        axis.set_xlabel(f"{chance[place]:.2f}", fontsize=8)
-    return finish(figure, path)
-
-
-@torch.no_grad()
-def plot_ranges(
-    augment: PolicyTransform,
-    images: Tensor,
-    path: str | Path | None = None,
-    names: Sequence[str] | None = None,
-    draws: int = 400,
-    seed: int = 0,
-) -> Figure:
-    """Each image with its own chance of a flip and its own range of rotation, from the 5 % to the 95 % point.
-
-    Args:
-        augment: the augmenter.
-        images: ``(B, C, H, W)``, at most 16.
-        path: where to write a PNG, SVG or PDF; None for none.
-        names: what stands above the images, for instance their classes.
-        draws: draws an image, from which the range is read.
-        seed: of the draws.
-
-    Returns:
-        The matplotlib figure.
-    """
-    source, chance = check_columns(images), mirror_chance(augment, images)
-    angles = torch.stack([one.angle for one in draw(augment, images, draws, seed)])  # (draws, B)
-    low, high = angles.float().quantile(torch.tensor([0.05, 0.95]), dim=0)
-    rows = -(-len(images) // MOST_IN_ROW)
-    columns = -(-len(images) // rows)
-    figure, axes = blank_figure(rows, columns, (max(1.3 * columns, 1.6), (1.3 * aspect(images) + 0.95) * rows))
-    for axis in axes.flat[len(images) :]:
-        axis.remove()
-    for place, axis in enumerate(axes.flat[: len(images)]):
-        show_image(axis, source[place], pixel_range(source))
-        axis.set_title(names[place] if names else "", fontsize=11)
-        degrees = f"{signed(float(low[place]))}° to {signed(float(high[place]))}°"
-        axis.set_xlabel(f"flip {100 * chance[place]:.0f} %\nrotation\n{degrees}", fontsize=11)
     return finish(figure, path)
 
 

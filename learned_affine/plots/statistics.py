@@ -22,7 +22,6 @@ from learned_affine.plots.canvas import (
     draw,
     finish,
     legend_below,
-    mirror_chance,
 )
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model
@@ -81,46 +80,6 @@ def plot_parameters(
 
 
 @torch.no_grad()
-def plot_mirror_chance(
-    augment: PolicyTransform,
-    images: Tensor,
-    labels: Tensor,
-    path: str | Path | None = None,
-    names: Sequence[str] | None = None,
-) -> Figure:
-    """The chance of a flip by class, sorted: a bar for the mean, dots for the images.
-
-    Args:
-        augment: the augmenter.
-        images: ``(B, C, H, W)``.
-        labels: ``(B,)`` class indices.
-        path: where to write a PNG, SVG or PDF; None for none.
-        names: of the classes.
-
-    Returns:
-        The matplotlib figure.
-    """
-    check_batch("images", images)
-    if len(labels) != len(images):
-        raise ValueError(f"labels must be those of {len(images)} images, got {len(labels)}")
-    chance, labels = mirror_chance(augment, images), labels.cpu()
-    groups = sorted(
-        ((chance[labels == one], one) for one in labels.unique().tolist()), key=lambda g: float(g[0].mean())
-    )
-    figure, axes = blank_figure(1, 1, (5.6, 0.9 + 0.2 * len(groups)))
-    axis = axes[0, 0]
-    for row, (group, _) in enumerate(groups):
-        axis.barh(row, float(group.mean()), color=SKY, height=0.8)
-        axis.plot(group, torch.full_like(group, row), "|", color=BLUE, markersize=5, alpha=0.4)
-    axis.axvline(0.5, color=GREY, linewidth=0.8, linestyle=":")
-    axis.set_yticks(range(len(groups)), [names[one] if names else str(one) for _, one in groups], fontsize=8)
-    axis.set_ylim(-0.6, len(groups) - 0.4)
-    axis.set_xlim(0, 0.52)
-    axis.set_xlabel("chance of a left-right flip", fontsize=9)
-    return finish(figure, path)
-
-
-@torch.no_grad()
 def plot_entropy(
     augment: PolicyTransform,
     classifier: Any,
@@ -133,7 +92,7 @@ def plot_entropy(
 ) -> Figure:
     """The classifier's entropy against how far each image was moved: what a warp of that size costs it.
 
-    Flips are applied, but do not count as movement.
+    Symmetries are applied, but do not count as movement.
 
     Args:
         augment: the augmenter.
@@ -153,7 +112,7 @@ def plot_entropy(
     with frozen(classifier, device):
         clean = model.answer(images.to(device)).cpu()
         logits = torch.cat([model.answer(augment.warp(images, one).to(device)).cpu() for one in drawn])
-    moved = 100 * torch.cat([one.unmirrored().displacement(*images.shape[-2:]) for one in drawn])
+    moved = 100 * torch.cat([one.without_symmetry().displacement(*images.shape[-2:]) for one in drawn])
     entropy, kept = shannon_entropy_bits(logits), logits.argmax(-1) == clean.argmax(-1).repeat(draws)
     figure, axes = blank_figure(1, 1, (5.6, 3.8))
     axis, most = axes[0, 0], math.log2(clean.shape[1])

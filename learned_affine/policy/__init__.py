@@ -1,1 +1,1 @@
-"""From an image to a distribution over the unit cube and a chance of a mirror, and a draw from both."""
+"""From an image to what transforms cost it, to a distribution over its transforms, and a draw."""

@@ -1,8 +1,7 @@
-"""A policy: the distribution of each image's affine parameters within the limits, and its chance of a mirror."""
+"""A policy: the distribution of each image's affine parameters within the limits, and the chances of its symmetries."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,63 +9,75 @@ import torch
 from torch import Tensor
 
 from learned_affine.geometry.limits import AffineLimits
-from learned_affine.geometry.parameters import NAMES, AffineParameters
-from learned_affine.losses import bernoulli_kl_nats, gaussian_kl_nats
+from learned_affine.geometry.parameters import EIGHT, NAMES, AffineParameters
+from learned_affine.losses import categorical_kl_nats, gaussian_kl_nats
 
 DIMENSIONS = len(NAMES)
+PRIOR_WIDTH = 0.9  # standard deviation before the tanh at which tanh(z) is nearest to uniform on [-1, 1]
+REACH = 0.2  # of the centres, before the tanh: farther ones drift away from the identity, which costs nothing
+FLATTEST, STEEPEST = -8.0, 12.0  # logarithms of curvatures
 # of a quadrature, in standard deviations: even steps are exact to five digits where Gauss and Hermite's 32 are 1 % off
 NODES = torch.linspace(-6, 6, 97, device="cpu")
-SMALLEST, LARGEST = -6.0, 3.0  # logarithms of the widths, over that at the start
-PRIOR_WIDTH = 0.9  # standard deviation before the tanh at which tanh(z) is nearest to uniform on [-1, 1]
-START = math.log(0.1 * PRIOR_WIDTH)  # of the widths: a wide start gets stuck where the classifier is sure and wrong
 
 
 @dataclass(frozen=True)
 class Policy:
-    """Distributions over the unit cube, one an image: ``tanh(mean + L noise)``. The prior is ``tanh(0.9 noise)``.
+    """Distributions, one an image: ``tanh(mean + width noise)`` within the unit cube, and one of the symmetries.
 
-    An image is mirrored with a chance of its own, at most 1/2, independent of the six numbers. The prior is 1/2.
+    The prior is ``tanh(0.9 noise)``, and each allowed symmetry alike.
 
     Args:
         mean: ``(B, 6)``, before the tanh.
-        scale_tril: ``(B, 6, 6)``, the lower triangular ``L``.
-        mirror_logit: ``(B,)``, at most 0: the logarithm of the odds of a mirror; None where nothing is mirrored.
+        width: ``(B, 6)``, standard deviations before the tanh.
+        symmetries: ``(B, 8)``, the probability of each symmetry by its code ``quarter_turns + 4 * mirror``, the first
+            that of the identity; None where there are none.
+        allowed: the codes that may have a probability.
     """
 
     mean: Tensor
-    scale_tril: Tensor
-    mirror_logit: Tensor | None = None
+    width: Tensor
+    symmetries: Tensor | None = None
+    allowed: tuple[int, ...] = (0,)
 
     @staticmethod
-    def noise(*shape: int, mirror: bool = False, generator: torch.Generator | None = None) -> Tensor:
-        """Standard normal noise ``(*shape, 6)``, with a mirror 7; drawn on the CPU, so the same on every device."""
+    def noise(*shape: int, symmetries: bool = False, generator: torch.Generator | None = None) -> Tensor:
+        """Standard normal noise ``(*shape, 6)``, for symmetries 7; drawn on the CPU, so the same on every device."""
         # a compiled graph for batches of any size takes no generator, not even None
         options: Any = {} if generator is None else {"generator": generator}
-        return torch.randn(*shape, DIMENSIONS + mirror, **options)
+        return torch.randn(*shape, DIMENSIONS + symmetries, **options)
 
     @property
-    def width(self) -> Tensor:
-        """The diagonal of ``L``, ``(B, 6)``: the standard deviations, before the tanh, where the rest is 0."""
-        return self.scale_tril.diagonal(dim1=-2, dim2=-1)
+    def chances(self) -> Tensor:
+        """The probability of each symmetry, ``(B, 8)``; without symmetries, that of the identity is 1."""
+        if self.symmetries is not None:
+            return self.symmetries
+        return torch.zeros_like(self.mean[:, :1]).expand(-1, len(EIGHT)).index_fill(1, self._zero(), 1.0)
 
-    @property
-    def mirror_chance(self) -> Tensor:
-        """The chance of a mirror of each image, ``(B,)`` within [0, 1/2]."""
-        return torch.zeros_like(self.mean[:, 0]) if self.mirror_logit is None else self.mirror_logit.sigmoid()
+    def chances_at(self, strength: float) -> Tensor:
+        """The chances ``(B, 8)`` where ``strength``, in [0, 1], moves them toward the identity."""
+        still = torch.zeros_like(self.chances).index_fill(1, self._zero(), 1.0)
+        return still.lerp(self.chances, strength)
+
+    def _zero(self) -> Tensor:
+        return torch.zeros(1, dtype=torch.long, device=self.mean.device)
 
     def rows(self, rows: Tensor) -> Policy:
         """The policies of some images."""
-        logit = None if self.mirror_logit is None else self.mirror_logit[rows]
-        return Policy(self.mean[rows], self.scale_tril[rows], logit)
+        own = None if self.symmetries is None else self.symmetries[rows]
+        return Policy(self.mean[rows], self.width[rows], own, self.allowed)
 
     def sample(self, noise: Tensor) -> Tensor:
         """The points that ``(..., B, 6)`` standard normal noise leads to, within [-1, 1]."""
-        return torch.tanh(self.mean + (self.scale_tril * noise[..., None, :]).sum(-1))
+        return torch.tanh(torch.addcmul(self.mean, self.width, noise))
 
-    def sample_mirror(self, noise: Tensor, strength: float = 1.0) -> Tensor:
-        """Which images are mirrored, ``(...,)`` bool, by ``(..., 7)`` noise; ``strength`` scales the chance."""
-        chance = self.mirror_chance if strength == 1 else strength * self.mirror_chance
-        return noise[..., DIMENSIONS] < torch.special.ndtri(chance)
+    def sample_symmetry(self, noise: Tensor, strength: float = 1.0) -> Tensor | None:
+        """The codes that ``(..., B)`` standard normal noise leads to; ``strength`` scales all chances of a change."""
+        if self.symmetries is None:
+            return None
+        others = self.symmetries[:, 1:] if strength == 1 else strength * self.symmetries[:, 1:]
+        # the sum over a symmetry and those after it: the code is how many of these the noise falls within
+        after = others.flip(-1).cumsum(-1).flip(-1)
+        return (torch.special.ndtr(noise)[..., None] < after).sum(-1)
 
     def mode(self) -> Tensor:
         """The points that no noise leads to."""
@@ -76,38 +87,36 @@ class Policy:
         """Parameters within the limits.
 
         Args:
-            noise: ``(B, 6)``, or ``(K, B, 6)`` for K draws an image, one after another; with a seventh number some
-                images are mirrored. None for the mode, which mirrors none.
+            noise: ``(B, 6)``, or ``(K, B, 6)`` for K draws an image, one after another; with a seventh number also
+                symmetries are drawn. None for the mode, without symmetries.
             limits: how far the parameters may go.
-            strength: in [0, 1], moves every parameter toward the identity.
+            strength: in [0, 1], moves every parameter, and the chances of the symmetries, toward the identity.
         """
         unit = self.mode() if noise is None else self.sample(noise[..., :DIMENSIONS]).flatten(0, -2)
-        mirror = None
-        if noise is not None and noise.shape[-1] > DIMENSIONS and limits.mirror:
-            mirror = self.sample_mirror(noise, strength).flatten()
-        return limits.parameters(unit if strength == 1 else strength * unit, mirror)
+        code = None
+        if noise is not None and noise.shape[-1] > DIMENSIONS:
+            code = self.sample_symmetry(noise[..., DIMENSIONS], strength)
+        unit = unit if strength == 1 else strength * unit
+        if code is None:
+            return limits.parameters(unit)
+        code = code.flatten()
+        return limits.parameters(unit, code >= 4, code % 4)
 
     def moments(self, limits: AffineLimits, strength: float = 1.0) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each parameter, ``(B, 6)`` each, by quadrature over the normal density."""
         nodes = NODES.to(self.mean)
-        deviation = torch.linalg.vector_norm(self.scale_tril, dim=-1)
-        points = torch.tanh(self.mean + deviation * nodes[:, None, None])  # (nodes, B, 6)
+        points = torch.tanh(self.mean + self.width * nodes[:, None, None])  # (nodes, B, 6)
         values = limits.parameters(strength * points.reshape(-1, DIMENSIONS)).stacked().view_as(points)
         weights = (-nodes.square() / 2).softmax(0)[:, None, None]
         mean = (weights * values).sum(0)
         return mean, (weights * (values - mean).square()).sum(0).sqrt()
 
     def kl(self) -> Tensor:
-        """``KL(policy || prior)`` of each image, ``(B,)`` in nats: of the six numbers and of the mirror."""
-        return gaussian_kl_nats(self.mean, self.scale_tril, PRIOR_WIDTH) + self.mirror_kl()
+        """``KL(policy || prior)`` of each image, ``(B,)`` in nats: of the six numbers and of the symmetries."""
+        return gaussian_kl_nats(self.mean, self.width, PRIOR_WIDTH) + self.symmetry_kl()
 
-    def mirror_kl(self) -> Tensor:
-        """The mirror's part of it, ``(B,)``: 0 where nothing is mirrored."""
-        return torch.zeros_like(self.mean[:, 0]) if self.mirror_logit is None else bernoulli_kl_nats(self.mirror_logit)
-
-    def kl_to(self, mean: Tensor, width: Tensor) -> Tensor:
-        """``KL(policy || N(mean, diag(width^2)))`` of each image, ``(B,)`` in nats.
-
-        In this direction, of policies that disagree it is the narrow ones that count.
-        """
-        return gaussian_kl_nats((self.mean - mean) / width, self.scale_tril / width[..., None], 1.0)
+    def symmetry_kl(self) -> Tensor:
+        """The symmetries' part of it, ``(B,)``."""
+        if self.symmetries is None:
+            return torch.zeros_like(self.mean[:, 0])
+        return categorical_kl_nats(self.symmetries, len(self.allowed))

@@ -1,8 +1,9 @@
-"""The localization network: from a thumbnail of the image to a distribution over its affine parameters."""
+"""The localization network: from a thumbnail of the image to what transforms cost it, and so to its policy."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,29 +11,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_affine.geometry.limits import AffineLimits
-from learned_affine.geometry.parameters import AffineParameters
-from learned_affine.geometry.warp import in_full_precision, is_one_on_cpu
-from learned_affine.policy.distribution import DIMENSIONS, LARGEST, PRIOR_WIDTH, SMALLEST, START, Policy
+from learned_affine.geometry.parameters import EIGHT, AffineParameters
+from learned_affine.geometry.warp import in_full_precision, is_one_on_cpu, rearrange
+from learned_affine.policy.costs import Costs
+from learned_affine.policy.distribution import DIMENSIONS, FLATTEST, PRIOR_WIDTH, REACH, STEEPEST, Policy
+from learned_affine.policy.one_image import draw_of_one
 from learned_affine.policy.raw_head import RawHead
-from learned_affine.policy.single import draw_of_one
 from learned_affine.policy.thumbnail import thumbnail
 
-UNIT = 10.0  # the head's last output for an image that it costs a nat to mirror is -UNIT
-DIFFERENT = (
-    0.5  # mean difference from the mirror image, in deviations of the pixels, from which on an image counts whole
-)
-MIRROR_START = math.log(0.05 / 0.95)  # a chance of 5 %
-NUMBERS = DIMENSIONS + DIMENSIONS * (DIMENSIONS + 1) // 2  # outputs of the head: the mean, and the entries of L
-# no buffers, which the meta device and from_pretrained lose: constants, on the CPU whatever torch's default device is
-ONES = torch.ones(DIMENSIONS, DIMENSIONS, dtype=torch.float32, device="cpu")
-LOG_START = START + ONES.triu().tril().log()  # beside the diagonal -inf, whose exp is 0
-BELOW = PRIOR_WIDTH * ONES.tril(-1)
-# of each of L's 36 entries the output of the head that it is made of; above the diagonal any
-SOURCE = (DIMENSIONS - 1 + ONES.tril().flatten().cumsum(0)).long()
+CODES = {"all": EIGHT, "mirror": (0, 4), "none": (0,)}  # the symmetries that a network knows of
+NUMBERS = 2 * DIMENSIONS  # outputs of the head before those of the symmetries: centres, and logarithms of curvatures
+START = math.log(1 / (0.1 * PRIOR_WIDTH) ** 2)  # of an unfitted network: a tenth of the prior's width
+FORBIDDEN = 1e3  # what a symmetry costs that is never drawn
+SYMMETRY_START = 4.0  # likewise: a chance of 2 % for each
+DIFFERENT = 0.5  # mean difference from the moved image, in deviations of the pixels, from which on it counts whole
 
 
 class LocalizationNetwork(nn.Module):
-    """One hidden layer over the thumbnail, and a head that gives each image's own mean and ``L``.
+    """One hidden layer over the thumbnail, and a head that gives what transforms cost the image.
 
     The part that a spatial transformer calls localization network (Jaderberg et al. 2015). Two convolutions in front
     of the hidden layer led to policies as wide and classifiers as good, at three times the cost.
@@ -46,42 +42,57 @@ class LocalizationNetwork(nn.Module):
         size: side of the thumbnail in pixels.
         width: features of the hidden layer.
         per_image: if False, the image is not observed: one learned policy for all.
-        mirrors: whether it also gives each image's chance of a mirror.
+        symmetries: of which symmetries it gives the costs, ``"all"``, ``"mirror"`` or ``"none"``.
     """
 
     deterministic = False
 
     def __init__(
-        self, channels: int = 3, size: int = 16, width: int = 64, per_image: bool = True, mirrors: bool = True
+        self, channels: int = 3, size: int = 16, width: int = 64, per_image: bool = True, symmetries: str = "all"
     ) -> None:
         super().__init__()
-        self.channels, self.size, self.width, self.per_image, self.mirrors = channels, size, width, per_image, mirrors
+        self.channels, self.size, self.width, self.per_image = channels, size, width, per_image
+        self.symmetries = symmetries
         self.features = nn.Sequential(
             nn.Flatten(),
             nn.Linear(channels * size * size, width),
             nn.LayerNorm(width),
             nn.LeakyReLU(0.1),
         )
-        self.head = nn.Linear(width, NUMBERS + mirrors)
+        self.head = nn.Linear(width, NUMBERS + len(self.codes) - 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        if mirrors:
-            nn.init.constant_(self.head.bias[NUMBERS:], MIRROR_START)
-        self.price = 1.0  # while a fit is under way: the dual variable over UNIT, by which costs become logits
+        nn.init.constant_(self.head.bias[DIMENSIONS:NUMBERS], START)
+        nn.init.constant_(self.head.bias[NUMBERS:], SYMMETRY_START)
+        self.price, self.free = 1.0, 0.0
+        pixels = torch.arange(size * size, device="cpu").view(size, size)
+        # where moved copies take their pixels from; no buffer, since a network is its state
+        self.places = torch.stack([rearrange(pixels, code).flatten() for code in self.codes])[1:]
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """The symmetries that it knows of, the identity first."""
+        return CODES[self.symmetries]
 
     def arguments(self) -> dict[str, Any]:
         """What the constructor needs to build it again."""
-        names = ("channels", "size", "width", "per_image", "mirrors")
+        names = ("channels", "size", "width", "per_image", "symmetries")
         return {name: getattr(self, name) for name in names}
 
     def noise(self, count: int, limits: AffineLimits, generator: torch.Generator | None) -> Tensor:
-        """The noise of ``count`` images: with a seventh number where images may be mirrored."""
-        return Policy.noise(count, mirror=self.mirrors and limits.mirror, generator=generator)
+        """The noise of ``count`` images: with a seventh number where there may be symmetries."""
+        symmetries = "none" not in (self.symmetries, limits.symmetries)
+        return Policy.noise(count, symmetries=symmetries, generator=generator)
 
-    def forward(self, images: Tensor) -> Policy:
-        """The policy of each of ``(B, C, H, W)`` images."""
+    def allowed(self, limits: AffineLimits, height: int, width: int) -> tuple[int, ...]:
+        """The symmetries that it knows of and that the limits allow an image of this size."""
+        return tuple(code for code in limits.allowed_symmetries(height, width) if code in self.codes)
+
+    def forward(self, images: Tensor, limits: AffineLimits | None = None) -> Policy:
+        """The policy of each of ``(B, C, H, W)`` images, over the symmetries that keep its shape and the limits."""
+        allowed = self.allowed(AffineLimits() if limits is None else limits, *images.shape[-2:])
         with in_full_precision(images):
-            return self.policy(self.observe(images))
+            return self.costs(self.observe(images)).at(self.price, self.free, allowed)
 
     def observe(self, images: Tensor) -> Tensor:
         """All that it uses of the images: thumbnails ``(B, channels, size, size)``; ones if not ``per_image``."""
@@ -90,49 +101,61 @@ class LocalizationNetwork(nn.Module):
             return thumbnail(images, self.size, self.channels).to(head.weight.dtype)
         return head.weight.new_ones(len(images), head.in_features)
 
-    def policy(self, observation: Tensor) -> Policy:
-        """The policies of what :meth:`observe` gave."""
-        features = self.features(observation) if self.per_image else observation
+    def costs(self, observation: Tensor) -> Costs:
+        """What transforms cost the images of which :meth:`observe` gave this."""
+        return self.read(self.features(observation) if self.per_image else observation, self.gate(observation))
+
+    def read(self, features: Tensor, gate: Tensor) -> Costs:
+        """The same from the features, and from the gate, which no weight changes."""
         raw = self.head(features).float()
-        source, start, below = (one.to(raw.device, non_blocking=True) for one in (SOURCE, LOG_START, BELOW))
-        entries = raw.index_select(1, source).view(-1, DIMENSIONS, DIMENSIONS)
-        width = (entries.clamp(SMALLEST, LARGEST) + start).exp()
-        logit = self._logit(raw[:, NUMBERS], observation) if self.mirrors else None
-        return Policy(raw[:, :DIMENSIONS], torch.addcmul(width, entries, below), logit)
+        centre = REACH * torch.tanh(raw[:, :DIMENSIONS])
+        curvature = raw[:, DIMENSIONS:NUMBERS].clamp(FLATTEST, STEEPEST).exp()
+        if len(self.codes) == 1:
+            return Costs(centre, curvature)
+        return Costs(centre, curvature, self._spread(raw[:, NUMBERS:]), self._spread(gate))
 
-    def _logit(self, output: Tensor, observation: Tensor) -> Tensor:
-        """The logarithm of the odds of a mirror, ``(B,)``, of the head's last output."""
-        gated = self._gated(output, observation)
-        return (gated if self.price == 1 else self.price * gated).clamp_max(0)
+    def _spread(self, values: Tensor) -> Tensor:
+        """Values of the known symmetries but the identity as those of all eight."""
+        if len(self.codes) == len(EIGHT):
+            return F.pad(values, (1, 0))
+        places = torch.tensor(self.codes[1:], device=values.device)
+        return values.new_zeros(len(values), len(EIGHT)).index_copy(1, places, values)
 
-    def mirror_output(self, observation: Tensor) -> Tensor:
-        """What a mirror costs, ``(B,)``, in ``-1 / UNIT`` nats: the head's last output alone."""
-        features = self.features(observation) if self.per_image else observation
-        output = F.linear(features, self.head.weight[NUMBERS:], self.head.bias[NUMBERS:])[:, 0]
-        return self._gated(output, observation)
+    def gate(self, observation: Tensor) -> Tensor:
+        """How much the image differs from each of its moved copies, ``(B, S)`` in [0, 1].
 
-    def _gated(self, output: Tensor, observation: Tensor) -> Tensor:
-        """The output, which counts as much as the image differs from its mirror image.
-
-        One that equals its mirror image bears the flip whatever it shows: the network need not learn that.
+        One that equals its moved copy bears that symmetry whatever it shows: the network need not learn that.
         """
-        if not self.per_image:
-            return output
-        differs = (observation - observation.flip(-1)).abs().mean((1, 2, 3))
-        return (differs / DIFFERENT).clamp_max(1).to(output.dtype) * output
+        if not self.per_image or len(self.codes) == 1:
+            return observation.new_ones(len(observation), len(self.codes) - 1)
+        pixels, places = observation.flatten(2), self.places.to(observation.device, non_blocking=True)
+        moved = pixels[:, :, places]  # (B, C, S, H W): large, so that the rest is done in place
+        differs = moved.sub_(pixels[:, :, None]).abs_().mean((1, 3))
+        return (differs / DIFFERENT).clamp_max(1)
 
     @torch.no_grad()
-    def set_price(self, price: float) -> None:
-        """Take another price without changing any chance; 1 at the end of a fit."""
-        self.head.weight[NUMBERS:] *= self.price / price
-        self.head.bias[NUMBERS:] *= self.price / price
-        self.price = price
+    def reprice(self, price: float, free: float = 0.0) -> None:
+        """Take another price, and what a symmetry may cost for free, without changing any policy.
+
+        Away from 1 and 0 only while a fit is under way: costs are in nats then.
+        """
+        ratio = self.price / price
+        self.head.bias[DIMENSIONS:NUMBERS] += math.log(ratio)
+        self.head.weight[NUMBERS:] *= ratio
+        self.head.bias[NUMBERS:] = ratio * (self.head.bias[NUMBERS:] - self.free) + free
+        self.price, self.free = price, free
+
+    @torch.no_grad()
+    def forbid(self, codes: Sequence[int]) -> None:
+        """Make some symmetries too dear ever to be drawn."""
+        rows = [NUMBERS - 1 + place for place, code in enumerate(self.codes) if code in codes and code]
+        self.head.weight[rows], self.head.bias[rows] = 0.0, FORBIDDEN
 
     def draw(self, images: Tensor, noise: Tensor | None, limits: AffineLimits, strength: float) -> AffineParameters:
         """Parameters within ``limits``: from the images' noise, or the mode without."""
         if is_one_on_cpu(images) and type(self).forward is LocalizationNetwork.forward:
             return self._draw_of_one(images, noise, limits, strength)
-        policy: Policy = self(images)
+        policy: Policy = self(images, limits)
         return policy.draw(noise, limits, strength)
 
     def _draw_of_one(
@@ -142,13 +165,17 @@ class LocalizationNetwork(nn.Module):
             observation = self.observe(image)
             raw = self.head(self.features(observation) if self.per_image else observation)[0].float()
         numbers = None if noise is None else noise[0].tolist()
-        output = raw.tolist()
+        output, known = raw.tolist(), self.codes[1:]
+        allowed = self.allowed(limits, *image.shape[-2:])
 
-        def mirror_logit() -> float:
-            differs = float((observation - observation.flip(-1)).abs().mean()) if self.per_image else DIFFERENT
-            return self.price * min(1.0, differs / DIFFERENT) * output[NUMBERS]
+        def symmetry_costs() -> dict[int, float]:
+            gates = self.gate(observation)[0].tolist()
+            costs = zip(known, gates, output[NUMBERS:], strict=True)
+            price, free = self.price, self.free
+            return {code: price * gate * max(cost - free, 0.0) for code, gate, cost in costs if code in allowed}
 
-        return draw_of_one(output, numbers, limits, strength, mirror_logit if self.mirrors else None)
+        priced = [*output[:DIMENSIONS], *(one + math.log(self.price) for one in output[DIMENSIONS:NUMBERS])]
+        return draw_of_one(priced, numbers, limits, strength, symmetry_costs if len(allowed) > 1 else None)
 
 
 HEADS: dict[str, type[LocalizationNetwork] | type[RawHead]] = {"bounded": LocalizationNetwork, "raw": RawHead}

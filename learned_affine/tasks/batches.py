@@ -145,16 +145,19 @@ def check_probabilities(labels: Tensor, classes: int, name: str) -> Tensor:
     return labels
 
 
-def finite(logits: Tensor) -> Tensor:
-    """Logits as float32, all finite: masked classes, which have minus infinity or nearly that, get a number for it."""
-    logits = logits.float().clamp_min(MASKED)
+def bounded(logits: Tensor) -> Tensor:
+    """Logits as float32; masked classes, which have minus infinity or nearly that, get a number for it."""
+    return logits.float().clamp_min(MASKED)
+
+
+def check_finite(logits: Tensor) -> None:
+    """Raise a ValueError where a row of :func:`bounded` logits has no number for its best class."""
     best = logits.detach().amax(-1)  # NaN if there is one
     if not is_traced() and not bool(((best > MASKED) & (best < math.inf)).all()):
         raise ValueError(
             "classifier must return finite logits, or minus infinity for some classes, got NaN or another infinity: "
             "look at its weights and its input"
         )
-    return logits
 
 
 def masked(logits: Tensor) -> Tensor:
@@ -242,13 +245,13 @@ def length_of(loader: Iterable[Any]) -> int | None:
         return None
 
 
-def class_name(loader: Any, index: int, count: int) -> str | None:
-    """The name of a class, where the dataset that the loader reads, or a part of, names as many ``classes``."""
+def class_names(loader: Any, count: int) -> list[str] | None:
+    """The names of the classes, where the dataset that the loader reads, or a part of, names so many ``classes``."""
     dataset: Any = getattr(loader, "dataset", None)
     while not hasattr(dataset, "classes") and hasattr(dataset, "dataset"):
         dataset = dataset.dataset
     names = getattr(dataset, "classes", None)
-    return str(names[index]) if isinstance(names, list | tuple) and len(names) == count else None
+    return list(map(str, names)) if isinstance(names, list | tuple) and len(names) == count else None
 
 
 def generators_of(loader: Any) -> list[torch.Generator]:

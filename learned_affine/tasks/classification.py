@@ -15,10 +15,10 @@ from learned_affine.losses import cross_entropy_nats, shannon_entropy_bits
 from learned_affine.tasks.batches import (
     Batch,
     as_many,
+    bounded,
     check_labels,
     check_probabilities,
     class_indices,
-    finite,
     numbers_of,
     smoothed,
 )
@@ -132,7 +132,7 @@ class SingleLabel:
         """The labels where class ``c`` has become ``order[c]``; one that is no class, as an ignored one, stays."""
         order, named = order.to(labels.device), labels.long()  # of uint8 or bool an index would be a mask
         renamed = torch.where((named >= 0) & (named < len(order)), order[named.clamp(0, len(order) - 1)], named)
-        return renamed.to(labels.dtype) if labels.ndim == 1 else labels[:, order]  # which is its own inverse
+        return renamed.to(labels.dtype) if labels.ndim == 1 else labels[:, order.argsort()]
 
     def __repr__(self) -> str:
         """What it was made with, so that a checkpoint can be held against it."""
@@ -160,7 +160,7 @@ class Binary(SingleLabel):
                 f"classifier must return logits of shape ({count},), ({count}, 1) or ({count}, 2) for the task "
                 f"'binary', got {tuple(logits.shape)}"
             )
-        return finite(logits)
+        return bounded(logits)
 
     def labels(self, given: Any, count: int) -> Tensor | None:
         """Class indices ``(B,)``, or the chances of no and of yes, ``(B, 2)``."""
@@ -294,4 +294,4 @@ def as_classes(logits: Tensor, count: int, least: int = 2) -> Tensor:
         raise ValueError(
             f"classifier must return logits of shape ({count}, m) with m >= {least}, got {tuple(logits.shape)}{hint}"
         )
-    return finite(logits)
+    return bounded(logits)

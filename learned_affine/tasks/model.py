@@ -12,9 +12,9 @@ from torch import Tensor
 from learned_affine._checks import shown
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.losses import cross_entropy_nats
-from learned_affine.tasks.batches import Batch, check_allowed, unpack
+from learned_affine.tasks.batches import Batch, check_allowed, check_finite, unpack
 from learned_affine.tasks.classification import Binary, MultiLabel, SingleLabel
-from learned_affine.tasks.targets import LabelMirror, OwnLoss, moved, on_device, take, unit_of
+from learned_affine.tasks.targets import LabelMap, OwnLoss, moved, on_device, take, unit_of
 
 NO_GRADIENT = (
     "classifier must pass a gradient to its input, got logits without one: do not run it under torch.no_grad or "
@@ -55,7 +55,7 @@ class Model:
         labels: ``"given"`` ones are needed; ``"predicted"``: the model's own on the untouched image stand in;
             ``"optional"``: given ones are used where they fit the outputs.
         task: what outputs and labels mean.
-        label_mirror: what a mirrored image's label becomes; None: it stays.
+        label_map: what labels become in a symmetry; None: they stay.
     """
 
     def __init__(
@@ -64,20 +64,26 @@ class Model:
         preprocess: Callable[[Tensor], Tensor] | None = None,
         labels: Literal["given", "predicted", "optional"] = "given",
         task: SingleLabel | None = None,
-        label_mirror: LabelMirror | None = None,
+        label_map: LabelMap | None = None,
     ) -> None:
         self.model, self.preprocess, self.labels = model, preprocess, labels
         self.task = SingleLabel() if task is None else task
-        self.label_mirror = label_mirror
+        self.label_map = label_map
         self.temperature = 1.0
 
     def read(self, batch: Any, image_key: str | None = None, label_key: str | None = None) -> Batch:
         """Images and labels of a loader's batch, those without a label left out."""
         return self.task.known(*unpack(batch, image_key, label_key, self.task.labels))
 
-    def answer(self, images: Tensor) -> Any:
-        """The model's logits ``(B, m)`` of images that ``preprocess`` was not applied to yet; or what a loss takes."""
-        return self.task.answer(self.model(self._preprocessed(images)), len(images))
+    def answer(self, images: Tensor, strict: bool = True) -> Any:
+        """The model's logits ``(B, m)`` of images that ``preprocess`` was not applied to yet; or what a loss takes.
+
+        Logits that are not finite are an error if ``strict``.
+        """
+        answer = self.task.answer(self.model(self._preprocessed(images)), len(images))
+        if strict and not self.task.is_loss:
+            check_finite(answer)
+        return answer
 
     def _preprocessed(self, images: Tensor) -> Tensor:
         """What the model sees."""
@@ -146,8 +152,8 @@ class Model:
         """
         if labels is None:
             return None
-        if self.label_mirror is not None:
-            labels = self.label_mirror(labels, parameters.mirror, self.task.permuted)
+        if self.label_map is not None:
+            labels = self.label_map(labels, parameters.mirror, parameters.quarter_turns, self.task.permuted)
         return moved(labels, lambda movable: apply(movable, parameters=parameters))
 
     def agreement(self, images: Tensor, labels: Any, output: Tensor) -> float:

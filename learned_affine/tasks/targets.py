@@ -1,8 +1,9 @@
-"""Targets of any structure, row by row: a loss of the user's own on them, and what they become in a mirror."""
+"""Targets of any structure, row by row: a loss of the user's own on them, and what they become in a symmetry."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -52,10 +53,7 @@ class OwnLoss(SingleLabel):
                 f"loss must return one number an image, a tensor of shape ({count},), got {shown(losses)}: with a loss "
                 "of torch's take reduction='none', and the mean over all dimensions but the first"
             )
-        losses = losses.as_subclass(Tensor).float()
-        if not bool(torch.isfinite(losses.detach().sum())):
-            raise ValueError("loss must return finite numbers, got NaN or infinity")
-        return losses
+        return losses.as_subclass(Tensor).float()
 
     def labels(self, given: Any, count: int) -> Any:
         """The targets, which must be those of ``count`` images."""
@@ -106,7 +104,7 @@ class OwnLoss(SingleLabel):
         return torch.full((count_of(labels),), -1)
 
     def permuted(self, labels: Any, order: Tensor) -> Any:
-        """The targets with their key points in another order."""
+        """The targets whose key points are named anew."""
         return permuted_points(labels, order)
 
 
@@ -117,6 +115,8 @@ def unit_of(losses: Tensor) -> float:
         ValueError: if it is not above 0.
     """
     mean = float(losses.mean())
+    if not math.isfinite(mean):
+        raise ValueError("loss must return finite numbers, got NaN or infinity")
     if mean <= 0:
         raise ValueError(
             f"loss must be above 0 in the mean, since what warps may cost is a share of it, got {mean:.3g} on images "
@@ -209,86 +209,127 @@ def moved(targets: Any, move: Callable[[Any], Any]) -> Any:
     return pytree.tree_unflatten([new if isinstance(leaf, MOVABLE) else leaf for leaf, new in pairs], spec)
 
 
-# -- in a mirror ------------------------------------------------------------------------------------------------------
+# -- in a symmetry ----------------------------------------------------------------------------------------------------
+
+GONE = {"label_mirror": 'use label_map={"mirror": ...}, which takes the same rules'}  # a keyword of version 0.2
+GENERATORS = {"mirror": 2, "quarter_turn": 4}  # and how many of each give the image back
 
 
-class LabelMirror:
-    """What labels become where their image is mirrored.
+class LabelMap:
+    """What labels become where their image is flipped left-right or rotated by a quarter turn, clockwise as displayed.
+
+    These two make all eight symmetries: a label follows the flip first, then each quarter turn.
 
     Args:
-        rule: a permutation of the classes, whose entry ``c`` is what class ``c`` becomes, or likewise of the key
-            points; or a function from the labels of a batch to those of its mirror images.
+        rules: ``{"mirror": rule, "quarter_turn": rule}``, one of them or both; a label without a rule stays. A rule is
+            a permutation of the classes, whose entry ``c`` is what class ``c`` becomes, or likewise of the key points;
+            or a function from the labels of a batch to those of its moved images.
 
     Raises:
-        TypeError, ValueError: if it is neither, or mirroring twice would not give the first label back.
+        TypeError, ValueError: if it is none, or two flips or four quarter turns would not give the first label back.
     """
 
-    def __init__(self, rule: Any) -> None:
-        self.function = rule if callable(rule) and not isinstance(rule, Tensor) else None
-        self.order = None if self.function is not None else permutation_of(rule)
+    def __init__(self, rules: Any) -> None:
+        if not isinstance(rules, Mapping):
+            raise TypeError(f'label_map must be a dict such as {{"mirror": [1, 0]}}, got {rules!r}')
+        unknown = [key for key in rules if key not in GENERATORS]
+        if unknown or not rules:
+            raise ValueError(f"label_map must have the keys {' and '.join(map(repr, GENERATORS))}, got {list(rules)!r}")
+        self.rules = {
+            key: _rule(f"label_map[{key!r}]", rules[key], count) for key, count in GENERATORS.items() if key in rules
+        }
 
-    def __call__(self, labels: Any, mirror: Tensor, permuted: Callable[[Any, Tensor], Any]) -> Any:
-        """The labels after the mirror, for those images that ``mirror``, ``(B,)`` bool, names.
+    def __call__(
+        self, labels: Any, mirror: Tensor, quarter_turns: Tensor, permuted: Callable[[Any, Tensor], Any]
+    ) -> Any:
+        """The labels of a batch whose images got these symmetries, ``(B,)`` each.
 
         ``permuted`` applies a permutation to labels.
         """
-        if not bool(mirror.any()):
-            return labels
-        new = self.renamed(labels, permuted)
-        if type(new) is not type(labels) or (isinstance(new, Tensor) and new.shape != labels.shape):
-            raise ValueError(
-                f"label_mirror must return labels of the kind that it is given, {shown(labels)}, got {shown(new)}"
-            )
-        return choose(mirror, new, labels)
+        steps = [("mirror", mirror), *(("quarter_turn", quarter_turns > turn) for turn in range(3))]
+        for key, which in steps:
+            if key not in self.rules or not bool(which.any()):
+                continue
+            new = self.renamed(key, labels, permuted)
+            if type(new) is not type(labels) or (isinstance(new, Tensor) and new.shape != labels.shape):
+                raise ValueError(
+                    f"label_map[{key!r}] must return labels of the kind that it is given, {shown(labels)}, got "
+                    f"{shown(new)}"
+                )
+            labels = choose(which, new, labels)
+        return labels
 
-    def renamed(self, labels: Any, permuted: Callable[[Any, Tensor], Any]) -> Any:
-        """What the labels of images that are all mirrored become."""
-        if self.order is not None:
-            return permuted(labels, self.order)
-        assert self.function is not None
-        return self.function(copied(labels))  # which it may change in place
+    def renamed(self, key: str, labels: Any, permuted: Callable[[Any, Tensor], Any]) -> Any:
+        """What labels become by one flip or quarter turn."""
+        rule = self.rules.get(key)
+        if rule is None:
+            return labels
+        return permuted(labels, rule) if isinstance(rule, Tensor) else rule(copied(labels))  # which may change them
 
     def check(self, classes: int) -> None:
-        """Raise a ValueError if it permutes another number of classes."""
-        if self.order is not None and classes and len(self.order) != classes:
-            raise ValueError(f"label_mirror must be a permutation of {classes} classes, got one of {len(self.order)}")
+        """Raise a ValueError if a rule permutes another number of classes."""
+        for key, rule in self.rules.items():
+            if isinstance(rule, Tensor) and classes and len(rule) != classes:
+                raise ValueError(
+                    f"label_map[{key!r}] must be a permutation of {classes} classes, got one of {len(rule)}"
+                )
 
-    def __repr__(self) -> str:
-        """The permutation, or the function's name, so that a checkpoint can be held against it."""
-        return str(getattr(self.function, "__name__", "function") if self.order is None else self.order.tolist())
+    def orders(self, classes: int) -> Tensor:
+        """What each class becomes in each symmetry, ``(8, classes)`` by its code ``quarter_turns + 4 * mirror``."""
+        if not all(isinstance(rule, Tensor) for rule in self.rules.values()):
+            raise TypeError("label_map must be of permutations here, got a function")
+        self.check(classes)
+        code, labels = torch.arange(8).repeat_interleave(classes), torch.arange(classes).repeat(8)
+        return self(labels, code >= 4, code % 4, lambda given, order: order[given]).view(8, classes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The permutations as lists, and of functions their names, for the history."""
+        return {
+            key: rule.tolist() if isinstance(rule, Tensor) else getattr(rule, "__name__", type(rule).__name__)
+            for key, rule in self.rules.items()
+        }
 
 
-def permutation_of(order: Any) -> Tensor:
-    """A permutation ``(n,)`` that is its own inverse."""
+def label_map_of(label_map: Any) -> LabelMap | None:
+    """The argument of a user's; None stays None."""
+    return None if label_map is None else LabelMap(label_map)
+
+
+def _rule(name: str, rule: Any, count: int) -> Any:
+    """A function as it is, or a permutation ``(n,)`` that gives every label back when it is used ``count`` times."""
+    if callable(rule) and not isinstance(rule, Tensor):
+        return rule
     try:
-        found = torch.as_tensor(order)
+        found = torch.as_tensor(rule)
     except (TypeError, ValueError, RuntimeError):
         found = torch.zeros(())
     if found.ndim != 1 or found.is_floating_point() or found.dtype == torch.bool:
-        raise TypeError(f"label_mirror must be a permutation of class indices or a function, got {order!r}")
+        raise TypeError(f"{name} must be a permutation of class indices or a function, got {rule!r}")
     found, places = found.long().cpu(), torch.arange(len(found))
     if not torch.equal(found.sort().values, places):
-        raise ValueError(f"label_mirror must be a permutation of 0 to {len(found) - 1}, got {found.tolist()}")
-    if not torch.equal(found[found], places):
-        wrong = int((found[found] != places).nonzero()[0])
-        raise ValueError(
-            f"label_mirror must give every class back when it is used twice, got {wrong} to {int(found[wrong])} to "
-            f"{int(found[found][wrong])}"
-        )
+        raise ValueError(f"{name} must be a permutation of 0 to {len(found) - 1}, got {found.tolist()}")
+    steps = [places]
+    for _ in range(count):
+        steps.append(found[steps[-1]])
+    if not torch.equal(steps[-1], places):
+        wrong = int((steps[-1] != places).nonzero()[0])
+        path = " to ".join(str(int(step[wrong])) for step in steps)
+        times = {2: "twice", 4: "four times"}[count]
+        raise ValueError(f"{name} must give every class back when it is used {times}, got {path}")
     return found
 
 
 def permuted_points(targets: Any, order: Tensor) -> Any:
-    """Targets with the points of all ``KeyPoints`` ``(..., n, 2)`` in another order."""
+    """Targets whose ``KeyPoints`` ``(..., n, 2)`` are named anew: the ``c``-th point has become the ``order[c]``-th."""
     leaves, spec = pytree.tree_flatten(targets)
     places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, tv_tensors.KeyPoints)]
     if not places:
-        raise ValueError("label_mirror must be a function where the targets hold no key points, got a permutation")
+        raise ValueError("label_map must be of functions where the targets hold no key points, got a permutation")
     for place in places:
         points = leaves[place]
         if points.shape[-2] != len(order):
             raise ValueError(
-                f"label_mirror must be a permutation of {points.shape[-2]} key points, got one of {len(order)}"
+                f"label_map must be a permutation of {points.shape[-2]} key points, got one of {len(order)}"
             )
-        leaves[place] = alike(points.as_subclass(Tensor)[..., order.to(points.device), :], points)
+        leaves[place] = alike(points.as_subclass(Tensor)[..., order.argsort().to(points.device), :], points)
     return pytree.tree_unflatten(leaves, spec)

@@ -11,19 +11,20 @@ from torch import Tensor
 from torchvision import tv_tensors
 
 from learned_affine._checks import check_real, shown
-from learned_affine.geometry.coordinates import warp_boxes, warp_key_points
+from learned_affine.geometry.coordinates import rearrange_boxes, warp_boxes, warp_key_points
 from learned_affine.geometry.parameters import in_torch_func
-from learned_affine.geometry.warp import Fill, as_dtype, warp_images, warp_pieces
+from learned_affine.geometry.warp import Fill, as_dtype, rearrange, warp_images, warp_pieces
 from learned_affine.transforms.pil import (
     INDEXED,
     WITH_ALPHA,
     pil_to_tensor,
     premultiplied,
+    rearrange_pil,
     tensor_to_pil,
     unmultiplied,
     with_metadata,
 )
-from learned_affine.transforms.sample import OWNER, SampleParameters, alike, indexable, plain, take
+from learned_affine.transforms.sample import OWNER, SampleParameters, alike, check_shape, indexable, plain, take
 from learned_affine.transforms.sampling import Sampling
 
 Kernel = Callable[[Any, SampleParameters, Sampling], Any]
@@ -43,10 +44,8 @@ def pil_image(image: PIL.Image.Image, drawn: SampleParameters, sampling: Samplin
     own = _own_image(image, drawn)
     if own is not None and own.count != 1:
         raise ValueError(f"images of one sample must be as many as the first ({own.count}), got one PIL image")
-    if own is None or (own.still is not None and bool(own.still[0])):
-        flip = own is not None and bool(own.parameters.mirror[0])
-        moved = image.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT) if flip else image.copy()
-        return with_metadata(moved, image)
+    if own is None or _is_still(own):
+        return with_metadata(rearrange_pil(image, 0 if own is None else int(own.parameters.codes()[0])), image)
     sampling, planes, parameters = sampling.of(PIL.Image.Image), own.converted(image), own.parameters
     planes = take(pil_to_tensor(image)[None], None) if planes is None else planes
     if image.mode in INDEXED:
@@ -133,19 +132,27 @@ def warp_rows(images: Tensor, drawn: SampleParameters, sampling: Sampling, taken
 
 
 def _with_still_rows(images: Tensor, drawn: SampleParameters, sampling: Sampling) -> Tensor:
-    """Where some images are not moved but for their mirror: those are copied or flipped exactly, without sampling."""
+    """Where some images are not moved but for their symmetry: their pixels are moved exactly, without sampling."""
     assert drawn.still is not None
     if images.device.type != "cpu":
         return _with_still_rows_on_gpu(images, drawn.still, drawn, sampling)
-    rows = torch.arange(drawn.count) if drawn.rows is None else drawn.rows.cpu()
-    still, flip = drawn.still.cpu(), drawn.parameters.mirror.cpu()
-    whole = images.clone(memory_format=torch.preserve_format)
-    moved = (~still).nonzero().flatten()
-    if len(moved):
-        rest = SampleParameters(drawn.parameters[moved.tolist()], rows[moved], drawn.count)
-        whole = warp_rows(images, rest, sampling)
-    flipped = rows[still & flip]
-    indexable(whole)[flipped] = indexable(images)[flipped].flip(-1)
+    rows = range(drawn.count) if drawn.rows is None else drawn.rows.tolist()
+    still, codes = drawn.still.tolist(), drawn.parameters.codes().tolist()
+    moved = [place for place, stays in enumerate(still) if not stays]
+    if moved:
+        places = torch.tensor([rows[place] for place in moved])
+        whole = warp_rows(images, SampleParameters(drawn.parameters[moved], places, drawn.count), sampling)
+    else:
+        whole = images.clone(memory_format=torch.preserve_format)
+    by_code: dict[int, list[int]] = {}
+    for row, code, stays in zip(rows, codes, still, strict=True):
+        if stays and code:
+            by_code.setdefault(code, []).append(row)
+    pixels = indexable(images)
+    for code, own in by_code.items():
+        index = torch.tensor(own)
+        source = pixels if len(own) == len(pixels) else pixels.index_select(0, index)
+        indexable(whole).index_copy_(0, index, rearrange(source, code))
     return whole
 
 
@@ -153,9 +160,12 @@ def _with_still_rows_on_gpu(images: Tensor, still: Tensor, drawn: SampleParamete
     """The same by masks, so that the CPU need not wait for a GPU. If all are known to be still, nothing is sampled."""
     rows = torch.arange(drawn.count) if drawn.rows is None else drawn.rows
     rows = rows.to(images.device, non_blocking=True)
-    pixels, flip = indexable(images), drawn.on(images.device).mirror
+    pixels, codes = indexable(images), drawn.on(images.device).codes()
     own = pixels.index_select(0, rows)
-    own = torch.where(flip[:, None, None, None], own.flip(-1), own)
+    for part in (4, 2, 1):  # a mirror first, then two quarter turns, then one
+        if any(code & part for code in drawn.symmetries) and (part != 1 or images.shape[-2] == images.shape[-1]):
+            there = (codes & part).bool()[:, None, None, None]
+            own = torch.where(there, rearrange(own, part), own)
     if still.device.type != "cpu" or not bool(still.all()):
         moved = warp_rows(images, SampleParameters(drawn.parameters, drawn.rows, drawn.count), sampling)
         still = still.to(images.device, non_blocking=True)
@@ -182,6 +192,8 @@ def boxes(item: tv_tensors.BoundingBoxes, drawn: SampleParameters, sampling: Sam
     own = _own(item, drawn)
     if own is None:
         return alike(item, plain(item).clone())
+    if _is_still(own):
+        return alike(item, plain(rearrange_boxes(item, int(own.parameters.codes()[0]))))
     return alike(item, plain(warp_boxes(item, _matrix_of_labels(item, own)[0])))
 
 
@@ -202,21 +214,36 @@ def key_points(item: tv_tensors.KeyPoints, drawn: SampleParameters, sampling: Sa
 def _own(item: Any, drawn: SampleParameters) -> SampleParameters | None:
     """The parameters that a label follows: those of its owner, or row by row; None if its image is not augmented."""
     if drawn.count == 1:
-        return drawn
+        return _checked(item, drawn)
     owner = getattr(item, OWNER, None)
     if owner is not None:
-        return drawn.of(owner)
+        return _checked(item, drawn.of(owner))
     if isinstance(item, tv_tensors.BoundingBoxes) or len(item) != drawn.count:
         if item.numel() == 0:
             return None
         raise ValueError(f"labels of a batch of {drawn.count} images must be assigned to them, got {shown(item)}")
-    return drawn
+    return _checked(item, drawn)
 
 
 def _own_image(item: Any, drawn: SampleParameters) -> SampleParameters | None:
     """The parameters that an image follows: those of its owner where it stands in a list of targets."""
     owner = getattr(item, OWNER, None) if drawn.count > 1 else None
-    return drawn if owner is None else drawn.of(owner)
+    return _checked(item, drawn if owner is None else drawn.of(owner))
+
+
+def _checked(item: Any, own: SampleParameters | None) -> SampleParameters | None:
+    """The same, once it is known that it keeps the item's shape: of what was drawn for one of that size, it is."""
+    if own is not None and 1 in own.symmetries:
+        if isinstance(item, PIL.Image.Image):
+            check_shape(own.parameters, item.height, item.width)
+        else:
+            check_shape(own.parameters, *getattr(item, "canvas_size", item.shape[-2:]))
+    return own
+
+
+def _is_still(own: SampleParameters) -> bool:
+    """Whether one image is not moved but for its symmetry."""
+    return own.still is not None and bool(own.still[0])
 
 
 def _matrix_of_labels(item: Any, drawn: SampleParameters) -> Tensor:

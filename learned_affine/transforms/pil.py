@@ -14,6 +14,23 @@ SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 PLAIN = ("L", "RGB", "F", "I", "CMYK", "YCbCr", "LAB", "HSV", "RGBX", "La", "RGBa")
 MODES = (*PLAIN, *WITH_ALPHA, *INDEXED, *SIXTEEN_BIT)
 
+TRANSPOSED = (  # PIL's own name of each symmetry, by its code; it counts angles the other way round
+    None,
+    PIL.Image.Transpose.ROTATE_270,
+    PIL.Image.Transpose.ROTATE_180,
+    PIL.Image.Transpose.ROTATE_90,
+    PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    PIL.Image.Transpose.TRANSVERSE,
+    PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    PIL.Image.Transpose.TRANSPOSE,
+)
+
+
+def rearrange_pil(image: PIL.Image.Image, code: int) -> PIL.Image.Image:
+    """An image after one of the eight symmetries, ``quarter_turns + 4 * mirror``; of 0, a copy."""
+    method = TRANSPOSED[code]
+    return image.copy() if method is None else image.transpose(method)
+
 
 def pil_to_tensor(image: PIL.Image.Image) -> Tensor:
     """``(C, H, W)`` of a PIL image, of palette images their indices.

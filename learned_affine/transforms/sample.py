@@ -16,7 +16,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
 from learned_affine._checks import check_real, shown
-from learned_affine.geometry.parameters import AffineParameters, is_traced
+from learned_affine.geometry.parameters import EIGHT, AffineParameters, is_traced
 from learned_affine.geometry.warp import working
 from learned_affine.transforms.pil import pil_to_tensor
 
@@ -37,6 +37,7 @@ class SampleParameters:
         observed: the image that the network observed and what :func:`take` gave for it, so that it is converted once.
         still: ``(R,)`` bool of :func:`which_are_still`: those are copied exactly.
         chosen: ``(B,)`` bool, instead of ``rows`` where a graph is compiled, whose shapes may not depend on the draw.
+        symmetries: the codes of those that there may be, so that on a GPU nobody has to ask.
     """
 
     def __init__(
@@ -47,18 +48,18 @@ class SampleParameters:
         observed: tuple[Any, Tensor] | None = None,
         still: Tensor | None = None,
         chosen: Tensor | None = None,
+        symmetries: Sequence[int] = EIGHT,
     ) -> None:
         self.parameters, self.rows, self.count, self.observed = parameters, rows, count, observed
-        self.still, self.chosen = still, chosen
+        self.still, self.chosen, self.symmetries = still, chosen, symmetries
 
     def of(self, row: int) -> SampleParameters | None:
         """The parameters of one image alone; None if it is not augmented."""
         found = [row] if self.rows is None else (self.rows == row).nonzero().flatten().tolist()
         if not found:
             return None
-        return SampleParameters(
-            self.parameters[found], None, 1, None, None if self.still is None else self.still[found]
-        )
+        still = None if self.still is None else self.still[found]
+        return SampleParameters(self.parameters[found], None, 1, None, still, symmetries=self.symmetries)
 
     def on(self, device: torch.device) -> AffineParameters:
         """The parameters on a device."""
@@ -70,7 +71,7 @@ class SampleParameters:
 
 
 def which_are_still(parameters: AffineParameters, every_one: bool = False) -> Tensor | None:
-    """Which images are not moved but for their mirror, ``(B,)`` bool; None if there are none.
+    """Which images are not moved but for their symmetry, ``(B,)`` bool; None if there are none.
 
     With ``every_one`` that is known of all of them. On a GPU nothing is asked, so that the CPU need not wait, and
     neither is it of a graph: there all are sampled.
@@ -91,7 +92,7 @@ def of_all(drawn: AffineParameters | None, rows: Tensor | None, count: int) -> A
         return drawn
     whole = AffineParameters.identity(count, drawn.angle.device)
     index = rows.to(drawn.angle.device)
-    pairs = zip((*whole.tensors(), whole.mirror), (*drawn.tensors(), drawn.mirror), strict=True)
+    pairs = zip(whole.leaves(), drawn.leaves(), strict=True)
     return AffineParameters(*(all_.index_copy(0, index, some.to(all_.dtype)) for all_, some in pairs))
 
 
@@ -102,6 +103,18 @@ def check_parameters(parameters: Any, count: int) -> AffineParameters:
     if len(parameters) not in (1, count):
         raise ValueError(f"parameters must be those of 1 or {count} images, got {len(parameters)}")
     return parameters if len(parameters) == count else parameters.map_all(lambda value: value.expand(count))
+
+
+def check_shape(parameters: AffineParameters, height: int, width: int) -> None:
+    """Raise a ValueError if a symmetry would exchange the sides of an image that is not square."""
+    if height == width or is_traced():
+        return
+    odd = parameters.quarter_turns[parameters.quarter_turns % 2 == 1]
+    if len(odd):
+        raise ValueError(
+            f"quarter_turns must be 0 or 2 for an image that is not square, since 1 and 3 exchange its sides: got "
+            f"{int(odd[0])} for an image of {height} x {width} pixels"
+        )
 
 
 def of_samples(parts: Sequence[tuple[AffineParameters | None, Tensor | None, int]]) -> AffineParameters:

@@ -24,9 +24,9 @@ from learned_affine.geometry.warp import (
     warp_images,
     working,
 )
+from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
-from learned_affine.runtime.streams import Stream, stream_of
 from learned_affine.transforms.kernels import apply_kernel, warp_rows
 from learned_affine.transforms.lists import each_sample
 from learned_affine.transforms.sample import (
@@ -35,6 +35,7 @@ from learned_affine.transforms.sample import (
     assign_labels,
     check_parameters,
     check_sample,
+    check_shape,
     first_image,
     has_labels,
     of_all,
@@ -43,6 +44,7 @@ from learned_affine.transforms.sample import (
     which_are_still,
 )
 from learned_affine.transforms.sampling import CHECKS, Sampling
+from learned_affine.transforms.streams import Stream, stream_of
 
 
 class PolicyTransform(v2.Transform):
@@ -63,7 +65,7 @@ class PolicyTransform(v2.Transform):
     ) -> None:
         super().__init__()
         self.limits = AffineLimits() if limits is None else limits
-        network = localization or LocalizationNetwork(mirrors=self.limits.mirror)
+        network = localization or LocalizationNetwork(symmetries=self.limits.symmetries)
         self.localization = network.eval().requires_grad_(False)
         self.p, self.strength, self.deterministic = p, strength, deterministic
         self.padding_mode, self.fill, self.interpolation = "fill", fill, interpolation
@@ -134,7 +136,8 @@ class PolicyTransform(v2.Transform):
         self._last = drawn, rows, count
         has_graph = isinstance(image, Tensor) and image.requires_grad  # what is taken here, without grad, would cut it
         observed = None if has_graph else (image, taken)
-        return {"drawn": SampleParameters(drawn, rows, count, observed, self._still(drawn))}
+        still, symmetries = self._still(drawn), self.limits.allowed_symmetries(*images.shape[-2:])
+        return {"drawn": SampleParameters(drawn, rows, count, observed, still, symmetries=symmetries)}
 
     def _draw_all(self, images: Tensor, noise: Tensor | None, chosen: Tensor | None) -> SampleParameters | None:
         """Draw for every image: in a compiled graph no shape may depend on which images are chosen."""
@@ -144,7 +147,7 @@ class PolicyTransform(v2.Transform):
         if chosen is not None:
             there = chosen.to(images.device)
             identity = AffineParameters.identity(len(images), images.device)
-            pairs = zip((*drawn.tensors(), drawn.mirror), (*identity.tensors(), identity.mirror), strict=True)
+            pairs = zip(drawn.leaves(), identity.leaves(), strict=True)
             drawn = AffineParameters(*(torch.where(there, new, old) for new, old in pairs))
         # elsewhere than in a compiled graph these are values that end with it
         self._last = (drawn, None, len(images)) if torch.compiler.is_dynamo_compiling() else None
@@ -180,14 +183,26 @@ class PolicyTransform(v2.Transform):
         check_batch("images", images)
         return self.draw_parameters(images, self.noise(len(images)))
 
+    @torch.no_grad()
+    def policy(self, images: Tensor) -> Policy | None:
+        """The distribution of each of ``(B, C, H, W)`` images; None for the paper's network, which has none."""
+        check_batch("images", images)
+        if isinstance(self.localization, RawHead):
+            return None
+        self._follow(images)
+        with in_full_precision(images):
+            return self.localization(images, self.limits)
+
     def warp(self, images: Tensor, parameters: AffineParameters) -> Tensor:
         """Warp ``(B, C, H, W)`` images by their parameters; integers are rounded. Differentiable in both, if floating.
 
         Raises:
-            TypeError, ValueError: if one of them is no batch, or they are of different lengths.
+            TypeError, ValueError: if one of them is no batch, they are of different lengths, or an odd number of
+                quarter turns meets images that are not square.
         """
         check_batch("images", images)
         parameters = check_parameters(parameters, len(images)).to(images.device)
+        check_shape(parameters, *images.shape[-2:])
         sampling = self.sampling.of(torch.Tensor)
         has_graph = any(value.requires_grad for value in (images, *parameters.tensors()))
         if torch.is_grad_enabled() and has_graph and images.is_floating_point():
@@ -203,7 +218,8 @@ class PolicyTransform(v2.Transform):
         Called by ``nn.Module`` itself with a function (``module.apply(fn)``), it does what it does there.
 
         Raises:
-            TypeError, ValueError: if the parameters are not those of the sample's images.
+            TypeError, ValueError: if the parameters are not those of the sample's images, or an odd number of quarter
+                turns meets one that is not square.
         """
         if parameters is None and len(sample) == 1 and callable(sample[0]) and not isinstance(sample[0], Tensor):
             return super().apply(sample[0])
@@ -246,7 +262,7 @@ class PolicyTransform(v2.Transform):
         return self.deterministic or self.localization.deterministic
 
     def _still(self, drawn: AffineParameters) -> Tensor | None:
-        """Which images a draw leaves exactly where they are but for their mirror."""
+        """Which images a draw leaves exactly where they are but for their symmetry."""
         nothing_moves = self.strength == 0 or not any(self.limits.extent())
         return which_are_still(drawn, nothing_moves) if nothing_moves or self._is_deterministic else None
 
@@ -259,12 +275,15 @@ class PolicyTransform(v2.Transform):
 
     def draw_parameters(self, images: Tensor, noise: Tensor | None) -> AffineParameters:
         """Parameters of ``(B, C, H, W)`` images from their noise, or the mode; the network follows the device."""
-        head = self.localization.head.weight
-        if head.device != images.device:
-            self.localization.to(images.device)
+        self._follow(images)
         noise = None if noise is None else noise.to(images.device, non_blocking=True)
         with in_full_precision(images):
             return self.localization.draw(images, noise, self.limits, self.strength)
+
+    def _follow(self, images: Tensor) -> None:
+        """The network on the images' device."""
+        if self.localization.head.weight.device != images.device:
+            self.localization.to(images.device)
 
     def _generator(self) -> torch.Generator | None:
         """The generator to draw from; a DataLoader worker derives its own from it and the worker's seed."""
@@ -290,9 +309,8 @@ class PolicyTransform(v2.Transform):
         extra += f", interpolation={self.interpolation!r}" if self.interpolation != "bilinear" else ""
         mode = ", deterministic=True" if self._is_deterministic else ""
         fitted = "fitted" if self.history is not None else "not fitted"
-        flips = "flips" if limits.mirror else "no flips"
         return (
             f"{type(self).__name__}({fitted}, limits=(±{limits.angle:g}°, ×{limits.scale:g}, shear {limits.shear:g}°, "
-            f"shift {limits.translate:.0%}, {flips}), p={self.p:g}, strength={self.strength:g}, "
-            f"padding_mode={self.padding_mode!r}{extra}{mode})"
+            f"shift {limits.translate:.0%}, symmetries={limits.symmetries!r}), p={self.p:g}, "
+            f"strength={self.strength:g}, padding_mode={self.padding_mode!r}{extra}{mode})"
         )

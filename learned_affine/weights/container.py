@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-FORMAT = 3  # 1: no digest, types in ``fill`` by their bare names; 2: no mirrors
+FORMAT = 4  # 1 to 3: written by versions 0.1 and 0.2, which read them
 MAX_FILE = 32 * 1024 * 1024  # bytes; a file of ours is under 1 MB
 MAX_HEADER = 1024 * 1024  # bytes; a header of ours is some 5 kB
 MAX_TENSORS = 64
@@ -30,7 +30,7 @@ Table = dict[str, tuple[str, tuple[int, ...]]]  # of each tensor its dtype, by t
 
 
 class WeightsError(ValueError):
-    """A weights file that cannot be used: damaged, foreign, of a newer format, or asking for what is not allowed."""
+    """A weights file that cannot be used: damaged, foreign, of another format, or asking for what is not allowed."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class WeightsFile:
         description: what the header says of the augmenter; its ``"format"`` is one that this version reads.
         table: dtype and shape of each tensor, by name.
         text: the description as it was written.
-        digest: of the text and the tensors; None only in format 1.
+        digest: of the text and the tensors.
         content: the whole file.
     """
 
     description: dict[str, Any]
     table: Table
     text: str
-    digest: str | None
+    digest: str
     content: bytes
 
     def tensors(self) -> dict[str, Tensor]:
@@ -61,7 +61,7 @@ class WeightsFile:
             tensors = load(self.content)
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(f"its tensors are damaged ({error})") from error
-        if self.digest is not None and self.digest != digest_of(self.text, tensors):
+        if self.digest != digest_of(self.text, tensors):
             raise WeightsError("it is damaged: its sha256 is not that of its content")
         return tensors
 
@@ -114,8 +114,16 @@ def from_bytes(content: bytes) -> WeightsFile:
     if type(format_) is not int or format_ < 1:
         raise WeightsError(f"its format must be a positive int, got {short(format_)}")
     if format_ > FORMAT:
-        raise WeightsError(f"it has the format {format_}, and this version reads up to {FORMAT}: update learned_affine")
-    if digest is None and format_ > 1:
+        raise WeightsError(
+            f"it has the format {format_}, and this version reads the format {FORMAT}: update learned_affine"
+        )
+    if format_ < FORMAT:
+        raise WeightsError(
+            f"it has the format {format_}, which version 0.2 of learned_affine reads (pip install "
+            '"learned_affine<0.3"); this version reads the format '
+            f"{FORMAT}: fit the augmenter anew"
+        )
+    if digest is None:
         raise WeightsError(f"it is damaged: a file of format {format_} must have a {DIGEST} in its metadata")
     return WeightsFile(description, _table(header), text, digest, content)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torchvision.models import WeightsEnum
 
-DEFAULT = "CIFAR10_V2"
+DEFAULT = "CIFAR10_V3"
 FILE = "model.safetensors"  # in a folder and on the hub, where one looks for that name
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import indent
 from typing import Any
+
+from learned_affine.diagnostics.summary import symmetry_text
 
 CARD = "README.md"
 MARK = "<!-- written by learned_affine; a card without this line is left alone -->"
@@ -34,18 +37,22 @@ The defaults of the file: {arguments}.
 
 {info}
 
-## Measured in the last epoch of the fit
+## Symmetries by class
+
+{symmetries}
+
+## Measured in the last round of the fit
 
 {measures}
 
-Entropy is in bits, losses and KL in nats, displacement in shares of the image side.
+Costs and KL are in nats, displacement in shares of the image side.
 
 ## Limits of use
 
 Fitted to one classifier on one set of images. It runs on others too: measure there whether it helps. It does not
 protect classes that a rotation, shift, shear, flip or change of size can make into each other, such as 6 and 9. Labels
 that name a side ("left eye") are not renamed when an image is flipped: load it with
-`limits=AffineLimits(mirror=False)` there.
+`limits=AffineLimits(symmetries="none")` there, or train with `learned_affine.label_map`.
 """
 
 
@@ -53,8 +60,8 @@ def model_card(description: dict[str, Any]) -> str:
     """The card of a description of the newest format."""
     limits, history = description["limits"], description["history"]
     info = {} if history is None else history["info"]
-    epochs = {} if history is None else history["epochs"]
-    last = {key: values[-1] for key, values in epochs.items() if values and values[-1] is not None}
+    rounds = {} if history is None else history["rounds"]
+    last = {key: values[-1] for key, values in rounds.items() if values and values[-1] is not None}
     head = ["library_name: learned_affine"]
     if isinstance(info.get("licence"), str):
         head.append(f"license: {json.dumps(info['licence'].lower())}")
@@ -66,16 +73,20 @@ def model_card(description: dict[str, Any]) -> str:
         + _flips(description),
         arguments=", ".join(f"`{name}={value!r}`" for name, value in description["arguments"].items()),
         info=_table({**_plain(info), "written by": description["written_by"]}),
+        symmetries=indent(symmetry_text(info), "    "),  # as code
         measures=_table({key: f"{value:.4g}" for key, value in last.items()}) if last else "Not fitted.",
     )
     return "\n".join(["---", *head, "---", body.lstrip()])
 
 
 def _flips(description: dict[str, Any]) -> str:
-    """What the card says of flips."""
-    if not (description["limits"]["mirror"] and description["localization"].get("mirrors", False)):
-        return "It never flips an image."
-    return "It flips an image left-right by a chance of its own, at most 1/2."
+    """What the card says of symmetries."""
+    words = {description["limits"]["symmetries"], description["localization"].get("symmetries", "none")}
+    if "none" in words:
+        return "It never flips an image or rotates it by right angles."
+    if "mirror" in words:
+        return "It flips an image left-right by a chance of its own."
+    return "It flips an image and rotates it by right angles, each by a chance of its own."
 
 
 def is_ours(path: Path) -> bool:
@@ -89,7 +100,7 @@ def _plain(info: dict[str, Any]) -> dict[str, Any]:
     return rows | {
         f"{key}: {inner}": value
         for key, values in info.items()
-        if isinstance(values, dict) and key != "config"
+        if isinstance(values, dict) and key not in ("config", "recognised")
         for inner, value in values.items()
     }
 

@@ -14,7 +14,7 @@ from learned_affine.transforms.transform import PolicyTransform
 from learned_affine.weights.container import WeightsError, from_bytes, read_file, to_bytes
 from learned_affine.weights.locate import FILE, find_file
 from learned_affine.weights.model_card import CARD, is_ours, model_card
-from learned_affine.weights.schema import describe_augment, parse, upgrade
+from learned_affine.weights.schema import describe_augment, parse
 
 T = TypeVar("T", bound=PolicyTransform)
 OTHER_FILES = (".bin", ".ckpt", ".json", ".npz", ".onnx", ".pickle", ".pkl", ".pt", ".pth", ".zip")
@@ -44,8 +44,8 @@ def save(augment: PolicyTransform, path: str | Path) -> Path:
         raise ValueError(f"path must end in .safetensors, or be a folder, got {str(path)!r}")
     description = describe_augment(augment)
     network = copy.deepcopy(augment.localization)
-    if isinstance(network, LocalizationNetwork) and network.mirrors:
-        network.set_price(1.0)  # while a fit is under way it is another one
+    if isinstance(network, LocalizationNetwork):
+        network.reprice(1.0)  # while a fit is under way it is another one
     tensors = {key: value.detach().cpu().float().contiguous() for key, value in network.state_dict().items()}
     try:
         content = to_bytes(description, tensors)
@@ -80,5 +80,5 @@ def load(kind: type[T], source: Any, revision: str | None, changes: dict[str, An
 
 
 def describe(source: Any, revision: str | None = None) -> dict[str, Any]:
-    """What a weights file says of itself, in the newest format; no tensor is made. ``source`` as for :func:`load`."""
-    return upgrade(read_file(find_file(source, revision)).description)
+    """What a weights file says of itself; no tensor is made. ``source`` as for :func:`load`."""
+    return read_file(find_file(source, revision)).description

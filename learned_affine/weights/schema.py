@@ -14,7 +14,7 @@ from torchvision import tv_tensors
 
 from learned_affine._version import __version__
 from learned_affine.fitting.history import KEYS, FitHistory
-from learned_affine.geometry.limits import AffineLimits
+from learned_affine.geometry.limits import WORDS, AffineLimits
 from learned_affine.policy.network import HEADS, LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.transforms.transform import PolicyTransform
@@ -22,8 +22,8 @@ from learned_affine.weights.container import FORMAT, Table, WeightsError, Weight
 
 ARGUMENTS = ("p", "strength", "deterministic", "interpolation", "padding_mode", "fill")
 PARTS = ("format", "written_by", "limits", "arguments", "localization", "history")
-CLOCKS = ("seconds", "images_per_second")  # of a machine, not of a policy: the same fit gives the same file
-MOST_EPOCHS = 100  # of a history in a file, which stays small however long the fit was
+CLOCKS = ("seconds",)  # of a machine, not of a policy: the same fit gives the same file
+MOST_ROUNDS = 100  # of a history in a file, which stays small however long the fit was
 SIZES = {"channels": 1024, "size": 256, "width": 1024}
 TYPES = {
     "tv_tensors.Image": tv_tensors.Image,
@@ -58,11 +58,11 @@ def describe_augment(augment: PolicyTransform) -> dict[str, Any]:
 
 
 def _summary(history: FitHistory) -> dict[str, Any]:
-    """A history without the clock, and thinned if it is long; the last epoch always stays."""
+    """A history without the clock, and thinned if it is long; the last round always stays."""
     whole = history.to_dict()
-    step = math.ceil(max(history.epochs, 1) / MOST_EPOCHS)
-    epochs = {key: values[::-1][::step][::-1] for key, values in whole["epochs"].items() if key not in CLOCKS}
-    return {"info": _plain(whole["info"]), "epochs": epochs}
+    step = math.ceil(max(history.rounds, 1) / MOST_ROUNDS)
+    rounds = {key: values[::-1][::step][::-1] for key, values in whole["rounds"].items() if key not in CLOCKS}
+    return {"info": _plain(whole["info"]), "rounds": rounds}
 
 
 def _plain(value: Any) -> Any:
@@ -88,43 +88,13 @@ def _named(fill: Any) -> Any:
 # -- from a file to an augmenter --------------------------------------------------------------------------------------
 
 
-def upgrade(described: dict[str, Any]) -> dict[str, Any]:
-    """A description of any format of ours, in the newest one."""
-    format_ = described["format"]
-    if format_ == FORMAT:
-        return described
-    described = _without_mirrors(dict(described, format=FORMAT))
-    return _with_full_names(described) if format_ == 1 else described
-
-
-def _with_full_names(described: dict[str, Any]) -> dict[str, Any]:
-    """A description of format 1, which had types by their bare names, and torch's version apart."""
-    described["written_by"] = f"torch {described.pop('torch', None)}"
-    arguments = described.get("arguments")
-    if isinstance(arguments, dict) and isinstance(arguments.get("fill"), dict):
-        types = {name.rsplit(".")[-1]: name for name in list(TYPES)[:4]}
-        fill = {types.get(key, key): value for key, value in arguments["fill"].items()}
-        described["arguments"] = {**arguments, "fill": fill}
-    return described
-
-
-def _without_mirrors(described: dict[str, Any]) -> dict[str, Any]:
-    """A description of before format 3, whose policies knew no mirror."""
-    limits, network = described.get("limits"), described.get("localization")
-    if isinstance(limits, dict):
-        described["limits"] = {**limits, "mirror": False}
-    if isinstance(network, dict) and network.get("head") == "bounded":
-        described["localization"] = {**network, "mirrors": False}
-    return described
-
-
 def parse(file: WeightsFile) -> tuple[dict[str, Any], FitHistory | None]:
     """The constructor's arguments, the network among them, and the history.
 
     Raises:
         WeightsError: naming the part, the rule and what came.
     """
-    described = _exactly("description", upgrade(file.description), PARTS)
+    described = _exactly("description", file.description, PARTS)
     limits = _exactly("limits", described["limits"], (field.name for field in fields(AffineLimits)))
     arguments = dict(_exactly("arguments", described["arguments"], ARGUMENTS))
     if type(arguments["deterministic"]) is not bool:
@@ -134,6 +104,7 @@ def parse(file: WeightsFile) -> tuple[dict[str, Any], FitHistory | None]:
     network = _network(described["localization"], file)
     try:
         arguments |= {"limits": AffineLimits(**limits), "localization": network}
+        _check_symmetries(arguments["limits"], network)
         _check_arguments(arguments)
     except (TypeError, ValueError, OverflowError) as error:
         raise WeightsError(f"its description is damaged: {error}") from error
@@ -143,6 +114,15 @@ def parse(file: WeightsFile) -> tuple[dict[str, Any], FitHistory | None]:
 def _check_arguments(arguments: dict[str, Any]) -> None:
     """Let the constructor judge them."""
     PolicyTransform(**arguments)
+
+
+def _check_symmetries(limits: AffineLimits, network: LocalizationNetwork | RawHead) -> None:
+    """Raise a ValueError where limits claim symmetries that the network knows nothing of."""
+    known = getattr(network, "symmetries", limits.symmetries)
+    if WORDS.index(limits.symmetries) < WORDS.index(known):
+        raise ValueError(
+            f"limits.symmetries must be those of the network or fewer, {known!r}, got {limits.symmetries!r}"
+        )
 
 
 def _exactly(name: str, found: Any, keys: Iterable[str]) -> dict[str, Any]:
@@ -185,10 +165,10 @@ def _history(described: Any) -> FitHistory | None:
     """The history: lists of equal length, of numbers and gaps."""
     if described is None:
         return None
-    epochs = _exactly("history", described, ("info", "epochs"))["epochs"]
-    if not isinstance(epochs, dict) or not isinstance(described["info"], dict) or set(epochs) - set(KEYS):
-        raise WeightsError("its history must hold info and, by epoch, numbers of this package's keys")
-    rows = [values for values in epochs.values() if values != []]
+    rounds = _exactly("history", described, ("info", "rounds"))["rounds"]
+    if not isinstance(rounds, dict) or not isinstance(described["info"], dict) or set(rounds) - set(KEYS):
+        raise WeightsError("its history must hold info and, by round, numbers of this package's keys")
+    rows = [values for values in rounds.values() if values != []]
     if not all(isinstance(values, list) and len(values) == len(rows[0]) for values in rows):
         raise WeightsError("its history must hold lists of equal length")
     if not all(value is None or _is_number(value) for values in rows for value in values):
@@ -202,15 +182,18 @@ def _network(described: Any, file: WeightsFile) -> LocalizationNetwork | RawHead
     if not isinstance(head, str) or head not in HEADS:
         raise WeightsError(f"localization.head must be one of {', '.join(HEADS)}, got {short(head)}")
     kind: Callable[..., LocalizationNetwork | RawHead] = HEADS[head]
-    extra = ("per_image", "mirrors") if head == "bounded" else ()
+    extra = ("per_image", "symmetries") if head == "bounded" else ()
     arguments = dict(_exactly("localization", described, ("head", *SIZES, *extra)))
     arguments.pop("head")
     for name, most in SIZES.items():
         if type(arguments[name]) is not int or not 1 <= arguments[name] <= most:
             raise WeightsError(f"localization.{name} must be an int in [1, {most}], got {short(arguments[name])}")
-    for name in extra:
-        if type(arguments[name]) is not bool:
-            raise WeightsError(f"localization.{name} must be a bool, got {short(arguments[name])}")
+    if extra and type(arguments["per_image"]) is not bool:
+        raise WeightsError(f"localization.per_image must be a bool, got {short(arguments['per_image'])}")
+    if extra and arguments["symmetries"] not in WORDS:
+        raise WeightsError(
+            f"localization.symmetries must be one of {', '.join(WORDS)}, got {short(arguments['symmetries'])}"
+        )
     with torch.device("meta"):  # a description can ask for gigabytes
         _check_table(kind(**arguments).state_dict(), file.table)
     tensors = file.tensors()

@@ -92,7 +92,7 @@ def test_rows_survive_a_killed_writer_and_versions_do_not_mix(tmp_path: Path) ->
 
 
 def test_a_small_run_of_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = "--size 66 --width 4 --epochs 1 --steps 4"
+    small = "--size 66 --width 4 --epochs 1 --rounds 1 --images 60"
     monkeypatch.setattr(sys, "argv", ["run", *small.split()])
     row = run(glyphs.TASKS["size"], 0, parse())
     assert -1 <= row["rank_correlation"] <= 1

@@ -15,13 +15,14 @@ QUESTIONS = (
     "invariances",
     "pipelines",
     "quick_start",
+    "real",
     "tasks",
     "throughput",
     "transfer",
     "what_to_fit_to",
 )
 SCRIPTS = sorted((ROOT / "benchmarks").rglob("*.py"))
-PUBLIC = ("", ".averaging", ".classifier", ".colour", ".diagnostics", ".kornia", ".losses", ".mirror_labels", ".plots")
+PUBLIC = ("", ".averaging", ".classifier", ".colour", ".diagnostics", ".kornia", ".losses", ".label_map", ".plots")
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

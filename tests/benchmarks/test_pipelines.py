@@ -23,7 +23,7 @@ GEOMETRIC = {"ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"}
 
 
 class Policy:
-    """In the place of a fitted one: mirrors the first images, and enlarges each by a factor of its own."""
+    """In the place of a fitted one: mirrors and turns the first images, and enlarges each by a factor of its own."""
 
     p = 1.0
 
@@ -33,7 +33,8 @@ class Policy:
     def sample_parameters(self, images):
         still = AffineParameters.identity(len(images))
         place = torch.arange(len(images))
-        return AffineParameters(still.angle, 1.0 + place, *still.tensors()[2:], mirror=place < self.mirrored)
+        first = place < self.mirrored
+        return AffineParameters(still.angle, 1.0 + place, *still.tensors()[2:], mirror=first, quarter_turns=2 * first)
 
     def warp(self, images, parameters):
         self.warped.append(parameters)
@@ -43,8 +44,8 @@ class Policy:
         return self.warp(images, self.sample_parameters(images))
 
 
-def setting_with(policy, mirror: bool = True) -> arms.Setting:
-    return arms.Setting(None, None, None, 1, 28, "zeros", 0, {arms.Fit(mirror=mirror): policy})
+def setting_with(policy, symmetries: str = "all") -> arms.Setting:
+    return arms.Setting(None, None, None, 1, 28, "zeros", 0, {arms.Fit(symmetries=symmetries): policy})
 
 
 def families(name: str) -> np.ndarray:
@@ -130,18 +131,19 @@ def test_a_crop_of_icons_brings_no_black():
         assert float(arms.per_image(*arms.flip_and_crop(setting))(white).min()) == least
 
 
-def test_shuffled_mirrors_are_as_many_and_the_numbers_stay():
+def test_shuffled_symmetries_are_as_many_and_the_numbers_stay():
     policy, images = Policy(mirrored=10), torch.rand(40, 1, 4, 4)
-    arms.shuffled_mirrors(setting_with(policy))(images)
+    arms.shuffled_symmetries(setting_with(policy))(images)
     (warped,) = policy.warped
     own = policy.sample_parameters(images)
     assert int(warped.mirror.sum()) == 10 and not torch.equal(warped.mirror, own.mirror)
+    assert torch.equal(warped.quarter_turns, 2 * warped.mirror)
     assert torch.equal(warped.scale_x, own.scale_x)
 
 
 def test_shuffled_parameters_go_together():
     policy, images = Policy(mirrored=10), torch.rand(40, 1, 4, 4)
-    arms.shuffled(setting_with(policy))(images)
+    arms.dealt_to_others(policy)(images)
     (warped,) = policy.warped
     assert sorted(warped.scale_x.tolist()) == [1.0 + place for place in range(40)]
     assert torch.equal(warped.mirror, warped.scale_x < 11)
@@ -154,7 +156,7 @@ def test_learned_and_colour_does_both_and_flips_come_before_learned_warps():
     drawn = arms.ARMS["learned + colour"](setting_with(policy))(images)
     assert len(policy.warped) == 1 and not torch.allclose(drawn, images, atol=0.01)
     plain = Policy(mirrored=0)
-    flipped = arms.ARMS["flip + learned, no mirrors"](setting_with(plain, mirror=False))(images)
+    flipped = arms.ARMS["flip + learned, no symmetries"](setting_with(plain, "none"))(images)
     assert len(plain.warped) == 1 and Counter((flipped == images).flatten(1).all(1).tolist()).keys() == {True, False}
 
 
@@ -193,11 +195,11 @@ def rows(monkeypatch, tmp_path):
 
 
 def test_a_run_leaves_rows_that_the_report_reads_and_is_not_run_again(rows):
-    asked = ("--arms", "none", "learned", "learned, mirrors shuffled")
+    asked = ("--arms", "none", "learned", "learned, symmetries shuffled")
     found = rows(*asked)
     assert [row["arm"] for row in found] == list(asked[1:])
     assert found[1]["fit_seconds"] > 0.05 > found[2]["fit_seconds"]  # one fit for both
-    assert len(found[1]["mirror_by_class"]) == 53 and "target" not in found[0]
+    assert np.shape(found[1]["symmetries_by_class"]) == (53, 8) and "target" not in found[0]
     assert all(0 <= row["worst_class"] <= row["accuracy"] <= 1 and row["seconds"] > 0 for row in found)
     assert set(found[1]["views"]) == {"one", "flip", "policy", "half"} and "views" not in found[2]
     assert 0 <= found[0]["warped"] <= 1 and 0 <= found[1]["held_out_accuracy"] <= 1
@@ -214,7 +216,7 @@ def row(arm: str, seed: int, accuracy: float, setting: Setting = ICONS, **values
         **setting._asdict(),
         **{"arm": arm, "seed": seed, "accuracy": accuracy, "by_class": [accuracy] * number, "worst_class": 0.1},
         **{"nll": 1 - accuracy, "calibration_error": 0.02, "fit_seconds": 0.0, "seconds": 10.0, "code": "c"},
-        **({"mirror_by_class": [0.2] * number, "steps": 60} if "learned" in arm else {}),
+        **({"symmetries_by_class": [[0.6, 0.4, *[0.0] * 6]] * number} if "learned" in arm else {}),
         **values,
     }
 
@@ -285,18 +287,18 @@ def test_differences_are_paired_and_pairs_that_were_not_measured_stay_empty():
     found = [row(arm, seed, 0.5 + gain * seed) for seed in (1, 2, 3) for arm, gain in (("none", 0), ("learned", 0.01))]
     lines = report.paired_table(grouped(found), {"a": ("learned", "none"), "b": ("learned", "flip")}).splitlines()
     assert lines[0] == "| points of accuracy | a | b |"
-    assert lines[2:] == [f"| {ICONS.title} | +2.00 ± 2.48 |  |"]  # 4.303 * 1 / sqrt(3)
+    assert lines[2:] == [f"| {ICONS.what} | +2.00 ± 2.48 |  |"]  # 4.303 * 1 / sqrt(3)
 
 
 def test_harm_to_a_class_is_shown_where_a_fixed_geometry_does_it():
     found = [row(arm, 1, 0.5, CIFAR) for arm in ("none", "flip", "learned")]
     found[1]["by_class"] = [0.4, 0.45, *[0.49] * 8]  # harm of 10 and of 5 points
     found[2]["by_class"] = [0.48, 0.53, *[0.5] * 8]  # of 2 and of -3
-    assert report.harm_table(grouped(found)).splitlines()[2:] == [f"| {CIFAR.title} | `flip` | 2 | 7.5 | -0.5 |"]
+    assert report.harm_table(grouped(found)).splitlines()[2:] == [f"| {CIFAR.what} | `flip` | 2 | 7.5 | -0.5 |"]
 
 
 def test_chances_are_means_over_seeds():
-    by_class = [0.1, *[0.2] * 9]
-    found = [row("learned", 1, 0.8, FASHION), row("learned", 2, 0.8, FASHION, mirror_by_class=by_class)]
-    assert report.chance_tables(grouped(found)).splitlines()[2] == "| T-shirt/top | 0.150 | 0.100 | 0.200 |"
+    other = [[1.0, *[0.0] * 7]] * 10
+    found = [row("learned", 1, 0.8, FASHION), row("learned", 2, 0.8, FASHION, symmetries_by_class=other)]
+    assert report.chance_tables(grouped(found)).splitlines()[2].startswith("| T-shirt/top | 0.80 | 0.20 | 0.00 |")
     assert report.chance_tables({}) == "Not measured yet."

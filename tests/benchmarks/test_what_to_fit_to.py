@@ -53,8 +53,8 @@ def test_a_classifier_that_looks_at_the_mean_is_as_good_on_rotated_images():
 
 def test_the_deviation_of_the_angle_is_that_of_draws():
     policy = LearnedAffineAugment(AffineLimits.wide())
-    info = dict.fromkeys(("target", "budget", "held_out_accuracy", "steps"), 0.0)
-    policy.history = FitHistory(info=info).add(cross_entropy=0.0, dual=0.0, kl=0.0)
+    info = dict.fromkeys(("target", "held_out_accuracy"), 0.0)
+    policy.history = FitHistory(info=info).add(cost=0.0, budget=0.0, price=0.0, kl=0.0)
     images = torch.rand(64, 1, 12, 12)
     found = run.described(policy, Images(images, torch.zeros(64, dtype=torch.long), ("one",)))
     drawn = torch.cat([policy.sample_parameters(images).angle for _ in range(100)])

@@ -8,22 +8,24 @@ from torch import nn
 
 from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.geometry.parameters import NAMES
+from learned_affine.policy.network import SYMMETRY_START
 from learned_affine.policy.raw_head import RawHead
 from tests.fits import IMAGES, LABELS, assert_same, loader, mixed_state, snapshot
-from tests.subjects import Halves, blobs, small_net, vivid
+from tests.subjects import Halves, blobs, flipping, small_net, vivid
 
 
 def test_identity_changes_nothing():
-    found = LearnedAffineAugment(AffineLimits(0, 1, 0, 0, mirror=False)).evaluate(Halves(), loader())
+    found = LearnedAffineAugment(AffineLimits(0, 1, 0, 0, symmetries="none")).evaluate(Halves(), loader())
     assert found["displacement"] == 0 and found["agreement"] == 1 and found["visible_area"] == 1
     assert found["accuracy"] == found["clean_accuracy"] == 1
-    assert found["within_angle"] == found["between_angle"] == found["mirror_chance"] == found["worst_class_loss"] == 0
+    assert found["within_angle"] == found["between_angle"] == found["symmetry_chance"] == found["worst_class_loss"] == 0
 
 
 def test_a_wide_policy_shows_and_prints_as_a_table():
     found = vivid(AffineLimits.wide(), padding_mode="zeros").evaluate(Halves(), loader())
     assert found["displacement"] > 0.2 and found["agreement"] < 1 and found["between_angle"] > 0
-    assert str(found).count("\n") == len(found) - 1
+    measures, chances = str(found).split("\n\n")
+    assert measures.count("\n") == len(found) - 1 and chances.count("\n") == 2  # a head, and a row a class
 
 
 def test_classifier_is_untouched_and_errors_are_clear():
@@ -42,13 +44,11 @@ def test_classifier_is_untouched_and_errors_are_clear():
 
 def true_moments(augment: LearnedAffineAugment) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and deviation of each image's parameters, ``(B, 6)`` each, by a dense sum over the normal density."""
-    with torch.no_grad():
-        policy = augment.localization(IMAGES)
+    policy = augment.policy(IMAGES)
     steps = torch.linspace(-8, 8, 4001, dtype=torch.float64)
     density = torch.exp(-(steps**2) / 2)
     density /= density.sum()
-    spread = policy.scale_tril.double().square().sum(-1).sqrt()
-    unit = augment.strength * torch.tanh(policy.mean.double()[..., None] + spread[..., None] * steps)
+    unit = augment.strength * torch.tanh(policy.mean.double()[..., None] + policy.width.double()[..., None] * steps)
     limits = augment.limits
     values = torch.empty_like(unit)
     for place, name in enumerate(NAMES):
@@ -69,7 +69,7 @@ def test_spread_is_that_of_the_policy_without_sampling_noise(strength):
         assert few[f"within_{name}"] == pytest.approx(float(deviation[:, place].mean()), rel=1e-4)
         assert few[f"between_{name}"] == pytest.approx(float(mean[:, place].std()), rel=1e-4)
     for key in few:
-        if key.startswith(("within_", "between_", "mirror_")):
+        if key.startswith(("within_", "between_", "symmetry_")):
             assert few[key] == many[key], key
 
 
@@ -82,9 +82,10 @@ def test_spread_is_that_of_the_draws():
 
 
 def test_one_policy_for_all_images_has_no_spread_between_them():
-    found = LearnedAffineAugment().evaluate(Halves(), loader(), draws=1)
+    found = LearnedAffineAugment().evaluate(Halves(), [torch.rand(32, 1, 16, 16)], draws=1)
     assert all(found[f"between_{name}"] < 1e-6 < found[f"within_{name}"] for name in NAMES)
-    assert found["mirror_chance"] == pytest.approx(0.05) and found["mirror_spread"] < 1e-6
+    eight = 7 / (math.exp(SYMMETRY_START) + 7)
+    assert found["symmetry_chance"] == pytest.approx(eight, rel=1e-4) and found["symmetry_spread"] < 1e-6
 
 
 @pytest.mark.parametrize("kind", ["deterministic", "raw"])
@@ -98,35 +99,32 @@ def test_what_draws_nothing_spreads_between_images_alone(kind):
     for name in NAMES:
         assert found[f"within_{name}"] == 0
         assert found[f"between_{name}"] == pytest.approx(float(getattr(drawn, name).std()), rel=1e-4), name
-    assert found["mirror_chance"] == found["mirror_spread"] == 0 and not bool(drawn.mirror.any())
+    assert found["symmetry_chance"] == found["symmetry_spread"] == 0 and not bool(drawn.codes().any())
 
 
-# -- mirrors ----------------------------------------------------------------------------------------------------------
+# -- symmetries -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("limits", "options", "share"),
+    ("limits", "options"),
     [
-        (AffineLimits(), {}, 1.0),
-        (AffineLimits(), {"strength": 0.4}, 0.4),
-        (AffineLimits(), {"strength": 0.0}, 0.0),
-        (AffineLimits(), {"deterministic": True}, 0.0),
-        (AffineLimits(mirror=False), {}, 0.0),
+        (AffineLimits(), {}),
+        (AffineLimits(), {"strength": 0.4}),
+        (AffineLimits(), {"strength": 0.0}),
+        (AffineLimits(), {"deterministic": True}),
+        (AffineLimits(symmetries="mirror"), {}),
+        (AffineLimits(symmetries="none"), {}),
     ],
 )
-def test_the_chance_of_a_mirror_is_how_often_images_are_mirrored(limits, options, share):
+def test_the_chance_of_a_symmetry_is_how_often_images_get_one(limits, options):
     augment = vivid(AffineLimits())
-    network = augment.localization
     with torch.no_grad():
-        features = network.features(network.observe(IMAGES))
-        odds = (features @ network.head.weight[-1] + network.head.bias[-1]).clamp(max=0).exp()
-    chance = share * odds / (1 + odds)
-    changed = LearnedAffineAugment(limits, localization=network, **options)
+        augment.localization.head.bias[12:] = 1.0
+    changed = LearnedAffineAugment(limits, localization=augment.localization, **options)
     found = changed.evaluate(Halves(), loader())
-    assert found["mirror_chance"] == pytest.approx(float(chance.mean()), rel=1e-5)
-    assert found["mirror_spread"] == pytest.approx(float(chance.std()), rel=1e-5)
-    drawn = torch.stack([changed.sample_parameters(IMAGES).mirror for _ in range(400)]).double()
-    assert float(drawn.mean()) == pytest.approx(float(chance.mean()), abs=4 * 0.5 / math.sqrt(400 * 64))
+    often = torch.stack([changed.sample_parameters(IMAGES).codes() > 0 for _ in range(400)]).double().mean(0)
+    assert found["symmetry_chance"] == pytest.approx(float(often.mean()), abs=4 * 0.5 / math.sqrt(400 * 64))
+    assert found["symmetry_spread"] == pytest.approx(float(often.std()), abs=0.02)
 
 
 # -- the worst class --------------------------------------------------------------------------------------------------
@@ -141,7 +139,7 @@ def test_the_worst_class_is_the_one_whose_cross_entropy_grows_most():
     """A shift of everything to the right is good for what is on the right, and bad for what is on the left."""
     augment = LearnedAffineAugment(AffineLimits(0, 1, 0, 0.4), deterministic=True, padding_mode="zeros")
     with torch.no_grad():
-        augment.localization.head.bias[4] = 1.0  # translate_x by 0.4 tanh(1)
+        augment.localization.head.bias[4] = 9.0  # as far as a centre can go
     found = augment.evaluate(halves_of, loader())
     warped = augment.warp(IMAGES, augment.sample_parameters(IMAGES))
     grown = nn.functional.cross_entropy(halves_of(warped), LABELS, reduction="none")
@@ -166,10 +164,7 @@ def test_a_class_that_mirrors_make_wrong_is_told_although_the_mean_cost_is_small
         ten = 40 * (left - right) - 20
         return torch.cat([-((10 * upper.mean((1, 2))[:, None] - torch.arange(10)) ** 2), ten[:, None]], dim=1)
 
-    augment = LearnedAffineAugment(AffineLimits(0, 1, 0, 0))
-    with torch.no_grad():
-        augment.localization.head.bias[-1] = 0.0  # every image half the time
-    found = augment.evaluate(classifier, [(images, labels)], draws=32)
+    found = flipping().evaluate(classifier, [(images, labels)], draws=32)
     assert found["worst_class"] == 10 and found["worst_class_loss"] > 10
     assert found["clean_accuracy"] - found["accuracy"] < 0.05
     assert found["worst_class_accuracy"] == pytest.approx(0.5, abs=0.2)

@@ -7,10 +7,9 @@ import torch
 
 from learned_affine import AffineLimits
 from learned_affine.diagnostics.measures import (
-    mirror_measures,
-    output_measures,
     policy_measures,
     spread_measures,
+    symmetry_measures,
     variance_between_images,
 )
 from learned_affine.policy.distribution import Policy
@@ -21,22 +20,19 @@ def test_a_shift_by_half_the_width_moves_by_a_half_and_shows_a_half():
     assert policy_measures(shift, 16, 16) == pytest.approx({"displacement": 0.5, "visible_area": 0.5})
 
 
-def test_entropy_and_agreement_by_hand():
-    clean = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
-    augmented = torch.tensor([[0.0, 9e9], [9e9, 0.0], [0.0, 9e9], [-1.0, -1.0 + 1e-7]])
-    found = output_measures(augmented, clean)
-    assert found["agreement"] == 0.75 and found["entropy"] == pytest.approx(0.25, abs=1e-3)  # of one in four a bit
-
-
 @pytest.mark.parametrize(("between", "within"), [(0.05, 0.05), (0.1, 0.05), (0.0, 0.1), (0.05, 1e-4)])
 def test_variance_between_images_is_its_share(between, within):
     """Small numbers, at which tanh is straight: images whose means and draws have known deviations."""
-    generator = torch.Generator().manual_seed(0)
-    mean = between * torch.randn(2000, 6, generator=generator)
-    noise = torch.randn(64, 2000, 6, generator=generator)
+    mean = between * torch.randn(2000, 6, generator=torch.Generator().manual_seed(0))
+    policy = Policy(mean, torch.full((2000, 6), within))
     share = between**2 / (between**2 + within**2)
-    found = variance_between_images(Policy(mean, torch.diag_embed(torch.full((2000, 6), within))), noise)
-    assert found == pytest.approx(share, abs=0.02)
+    assert variance_between_images(policy, AffineLimits()) == pytest.approx(share, abs=0.02)
+
+
+def test_where_all_images_have_the_same_policy_no_variance_is_between_them():
+    policy = Policy(torch.full((500, 6), 0.1), torch.full((500, 6), 0.3))
+    assert variance_between_images(policy, AffineLimits.wide()) < 1e-9
+    assert variance_between_images(policy.rows(torch.tensor([0])), AffineLimits(0, 1, 0, 0)) == 0
 
 
 def test_spread_within_and_between_images_by_hand():
@@ -50,10 +46,13 @@ def test_spread_within_and_between_images_by_hand():
     assert math.isnan(spread_measures(mean[:1], deviation[:1])["between_angle"])
 
 
-def test_mean_chance_of_a_mirror_and_its_spread_by_hand():
-    chance = torch.tensor([0.5, 0.1])
-    assert mirror_measures(chance) == pytest.approx({"mirror_chance": 0.3, "mirror_spread": 0.4 / math.sqrt(2)})
-    assert mirror_measures(chance[:1]) == pytest.approx({"mirror_chance": 0.5, "mirror_spread": math.nan}, nan_ok=True)
+def test_mean_chance_of_a_symmetry_and_its_spread_by_hand():
+    chances = torch.zeros(2, 8)
+    chances[0, [0, 4]], chances[1, [0, 1, 7]] = 0.5, torch.tensor([0.9, 0.05, 0.05])
+    found = symmetry_measures(chances)
+    assert found == pytest.approx({"symmetry_chance": 0.3, "symmetry_spread": 0.4 / math.sqrt(2)})
+    found = symmetry_measures(chances[:1])
+    assert found == pytest.approx({"symmetry_chance": 0.5, "symmetry_spread": math.nan}, nan_ok=True)
 
 
 def test_a_mirror_moves_nothing_and_hides_nothing():

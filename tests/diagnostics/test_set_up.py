@@ -4,6 +4,7 @@ import copy
 import pickle
 import warnings
 from collections import UserDict
+from unittest import mock
 
 import pytest
 import torch
@@ -11,14 +12,15 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 from torchvision.transforms import v2
 
-from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
+from learned_affine import FitConfig, LearnedAffineAugment
 from learned_affine.diagnostics import SetupWarning
-from learned_affine.diagnostics.checks import _mirror_alarms
-from learned_affine.tasks.batches import class_name
-from tests.fits import IMAGES, LABELS, loader, quick, silent
-from tests.subjects import Halves, Sides, blobs, sides
+from learned_affine.fitting import learn
+from learned_affine.tasks.batches import class_names
+from tests.fits import IMAGES, LABELS, ROUNDS, SHORT, loader, quick
+from tests.subjects import Halves, Sides, blobs, flipping, sides
 
 HELD_OUT = blobs(200)
+MEASURED = FitConfig(rounds=1, images=64)  # the target, that is
 
 
 def darker(images: torch.Tensor) -> torch.Tensor:
@@ -37,18 +39,17 @@ class Darkness(nn.Module):
 
 def said(classifier, **options) -> list[str]:
     """What a short fit says of its set-up."""
-    options = {"data": loader(64), "max_steps": 2, "progress": False, **options}
-    data = options.pop("data")
-    with warnings.catch_warnings(record=True) as found:
+    options = {"data": loader(64), "config": MEASURED, **options}
+    with warnings.catch_warnings(record=True) as found, mock.patch.object(learn, "STEPS", 2):
         warnings.simplefilter("always")
-        LearnedAffineAugment.fit(classifier, data, **options)
+        LearnedAffineAugment.fit(classifier, options.pop("data"), progress=False, **options)
     return [str(one.message) for one in found if one.category is SetupWarning]
 
 
 # -- how right the classifier is --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("config", [FitConfig(), FitConfig(target=0.3), FitConfig.paper()])
+@pytest.mark.parametrize("config", [MEASURED, SHORT])
 @pytest.mark.parametrize("val_loader", [[HELD_OUT], None])
 def test_a_forgotten_preprocess_is_named(config, val_loader):
     options = {"config": config, "val_loader": val_loader}
@@ -63,7 +64,7 @@ def test_a_wrong_order_of_classes_in_val_loader_is_named():
 
 
 def test_what_cannot_be_known_is_not_said():
-    assert said(Halves(), data=[IMAGES], config=FitConfig(target=0.3, labels="predicted")) == []
+    assert said(Halves(), data=[IMAGES], config=SHORT.replace(labels="predicted")) == []
     loss = lambda output, targets: nn.functional.cross_entropy(output, 1 - targets, reduction="none")  # noqa: E731
     assert said(Halves(), loss=loss, val_loader=[HELD_OUT]) == []
 
@@ -71,7 +72,7 @@ def test_what_cannot_be_known_is_not_said():
 def test_a_fit_says_how_right_the_classifier_is(capsys):
     labels = LABELS.clone()
     labels[:16] = 1 - labels[:16]  # a quarter
-    augment = quick(data=[(IMAGES, labels)], val_loader=[HELD_OUT], config=FitConfig(), progress=True)
+    augment = quick(data=[(IMAGES, labels)], val_loader=[HELD_OUT], config=MEASURED, progress=True)
     assert augment.history.info["training_accuracy"] == 0.75 and augment.history.info["held_out_accuracy"] == 1
     assert "right on 75.0 % of training images and 100.0 % of held-out ones" in "".join(capsys.readouterr())
 
@@ -80,7 +81,7 @@ def test_a_fit_says_how_right_the_classifier_is(capsys):
 
 
 def test_evaluate_preprocesses_as_the_fit_did():
-    augment = silent(classifier=Darkness(), data=loader(64), preprocess=darker, val_loader=[HELD_OUT], max_steps=2)
+    augment = quick(Darkness(), loader(64), preprocess=darker, val_loader=[HELD_OUT])
     assert augment.evaluate(Darkness(), [HELD_OUT])["clean_accuracy"] == 1
     assert augment.evaluate(Darkness(), [HELD_OUT], preprocess=nn.Identity())["clean_accuracy"] == 0
     for same in (copy.deepcopy(augment), pickle.loads(pickle.dumps(augment))):
@@ -108,28 +109,22 @@ class Named(TensorDataset):
 
 
 def test_classes_are_named_where_the_data_names_them():
-    """Of a fit that forgets the few images that name a side, and of a policy that flips half of all images."""
-    named = DataLoader(Subset(Subset(Named(*sides(160, 0)), range(160)), range(160)), 32)
-    augment = LearnedAffineAugment(AffineLimits(0, 1, 0, 0))
-    with torch.no_grad():
-        augment.localization.head.bias[-1] = 0.0
+    """Of a fit, and of a policy that flips half of all images."""
+    named, augment = DataLoader(Subset(Subset(Named(*sides(160, 0)), range(160)), range(160)), 32), flipping()
     found, plain = augment.evaluate(Sides(), named, draws=16), augment.evaluate(Sides(), [sides(160, 0)], draws=16)
     name = Named.classes[int(found["worst_class"])]
     assert name in ("left", "right") and f"0000  {name}" in str(found)
     assert not any(name in str(plain) for name in Named.classes)
-    info = silent(classifier=Sides(), data=named, config=FitConfig(target=0.4), max_steps=4).history.info
-    worst = info["worst_mirrored_class"]
-    assert worst["name"] == Named.classes[worst["class"]]
-    info["worst_mirrored_class"] = {**worst, "class": 1, "name": "right", "cost": 1.0}
-    assert any("class 1 (right)" in str(one) for one in _mirror_alarms(info))
+    info = quick(Sides(), named, val_loader=named).history.info
+    assert info["class_names"] == list(Named.classes)
 
 
 def test_other_names_than_classes_name_none():
     data = Named(*sides(160, 0))
     data.classes = ("left", "right")
-    assert class_name(DataLoader(data), 0, 4) is None and class_name([sides(4, 0)], 0, 4) is None
+    assert class_names(DataLoader(data), 4) is None and class_names([sides(4, 0)], 4) is None
     data.classes = None
-    assert class_name(DataLoader(data), 0, 4) is None
+    assert class_names(DataLoader(data), 4) is None
 
 
 # -- mistakes that end in another library's error ---------------------------------------------------------------------
@@ -140,7 +135,7 @@ def test_integers_that_preprocess_does_not_take_are_named():
     with pytest.raises(TypeError, match=r"preprocess .*uint8, .*put v2.ToDtype\(torch.float32, scale=True\) before it"):
         quick(data=data, preprocess=v2.Normalize([0.5], [0.5]))
     scaled = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5], [0.5])])
-    assert quick(data=data, preprocess=scaled).history.info["steps"] == 3
+    assert quick(data=data, preprocess=scaled).history.rounds == ROUNDS
 
 
 def test_another_error_of_preprocess_is_passed_on():

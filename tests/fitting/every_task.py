@@ -2,7 +2,6 @@
 
 import os
 import sys
-import warnings
 from pathlib import Path
 
 import torch
@@ -10,8 +9,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision import tv_tensors
 
-from learned_affine import FitConfig, LearnedAffineAugment
+from learned_affine import FitConfig
 from learned_affine.tasks import SingleLabel
+from tests.fits import few_steps, silent
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
@@ -19,6 +19,7 @@ ONE_HOT = F.one_hot(LABELS, 2).float()
 # a fifth of the labels wrong, so that the classifier is not better than right
 NOISY = torch.where(torch.arange(64) % 5 == 0, 1 - LABELS, LABELS)
 HALVES = Halves(4.0)
+CONFIG = FitConfig(rounds=2, images=150)
 
 
 def one_logit(images):
@@ -54,7 +55,7 @@ TASKS = {  # classifier, labels, options of a fit and of an evaluation
     "multi-label": (three_labels, torch.cat([ONE_HOT, ONE_HOT[:, :1]], 1), {"task": "multi-label"}),
     "soft labels": (HALVES, 0.8 * ONE_HOT + 0.1, {}),
     "weights": (HALVES, torch.where(NOISY == 1, 255, 0), {"task": SingleLabel([1, 2], ignore_index=255)}),
-    "label mirror": (HALVES, NOISY, {"label_mirror": [1, 0]}),
+    "label map": (HALVES, NOISY, {"label_map": {"mirror": [1, 0]}}),
     "own loss": (as_it_is, MASKS, {"loss": dice}),
 }
 
@@ -64,24 +65,32 @@ def loader(name, batch=16, shuffle=False):
     return DataLoader(TensorDataset(IMAGES, TASKS[name][1]), batch, shuffle=shuffle, **collate)
 
 
-def fit(name, batch=16, **options):
+def fit(name, **options):
     classifier, _, own = TASKS[name]
-    options = {"config": FitConfig(steps=8), "val_loader": loader(name, 64), "progress": False, **own, **options}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return LearnedAffineAugment.fit(classifier, loader(name, batch, shuffle=True), **options)
+    options = {"config": CONFIG, "val_loader": loader(name, 64), **own, **options}
+    return silent(classifier=classifier, data=loader(name, shuffle=True), **options)
+
+
+def of_two_sizes():
+    """Held-out images: processes that judge some of them do not judge as many of each size."""
+    return [(IMAGES[::2], NOISY[::2]), (F.interpolate(IMAGES[1::2], size=(20, 20)), NOISY[1::2])]
 
 
 def main() -> None:
     """Fit each, then save what this rank has."""
     torch.set_num_threads(1)
-    folder, batch = Path(sys.argv[1]), int(sys.argv[2])
-    device = "cpu" if torch.cuda.is_available() else None
-    fits = {name: fit(name, batch, device=device) for name in TASKS}
-    torch.save(
-        {name: [*one.localization.state_dict().values()] for name, one in fits.items()},
-        folder / f"rank{os.environ.get('RANK', '0')}.pt",
-    )
+    folder, rank, told = Path(sys.argv[1]), os.environ.get("RANK", "0"), []
+    options = {"device": "cpu" if torch.cuda.is_available() else None}  # without a GPU nobody names the CPU
+    fits = {"sizes": fit("single-label", val_loader=of_two_sizes(), callbacks=told.append, **options)}
+    with few_steps():
+        fits |= {name: fit(name, **options) for name in ("multi-label", "weights", "label map", "own loss")}
+        fits["no held-out"] = fit("single-label", val_loader=None, **options)
+    found = {"told": len(told), "processes": fits["sizes"].history.info["processes"], "weights": {}, "policies": {}}
+    for name, one in fits.items():
+        found["weights"][name] = [*one.localization.state_dict().values()]
+        policy = one.policy(IMAGES)
+        found["policies"][name] = [tensor.detach() for tensor in (policy.mean, policy.width, policy.chances)]
+    torch.save(found, folder / f"rank{rank}.pt")
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

@@ -1,29 +1,48 @@
 """Affine maps to try, and the same map as torchvision's ``perspective`` wants it."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from learned_affine import AffineLimits, AffineParameters
 
 
-def some(count: int, limits: AffineLimits | None = None, mirrors: bool = False) -> AffineParameters:
-    """Parameters spread evenly over the limits, in float64; with mirrors every second image is mirrored."""
+def some(count: int, limits: AffineLimits | None = None, symmetries: bool = False) -> AffineParameters:
+    """Parameters spread evenly over the limits, in float64; with symmetries each image has the next of the eight."""
     unit = 2 * torch.rand(count, 6, dtype=torch.float64) - 1
-    return (limits or AffineLimits.wide()).parameters(unit, torch.arange(count) % 2 == 0 if mirrors else None)
+    return (limits or AffineLimits.wide()).parameters(unit, *(symmetry(range(4, 4 + count)) if symmetries else ()))
+
+
+def symmetry(codes: Iterable[int]) -> tuple[Tensor, Tensor]:
+    """Mirror and quarter turns of some codes, which are counted on beyond 7."""
+    code = torch.tensor(list(codes)) % 8
+    return code >= 4, code % 4
 
 
 def matrices(count: int, height: int, width: int, limits: AffineLimits | None = None) -> Tensor:
     return some(count, limits).matrix(height, width)
 
 
-def one(*values: float, mirror: bool = False) -> AffineParameters:
+def one(*values: float, mirror: bool = False, turns: int = 0) -> AffineParameters:
     """The parameters of one image in float64."""
-    return AffineParameters(*(torch.tensor([value], dtype=torch.float64) for value in values), torch.tensor([mirror]))
+    numbers = (torch.tensor([value], dtype=torch.float64) for value in values)
+    return AffineParameters(*numbers, torch.tensor([mirror]), torch.tensor([turns]))
 
 
 def only_mirrored(*mirror: bool) -> AffineParameters:
     """Parameters that do nothing but mirror some images."""
     return AffineParameters(*AffineParameters.identity(len(mirror)).tensors(), torch.tensor(mirror))
+
+
+def symmetries_alone(*codes: int) -> AffineParameters:
+    """Parameters that do nothing but move each image by a symmetry, ``quarter_turns + 4 * mirror``."""
+    return AffineParameters(*AffineParameters.identity(len(codes)).tensors(), *symmetry(codes))
+
+
+def rearranged(images: Tensor, code: int) -> Tensor:
+    """Any tensor ``(..., H, W)`` after a symmetry, by torch's own ``flip`` and ``rot90``."""
+    return torch.rot90(images.flip(-1) if code >= 4 else images, -(code % 4), (-2, -1))
 
 
 def coefficients(matrix: Tensor) -> list[float]:

@@ -1,4 +1,4 @@
-"""The six numbers: against an independent matrix, torchvision's signs, and inverses."""
+"""The symmetry and the six numbers: against an independent matrix, torchvision's signs, and inverses."""
 
 import json
 import math
@@ -12,21 +12,22 @@ from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as F
 
 from learned_affine import AffineLimits, AffineParameters
-from learned_affine.geometry.parameters import NAMES
-from learned_affine.geometry.warp import warp_images
+from learned_affine.geometry.parameters import EIGHT, NAMES
+from learned_affine.geometry.warp import rearrange, warp_images
 from learned_affine.plots import caption_lines
-from tests.geometry.matrices import one, only_mirrored
+from tests.geometry.matrices import one, only_mirrored, rearranged, some, symmetries_alone, symmetry
 
 UNIT = st.lists(st.floats(-1, 1), min_size=6, max_size=6)
 SIDES = st.integers(1, 300)
+CODES = st.sampled_from(EIGHT)
 
 
-def of_unit(unit: list[float], mirror: bool = False, limits: AffineLimits | None = None) -> AffineParameters:
-    """The parameters of one image at a point of the unit cube, in float64."""
-    return (limits or AffineLimits.wide()).parameters(torch.tensor([unit], dtype=torch.float64), torch.tensor([mirror]))
+def of_unit(unit: list[float], code: int, limits: AffineLimits | None = None) -> AffineParameters:
+    """The parameters of one image at a point of the unit cube, with a symmetry, in float64."""
+    return (limits or AffineLimits.wide()).parameters(torch.tensor([unit], dtype=torch.float64), *symmetry([code]))
 
 
-def numpy_matrix(values: tuple[float, ...], mirror: bool, height: int, width: int) -> np.ndarray:
+def numpy_matrix(values: tuple[float, ...], code: int, height: int, width: int) -> np.ndarray:
     """The documented convention, step by step, by homogeneous matrices."""
     angle, x, y, shear, right, down = values
     a, s = math.radians(angle), math.radians(shear)
@@ -34,25 +35,41 @@ def numpy_matrix(values: tuple[float, ...], mirror: bool, height: int, width: in
     rotation = np.array([[math.cos(a), -math.sin(a), 0], [math.sin(a), math.cos(a), 0], [0, 0, 1]])
     lean = np.array([[1, -math.tan(s), 0], [0, 1, 0], [0, 0, 1]])
     shift = np.array([[1, 0, right * width], [0, 1, down * height], [0, 0, 1]])
-    flip = np.diag([-1 if mirror else 1, 1, 1])
-    return (shift @ centre @ rotation @ lean @ np.diag([x, y, 1]) @ flip @ np.linalg.inv(centre))[:2]
+    quarter = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    exact = np.linalg.matrix_power(quarter, code % 4) @ np.diag([-1 if code >= 4 else 1, 1, 1])
+    return (shift @ centre @ rotation @ lean @ np.diag([x, y, 1]) @ exact @ np.linalg.inv(centre))[:2]
 
 
-@given(UNIT, st.booleans(), SIDES, SIDES)
+@given(UNIT, CODES, SIDES, SIDES)
 @settings(max_examples=200)
-def test_matrix_agrees_with_numpy(unit, mirror, height, width):
-    parameters = of_unit(unit, mirror)
-    expected = numpy_matrix(tuple(parameters.stacked()[0].tolist()), mirror, height, width)
+def test_matrix_agrees_with_numpy(unit, code, height, width):
+    parameters = of_unit(unit, code)
+    expected = numpy_matrix(tuple(parameters.stacked()[0].tolist()), code, height, width)
     np.testing.assert_allclose(parameters.matrix(height, width)[0].numpy(), expected, atol=1e-9)
 
 
-@given(UNIT, st.booleans(), SIDES, SIDES)
+@given(UNIT, CODES, SIDES, SIDES)
 @settings(max_examples=200)
-def test_from_matrix_undoes_matrix(unit, mirror, height, width):
-    parameters = of_unit(unit, mirror, AffineLimits(170, 2, 30, 0.4))
-    again = AffineParameters.from_matrix(parameters.matrix(height, width), height, width)
-    torch.testing.assert_close(again.stacked(), parameters.stacked(), atol=1e-9, rtol=0)
-    assert torch.equal(again.mirror, parameters.mirror)
+def test_from_matrix_undoes_matrix(unit, code, height, width):
+    parameters = of_unit(unit, code, AffineLimits(170, 2, 30, 0.4))
+    matrix = parameters.matrix(height, width)
+    again = AffineParameters.from_matrix(matrix, height, width)
+    torch.testing.assert_close(again.matrix(height, width), matrix, atol=1e-9, rtol=0)
+    assert torch.equal(again.mirror, parameters.mirror) and again.quarter_turns.tolist() == [0]
+    if code % 4 == 0:
+        torch.testing.assert_close(again.stacked(), parameters.stacked(), atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("code", EIGHT)
+@pytest.mark.parametrize("size", [(7, 7), (4, 6), (300, 300)])
+def test_the_matrix_of_a_symmetry_is_exact(code, size):
+    height, width = size
+    matrix = symmetries_alone(code).matrix(height, width)[0]
+    assert set(matrix[:, :2].abs().unique().tolist()) == {0.0, 1.0}
+    pixels = torch.stack(torch.meshgrid(torch.arange(5.0), torch.arange(5.0), indexing="xy")).view(2, -1)
+    expected = numpy_matrix((0, 1, 1, 0, 0, 0), code, height, width)[:, :2] @ pixels.numpy()
+    assert torch.equal((matrix[:, :2] @ pixels), torch.from_numpy(expected).float())
+    assert torch.equal(matrix[:, 2] * 2, (matrix[:, 2] * 2).round())
 
 
 ENTRIES = st.lists(st.floats(-2, 2), min_size=6, max_size=6)
@@ -87,14 +104,14 @@ def test_an_angle_of_180_with_mirrors_covers_every_orientation(move, angle, mirr
     parameters = one(angle, 1, 1, 0, 0, 0, mirror=mirror)
     got = warp_images(image, parameters, padding_mode="zeros")
     torch.testing.assert_close(got, move(image), atol=1e-9, rtol=0)
-    inside = abs(angle) <= AffineLimits(180).angle and (not mirror or AffineLimits(180).mirror)
-    assert inside, "what AffineLimits(180) allows"
+    turned = one(0, 1, 1, 0, 0, 0, mirror=mirror, turns=angle // 90 % 4)  # the same without an angle
+    torch.testing.assert_close(parameters.matrix(7, 7), turned.matrix(7, 7), atol=1e-12, rtol=0)
 
 
-@given(UNIT, st.booleans(), SIDES, SIDES)
+@given(UNIT, CODES, SIDES, SIDES)
 @settings(max_examples=100)
-def test_inverse_composes_to_the_identity(unit, mirror, height, width):
-    parameters = of_unit(unit, mirror)
+def test_inverse_composes_to_the_identity(unit, code, height, width):
+    parameters = of_unit(unit, code)
     there = parameters.matrix(height, width)[0]
     back = parameters.inverse(height, width).matrix(height, width)[0]
     product = back[:, :2] @ there[:, :2]
@@ -108,8 +125,22 @@ def test_inverse_needs_only_the_ratio_of_the_sides():
     assert parameters.inverse(2, 3).mirror.tolist() == [True]
 
 
-def test_a_mirror_is_its_own_inverse():
-    assert only_mirrored(True, False).inverse(5, 9).to_dict() == only_mirrored(True, False).to_dict()
+@pytest.mark.parametrize("size", [(1, 1), (5, 9)])
+def test_a_symmetry_is_undone_by_a_symmetry(size):
+    undone = symmetries_alone(*EIGHT).inverse(*size)
+    assert undone.to_dict() == symmetries_alone(0, 3, 2, 1, 4, 5, 6, 7).to_dict() and undone.is_still().all()
+    among = AffineParameters.cat([symmetries_alone(1, 5), some(2, symmetries=True).map(torch.Tensor.float)])
+    undone = among.inverse(*size)
+    assert undone.codes()[:2].tolist() == [3, 5] and undone.is_still().tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize("code", EIGHT)
+def test_what_a_symmetry_is_called(code):
+    parameters = symmetries_alone(code)
+    assert parameters.codes().tolist() == [code]
+    assert parameters.quarter_turns.tolist() == [code % 4] and parameters.mirror.tolist() == [code >= 4]
+    assert rearranged(torch.arange(4).view(2, 2), code).equal(rearrange(torch.arange(4).view(2, 2), code))
+    assert not parameters.without_symmetry().codes().any()
 
 
 @pytest.mark.parametrize(
@@ -144,15 +175,16 @@ def test_displacement_of_a_rotation_by_180_degrees_is_the_diagonal():
 def test_displacement_of_a_mirror_is_that_of_its_corners():
     mirrored = only_mirrored(True)
     assert mirrored.displacement(5, 5).item() == 1 and mirrored.displacement(10, 30).item() == 1.5
-    assert mirrored.unmirrored().displacement(5, 5).item() == 0
+    assert mirrored.without_symmetry().displacement(5, 5).item() == 0
+    assert symmetries_alone(*EIGHT).displacement().gt(0).tolist() == [False] + [True] * 7
 
 
-@given(UNIT, st.booleans(), SIDES, SIDES)
+@given(UNIT, CODES, SIDES, SIDES)
 @settings(max_examples=100)
-def test_displacement_is_the_mean_shift_of_the_corners(unit, mirror, height, width):
-    parameters = of_unit(unit, mirror)
+def test_displacement_is_the_mean_shift_of_the_corners(unit, code, height, width):
+    parameters = of_unit(unit, code)
     corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]])
-    matrix = numpy_matrix(tuple(parameters.stacked()[0].tolist()), mirror, height, width)
+    matrix = numpy_matrix(tuple(parameters.stacked()[0].tolist()), code, height, width)
     moved = corners @ matrix[:, :2].T + matrix[:, 2]
     expected = np.linalg.norm(moved - corners, axis=1).mean() / ((height + width) / 2)
     assert parameters.displacement(height, width).item() == pytest.approx(expected, rel=1e-9, abs=1e-9)
@@ -166,9 +198,9 @@ def test_negative_determinant_is_read_as_a_mirror():
     torch.testing.assert_close(parameters.matrix(10, 10), upside_down)
 
 
-def test_what_stays_where_it_is_but_for_a_mirror():
+def test_what_stays_where_it_is_but_for_a_symmetry():
     moved = [one(*(0, 1, 1, 0, 0, 0)[:place], 2, *(0, 1, 1, 0, 0, 0)[place + 1 :]).is_still() for place in range(6)]
-    assert not torch.cat(moved).any() and only_mirrored(True, False).is_still().all()
+    assert not torch.cat(moved).any() and symmetries_alone(*EIGHT).is_still().all()
 
 
 @pytest.mark.parametrize(
@@ -186,10 +218,28 @@ def test_limits_out_of_range_are_named(options, named):
         AffineLimits(**options)
 
 
-@pytest.mark.parametrize("value", [1, 0, "yes", None, 0.5, torch.tensor(True)])
-def test_mirror_is_a_bool(value):
-    with pytest.raises(TypeError, match=rf"limits\.mirror must be a bool, got {type(value).__name__}"):
-        AffineLimits(mirror=value)
+@pytest.mark.parametrize("value", [True, 0, None, 0.5, ["all"], torch.tensor(True), "All", "yes", "flip", ""])
+def test_symmetries_are_one_of_three_words(value):
+    error, came = (ValueError, repr(value)) if isinstance(value, str) else (TypeError, type(value).__name__)
+    with pytest.raises(error, match=rf"^limits\.symmetries must be .*'all', 'mirror', 'none', got {came}"):
+        AffineLimits(symmetries=value)
+
+
+def test_limits_take_no_mirror():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'mirror'"):
+        AffineLimits(mirror=True)
+
+
+@pytest.mark.parametrize(
+    ("word", "square", "other"),
+    [("all", EIGHT, (0, 2, 4, 6)), ("mirror", (0, 4), (0, 4)), ("none", (0,), (0,))],
+)
+def test_which_symmetries_an_image_may_get(word, square, other):
+    limits = AffineLimits(symmetries=word)
+    assert limits.allowed_symmetries(8, 8) == square
+    assert limits.allowed_symmetries(8, 9) == limits.allowed_symmetries(9, 8) == other
+    kept = [code for code in square if rearranged(torch.zeros(8, 9), code).shape == (8, 9)]
+    assert tuple(kept) == other
 
 
 def test_limits_of_the_wrong_kind_are_named():
@@ -209,7 +259,7 @@ def test_unit_cube_reaches_the_limits_and_no_further():
 
 
 def test_parameters_read_like_a_batch():
-    parameters = AffineLimits().parameters(torch.rand(10, 6), torch.arange(10) % 3 == 0)
+    parameters = AffineLimits().parameters(torch.rand(10, 6), torch.arange(10) % 3 == 0, torch.arange(10) % 4)
     assert len(parameters) == 10 and len(parameters[2:5]) == 3 and len(parameters[-1]) == 1
     assert [len(single) for single in parameters] == [1] * 10
     with pytest.raises(IndexError, match="10 images"):
@@ -217,22 +267,25 @@ def test_parameters_read_like_a_batch():
     again = AffineParameters.cat([parameters[:4], parameters[4:9], parameters[[9]]])
     assert again.to_dict() == parameters.to_dict()
     assert parameters[torch.tensor([3, 1])].mirror.tolist() == [True, False]
-    assert not parameters.unmirrored().mirror.any() and parameters.detach().double().mirror.sum() == 4
+    assert parameters[torch.tensor([3, 1])].quarter_turns.tolist() == [3, 1]
+    assert not parameters.without_symmetry().mirror.any() and parameters.detach().double().mirror.sum() == 4
+    assert parameters.detach().double().to("cpu").quarter_turns.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
 
 
 def test_to_dict_is_ready_for_json():
     parameters = AffineLimits().parameters(torch.rand(3, 6), torch.tensor([True, False, True]))
     plain = json.loads(json.dumps(parameters.to_dict()))
     assert plain["angle"] == parameters.angle.tolist() and plain["mirror"] == [True, False, True]
-    assert list(plain) == [*NAMES, "mirror"]
+    assert list(plain) == [*NAMES, "mirror", "quarter_turns"] and plain["quarter_turns"] == [0, 0, 0]
 
 
-def test_the_table_has_a_row_an_image_and_says_which_are_mirrored():
-    parameters = AffineLimits().parameters(torch.rand(10, 6), torch.arange(10) % 3 == 0)
+def test_the_table_has_a_row_an_image_and_says_which_symmetry_it_gets():
+    parameters = AffineLimits().parameters(torch.rand(10, 6), torch.arange(10) % 3 == 0, torch.arange(10) % 4)
     assert "2 more" in str(parameters) and str(parameters).count("\n") == 9
     header, *rows = str(parameters).split("\n")
     assert header.split()[:2] == ["image", "mirror"]
     assert [row.split()[1] for row in rows[:8]] == ["yes", "no", "no", "yes", "no", "no", "yes", "no"]
+    assert [row.split()[2] for row in rows[:8]] == ["0", "1", "2", "3"] * 2 and len(rows[0]) == len(header)
     assert len({len(row) for row in rows[:8]}) == 1
 
 
@@ -241,6 +294,8 @@ CAPTIONS = {
     one(-0.4, 1, 1, -0.2, -0.001, -0.004): "0°  ×1.00/1.00  shear 0°  shift 0%/0%",
     one(-0.0, 1, 1, -0.0, -0.0, -0.0, mirror=True): "mirrored  0°  ×1.00/1.00  shear 0°  shift 0%/0%",
     one(12, 1.2, 0.9, -3, 0.1, -0.05, mirror=True): "mirrored  +12°  ×1.20/0.90  shear -3°  shift +10%/-5%",
+    one(0, 1, 1, 0, 0, 0, turns=1): "1 quarter turn  0°  ×1.00/1.00  shear 0°  shift 0%/0%",
+    one(5, 1, 1, 0, 0, 0, mirror=True, turns=3): "mirrored  3 quarter turns  +5°  ×1.00/1.00  shear 0°  shift 0%/0%",
 }
 
 
@@ -293,3 +348,31 @@ def test_fields_of_another_length_or_kind_are_named(name):
 def test_a_mirror_of_another_kind_or_length_is_named(mirror, error, said):
     with pytest.raises(error, match=said):
         AffineParameters(ZERO, ONES, ONES, ZERO, ZERO, ZERO, mirror)
+
+
+@pytest.mark.parametrize(
+    ("turns", "error", "said"),
+    [
+        (torch.zeros(2), TypeError, r"^quarter_turns must be an integer tensor of shape \(2,\), got torch\.float32$"),
+        (torch.zeros(2) > 0, TypeError, r"^quarter_turns must be an integer tensor of shape \(2,\), got torch\.bool$"),
+        (torch.zeros(2) * 1j, TypeError, r"^quarter_turns must be an integer tensor .* got torch\.complex64$"),
+        (1, TypeError, r"^quarter_turns must be an integer tensor of shape \(2,\), got int$"),
+        (np.array([1, 2]), TypeError, r"^quarter_turns must be an integer tensor of shape \(2,\), got int64$"),
+        (torch.tensor([1]), ValueError, r"^quarter_turns must have the shape \(2,\) of angle, got \(1,\)$"),
+        (torch.tensor([0, 4]), ValueError, r"^quarter_turns must be 0, 1, 2 or 3, got 4$"),
+        (torch.tensor([-1, 0]), ValueError, r"^quarter_turns must be 0, 1, 2 or 3, got -1$"),
+    ],
+)
+def test_quarter_turns_of_another_kind_length_or_value_are_named(turns, error, said):
+    with pytest.raises(error, match=said):
+        AffineParameters(ZERO, ONES, ONES, ZERO, ZERO, ZERO, None, turns)
+    with pytest.raises(error, match=said):
+        AffineLimits().parameters(torch.zeros(2, 6), None, turns)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int32, torch.int64])
+def test_quarter_turns_of_any_integer_dtype_are_taken(dtype):
+    turns = torch.tensor([3, 1], dtype=dtype)
+    assert AffineParameters(ZERO, ONES, ONES, ZERO, ZERO, ZERO, quarter_turns=turns).codes().tolist() == [3, 1]
+    none = AffineParameters(*(torch.zeros(0) for _ in range(6)), quarter_turns=turns[:0])
+    assert len(none) == 0 and none.quarter_turns.dtype == torch.int64

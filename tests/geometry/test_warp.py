@@ -15,19 +15,20 @@ from torchvision.transforms.v2 import functional as F
 
 from learned_affine import AffineLimits, AffineParameters
 from learned_affine.geometry import warp
-from learned_affine.geometry.parameters import NAMES
+from learned_affine.geometry.parameters import EIGHT, NAMES
 from learned_affine.geometry.warp import (
     INTERPOLATIONS,
     PADDING_MODES,
     along_the_sides,
     as_dtype,
     inverse_map,
+    rearrange,
     sampling_grid,
     warp_by_matrix,
     warp_images,
     working,
 )
-from tests.geometry.matrices import coefficients, one, only_mirrored, some
+from tests.geometry.matrices import coefficients, one, only_mirrored, rearranged, some, symmetries_alone
 
 SIZES = [(1, 1), (1, 7), (5, 3), (32, 32), (97, 61), (224, 300)]
 EXTREME = AffineParameters.cat(
@@ -35,10 +36,10 @@ EXTREME = AffineParameters.cat(
         AffineParameters.identity(1).double(),
         one(180, 1, 1, 0, 0, 0),
         one(-180, 2, 0.5, 30, 1, -1, mirror=True),
-        one(90, 0.5, 2, -30, -1, 1),
+        one(90, 0.5, 2, -30, -1, 1, turns=1),
         one(0, 1, 1, 0, 0, 0, mirror=True),
-        one(33, 0.5, 0.5, 30, 0.3, 0.2, mirror=True),
-        one(-120, 2, 2, -30, 0, 0),
+        one(33, 0.5, 0.5, 30, 0.3, 0.2, mirror=True, turns=3),
+        one(-120, 2, 2, -30, 0, 0, turns=2),
         one(0, 1, 1, 0, 1, 1),
     ]
 )
@@ -56,15 +57,41 @@ def to(parameters: AffineParameters, dtype: torch.dtype) -> AffineParameters:
 # -- against torchvision ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mirrors", [False, True])
 @pytest.mark.parametrize("size", [(32, 32), (17, 41), (1, 9)])
-def test_warp_agrees_with_perspective(size, mirrors):
-    images, parameters = torch.rand(4, 3, *size, dtype=torch.float64), some(4, mirrors=mirrors)
+def test_warp_agrees_with_perspective(size):
+    images, parameters = torch.rand(8, 3, *size, dtype=torch.float64), some(8, symmetries=True)
     got = warp_images(images, parameters, padding_mode="zeros")
     for image, matrix, warped in zip(images, parameters.matrix(*size), got, strict=True):
         torch.testing.assert_close(
             F.perspective(image, None, None, coefficients=coefficients(matrix)), warped, atol=1e-5, rtol=0
         )
+
+
+# -- symmetries -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", EIGHT)
+def test_a_symmetry_moves_pixels_as_torchs_flip_and_rot90(code):
+    images, points = torch.randint(0, 99, (2, 3, 7, 7)), torch.rand(2, 1, 6, 7)
+    assert torch.equal(rearrange(images, code), rearranged(images, code))
+    assert torch.equal(rearrange(points, code), rearranged(points, code))
+    exact = warp_images(images.double(), to(symmetries_alone(code, code), torch.float64))  # sampled at the same pixels
+    torch.testing.assert_close(exact, rearranged(images, code).double(), atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_a_symmetry_and_a_warp_are_interpolated_once(interpolation):
+    """As kornia does by the one matrix, that of the warp times that of the symmetry; it does not know "sharp"."""
+    images, parameters = torch.rand(8, 2, 12, 12, dtype=torch.float64), some(8, symmetries=True)
+    truth = warp_images(images, parameters, interpolation)
+    if interpolation != "sharp":
+        kornias = warp_affine(
+            images, parameters.matrix(12, 12), (12, 12), interpolation, "reflection", align_corners=False
+        )
+        torch.testing.assert_close(truth, kornias, atol=1e-9, rtol=0)
+    first = torch.stack([rearranged(*pair) for pair in zip(images, parameters.codes().tolist(), strict=True)])
+    then = warp_images(first, parameters.without_symmetry(), interpolation)  # moved by index, then interpolated
+    torch.testing.assert_close(then, truth, atol=1e-9, rtol=0)
 
 
 # -- the sampling grid against kornia's -------------------------------------------------------------------------------
@@ -87,7 +114,7 @@ def kornias_grid(parameters: AffineParameters, height: int, width: int, dtype: t
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
 def test_the_grid_is_kornias(size, dtype, most):
-    parameters = AffineParameters.cat([EXTREME, some(8, mirrors=True)])
+    parameters = AffineParameters.cat([EXTREME, some(8, symmetries=True)])
     truth = kornias_grid(parameters, *size)
     got = sampling_grid(*along_the_sides(inverse_map(to(parameters, dtype), *size, dtype), *size))
     assert got.shape == truth.shape and got.dtype == dtype
@@ -98,14 +125,15 @@ def test_the_grid_is_kornias(size, dtype, most):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_map_of_one_image_is_that_of_a_batch(dtype):
     """Of one image it is computed in plain numbers, of several in tensors."""
-    together = torch.stack(inverse_map(to(EXTREME, dtype), 13, 8, dtype))
-    alone = torch.cat([torch.stack(inverse_map(single, 13, 8, dtype)) for single in to(EXTREME, dtype)], dim=2)
+    parameters = to(AffineParameters.cat([EXTREME, some(8, symmetries=True)]), dtype)
+    together = torch.stack(inverse_map(parameters, 13, 8, dtype))
+    alone = torch.cat([torch.stack(inverse_map(single, 13, 8, dtype)) for single in parameters], dim=2)
     torch.testing.assert_close(alone, together, atol=1e-6 if dtype == torch.float32 else 1e-14, rtol=0)
     assert alone.dtype == dtype
 
 
 def test_the_map_is_the_inverse_of_the_matrix():
-    parameters, (height, width) = some(20, mirrors=True), (11, 17)
+    parameters, (height, width) = some(20, symmetries=True), (11, 17)
     bottom = torch.tensor([[[0.0, 0.0, 1.0]]], dtype=torch.float64).expand(20, 1, 3)
     to_pixels = torch.tensor(
         [[width / 2, 0, (width - 1) / 2], [0, height / 2, (height - 1) / 2], [0, 0, 1]], dtype=torch.float64
@@ -166,7 +194,7 @@ def test_nearest_is_kornias_but_where_it_is_a_toss_up(size, padding_mode, fill):
 @pytest.mark.parametrize(
     ("dtype", "most"), [(torch.float32, 5e-5), (torch.bfloat16, 4e-3), (torch.float16, 5e-4), (torch.uint8, 0.5 / 255)]
 )
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "sharp"])
 @pytest.mark.parametrize("size", [(32, 32), (224, 300)])
 def test_every_dtype_is_within_its_rounding_of_kornia_in_float64(dtype, most, interpolation, size):
     """Of smooth images: a grid that is off by 1e-6 of the side moves a value by less than 3e-5."""
@@ -184,7 +212,7 @@ def test_every_dtype_is_within_its_rounding_of_kornia_in_float64(dtype, most, in
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 @pytest.mark.parametrize("padding_mode", PADDING_MODES)
 def test_with_a_gradient_the_same_pixels_come(interpolation, padding_mode):
-    images, parameters = torch.rand(4, 2, 12, 9, dtype=torch.float64), some(4, mirrors=True)
+    images, parameters = torch.rand(8, 2, 12, 9, dtype=torch.float64), some(8, symmetries=True)
     plain = warp_images(images, parameters, interpolation, padding_mode)
     followed = warp_images(images.clone().requires_grad_(), parameters, interpolation, padding_mode)
     assert followed.requires_grad and not plain.requires_grad
@@ -232,7 +260,7 @@ def test_a_compiled_warp_gives_the_same_pixels(backend):
 @pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
 @pytest.mark.parametrize("fill", [0.3, (0.1, 0.7, 0.4)])
 def test_fill_in_one_pass_is_kornias_own(interpolation, fill):
-    images, parameters = torch.rand(3, 3, 20, 20, dtype=torch.float64), some(3, mirrors=True)
+    images, parameters = torch.rand(3, 3, 20, 20, dtype=torch.float64), some(3, symmetries=True)
     value = torch.tensor(fill, dtype=torch.float64).expand(3).view(1, 3, 1, 1)
     matrix = parameters.matrix(20, 20)
     expected = warp_affine(images, matrix, (20, 20), interpolation, "fill", align_corners=False, fill_value=value)
@@ -247,14 +275,13 @@ def test_autocast_does_not_move_pixels():
         assert torch.equal(warp_images(images, parameters), expected)
 
 
-@pytest.mark.parametrize("mirrors", [False, True])
-def test_warp_passes_gradcheck_in_image_and_parameters(mirrors):
-    images = torch.rand(2, 1, 5, 6, dtype=torch.float64, requires_grad=True)
-    parameters = some(2, AffineLimits(20, 1.2, 5, 0.1), mirrors)
+def test_warp_passes_gradcheck_in_image_and_parameters():
+    images = torch.rand(8, 1, 4, 4, dtype=torch.float64, requires_grad=True)
+    parameters = some(8, AffineLimits(20, 1.2, 5, 0.1), symmetries=True)
     numbers = tuple(value.clone().requires_grad_() for value in parameters.tensors())
 
     def warped(x, *numbers):
-        return warp_images(x, AffineParameters(*numbers, parameters.mirror), padding_mode="zeros")
+        return warp_images(x, AffineParameters(*numbers, *parameters.leaves()[6:]), padding_mode="zeros")
 
     assert torch.autograd.gradcheck(warped, (images, *numbers))
 

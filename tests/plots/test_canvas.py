@@ -8,7 +8,7 @@ import torch
 
 from learned_affine import plots
 from tests.fits import loader, quick
-from tests.subjects import Halves, blobs, vivid
+from tests.subjects import Halves, blobs, symmetric, vivid
 
 IMAGES, LABELS = blobs(6)
 
@@ -26,6 +26,8 @@ def pictures(history):
     yield plots.plot_quiver(vivid(), images[:6])
     yield plots.plot_parameters(vivid(), images, labels, names=[f"class {number}" for number in range(10)])
     yield plots.plot_entropy(vivid(), Halves(), images)
+    for count in (1, 10, 24):
+        yield plots.symmetries(symmetric(), blobs(count)[0], names=["a long name of a class"] * count)
     yield history.plot()
 
 

@@ -12,9 +12,11 @@ def history():
 
 
 def test_curves_are_the_histories_numbers(history):
-    losses, output, moved, _ = history.plot().axes
-    assert list(losses.lines[0].get_ydata()) == history["loss"]
-    assert output.lines[-1].get_ydata()[0] == history.info["target"]
+    costs, _, moved, _ = history.plot().axes
+    assert list(costs.lines[0].get_ydata()) == history["cost"] and list(costs.lines[0].get_xdata()) == list(
+        range(1, history.rounds + 1)
+    )
+    assert list(costs.lines[1].get_ydata()) == history["budget"]
     assert list(moved.lines[0].get_ydata()) == pytest.approx([100 * value for value in history["displacement"]])
 
 

@@ -1,7 +1,5 @@
 """Pictures of single images show what a policy makes of them, whatever the images are."""
 
-import re
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,7 @@ import torch
 from learned_affine import plots
 from learned_affine.geometry.coordinates import warp_points
 from tests.plots.seeded import seeded
-from tests.subjects import blobs, vivid
+from tests.subjects import blobs, symmetric, vivid
 
 IMAGES, LABELS = blobs(6)
 CORNERS = torch.tensor([[0.0, 0.0], [16.0, 0.0], [16.0, 16.0], [0.0, 16.0]])
@@ -57,14 +55,15 @@ def test_quiver_arrows_lead_to_the_mean_of_the_dots():
         torch.testing.assert_close(ends.double(), dots.mean(0).double(), atol=1e-4, rtol=0)
 
 
-def test_quiver_does_not_take_a_flip_for_a_movement():
-    drawn = seeded(vivid(), IMAGES, 8)
-    assert any(bool(one.mirror.any()) for one in drawn)
-    figure = plots.plot_quiver(vivid(), IMAGES, draws=8)
+def test_quiver_does_not_take_a_symmetry_for_a_movement():
+    augment = symmetric()
+    drawn = seeded(augment, IMAGES, 8)
+    assert any(bool(one.codes().any()) for one in drawn)
+    figure = plots.plot_quiver(augment, IMAGES, draws=8)
     for column, axis in enumerate(figure.axes):
         dots = torch.tensor(axis.lines[0].get_xydata()).reshape(8, 4, 2)
         for one, moved in zip(drawn, dots, strict=True):
-            expected = warp_points(CORNERS, one.unmirrored().matrix(16, 16)[column])
+            expected = warp_points(CORNERS, one.without_symmetry().matrix(16, 16)[column])
             torch.testing.assert_close(moved, expected, atol=1e-4, rtol=0)
 
 
@@ -99,28 +98,3 @@ def test_nan_is_drawn_black_and_infinity_white():
 def test_no_draws_are_refused():
     with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
         plots.plot_fan(vivid(), IMAGES, draws=0)
-
-
-def test_ranges_caption_chance_and_rotation():
-    augment = vivid()
-    chance = augment.localization(IMAGES).mirror_chance
-    mean, deviation = (part[:, 0] for part in augment.localization(IMAGES).moments(augment.limits))
-    figure = plots.plot_ranges(augment, IMAGES, names=list("abcdef"), draws=2000)
-    assert [axis.get_title() for axis in figure.axes] == list("abcdef")
-    for column, axis in enumerate(figure.axes):
-        flip, low, high = map(int, re.findall(r"[-+]?\d+", axis.get_xlabel()))
-        assert axis.get_xlabel().startswith("flip ") and abs(flip - 100 * float(chance[column])) <= 0.51
-        middle, reach = float(mean[column]), 4 * float(deviation[column])
-        assert middle - reach < low < middle < high < middle + reach
-
-
-def test_ranges_stand_in_rows_of_five_at_most():
-    shown = [len(plots.plot_ranges(vivid(), blobs(count)[0], draws=2).axes) for count in (5, 7, 10, 16)]
-    assert shown == [5, 7, 10, 16]
-    places = [axis.get_subplotspec().get_geometry()[:2] for axis in plots.plot_ranges(vivid(), blobs(7)[0]).axes]
-    assert set(places) == {(2, 4)}
-
-
-def test_ranges_of_a_policy_that_stays_at_the_identity_say_no_minus_zero():
-    figure = plots.plot_ranges(vivid(strength=0.0), IMAGES[:2])
-    assert [axis.get_xlabel() for axis in figure.axes] == ["flip 0 %\nrotation\n0° to 0°"] * 2

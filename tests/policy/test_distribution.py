@@ -4,41 +4,44 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Bernoulli, MultivariateNormal, kl_divergence
+from torch.distributions import Categorical, MultivariateNormal, kl_divergence
 
 from learned_affine import AffineLimits
 from learned_affine.policy.distribution import PRIOR_WIDTH, Policy
 
-LOGITS = torch.tensor([0.0, -0.3, -1.5, -3.0, -40.0])
+CHANCES = torch.tensor(
+    [
+        [0.125] * 8,
+        [1.0, 0, 0, 0, 0, 0, 0, 0],
+        [0.5, 0, 0, 0, 0.5, 0, 0, 0],
+        [0.3, 0.1, 0.2, 0.05, 0.05, 0.1, 0.15, 0.05],
+        [0.001, 0, 0, 0, 0, 0, 0, 0.999],
+    ]
+)
+ALL = tuple(range(8))
 
 
-def policy(count: int = 5, logit: torch.Tensor | None = None) -> Policy:
-    """Policies with a full lower triangular matrix."""
+def policy(chances: torch.Tensor | None = None, count: int = 5) -> Policy:
     generator = torch.Generator().manual_seed(2)
-    lower = torch.randn(count, 6, 6, generator=generator).tril()
-    lower.diagonal(dim1=1, dim2=2).abs_().add_(0.1)
-    return Policy(torch.randn(count, 6, generator=generator), lower, logit)
-
-
-def normal(mean: torch.Tensor, lower: torch.Tensor) -> MultivariateNormal:
-    return MultivariateNormal(mean, scale_tril=lower)
+    mean, width = torch.randn(count, 6, generator=generator), torch.rand(count, 6, generator=generator) + 0.1
+    return Policy(mean, width, chances, (0,) if chances is None else ALL)
 
 
 def test_draws_are_those_of_a_squashed_normal():
     one, noise = policy(), torch.randn(3, 5, 6)
-    expected = torch.tanh(one.mean + torch.einsum("bij,kbj->kbi", one.scale_tril, noise))
-    torch.testing.assert_close(one.sample(noise), expected)
+    torch.testing.assert_close(one.sample(noise), torch.tanh(one.mean + one.width * noise))
     assert torch.equal(one.mode(), torch.tanh(one.mean))
     torch.testing.assert_close(one.sample(torch.zeros(5, 6)), one.mode())
 
 
 def test_a_draw_stands_within_the_limits_draw_after_draw():
-    one, noise, limits = policy(), torch.randn(3, 5, 6), AffineLimits.wide()
-    drawn = one.draw(noise, limits).stacked()
-    alone = torch.cat([one.draw(single, limits).stacked() for single in noise])
-    torch.testing.assert_close(drawn, alone)
+    one, noise, limits = policy(CHANCES), Policy.noise(3, 5, symmetries=True), AffineLimits.wide()
+    drawn, alone = one.draw(noise, limits), [one.draw(single, limits) for single in noise]
+    torch.testing.assert_close(drawn.stacked(), torch.cat([single.stacked() for single in alone]))
+    assert torch.equal(drawn.codes(), torch.cat([single.codes() for single in alone]))
     torch.testing.assert_close(one.draw(None, limits).stacked(), limits.parameters(one.mode()).stacked())
-    assert one.draw(noise, limits, strength=0.0).displacement().abs().max() == 0
+    still = one.draw(noise, limits, strength=0.0)
+    assert still.displacement().abs().max() == 0 and not still.codes().any()
 
 
 def test_noise_follows_the_generator_alone():
@@ -50,18 +53,13 @@ def test_noise_follows_the_generator_alone():
 
 
 def test_the_divergence_from_the_prior_is_torchs():
-    one = policy()
-    prior = normal(torch.zeros(5, 6), PRIOR_WIDTH * torch.eye(6).expand(5, 6, 6))
-    torch.testing.assert_close(one.kl(), kl_divergence(normal(one.mean, one.scale_tril), prior), rtol=1e-4, atol=1e-4)
-    assert Policy(torch.zeros(1, 6), PRIOR_WIDTH * torch.eye(6)[None]).kl().abs() < 1e-6
-
-
-def test_the_divergence_to_another_policy_is_torchs():
-    generator = torch.Generator().manual_seed(2)
-    one, other = torch.randn(5, 6, generator=generator), torch.randn(5, 6, generator=generator)
-    width, wide = torch.rand(5, 6, generator=generator) + 0.1, torch.rand(5, 6, generator=generator) + 0.1
-    truth = kl_divergence(normal(one, torch.diag_embed(width)), normal(other, torch.diag_embed(wide)))
-    assert torch.allclose(Policy(one, torch.diag_embed(width)).kl_to(other, wide), truth, rtol=1e-4)
+    one = policy(CHANCES)
+    normal = MultivariateNormal(one.mean, torch.diag_embed(one.width.square()))
+    prior = MultivariateNormal(torch.zeros(5, 6), PRIOR_WIDTH**2 * torch.eye(6).expand(5, 6, 6))
+    even = kl_divergence(Categorical(CHANCES.clamp_min(1e-12)), Categorical(torch.ones(5, 8)))
+    torch.testing.assert_close(one.symmetry_kl(), even, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(one.kl(), kl_divergence(normal, prior) + even, rtol=1e-4, atol=1e-4)
+    assert float(Policy(torch.zeros(1, 6), torch.full((1, 6), PRIOR_WIDTH)).kl()) == pytest.approx(0, abs=1e-6)
 
 
 # -- moments ----------------------------------------------------------------------------------------------------------
@@ -72,8 +70,7 @@ def test_moments_are_those_of_an_integral(strength):
     one, limits = policy(), AffineLimits.wide()
     nodes = torch.linspace(-9, 9, 4001, dtype=torch.float64)
     density = torch.exp(-nodes.square() / 2) / math.sqrt(2 * math.pi) * (nodes[1] - nodes[0])
-    deviation = one.scale_tril.double().square().sum(-1).sqrt()  # of each number alone
-    points = torch.tanh(one.mean.double()[..., None] + deviation[..., None] * nodes)  # (B, 6, nodes)
+    points = torch.tanh(one.mean.double()[..., None] + one.width.double()[..., None] * nodes)  # (B, 6, nodes)
     values = limits.parameters(strength * points.movedim(1, -1).reshape(-1, 6)).stacked().view(5, -1, 6)
     mean = (values * density[:, None]).sum(1)
     spread = ((values - mean[:, None]).square() * density[:, None]).sum(1).sqrt()
@@ -83,74 +80,48 @@ def test_moments_are_those_of_an_integral(strength):
     torch.testing.assert_close(found[1] / scale, (spread / scale).float(), atol=4e-3, rtol=0)
 
 
-def test_moments_are_those_of_draws():
-    one, limits = policy(), AffineLimits()
-    drawn = one.draw(Policy.noise(20_000, 5), limits).stacked().view(20_000, 5, 6)
-    mean, spread = one.moments(limits)
-    error = spread / math.sqrt(20_000)
-    assert ((drawn.mean(0) - mean).abs() < 4.5 * error).all()
-    torch.testing.assert_close(drawn.std(0), spread, rtol=0.05, atol=1e-3)
-
-
-# -- mirrors ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_divergence_of_a_mirror_is_torchs():
-    bare, one = policy(), policy(logit=LOGITS)
-    truth = kl_divergence(Bernoulli(logits=LOGITS.double()), Bernoulli(probs=torch.full((5,), 0.5).double()))
-    torch.testing.assert_close((one.kl() - bare.kl()).double(), truth, rtol=0, atol=1e-4)
-    assert torch.isfinite(one.kl()).all()
+# -- symmetries -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.3, 0.0])
-def test_mirrors_are_as_frequent_as_their_chance(strength):
-    """Within 4.5 standard deviations of a binomial, with a fixed seed."""
-    count, one = 40_000, policy(logit=LOGITS)
-    torch.testing.assert_close(one.mirror_chance, LOGITS.sigmoid())
-    chance = strength * LOGITS.sigmoid()
-    drawn = one.draw(Policy.noise(count, 5, mirror=True), AffineLimits(), strength).mirror.view(count, 5)
-    most = 4.5 * (chance * (1 - chance) / count).sqrt()
-    assert ((drawn.float().mean(0) - chance).abs() <= most).all()
-    assert drawn[:, 4].sum() == 0  # e to the -40th
+def test_symmetries_are_as_frequent_as_their_chances(strength):
+    """Within 4.5 standard deviations of a binomial, with a fixed seed; ``strength`` scales all but the identity's."""
+    count, one = 40_000, policy(CHANCES)
+    expected = strength * CHANCES
+    expected[:, 0] = 1 - expected[:, 1:].sum(-1)
+    codes = one.draw(Policy.noise(count, 5, symmetries=True), AffineLimits(), strength).codes().view(count, 5)
+    found = torch.nn.functional.one_hot(codes, 8).float().mean(0)
+    assert ((found - expected).abs() <= 4.5 * (expected * (1 - expected).clamp_min(0) / count).sqrt() + 1e-7).all()
+    assert torch.equal(one.chances, CHANCES)
 
 
-def test_mirrors_are_independent_of_the_six_numbers():
-    one = policy(logit=torch.zeros(5))
-    drawn = one.draw(Policy.noise(20_000, 5, mirror=True), AffineLimits())
-    numbers, mirror = drawn.stacked().view(-1, 5, 6), drawn.mirror.view(-1, 5, 1).float()
-    numbers, mirror = ((part - part.mean(0)) / part.std(0) for part in (numbers, mirror))
-    assert (numbers * mirror).mean(0).abs().max() < 4.5 / math.sqrt(20_000)
+def test_symmetries_are_independent_of_the_six_numbers():
+    one = policy(CHANCES)
+    drawn = one.draw(Policy.noise(20_000, 5, symmetries=True), AffineLimits())
+    numbers = drawn.stacked().view(-1, 5, 6)[:, [0, 3]]
+    changed = (drawn.codes() > 0).view(-1, 5, 1)[:, [0, 3]].float()
+    numbers, changed = ((part - part.mean(0)) / part.std(0) for part in (numbers, changed))
+    assert (numbers * changed).mean(0).abs().max() < 4.5 / math.sqrt(20_000)
 
 
-def test_the_six_numbers_are_the_same_bits_with_and_without_a_mirror():
-    noise, limits = Policy.noise(5, mirror=True), AffineLimits.wide()
+def test_the_six_numbers_are_the_same_bits_with_and_without_symmetries():
+    noise, limits = Policy.noise(5, symmetries=True), AffineLimits.wide()
     assert noise.shape == (5, 7)
-    mirrored = policy(logit=LOGITS).draw(noise, limits)
-    assert torch.equal(mirrored.stacked(), policy().draw(noise[:, :6], limits).stacked())
-    assert mirrored.mirror.tolist() == policy(logit=LOGITS).sample_mirror(noise).tolist()
+    assert torch.equal(policy(CHANCES).draw(noise, limits).stacked(), policy().draw(noise[:, :6], limits).stacked())
 
 
-def test_who_mirrors_nothing():
-    noise, limits, one = Policy.noise(500, 5, mirror=True), AffineLimits(), policy(logit=torch.zeros(5))
-    assert one.draw(noise, limits).mirror.any()
-    assert not one.draw(noise, AffineLimits(mirror=False)).mirror.any()
-    assert not one.draw(noise[..., :6], limits).mirror.any()
-    assert not one.draw(None, limits).mirror.any()  # the mode
-    assert not policy().draw(noise, limits).mirror.any() and policy().mirror_chance.tolist() == [0.0] * 5
+def test_who_has_no_symmetries():
+    noise, limits, one = Policy.noise(500, 5, symmetries=True), AffineLimits(), policy(CHANCES)
+    assert one.draw(noise, limits).codes().any()
+    assert not one.draw(noise[..., :6], limits).codes().any()
+    assert not one.draw(None, limits).codes().any()  # the mode
+    assert not policy().draw(noise, limits).codes().any()
+    assert policy().chances.tolist() == [[1.0] + [0.0] * 7] * 5 and policy().sample_symmetry(noise[..., 6]) is None
 
 
-def test_mirrors_of_several_draws_stand_draw_after_draw():
-    noise, one = Policy.noise(3, 5, mirror=True), policy(logit=LOGITS)
-    together = one.draw(noise, AffineLimits()).mirror
-    assert torch.equal(together, torch.cat([one.draw(single, AffineLimits()).mirror for single in noise]))
-
-
-@pytest.mark.parametrize("logit", [None, LOGITS])
-def test_policies_of_some_images_are_those_of_the_batch(logit):
-    one = policy(logit=logit)
-    parts = [one.rows(rows) for rows in (torch.tensor([0, 1]), torch.tensor([2]), torch.tensor([3, 4]))]
-    logits = None if logit is None else torch.cat([part.mirror_logit for part in parts])
-    again = Policy(torch.cat([part.mean for part in parts]), torch.cat([part.scale_tril for part in parts]), logits)
-    noise = Policy.noise(5, mirror=True)
-    assert again.draw(noise, AffineLimits()).to_dict() == one.draw(noise, AffineLimits()).to_dict()
-    assert torch.equal(again.kl(), one.kl()) and (again.mirror_logit is None) == (logit is None)
+@pytest.mark.parametrize("chances", [None, CHANCES])
+def test_policies_of_some_images_are_those_of_the_batch(chances):
+    one, rows = policy(chances), torch.tensor([3, 0])
+    part, noise = one.rows(rows), Policy.noise(5, symmetries=True)
+    assert part.draw(noise[rows], AffineLimits()).to_dict() == one.draw(noise, AffineLimits())[[3, 0]].to_dict()
+    assert torch.equal(part.kl(), one.kl()[rows])

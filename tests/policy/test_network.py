@@ -1,123 +1,154 @@
-"""The localization network observes one image at a time, and starts narrow."""
+"""The localization network observes one image at a time, starts narrow, and gives costs at a price."""
+
+import math
 
 import pytest
 import torch
+from torchvision.transforms.v2 import functional as tv
 
 from learned_affine import AffineLimits, LearnedAffineAugment
-from learned_affine.policy.distribution import LARGEST, PRIOR_WIDTH, SMALLEST, START, Policy
-from learned_affine.policy.network import NUMBERS, UNIT, LocalizationNetwork
+from learned_affine.policy.distribution import FLATTEST, PRIOR_WIDTH, REACH, STEEPEST, Policy
+from learned_affine.policy.network import CODES, DIFFERENT, NUMBERS, LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
+from learned_affine.policy.thumbnail import thumbnail
 from tests.subjects import blobs, vivid
 
+ALL = AffineLimits()
 
-def numbers_of(parameters):
-    """The six numbers and the mirror side by side, ``(B, 7)``."""
-    return torch.cat([parameters.stacked(), parameters.mirror[:, None]], dim=1)
+
+def lively(**options) -> LocalizationNetwork:
+    """One whose costs differ from image to image."""
+    network = LocalizationNetwork(1, **options)
+    torch.nn.init.normal_(network.head.weight, std=0.3)
+    return network.requires_grad_(False)
+
+
+def assert_same_policy(one: Policy, other: Policy) -> None:
+    for name in ("mean", "width", "chances"):
+        torch.testing.assert_close(getattr(one, name), getattr(other, name), atol=1e-5, rtol=1e-4)
 
 
 def test_batched_is_one_by_one():
-    images, noise, network = blobs(8)[0], torch.randn(8, 7), vivid().localization
-    limits = AffineLimits()
-    together = numbers_of(network.draw(images, noise, limits, 1.0))
-    single = [numbers_of(network.draw(images[i : i + 1], noise[i : i + 1], limits, 1.0)) for i in range(8)]
-    torch.testing.assert_close(together, torch.cat(single), atol=1e-4, rtol=1e-4)
-    assert 0 < together[:, 6].sum() < 8
+    images, noise, network, limits = blobs(8)[0], torch.randn(8, 7), lively(), AffineLimits.wide()
+    together = network.draw(images, noise, limits, 1.0)
+    for row, expected in enumerate(together):
+        alone = network.draw(images[row : row + 1], noise[row : row + 1], limits, 1.0)
+        torch.testing.assert_close(alone.stacked(), expected.stacked(), atol=1e-4, rtol=1e-4)
+        assert torch.equal(alone.codes(), expected.codes())
+    assert int((together.codes() > 0).sum()) > 0
 
 
-def test_unfitted_policy_is_narrow_and_round_the_identity():
-    policy = LocalizationNetwork(1)(blobs(4)[0])
+def test_an_unfitted_policy_is_narrow_and_round_the_identity():
+    policy = LocalizationNetwork(1).requires_grad_(False)(torch.rand(4, 1, 16, 16))
     assert torch.equal(policy.mean, torch.zeros(4, 6))
-    torch.testing.assert_close(policy.scale_tril, 0.1 * PRIOR_WIDTH * torch.eye(6).expand(4, 6, 6))
-    torch.testing.assert_close(policy.mirror_chance, torch.full((4,), 0.05))
+    torch.testing.assert_close(policy.width, torch.full((4, 6), 0.1 * PRIOR_WIDTH), rtol=0.01, atol=0)
+    assert float(policy.chances[:, 1:].min()) > 0 and float(policy.chances[:, 1:].max()) < 0.03
 
 
 def test_strength_moves_toward_the_identity():
     images, noise, network = blobs(4)[0], torch.randn(4, 6), vivid().localization
-    moved = [network.draw(images, noise, AffineLimits(), s).displacement().mean().item() for s in (0.0, 0.5, 1.0)]
+    moved = [network.draw(images, noise, ALL, s).displacement().mean().item() for s in (0.0, 0.5, 1.0)]
     assert moved[0] == 0 and 0 < moved[1] < moved[2]
 
 
 def test_one_policy_for_all_observes_no_image():
-    network = LocalizationNetwork(1, per_image=False)
-    torch.nn.init.normal_(network.head.weight)
-    policy = network(blobs(4)[0])
-    assert torch.equal(policy.mean, policy.mean[:1].expand(4, 6)) and policy.mean.abs().sum() > 0
-    assert torch.equal(policy.mirror_chance, policy.mirror_chance[:1].expand(4)) and policy.mirror_chance[0] > 0
+    policy = lively(per_image=False)(torch.rand(4, 1, 16, 16))
+    for one in (policy.mean, policy.width, policy.chances):
+        assert torch.equal(one, one[:1].expand_as(one))
+    assert policy.mean.abs().sum() > 0
 
 
-# -- mirrors ----------------------------------------------------------------------------------------------------------
+def test_costs_are_bounded_whatever_the_head_gives():
+    network = lively()
+    for extreme, curvature in ((-1e4, FLATTEST), (1e4, STEEPEST)):
+        torch.nn.init.constant_(network.head.bias, extreme)
+        costs = network.costs(network.observe(blobs(2)[0]))
+        torch.testing.assert_close(costs.curvature, torch.full((2, 6), math.exp(curvature)))
+        torch.testing.assert_close(costs.centre.abs(), torch.full((2, 6), REACH))
 
 
-@pytest.mark.parametrize("mirrors", [False, True])
-def test_the_head_has_an_output_for_the_mirror_where_there_are_mirrors(mirrors):
-    network = LocalizationNetwork(1, mirrors=mirrors)
-    assert network.head.out_features == NUMBERS + mirrors == (28 if mirrors else 27)
-    assert network.arguments()["mirrors"] is mirrors
+# -- symmetries -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", CODES)
+@pytest.mark.parametrize("size", [(16, 16), (16, 20)])
+def test_a_symmetry_has_a_chance_where_network_limits_and_shape_allow_it(word, size):
+    images = torch.rand(3, 1, *size)
+    for limited in CODES:
+        policy = lively(symmetries=word)(images, AffineLimits(symmetries=limited))
+        allowed = set(CODES[word]) & set(CODES[limited])
+        allowed -= {1, 3, 5, 7} if size[0] != size[1] else set()
+        assert {*(policy.chances > 0).any(0).nonzero().flatten().tolist()} == allowed
+        torch.testing.assert_close(policy.chances.sum(-1), torch.ones(3))
+
+
+@pytest.mark.parametrize("word", CODES)
+def test_a_network_is_made_again_from_its_arguments(word):
+    network = lively(symmetries=word)
+    assert network.head.out_features == NUMBERS + len(CODES[word]) - 1
     again = LocalizationNetwork(**network.arguments())
     again.load_state_dict(network.state_dict())
-    assert (network(blobs(2)[0]).mirror_logit is None) == (not mirrors)
+    assert_same_policy(again(blobs(2)[0]), network(blobs(2)[0]))
+    assert LearnedAffineAugment(AffineLimits(symmetries=word)).localization.symmetries == word
 
 
-def test_a_chance_is_at_most_a_half_and_each_images_own():
-    network = LocalizationNetwork(1)
-    torch.nn.init.normal_(network.head.weight, std=5)
-    chance = network(torch.rand(200, 1, 16, 16)).mirror_chance
-    assert chance.max() == 0.5 and 0 <= chance.min() < 0.01 and len(chance.unique()) > 20
+def test_the_gate_is_how_much_an_image_differs_from_its_moved_copies():
+    """Moved by torchvision, before and after the thumbnail is made."""
+    images, network = torch.rand(4, 1, 16, 16), LocalizationNetwork(1).requires_grad_(False)
+    images[0] = 0.5 + images[0, :, :1, :1]  # equal to all of its copies
+    images[1] = images[1] + tv.horizontal_flip(images[1])
+    seen = thumbnail(images, 16, 1)
+    copies = {
+        code: tv.rotate(tv.horizontal_flip(seen) if code >= 4 else seen, -90 * (code % 4)) for code in range(1, 8)
+    }
+    expected = [((copy - seen).abs().mean((1, 2, 3)) / DIFFERENT).clamp_max(1) for copy in copies.values()]
+    gate = network.gate(network.observe(images))
+    torch.testing.assert_close(gate, torch.stack(expected, 1), atol=1e-4, rtol=1e-3)
+    assert float(gate[0].max()) == 0 and float(gate[1, 3]) < 1e-4 and float(gate[2].min()) > 0.5
+    torch.nn.init.constant_(network.head.bias[NUMBERS:], 1e3)
+    chances = network(images).chances
+    torch.testing.assert_close(chances[0], torch.full((8,), 0.125))
+    assert float(chances[2, 0]) == 1 and float(chances[1, 4]) == pytest.approx(0.5, abs=0.05)
 
 
-def test_costs_become_chances_at_a_price_that_is_settled_into_the_weights():
-    """What a mirror costs in nats is the last output over ``-UNIT``; the odds are e to the ``-dual cost``."""
-    network, images = LocalizationNetwork(1).eval(), torch.rand(50, 1, 16, 16)
-    torch.nn.init.normal_(network.head.weight)
-    cost, dual = -network.mirror_output(network.observe(images)) / UNIT, 3.0
-    network.price = dual / UNIT
-    expected = torch.exp(-dual * cost.clamp_min(0)) / (1 + torch.exp(-dual * cost.clamp_min(0)))
-    torch.testing.assert_close(network(images).mirror_chance, expected, atol=1e-5, rtol=1e-4)
-    before = network(images)
-    network.set_price(1.0)
-    assert network.price == 1.0
-    torch.testing.assert_close(network(images).mirror_logit, before.mirror_logit)
-    assert torch.equal(network(images).mean, before.mean) and torch.equal(network(images).scale_tril, before.scale_tril)
-
-
-def without_mirrors(network: LocalizationNetwork) -> LocalizationNetwork:
-    """The same network with the last output cut off."""
-    bare = LocalizationNetwork(**{**network.arguments(), "mirrors": False})
-    state = network.state_dict()
-    bare.load_state_dict(
-        {**state, "head.weight": state["head.weight"][:NUMBERS], "head.bias": state["head.bias"][:NUMBERS]}
-    )
-    return bare
-
-
-@pytest.mark.parametrize("p", [0.5, 1.0])
-def test_limits_without_mirrors_draw_the_same_bits_as_a_network_without_them(p):
-    augment = vivid(p=p)
-    options = {"limits": AffineLimits(mirror=False), "p": p}
-    forbidden = LearnedAffineAugment(localization=augment.localization, **options)
-    bare = LearnedAffineAugment(localization=without_mirrors(augment.localization), **options)
-    images, drawn, outs = torch.rand(64, 3, 12, 12), [], []
-    for one in (forbidden, bare):
-        torch.manual_seed(3)
-        outs.append(one(images))
-        drawn.append(one.last_parameters)
-        assert not one.last_parameters.mirror.any()
-        assert not one.sample_parameters(images).mirror.any()
-    assert torch.equal(outs[0], outs[1]) and drawn[0].to_dict() == drawn[1].to_dict()
+def test_a_symmetry_that_is_forbidden_is_never_drawn_and_the_others_stay():
+    network, images = lively(), torch.rand(20, 1, 16, 16)
+    before = network(images).chances
+    network.forbid([0, 1, 6])
+    after = network(images).chances
+    assert float(after[:, [1, 6]].max()) < 1e-20
+    rest = [0, 2, 3, 4, 5, 7]
+    torch.testing.assert_close(after[:, rest], before[:, rest] / before[:, rest].sum(-1, keepdim=True))
 
 
 def test_noise_has_a_seventh_number_only_where_it_is_used():
-    allowed, forbidden = AffineLimits(), AffineLimits(mirror=False)
-    network, bare = LocalizationNetwork(1), LocalizationNetwork(1, mirrors=False)
-    widths = [one.noise(2, limits, None).shape[1] for one in (network, bare) for limits in (allowed, forbidden)]
+    none = AffineLimits(symmetries="none")
+    widths = [
+        one.noise(2, limits, None).shape[1] for one in (lively(), lively(symmetries="none")) for limits in (ALL, none)
+    ]
     assert widths == [7, 6, 6, 6]
     generators = [torch.Generator().manual_seed(5) for _ in range(2)]
-    assert torch.equal(network.noise(2, forbidden, generators[0]), Policy.noise(2, generator=generators[1]))
+    assert torch.equal(lively().noise(2, none, generators[0]), Policy.noise(2, generator=generators[1]))
 
 
-def test_a_new_augmenter_has_a_network_with_mirrors_where_its_limits_allow_them():
-    assert LearnedAffineAugment().localization.mirrors
-    assert not LearnedAffineAugment(AffineLimits(mirror=False)).localization.mirrors
+# -- prices -----------------------------------------------------------------------------------------------------------
+
+
+def test_another_price_changes_no_policy_and_costs_are_divided_by_it():
+    network, images = lively(), torch.rand(20, 1, 16, 16)
+    before, costs = network(images), network.costs(network.observe(images))
+    network.reprice(7.0, 0.3)
+    assert (network.price, network.free) == (7.0, 0.3)
+    assert_same_policy(network(images), before)
+    there = network.costs(network.observe(images))
+    torch.testing.assert_close(7 * there.curvature, costs.curvature)
+    torch.testing.assert_close(7 * (there.symmetries[:, 1:] - 0.3), costs.symmetries[:, 1:], atol=1e-4, rtol=1e-4)
+    network.price = 21.0  # three times as dear: the policy is another one
+    expected = there.at(21.0, 0.3, tuple(range(8)))
+    assert_same_policy(network(images), expected)
+    network.reprice(1.0)
+    assert (network.price, network.free) == (1.0, 0.0)
+    assert_same_policy(network(images), expected)
 
 
 # -- constants --------------------------------------------------------------------------------------------------------
@@ -125,7 +156,7 @@ def test_a_new_augmenter_has_a_network_with_mirrors_where_its_limits_allow_them(
 NETWORKS = {
     "own": lambda: vivid().localization,
     "for all": lambda: LocalizationNetwork(per_image=False),
-    "without mirrors": lambda: LocalizationNetwork(mirrors=False),
+    "without symmetries": lambda: LocalizationNetwork(symmetries="none"),
     "the paper's": RawHead,
 }
 
@@ -150,32 +181,8 @@ def by_assignment(make, state):
 @pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS.keys())
 @pytest.mark.parametrize("build", [by_meta_device, by_assignment])
 def test_a_network_is_its_state(make, build):
-    network, images, limits = make(), torch.rand(4, 3, 16, 16), AffineLimits()
-    noise = network.noise(4, limits, None) if isinstance(network, LocalizationNetwork) else None
+    network, images = make(), torch.rand(4, 3, 16, 16)
+    noise = network.noise(4, ALL, None) if isinstance(network, LocalizationNetwork) else None
     again = build(make, network.state_dict())
-    expected = network.draw(images, noise, limits, 1.0)
-    assert again.draw(images, noise, limits, 1.0).to_dict() == expected.to_dict()
+    assert again.draw(images, noise, ALL, 1.0).to_dict() == network.draw(images, noise, ALL, 1.0).to_dict()
     assert set(network.state_dict()) == {name for name, _ in (*network.named_parameters(), *network.named_buffers())}
-
-
-def test_scale_tril_is_filled_row_by_row():
-    """By a loop over the entries: the diagonal is exp of the clamped output, what is below it the prior's width."""
-    network = vivid().localization
-    images = torch.rand(3, 3, 16, 16)
-    raw = network.head(network.features(network.observe(images)))
-    expected = torch.zeros(3, 6, 6)
-    for entry, (row, column) in enumerate((i, j) for i in range(6) for j in range(i + 1)):
-        output = raw[:, 6 + entry]
-        width = (output.clamp(SMALLEST, LARGEST) + START).exp()
-        expected[:, row, column] = width if row == column else PRIOR_WIDTH * output
-    torch.testing.assert_close(network(images).scale_tril, expected)
-
-
-def test_what_lies_above_the_diagonal_takes_no_part_in_the_gradient():
-    """No entry is NaN, and each output's gradient is that of the loop's one entry: 1 times its own slope."""
-    network = vivid().localization
-    raw = network.head.bias.requires_grad_()
-    network(torch.rand(1, 3, 16, 16)).scale_tril.sum().backward()
-    assert raw.grad.isfinite().all() and torch.equal(raw.grad[:6], torch.zeros(6))
-    below = [6 + entry for entry, (i, j) in enumerate((i, j) for i in range(6) for j in range(i + 1)) if i != j]
-    torch.testing.assert_close(raw.grad[below], torch.full((15,), PRIOR_WIDTH))

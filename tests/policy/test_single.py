@@ -10,39 +10,42 @@ from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.thumbnail import thumbnail
 
 
-def network(mirrors: bool = True, per_image: bool = True) -> LocalizationNetwork:
+def network(symmetries: str = "all", per_image: bool = True) -> LocalizationNetwork:
     """One whose policies differ from image to image, some of them wider and narrower than is allowed."""
-    made = LocalizationNetwork(mirrors=mirrors, per_image=per_image).eval().requires_grad_(False)
+    made = LocalizationNetwork(symmetries=symmetries, per_image=per_image).eval().requires_grad_(False)
     nn.init.normal_(made.head.weight, std=0.4)
     nn.init.normal_(made.head.bias, std=2.0)
-    if mirrors:
-        nn.init.constant_(made.head.bias[-1:], -0.5)
-        nn.init.constant_(made.head.weight[-1:], -0.01)
     return made
 
 
-@pytest.mark.parametrize("limits", [AffineLimits(), AffineLimits.wide(), AffineLimits(mirror=False)])
+@pytest.mark.parametrize(
+    "limits", [AffineLimits(), AffineLimits.wide(), AffineLimits(symmetries="mirror"), AffineLimits(symmetries="none")]
+)
 @pytest.mark.parametrize("strength", [1.0, 0.4, 0.0])
 @pytest.mark.parametrize("noisy", [True, False])
-@pytest.mark.parametrize(("mirrors", "per_image"), [(True, True), (False, True), (True, False)])
-def test_one_image_is_drawn_as_in_a_batch(limits, strength, noisy, mirrors, per_image):
-    one, images = network(mirrors, per_image), torch.rand(64, 3, 24, 24)
+@pytest.mark.parametrize(("symmetries", "per_image"), [("all", True), ("mirror", True), ("none", True), ("all", False)])
+def test_one_image_is_drawn_as_in_a_batch(limits, strength, noisy, symmetries, per_image):
+    one, images = network(symmetries, per_image), torch.rand(64, 3, 24, 24)
     noise = one.noise(64, limits, None) if noisy else None
     together, extent = one.draw(images, noise, limits, strength), torch.tensor(limits.extent())
     for row, expected in enumerate(together):
         alone = one.draw(images[row : row + 1], None if noise is None else noise[row : row + 1], limits, strength)
         assert ((alone.stacked() - expected.stacked()).abs() / extent).max() < 2e-5  # of what the limits allow
-        assert torch.equal(alone.mirror, expected.mirror)
-    assert bool(together.mirror.any()) == (noisy and mirrors and limits.mirror and strength > 0)
+        assert torch.equal(alone.codes(), expected.codes())
+    drawn = noisy and "none" not in (symmetries, limits.symmetries) and strength > 0
+    assert bool(together.codes().any()) == drawn
 
 
-def test_one_image_is_mirrored_as_often_as_its_policy_says():
-    one, image, limits = network(), torch.rand(1, 3, 16, 16), AffineLimits()
-    one.head.bias[-1] = -0.2
-    one.head.weight[-1] = 0
-    noise = torch.randn(4000, 1, 7)
-    share = sum(float(one.draw(image, single, limits, 1.0).mirror) for single in noise) / 4000
-    assert abs(share - float(one(image).mirror_chance)) < 0.03
+@pytest.mark.parametrize("size", [(16, 16), (16, 24)])
+def test_the_symmetries_of_one_image_are_as_frequent_as_its_policy_says(size):
+    """Within 4.5 standard deviations of a binomial; before and after another price."""
+    one, image, limits, count = network(), torch.rand(1, 3, *size), AffineLimits(), 2000
+    one.head.weight[12:], one.head.bias[12:] = 0, torch.linspace(-0.5, 2, 7)
+    chances = one(image, limits).chances[0]
+    one.reprice(5.0, 0.2)
+    codes = torch.cat([one.draw(image, noise, limits, 1.0).codes() for noise in torch.randn(count, 1, 7)])
+    found = torch.bincount(codes, minlength=8) / count
+    assert ((found - chances).abs() <= 4.5 * (chances * (1 - chances) / count).sqrt() + 1e-7).all()
 
 
 def careful(images: torch.Tensor) -> torch.Tensor:

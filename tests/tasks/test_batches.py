@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from learned_affine import FitConfig
+from learned_affine.fitting.target import TRAINING_IMAGES
 from learned_affine.tasks.batches import unpack
-from tests.fits import quick, same_weights
+from tests.fits import PAPER, ROUNDS, SHORT, quick, same_weights
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
@@ -135,18 +135,13 @@ def test_labels_of_another_number_are_named(labels):
 
 @pytest.mark.parametrize("name", LOADERS)
 def test_loaders(name):
-    augment = quick(data=LOADERS[name], max_steps=7)
-    assert augment.history.info["steps"] == 7
+    augment = quick(data=LOADERS[name])
+    assert augment.history.rounds == ROUNDS
     assert all(torch.isfinite(parameter).all() for parameter in augment.parameters())
 
 
-def test_passes_of_changing_length_are_epochs_of_the_history():
-    history = quick(data=Changing(), max_steps=9).history
-    assert history.epochs > 4 and history.info["steps"] == 9
-
-
 def test_cost_does_not_grow_with_the_data():
-    """A stream without an end is read no further than the steps need."""
+    """A stream without an end is read no further than the images that are kept."""
     read = []
 
     class Forever:
@@ -155,30 +150,30 @@ def test_cost_does_not_grow_with_the_data():
                 read.append(number)
                 yield IMAGES[:8], LABELS[:8]
 
-    history = quick(data=Forever(), max_steps=12).history
-    assert history.epochs == 1 and history.info["steps"] == 12
-    assert len(read) == 13  # one more: the first batch is read before
+    assert quick(data=Forever()).history.rounds == ROUNDS
+    assert TRAINING_IMAGES // 8 <= len(read) <= TRAINING_IMAGES // 8 + 1  # the first batch is read before
 
 
 def test_a_last_batch_of_one_does_not_make_nan_of_the_history():
-    history = quick(data=[(IMAGES[:4], LABELS[:4]), (IMAGES[:1], LABELS[:1])], max_steps=4).history
-    assert all(value == value for key in ("loss", "entropy", "agreement", "visible_area") for value in history[key])
+    history = quick(data=[(IMAGES[:4], LABELS[:4]), (IMAGES[:1], LABELS[:1])]).history
+    assert all(value == value for key in ("cost", "entropy", "agreement", "visible_area") for value in history[key])
 
 
 def test_iterator_is_used_up_once():
-    assert quick(data=iter([(IMAGES, LABELS)] * 2)).history.info["steps"] == 2
+    batches = [(IMAGES, LABELS)] * 2
+    assert same_weights(quick(data=iter(batches), val_loader=iter(batches)), quick(data=batches, val_loader=batches))
 
 
 def test_dict_keys_by_name():
     data = [{"scan": IMAGES, "kind": LABELS}]
-    assert quick(data=data, image_key="scan", label_key="kind").history.info["steps"] == 3
+    assert quick(data=data, image_key="scan", label_key="kind").history.rounds == ROUNDS
     with pytest.raises(ValueError, match=r"image_key must be one of image.*keys scan, kind"):
         quick(data=data)
 
 
 def test_images_alone_do_where_no_labels_are_needed():
-    assert quick(data=[IMAGES], config=FitConfig.paper()).history.info["steps"] == 3
-    assert quick(data=[IMAGES], config=FitConfig(labels="predicted", target=0.3)).history.info["steps"] == 3
+    assert quick(data=[IMAGES], config=PAPER).history.rounds == PAPER.rounds
+    assert quick(data=[IMAGES], config=SHORT.replace(labels="predicted")).history.rounds == ROUNDS
 
 
 def test_network_observes_the_loaders_channels():

@@ -13,7 +13,7 @@ from learned_affine.classifier import evaluate_classifier, train_classifier
 from learned_affine.diagnostics import FitWarning, PixelRangeWarning
 from learned_affine.plots import plot_entropy
 from learned_affine.tasks.model import Model
-from tests.fits import IMAGES, LABELS, assert_same, loader, quick, silent, snapshot
+from tests.fits import IMAGES, LABELS, PAPER, ROUNDS, SHORT, assert_same, loader, quick, silent, snapshot
 from tests.subjects import Halves, small_net, vivid
 
 BYTES = (IMAGES * 255).round().to(torch.uint8)
@@ -119,7 +119,9 @@ def test_accuracy_and_target_are_those_of_the_same_pixels_as_floats():
     found = []
     for images in (BYTES, BYTES.float() / 255):
         data = [(images, LABELS)]
-        info = silent(classifier=Bright(), data=data, val_loader=data, config=FitConfig(steps=1)).history.info
+        info = silent(
+            classifier=Bright(), data=data, val_loader=data, config=FitConfig(rounds=1, images=64)
+        ).history.info
         judged = vivid().evaluate(Bright(), data)
         plain = evaluate_classifier(Bright(), data, progress=False)
         found.append((info["target"], judged["clean_accuracy"], plain["accuracy"], plain["cross_entropy"]))
@@ -132,10 +134,11 @@ def test_a_policy_fitted_on_bytes_is_nearly_that_of_the_same_pixels_as_floats():
     ends = []
     for images in (BYTES, BYTES.float() / 255):
         data = [(images, LABELS)]
-        augment = silent(classifier=Halves(4.0), data=data, config=FitConfig(target=0.4, steps=30))
-        ends.append(augment.localization(BYTES.float() / 255))
+        augment = quick(Halves(4.0), data, interpolation="bilinear")
+        ends.append(augment.policy(BYTES.float() / 255))
     torch.testing.assert_close(ends[0].mean, ends[1].mean, atol=0.02, rtol=0.02)
-    torch.testing.assert_close(ends[0].scale_tril, ends[1].scale_tril, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(ends[0].width, ends[1].width, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(ends[0].chances, ends[1].chances, atol=0.02, rtol=0.02)
 
 
 def test_large_logits_in_half_precision_are_finite():
@@ -148,7 +151,7 @@ def test_bytes_are_in_the_range_of_their_dtype():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         warnings.simplefilter("error", PixelRangeWarning)
-        options = {"preprocess": PREPROCESS["v2"], "max_steps": 1, "config": FitConfig(target=0.3)}
+        options = {"preprocess": PREPROCESS["v2"], "config": SHORT}
         LearnedAffineAugment.fit(small_net(), [(BYTES, LABELS)], **options)
         with pytest.raises(PixelRangeWarning, match="0 to 255 as floats"):
             LearnedAffineAugment.fit(small_net(), [(BYTES.float(), LABELS)], **options)
@@ -179,7 +182,7 @@ def test_finite_no_data_values_are_allowed(value):
     images = with_no_data(value)
     data = [(images, LABELS)]
     augment = quick(Masks(), data, val_loader=data)
-    assert augment.history.info["steps"] == 3
+    assert augment.history.rounds == ROUNDS
     assert all(bool(torch.isfinite(weight).all()) for weight in augment.localization.parameters())
     found = augment.evaluate(Masks(), data)
     assert found["clean_accuracy"] == 1 and all(number == number for number in found.values())
@@ -200,5 +203,5 @@ def test_other_dtypes_are_named(dtype):
 
 def test_the_papers_gradient_needs_floats():
     with pytest.raises(TypeError, match=r"loader must give floating images for a fit by gradient, got torch\.uint8"):
-        quick(data=[(BYTES, LABELS)], config=FitConfig.paper())
-    assert quick(data=loader(), config=FitConfig.paper()).history.info["steps"] == 3
+        quick(data=[(BYTES, LABELS)], config=PAPER)
+    assert quick(data=loader(), config=PAPER).history.rounds == PAPER.rounds

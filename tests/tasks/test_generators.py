@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, TensorDataset, WeightedRandomSampler
 
-from learned_affine import FitConfig, LearnedAffineAugment
-from tests.fits import IMAGES, LABELS, quick, same_weights, silent
+from learned_affine import LearnedAffineAugment
+from tests.fits import IMAGES, LABELS, PAPER, quick, same_weights
 from tests.subjects import Halves, blobs, vivid
 
 DATA = TensorDataset(IMAGES, LABELS)
@@ -17,11 +17,11 @@ def seeded(seed: int = 7) -> torch.Generator:
 
 
 def fit(loader):
-    quick(data=loader, val_loader=loader, max_steps=6)
+    quick(data=loader, val_loader=loader)
 
 
 def fit_paper(loader):
-    quick(data=loader, config=FitConfig.paper(), max_steps=6)
+    quick(data=loader, config=PAPER)
 
 
 def stop(values):
@@ -61,10 +61,10 @@ def test_the_augmenters_generator_is_left_alone(use):
     if use == "evaluate":
         augment.evaluate(Halves(), DataLoader(DATA, 16))
     elif use == "fit":
-        silent(augment, max_steps=2)
+        quick(augment=augment)
     else:
         with pytest.raises(KeyboardInterrupt):
-            silent(augment, max_steps=2, callbacks=stop)
+            quick(augment=augment, callbacks=stop)
     assert torch.equal(augment.generator.get_state(), state)
 
 
@@ -169,4 +169,4 @@ def test_a_fit_in_the_middle_of_an_epoch_leaves_the_rest_of_it():
 
 
 def test_persistent_workers_draw_the_same_in_every_fit():
-    assert same_weights(*(quick(data=persistent(), max_steps=4) for _ in range(2)))
+    assert same_weights(*(quick(data=persistent()) for _ in range(2)))

@@ -10,11 +10,12 @@ from torch import nn
 from learned_affine import FitConfig
 from learned_affine.classifier import evaluate_classifier
 from learned_affine.plots import plot_entropy
-from tests.fits import IMAGES, LABELS, bits, quick, same_weights
+from tests.fits import IMAGES, LABELS, ROUNDS, SHORT, bits, quick, same_weights
 from tests.subjects import small_net, vivid
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated")  # kinds that are still in use
 DATA = [(IMAGES, LABELS)] * 3
+MEASURED = FitConfig(rounds=1, images=64)  # the target, that is
 
 
 def eager(training: bool = True) -> nn.Module:
@@ -94,7 +95,7 @@ WAYS_OUT = {
     "callback": ({"callbacks": fail}, OSError),
     "Ctrl-C": ({"callbacks": interrupt}, KeyboardInterrupt),
     "loader": ({"data": loader_that_breaks}, OSError),
-    "predicted labels": ({"config": FitConfig(target=0.3, labels="predicted")}, None),
+    "predicted labels": ({"config": SHORT.replace(labels="predicted")}, None),
 }
 
 
@@ -106,7 +107,7 @@ def test_it_comes_back_as_it_was_on_every_way_out(make, way):
     data = options.get("data", lambda: DATA)()
     options = {"data": data, "val_loader": DATA, **{key: value for key, value in options.items() if key != "data"}}
     if error is None:
-        assert quick(classifier, **options).history.info["steps"] == 3
+        assert quick(classifier, **options).history.rounds == ROUNDS
     else:
         with pytest.raises(error):
             quick(classifier, **options)
@@ -136,8 +137,8 @@ SAME = [eager, scripted, traced, exported, compiled, graph]
 
 @pytest.mark.parametrize("make", SAME[1:], ids=lambda make: make.__name__)
 def test_the_policy_is_that_of_the_eager_module(make):
-    plain, other = (quick(one(), DATA, val_loader=DATA, max_steps=6) for one in (eager, make))
-    assert same_weights(plain, other) and plain.history["loss"] == other.history["loss"]
+    plain, other = (quick(one(), DATA, val_loader=DATA) for one in (eager, make))
+    assert same_weights(plain, other) and plain.history["cost"] == other.history["cost"]
     assert plain.history.info["target"] == other.history.info["target"]
 
 
@@ -148,8 +149,8 @@ def test_where_numbers_are_rounded_otherwise_the_policy_is_that_of_the_bare_func
     plain, other = (quick(one, DATA, val_loader=DATA) for one in (lambda images: classifier(images), classifier))
     assert same_weights(plain, other)
     # and close to the eager module's: what it costs is the same to some digits
-    target = quick(eager(), DATA, val_loader=DATA, config=FitConfig(steps=1)).history.info["target"]
-    near = quick(make(), DATA, val_loader=DATA, config=FitConfig(steps=1)).history.info["target"]
+    target = quick(eager(), DATA, val_loader=DATA, config=MEASURED).history.info["target"]
+    near = quick(make(), DATA, val_loader=DATA, config=MEASURED).history.info["target"]
     assert near == pytest.approx(target, rel=0.02 if make is quantised else 1e-4)
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from learned_affine import FitConfig, LearnedAffineAugment
 from learned_affine.tasks import Binary, MultiLabel, SingleLabel
 from learned_affine.tasks.model import TASKS, Model, task_of, temperature_of
-from tests.fits import quick, same_weights, silent
+from tests.fits import SHORT, quick, same_weights
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
@@ -166,29 +166,29 @@ FORMS = {
     "two classes": (None, Halves(6.0), LABELS),
     "soft labels": (None, Halves(6.0), F.one_hot(LABELS, 2).float()),
 }
-CONFIG = FitConfig(target=0.2)
 
 
 def fitted(name, **options):
     task, classifier, labels = FORMS[name]
     data = [(IMAGES, labels)]
-    return silent(classifier=classifier, data=data, val_loader=data, task=task, max_steps=5, config=CONFIG, **options)
+    return quick(classifier, data, val_loader=data, task=task, config=SHORT.replace(target=0.2), **options)
 
 
 @pytest.mark.parametrize("name", list(FORMS)[:3])
 def test_a_binary_task_gives_the_policy_of_two_classes_in_every_form(name):
     one, other = fitted(name), fitted("two classes")
-    for mine, yours in zip(one.localization.parameters(), other.localization.parameters(), strict=True):
-        torch.testing.assert_close(mine, yours, rtol=2e-3, atol=2e-4)
-    assert one.history["cross_entropy"] == pytest.approx(other.history["cross_entropy"], rel=1e-3)
+    mine, yours = (augment.policy(IMAGES) for augment in (one, other))
+    torch.testing.assert_close(mine.width, yours.width, rtol=1e-2, atol=0)
+    torch.testing.assert_close(mine.chances, yours.chances, rtol=0, atol=1e-2)
+    assert one.history["cost"][0] == pytest.approx(other.history["cost"][0], rel=1e-4)
 
 
 def test_one_hot_soft_labels_give_the_same_bits_as_class_indices():
     one, other = fitted("soft labels"), fitted("two classes")
     assert same_weights(one, other)
-    for key in set(one.history) - {"seconds", "images_per_second"}:
-        assert torch.equal(torch.tensor(one.history[key]), torch.tensor(other.history[key])), key
-    assert one.history.info["worst_mirrored_class"] == other.history.info["worst_mirrored_class"]
+    for key in set(one.history) - {"seconds"}:
+        torch.testing.assert_close(one.history[key], other.history[key], rtol=0, atol=0, equal_nan=True)
+    assert one.history.info["classes_moved"] == other.history.info["classes_moved"]
 
 
 def test_several_labels_of_which_each_is_one_of_two_classes():

@@ -88,7 +88,7 @@ def test_the_other_images_are_drawn_as_if_there_were_no_bad_one(value, place):
 
 
 @pytest.mark.parametrize("padding_mode", ["reflection", "border", "zeros", "fill"])
-@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "sharp"])
 @each_value
 def test_every_sampling_reaches_no_further_than_its_pixels(value, interpolation, padding_mode):
     augment, clean = vivid(interpolation=interpolation, padding_mode=padding_mode), torch.rand(2, 1, 24, 20)
@@ -98,7 +98,7 @@ def test_every_sampling_reaches_no_further_than_its_pixels(value, interpolation,
     out = augment(images)
     parameters = augment.last_parameters
     expected = augment.apply(clean, parameters)
-    near, reach = bad[None, None].double(), {"nearest": 0, "bilinear": 1, "bicubic": 2}[interpolation]
+    near, reach = bad[None, None].double(), {"nearest": 0, "bilinear": 1, "bicubic": 2, "sharp": 6}[interpolation]
     near = torch.nn.functional.max_pool2d(near, 2 * reach + 1, 1, reach).expand(2, 1, -1, -1)
     touched = vivid(padding_mode=padding_mode, interpolation="nearest").apply(near, parameters)[0, 0] > 0
     assert torch.equal(out[1], expected[1])

@@ -83,7 +83,7 @@ def truth(augment: LearnedAffineAugment, images: torch.Tensor, parameters: Affin
 
 
 @pytest.mark.parametrize("dtype", INTEGERS[:-1])
-@pytest.mark.parametrize("interpolation", ["bilinear", "nearest", "bicubic"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest", "bicubic", "sharp"])
 def test_warp_rounds_integers(dtype, interpolation):
     augment, images = vivid(interpolation=interpolation), pixels(dtype, 16, 3, 12, 12, most=127)
     parameters = augment.sample_parameters(images)

@@ -5,10 +5,11 @@ import torch
 from torch.func import grad, vmap
 
 from learned_affine import AffineLimits
-from tests.subjects import vivid
+from tests.geometry.matrices import symmetry
+from tests.subjects import symmetric, vivid
 from tests.transforms.test_lists import one_by_one
 
-IMAGES = torch.rand(6, 3, 12, 14, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.rand(6, 3, 14, 14, generator=torch.Generator().manual_seed(0))
 NEAR = {"atol": 1e-5, "rtol": 0}
 MODES = {"mode": {"deterministic": True}, "drawn": {}, "half": {"p": 0.5}, "none": {"p": 0.0}}
 modes = pytest.mark.parametrize("options", MODES.values(), ids=MODES)
@@ -43,19 +44,20 @@ def test_vmap_leaves_images_alone_bit_by_bit_as_p_says():
 
 
 def test_vmap_and_gradients_of_a_warp_are_a_loop():
-    augment, unit = vivid(), torch.rand(6, 6) * 2 - 1
+    augment, unit, (mirror, turns) = vivid(), torch.rand(6, 6) * 2 - 1, symmetry(range(1, 7))
 
-    def warp(image, point):
-        return augment.warp(image[None], augment.limits.parameters(point[None]))[0]
+    def warp(image, point, *symmetry):
+        parameters = augment.limits.parameters(point[None], *(one[None] for one in symmetry))
+        return augment.warp(image[None], parameters)[0]
 
-    def loss(point, image):
-        return warp(image, point).square().sum()
+    def loss(point, image, *symmetry):
+        return warp(image, point, *symmetry).square().sum()
 
-    expected = torch.stack([warp(*pair) for pair in zip(IMAGES, unit, strict=True)])
-    torch.testing.assert_close(vmap(warp)(IMAGES, unit), expected, **NEAR)
+    expected = torch.stack([warp(*each) for each in zip(IMAGES, unit, mirror, turns, strict=True)])
+    torch.testing.assert_close(vmap(warp)(IMAGES, unit, mirror, turns), expected, **NEAR)
     leaf = unit.clone().requires_grad_()
-    sum(loss(*pair) for pair in zip(leaf, IMAGES, strict=True)).backward()
-    torch.testing.assert_close(vmap(grad(loss))(unit, IMAGES), leaf.grad, atol=1e-3, rtol=1e-3)
+    sum(loss(*each) for each in zip(leaf, IMAGES, mirror, turns, strict=True)).backward()
+    torch.testing.assert_close(vmap(grad(loss))(unit, IMAGES, mirror, turns), leaf.grad, atol=1e-3, rtol=1e-3)
 
 
 @modes
@@ -63,7 +65,7 @@ def test_vmap_and_gradients_of_a_warp_are_a_loop():
 @pytest.mark.filterwarnings("ignore:While compiling, we found certain side effects")  # last_parameters
 @pytest.mark.parametrize("count", [1, 6])
 def test_an_exported_transform_draws_as_it_does(options, strict, count):
-    augment, images = vivid(AffineLimits(20, 1.2, 5, 0.1), **options), IMAGES[:count]
+    augment, images = symmetric(AffineLimits(20, 1.2, 5, 0.1), **options), IMAGES[:count]
     exported = torch.export.export(augment, (images,), strict=strict).module()
     for seed in range(3):
         torch.manual_seed(seed)
@@ -76,7 +78,7 @@ def test_an_exported_transform_draws_as_it_does(options, strict, count):
 @pytest.mark.parametrize("count", [1, 2, 6])
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:`torch.jit")
 def test_a_traced_transform_draws_as_it_does_whatever_was_drawn_while_it_was_traced(options, count):
-    augment, images = vivid(AffineLimits(20, 1.2, 5, 0.1), **options), IMAGES[:count]
+    augment, images = symmetric(AffineLimits(20, 1.2, 5, 0.1), **options), IMAGES[:count]
     for at in range(12):
         torch.manual_seed(at)
         traced = torch.jit.trace(augment, (images,), check_trace=False)

@@ -17,15 +17,17 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import PIL.Image
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_tensors
+from torchvision import tv_tensors
 
-from learned_affine import LearnedAffineAugment
+from learned_affine import AffineLimits, FitHistory, LearnedAffineAugment
 from learned_affine.policy.network import LocalizationNetwork
+from learned_affine.policy.raw_head import RawHead
 from learned_affine.weights.container import WeightsError, digest_of
 
-EARLIER = Path(__file__).parent / "earlier"
 SECONDS, BYTES = 1.0, 200_000_000
 ODD = [
     *(None, True, False, 0, -1, 1, 3, 1.5, 1e308, -1e308, 2**31, 2**63, 2**64, 10**400, "", "x", "x" * 5000, [], {}),
@@ -260,29 +262,35 @@ def is_sound(augment, path):
     own = augment.localization.state_dict()
     same = set(own) == set(held) and all(torch.equal(own[name], held[name]) for name in own)
     finite = all(bool(torch.isfinite(value).all()) for value in own.values())
-    bools = [augment.limits.mirror, augment.deterministic, getattr(augment.localization, "mirrors", False)]
-    right = all(type(value) is bool for value in bools) and 0 <= augment.p <= 1 and 0 <= augment.strength <= 1
-    return same and finite and right and mirrors_as_it_says(augment)
+    right = type(augment.deterministic) is bool and 0 <= augment.p <= 1 and 0 <= augment.strength <= 1
+    return same and finite and right and moves_as_it_says(augment)
 
 
-def mirrors_as_it_says(augment):
-    """Whether an image is mirrored at most half the time, and never where the file forbids it."""
+def moves_as_it_says(augment):
+    """Whether images get no symmetry that the file forbids."""
     images = torch.rand(64, augment.localization.channels, 8, 8)
-    mirror = torch.cat([augment.sample_parameters(images).mirror for _ in range(8)]).float()
-    allowed = augment.limits.mirror and getattr(augment.localization, "mirrors", False) and not augment.deterministic
-    return float(mirror.mean()) < 0.65 if allowed else not bool(mirror.any())  # of 512 draws
+    codes = torch.cat([augment.sample_parameters(images).codes() for _ in range(8)])
+    allowed = set(augment.limits.allowed_symmetries(8, 8)) & set(getattr(augment.localization, "codes", (0,)))
+    return set(codes.tolist()) <= ({0} if augment.deterministic else allowed)
 
 
 def originals(folder):
-    """Files of every format, the newest written now, one of them with mirrors."""
-    found = [path.read_bytes() for path in sorted(EARLIER.glob("*.safetensors"))]
-    for path in sorted(EARLIER.glob("*.safetensors")):
-        again = LearnedAffineAugment.from_pretrained(path).save_pretrained(folder / "again.safetensors")
-        found.append(again.read_bytes())
+    """Files of both networks, with and without symmetries and a history."""
     torch.manual_seed(0)
-    augment = LearnedAffineAugment(localization=LocalizationNetwork(1, size=8, width=8))
-    torch.nn.init.normal_(augment.localization.head.weight)
-    found.append(augment.save_pretrained(folder / "again.safetensors").read_bytes())
+    small = {"size": 8, "width": 8}
+    networks = [LocalizationNetwork(1, **small, symmetries=word) for word in ("all", "mirror", "none")]
+    networks += [LocalizationNetwork(3, **small, per_image=False), RawHead(1)]
+    found = []
+    for number, network in enumerate(networks):
+        torch.nn.init.normal_(network.head.weight)
+        limits = AffineLimits(symmetries=getattr(network, "symmetries", "all"))
+        fill = (
+            {"padding_mode": "fill", "fill": {tv_tensors.Image: 7, PIL.Image.Image: 2, "others": 1}} if number else {}
+        )
+        augment = LearnedAffineAugment(limits, localization=network, **fill)
+        if number % 2 == 0:
+            augment.history = FitHistory(info={"steps": 3, "data": "x"}).add(cost=1.0, kl=2.0)
+        found.append(augment.save_pretrained(folder / "again.safetensors").read_bytes())
     return found
 
 

@@ -27,7 +27,7 @@ def test_damage_is_found_that_leaves_a_sound_looking_file(path):
 def test_a_file_of_this_format_must_have_its_digest(path):
     header, _ = unpack(path.read_bytes())
     save_file(load_file(path), path, {"learned_affine": header["__metadata__"]["learned_affine"]})
-    with pytest.raises(WeightsError, match="a file of format 3 must have a sha256"):
+    with pytest.raises(WeightsError, match="a file of format 4 must have a sha256"):
         load(path)
 
 

@@ -42,7 +42,7 @@ def test_a_revision_is_passed_on(hub):
     assert hub == [("someone/policy", FILE, "v2")]
 
 
-@pytest.mark.parametrize("source", ["CIFAR10_V2", "policies/mine.safetensors", "no such thing"])
+@pytest.mark.parametrize("source", ["CIFAR10_V3", "policies/mine.safetensors", "no such thing"])
 def test_a_revision_of_something_else_is_refused(hub, source):
     with pytest.raises(ValueError, match=rf"revision is of a hub id 'org/repo'; source '{source}' is none"):
         load(source, revision="main")
@@ -75,7 +75,7 @@ def test_a_repository_that_is_not_there_is_said_in_a_line(hub):
     ],
 )
 def test_what_can_only_be_a_path_is_never_looked_for_on_a_network(hub, source):
-    with pytest.raises(FileNotFoundError, match=r"FASHION_MNIST_V1.*taken for a path, where there is none"):
+    with pytest.raises(FileNotFoundError, match=r"FASHION_MNIST_V3.*taken for a path, where there is none"):
         load(source)
     assert hub == []
 

@@ -3,8 +3,9 @@
 import pytest
 
 from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.weights.model_card import MARK
-from tests.subjects import vivid
+from tests.subjects import flipping, vivid
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 pytestmark = pytest.mark.filterwarnings("ignore:augment is not fitted")  # saved without a fit
@@ -25,9 +26,12 @@ def test_the_card_is_one_that_the_hub_can_read(folder):
 
 def test_the_card_says_whether_images_are_flipped(tmp_path):
     vivid().save_pretrained(tmp_path)
+    assert "It flips an image and rotates it by right angles, each by a" in (tmp_path / "README.md").read_text()
+    flipping().save_pretrained(tmp_path)
     assert "It flips an image left-right by a chance of its own" in (tmp_path / "README.md").read_text()
-    vivid(AffineLimits(mirror=False)).save_pretrained(tmp_path)
-    assert "It never flips an image." in (tmp_path / "README.md").read_text()
+    network = LocalizationNetwork(symmetries="none")
+    vivid(AffineLimits(symmetries="none"), localization=network).save_pretrained(tmp_path)
+    assert "It never flips an image or rotates it" in (tmp_path / "README.md").read_text()
 
 
 def test_an_unfitted_augmenter_has_a_card_too(tmp_path):

@@ -5,13 +5,13 @@ import json
 import pytest
 import torch
 
-from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
+from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.weights import WeightsError
 from learned_affine.weights.container import MAX_FILE
 from learned_affine.weights.locate import FILE
-from tests.fits import IMAGES, quick, same_weights, silent
-from tests.subjects import Halves, vivid
+from tests.fits import ROUNDS, quick, same_weights
+from tests.subjects import vivid
 from tests.weights.fuzz import unpack
 
 pytestmark = pytest.mark.filterwarnings("ignore:augment is not fitted")  # saved without a fit
@@ -31,51 +31,48 @@ def test_file_round_trip(path):
     assert load(str(path)).limits == AffineLimits(10)
 
 
-def test_mirrors_come_back(tmp_path):
+def test_symmetries_come_back(tmp_path):
     augment = vivid()
+    with torch.no_grad():
+        augment.localization.head.bias[12:] = 0.5
     again = load(augment.save_pretrained(tmp_path / "a.safetensors"))
-    assert again.limits.mirror is True and again.localization.mirrors is True
+    assert again.limits.symmetries == again.localization.symmetries == "all"
     images = torch.rand(64, 1, 12, 12)
     torch.manual_seed(0)
-    drawn = [augment.sample_parameters(images).mirror for _ in range(4)]
+    drawn = augment.sample_parameters(images).codes()
     torch.manual_seed(0)
-    assert torch.equal(torch.stack(drawn), torch.stack([again.sample_parameters(images).mirror for _ in range(4)]))
-    assert 0 < int(torch.stack(drawn).sum()) < 128, "not one, and not more than half"
-    assert torch.equal(augment.localization(images).mirror_chance, again.localization(images).mirror_chance)
+    assert torch.equal(drawn, again.sample_parameters(images).codes()) and len(drawn.unique()) == 8
+    assert torch.equal(augment.policy(images).chances, again.policy(images).chances)
 
 
-@pytest.mark.parametrize("network", [True, False])
-@pytest.mark.parametrize("limits", [True, False])
-def test_what_is_forbidden_comes_back_forbidden(tmp_path, limits, network):
-    augment = vivid(AffineLimits(mirror=limits), localization=LocalizationNetwork(1, mirrors=network))
-    again = load(augment.save_pretrained(tmp_path / "a.safetensors"))
-    assert (again.limits.mirror, again.localization.mirrors) == (limits, network)
-    assert again.localization.head.bias.shape == (27 + network,)
-    assert bool(again.sample_parameters(torch.rand(512, 1, 8, 8)).mirror.any()) == (limits and network)
+@pytest.mark.parametrize("word", ["all", "mirror", "none"])
+@pytest.mark.parametrize("given", [None, "none"])
+def test_what_is_forbidden_comes_back_forbidden(tmp_path, word, given):
+    augment = vivid(AffineLimits(symmetries=word), localization=LocalizationNetwork(1, symmetries=word))
+    with torch.no_grad():
+        augment.localization.head.bias[12:] = 0.0
+    path = augment.save_pretrained(tmp_path / "a.safetensors")
+    again = load(path) if given is None else load(path, limits=AffineLimits(symmetries=given))
+    assert (again.limits.symmetries, again.localization.symmetries) == (given or word, word)
+    codes = again.sample_parameters(torch.rand(512, 1, 8, 8)).codes().unique().tolist()
+    assert codes == list(AffineLimits(symmetries=given or word).allowed_symmetries(8, 8))
 
 
-def test_mirrors_can_be_forbidden_at_loading(tmp_path):
-    path = vivid().save_pretrained(tmp_path / "a.safetensors")
-    images = torch.rand(512, 1, 8, 8)
-    assert bool(load(path).sample_parameters(images).mirror.any())
-    assert not bool(load(path, limits=AffineLimits(mirror=False)).sample_parameters(images).mirror.any())
-
-
-def test_a_policy_that_is_saved_during_its_fit_has_the_chances_of_that_step(tmp_path):
-    """While a fit is under way its network gives what a mirror costs, and the price of a nat stands beside it."""
-    augment, images = LearnedAffineAugment(), IMAGES
-    chances = []
+def test_a_policy_that_is_saved_during_its_fit_has_the_chances_of_that_round(tmp_path):
+    """While a fit is under way its network gives what transforms cost, and the price of a nat stands beside it."""
+    augment, images, policies = LearnedAffineAugment(), torch.rand(8, 1, 16, 16), []
 
     def keep(values):
-        augment.save_pretrained(tmp_path / f"{values['step']}.safetensors")
-        chances.append(augment.localization(images).mirror_chance.detach())
+        augment.save_pretrained(tmp_path / f"{values['round']}.safetensors")
+        policies.append(augment.policy(images))
 
-    silent(augment, classifier=Halves(4.0), config=FitConfig(target=0.4, steps=12), callbacks=keep)
-    assert augment.localization.price == 1
-    for step, chance in enumerate(chances, 1):
-        saved = load(tmp_path / f"{step}.safetensors")
-        torch.testing.assert_close(saved.localization(images).mirror_chance, chance, rtol=1e-4, atol=1e-6)
-    assert not torch.allclose(chances[1], chances[-1], rtol=0.1)
+    quick(augment=augment, callbacks=keep)
+    assert augment.localization.price == 1 and len(policies) == ROUNDS
+    for number, policy in enumerate(policies, 1):
+        saved = load(tmp_path / f"{number}.safetensors").policy(images)
+        torch.testing.assert_close(saved.chances, policy.chances.detach(), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(saved.width, policy.width.detach(), rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(policies[0].width, policies[-1].width, rtol=0.1)
 
 
 # -- what is not fitted -----------------------------------------------------------------------------------------------

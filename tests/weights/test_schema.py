@@ -1,7 +1,7 @@
-"""What a weights file says: every earlier format still loads, and what it should not say is refused."""
+"""What a weights file says of an augmenter, and what it should not say."""
 
+import itertools
 import json
-from dataclasses import replace
 
 import PIL.Image
 import pytest
@@ -9,15 +9,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torchvision import tv_tensors
 
-from learned_affine import AffineLimits, FitHistory, LearnedAffineAugment
+from learned_affine import FitHistory, LearnedAffineAugment
 from learned_affine.fitting.history import KEYS
 from learned_affine.policy.network import LocalizationNetwork
-from learned_affine.policy.raw_head import RawHead
 from learned_affine.weights import WeightsError, describe
-from learned_affine.weights.container import FORMAT
-from tests.fits import quick
+from tests.fits import ROUNDS, quick
 from tests.subjects import vivid
-from tests.weights.fuzz import EARLIER, sign, unpack
+from tests.weights.fuzz import sign, unpack
 
 pytestmark = pytest.mark.filterwarnings("ignore:augment is not fitted")  # saved without a fit
 load = LearnedAffineAugment.from_pretrained
@@ -67,11 +65,9 @@ def test_fill_by_a_type_that_no_name_stands_for_is_not_written(tmp_path):
 
 def test_the_history_comes_back_without_the_clock(tmp_path):
     history, again = (augment := quick()).history, load(augment.save_pretrained(tmp_path / "a.safetensors")).history
-    assert again.info == history.info
+    assert again.info == history.info and again.rounds == history.rounds == ROUNDS
     for key in KEYS:
-        assert again[key] == pytest.approx(
-            history[key] if key not in ("seconds", "images_per_second") else [], nan_ok=True
-        )
+        assert again[key] == pytest.approx(history[key] if key != "seconds" else [], nan_ok=True)
 
 
 def test_the_file_says_what_it_was_fitted_to_and_with(tmp_path):
@@ -86,13 +82,13 @@ def test_the_file_says_what_it_was_fitted_to_and_with(tmp_path):
 def test_a_long_history_stays_small(tmp_path):
     augment = quick()
     augment.history = FitHistory(info=augment.history.info | {"target": float("nan")})
-    for epoch in range(12_345):
-        augment.history.add(loss=epoch, entropy=float("inf"))
+    for number in range(12_345):
+        augment.history.add(loss=number, entropy=float("inf"))
     path = augment.save_pretrained(tmp_path / "a.safetensors")
     again = load(path).history
     assert path.stat().st_size < 120_000 and again.info["target"] is None
-    assert again["loss"][-1] == 12_344 and 50 <= again.epochs <= 100
-    assert len(set(again["loss"][i + 1] - again["loss"][i] for i in range(again.epochs - 1))) == 1, "evenly thinned"
+    assert again["loss"][-1] == 12_344 and 50 <= len(again["loss"]) <= 100
+    assert len({after - before for before, after in itertools.pairwise(again["loss"])}) == 1, "evenly thinned"
 
 
 def test_a_history_that_json_cannot_hold_is_named(tmp_path):
@@ -101,48 +97,6 @@ def test_a_history_that_json_cannot_hold_is_named(tmp_path):
     with pytest.raises(TypeError, match=r"history\.info must hold plain values"):
         augment.save_pretrained(tmp_path / "a.safetensors")
     assert not list(tmp_path.iterdir())
-
-
-# -- formats ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", sorted(EARLIER.glob("*.safetensors")), ids=lambda path: path.stem)
-def test_files_of_every_earlier_format_load(path, tmp_path):
-    augment = load(path)
-    again = load(augment.save_pretrained(tmp_path / "a.safetensors"))
-    assert describe(path)["format"] == describe(tmp_path / "a.safetensors")["format"] == FORMAT
-    for name, tensor in load_file(path).items():
-        assert torch.equal(augment.localization.state_dict()[name], tensor), name
-    kept = ("p", "strength", "deterministic", "interpolation", "padding_mode", "fill", "limits")
-    assert all(getattr(again, name) == getattr(augment, name) for name in kept)
-    assert (again.history is None) == (augment.history is None)
-
-
-def test_every_earlier_format_has_a_file():
-    found = {
-        json.loads(unpack(path.read_bytes())[0]["__metadata__"]["learned_affine"])["format"]
-        for path in EARLIER.iterdir()
-    }
-    assert found == set(range(1, FORMAT))
-
-
-def test_what_the_files_of_format_2_were_made_of():
-    fitted, raw, for_all = (load(EARLIER / f"format_2_{name}.safetensors") for name in ("fitted", "raw", "one_for_all"))
-    assert fitted.fill == {tv_tensors.Image: 7, PIL.Image.Image: 2, "others": 1}
-    assert fitted.limits == AffineLimits(20, 1.2, 10, 0.1, mirror=False) and not fitted.localization.mirrors
-    assert (fitted.p, fitted.strength, fitted.interpolation, fitted.history.info["steps"]) == (0.75, 0.5, "nearest", 4)
-    assert isinstance(raw.localization, RawHead) and raw.deterministic and raw.history is None
-    assert not for_all.localization.per_image and for_all.limits == replace(AffineLimits.wide(), mirror=False)
-
-
-def test_what_the_files_of_format_1_were_made_of():
-    fitted, raw, unfitted = (load(EARLIER / f"format_1_{name}.safetensors") for name in ("fitted", "raw", "unfitted"))
-    assert fitted.fill == {tv_tensors.Image: 7, "others": 1} and fitted.limits == AffineLimits(
-        20, 1.2, 10, 0.1, mirror=False
-    )
-    assert (fitted.p, fitted.strength, fitted.interpolation, fitted.history.epochs) == (0.75, 0.5, "nearest", 2)
-    assert isinstance(raw.localization, RawHead) and raw.deterministic and raw.history is None
-    assert not unfitted.localization.per_image and unfitted.limits == replace(AffineLimits.wide(), mirror=False)
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
@@ -156,6 +110,12 @@ def described_with(part, **changes):
     return lambda tensors, config: config[part].update(changes)
 
 
+def without_symmetries(tensors, config):
+    config["localization"]["symmetries"] = "none"
+    for name in ("head.bias", "head.weight"):
+        tensors[name] = tensors[name][:12].clone()
+
+
 ZEROS = torch.zeros
 REFUSED = {
     "a tensor is missing": (
@@ -163,9 +123,9 @@ REFUSED = {
         r"missing tensors 'head.bias', unexpected",
     ),
     "one too many": (tensors_with(more=ZEROS(1)), r"unexpected ones 'more'"),
-    "another shape": (tensors_with(**{"head.bias": ZEROS(3)}), r"head.bias must be F32 of shape \(28,\), got .*\(3,\)"),
-    "another dtype": (tensors_with(**{"head.bias": ZEROS(28).half()}), r"head.bias must be F32 .* got 'F16'"),
-    "NaN": (tensors_with(**{"head.bias": ZEROS(28) / 0}), "NaN or infinity in head.bias"),
+    "another shape": (tensors_with(**{"head.bias": ZEROS(3)}), r"head.bias must be F32 of shape \(19,\), got .*\(3,\)"),
+    "another dtype": (tensors_with(**{"head.bias": ZEROS(19).half()}), r"head.bias must be F32 .* got 'F16'"),
+    "NaN": (tensors_with(**{"head.bias": ZEROS(19) / 0}), "NaN or infinity in head.bias"),
     "other channels": (
         described_with("localization", channels=1),
         r"features\.1\.weight must be F32 of shape \(64, 256\)",
@@ -176,42 +136,36 @@ REFUSED = {
     "an unknown head": (described_with("localization", head="../x"), r"localization.head must be one of bounded, raw"),
     "a size that is no int": (described_with("localization", size=True), "localization.size must be an int"),
     "a bool that is none": (described_with("localization", per_image="yes"), "localization.per_image must be a bool"),
-    "mirrors that are no bool": (
-        described_with("localization", mirrors=1),
-        "localization.mirrors must be a bool, got 1",
+    "symmetries that are no word": (
+        described_with("localization", symmetries=True),
+        "localization.symmetries must be one of all, mirror, none, got True",
     ),
-    "mirrors that are none": (
-        described_with("localization", mirrors=None),
-        "localization.mirrors must be a bool, got None",
+    "symmetries left out": (
+        lambda tensors, config: config["localization"].pop("symmetries"),
+        "its localization is damaged: missing 'symmetries'",
     ),
-    "mirrors left out": (
-        lambda tensors, config: config["localization"].pop("mirrors"),
-        "its localization is damaged: missing 'mirrors'",
+    "a head too small for its symmetries": (
+        tensors_with(**{"head.bias": ZEROS(12), "head.weight": ZEROS(12, 64)}),
+        r"head\.\w+ must be F32 of shape \(19,.*got 'F32' of shape \(12",
     ),
-    "a head too small for mirrors": (
-        tensors_with(**{"head.bias": ZEROS(27), "head.weight": ZEROS(27, 64)}),
-        r"head\.\w+ must be F32 of shape \(28,.*got 'F32' of shape \(27",
+    "a head too large for its symmetries": (
+        described_with("localization", symmetries="mirror"),
+        r"head\.\w+ must be F32 of shape \(13,.*got 'F32' of shape \(19",
     ),
-    "a head too large without mirrors": (
-        described_with("localization", mirrors=False),
-        r"head\.\w+ must be F32 of shape \(27,.*got 'F32' of shape \(28",
+    "limits of symmetries that are no word": (described_with("limits", symmetries="some"), "limits.symmetries must be"),
+    "limits of symmetries that are a number": (described_with("limits", symmetries=1), "limits.symmetries must be"),
+    "limits of symmetries left out": (
+        lambda tensors, config: config["limits"].pop("symmetries"),
+        "its limits is damaged: missing 'symmetries'",
     ),
-    "a chance that is not finite": (
-        lambda tensors, config: tensors["head.bias"][27:].fill_(float("inf")),
-        "weights must be finite, got NaN or infinity in head.bias",
+    "a limit of format 3": (described_with("limits", mirror=True), "its limits is damaged: .* unexpected 'mirror'"),
+    "limits that claim what the network does not know": (
+        lambda tensors, config: without_symmetries(tensors, config),
+        "limits.symmetries must be those of the network or fewer, 'none', got 'all'",
     ),
-    "a limit of mirrors in words": (
-        described_with("limits", mirror="yes"),
-        "description is damaged: limits.mirror must be a bool, got str: 'yes'",
-    ),
-    "a limit of mirrors in numbers": (described_with("limits", mirror=1), "limits.mirror must be a bool, got int: 1"),
-    "a limit of mirrors left out": (
-        lambda tensors, config: config["limits"].pop("mirror"),
-        "its limits is damaged: missing 'mirror'",
-    ),
-    "mirrors of a raw head": (
+    "symmetries of a raw head": (
         described_with("localization", head="raw"),
-        "its localization is damaged: .*unexpected 'mirrors', 'per_image'",
+        "its localization is damaged: .*unexpected 'per_image', 'symmetries'",
     ),
     "another bool": (described_with("arguments", deterministic=1), "arguments.deterministic must be a bool"),
     "p out of range": (described_with("arguments", p=2), r"p must be in \[0, 1\], got 2"),
@@ -231,13 +185,17 @@ REFUSED = {
     ),
     "a newer format": (
         lambda tensors, config: config.update(format=99),
-        r"format 99, and this version reads up to .*update",
+        r"format 99, and this version reads the format 4: update",
     ),
     "a format that is none": (lambda tensors, config: config.update(format="2"), "format must be a positive int"),
     "an infinite format": (lambda tensors, config: config.update(format=float("inf")), "Infinity is no JSON number"),
     "a history that is none": (lambda tensors, config: config.update(history=[1]), "its history must be a JSON object"),
-    "a history of words": (described_with("history", epochs={"loss": ["a"]}), "its history must hold finite numbers"),
-    "an uneven history": (described_with("history", epochs={"loss": [1], "kl": [1, 2]}), "lists of equal length"),
+    "a history of epochs": (
+        lambda tensors, config: config["history"].update(epochs=config["history"].pop("rounds")),
+        "its history is damaged: missing 'rounds', unexpected 'epochs'",
+    ),
+    "a history of words": (described_with("history", rounds={"loss": ["a"]}), "its history must hold finite numbers"),
+    "an uneven history": (described_with("history", rounds={"loss": [1], "kl": [1, 2]}), "lists of equal length"),
 }
 
 

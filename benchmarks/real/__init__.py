@@ -1,0 +1,1 @@
+"""Does it help on real pictures, and where does it not?"""

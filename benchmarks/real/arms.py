@@ -1,0 +1,122 @@
+"""What is compared: torchvision's pipelines, what an expert would choose, and the learned policy alone and in parts.
+
+An arm has a pipeline for each PIL image, as a dataset would apply it, and an augmenter of batches ``(B, 3, S, S)``;
+either may be missing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import kornia.augmentation
+import torch
+from torch import Tensor, nn
+from torchvision.transforms import v2
+
+from benchmarks.pipelines.arms import dealt_to_others
+from benchmarks.real.data import Batches, RealSet
+from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
+from learned_affine.colour import TrivialAugmentColour
+
+BILINEAR = v2.InterpolationMode.BILINEAR
+NO_WARPS = AffineLimits(angle=0, scale=1, shear=0, translate=0)
+EXPERTS = {  # what an expert would choose, where that is an arm of its own; all eight and any rotation elsewhere
+    "traffic-signs": "affine_by_hand",
+    "letters": "affine_by_hand",
+    "hands": "affine_by_hand",
+    "flowers": "flip_crop",
+}
+
+
+class Arm(NamedTuple):
+    """What is done to images in training, and the policy where there is one."""
+
+    one: Callable[[Any], Any] | None = None
+    many: Callable[[Tensor], Tensor] | None = None
+    policy: LearnedAffineAugment | None = None
+
+
+@dataclass
+class Setting:
+    """A set and a seed, with the classifier that policies are fitted to and the policies that arms share."""
+
+    pictures: RealSet
+    seed: int
+    classifier: Callable[[], nn.Module]
+    fits: dict[tuple[AffineLimits, FitConfig], LearnedAffineAugment] = field(default_factory=dict)
+
+    def learned(self, limits: AffineLimits | None = None, **config: Any) -> LearnedAffineAugment:
+        """The policy of a fit, which is made once; by default as users get it."""
+        key = limits or AffineLimits(), FitConfig(**config)
+        if key not in self.fits:
+            self.fits[key] = LearnedAffineAugment.fit(
+                self.classifier(),
+                Batches(self.pictures.train, shuffle=True),
+                val_loader=Batches(self.pictures.held_out),
+                limits=key[0],
+                config=key[1],
+                p=1.0 if key[0] == NO_WARPS else None,  # symmetries lose nothing
+                seed=self.seed,
+                progress=False,
+            )
+        return self.fits[key]
+
+
+def by_policy(policy: LearnedAffineAugment, one: Callable[[Any], Any] | None = None, dealt: bool = False) -> Arm:
+    """A policy, after what each image gets; ``dealt``: with the parameters of another image of the batch."""
+    return Arm(one, dealt_to_others(policy) if dealt else policy, policy)
+
+
+def flip_crop(setting: Setting) -> Arm:
+    """The usual flip, with the crop that photographs get, or after padding by four pixels."""
+    size = setting.pictures.train.images.shape[-1]
+    photographs = setting.pictures.name == "flowers"
+    crop = v2.RandomResizedCrop(size) if photographs else v2.RandomCrop(size, padding=4)
+    return Arm(v2.Compose([v2.RandomHorizontalFlip(), crop]))
+
+
+def affine_by_hand(setting: Setting) -> Arm:
+    """The line that anybody would write."""
+    affine = v2.RandomAffine(10, (0.1, 0.1), (0.85, 1.15), 10, interpolation=BILINEAR)
+    return Arm(v2.RandomApply([affine], p=0.5))
+
+
+def expert(setting: Setting) -> Arm:
+    """What an expert would choose for the set: seen from above, all eight symmetries and any rotation."""
+    if setting.pictures.name in EXPERTS:
+        return ARMS[EXPERTS[setting.pictures.name]](setting)
+    rotated = kornia.augmentation.RandomAffine(45, padding_mode="reflection", p=0.5)
+    return Arm(many=lambda images: rotated(all_eight(images)))
+
+
+def all_eight(images: Tensor) -> Tensor:
+    """Each image at one of the eight positions of a square, by equal chances."""
+    codes = torch.randint(8, (len(images),))
+    moved = images.clone()
+    for code in codes.unique().tolist():
+        mirrored = images[codes == code].flip(-1) if code >= 4 else images[codes == code]
+        moved[codes == code] = mirrored.rot90(code % 4, (-2, -1))
+    return moved
+
+
+ARMS: dict[str, Callable[[Setting], Arm]] = {
+    "none": lambda setting: Arm(),
+    "flip_crop": flip_crop,
+    "expert": expert,
+    "affine_by_hand": affine_by_hand,
+    "trivial_augment": lambda setting: Arm(v2.TrivialAugmentWide()),
+    "rand_augment": lambda setting: Arm(v2.RandAugment()),
+    "colour": lambda setting: Arm(TrivialAugmentColour()),
+    "all_eight": lambda setting: Arm(many=all_eight),
+    "learned": lambda setting: by_policy(setting.learned()),
+    "learned_colour": lambda setting: by_policy(setting.learned(), TrivialAugmentColour()),
+    "learned_shuffled": lambda setting: by_policy(setting.learned(), dealt=True),
+    "learned_no_entropy": lambda setting: by_policy(setting.learned(entropy_weight=0.0)),
+    "learned_no_adversary": lambda setting: by_policy(setting.learned(adversarial_weight=0.0)),
+    "symmetries_alone": lambda setting: by_policy(setting.learned(NO_WARPS)),
+}
+
+
+def fits(arm: str) -> bool:
+    """Whether an arm needs a fitted policy."""
+    return arm.startswith(("learned", "symmetries"))

@@ -1,0 +1,101 @@
+"""The six sets of real pictures, read from a folder and checked before any training, and batches of them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from torch import Tensor
+from torchvision.datasets import ImageFolder
+from torchvision.transforms.v2 import functional as F
+
+PARTS = ("train", "heldout", "test")
+SIZES = {"blood-cells": 48, "aerial": 48, "traffic-signs": 40, "letters": 40, "flowers": 48, "hands": 48}  # pixels
+SIDES = {  # classes that a left-right flip turns into another one, or into none
+    "traffic-signs": ("19", "20", "33", "34", "36", "37", "38", "39"),
+    "letters": tuple("12345679BCDEFGJKLNPQRSZ"),
+}
+
+
+@dataclass
+class Pictures:
+    """Pixels ``(N, 3, S, S)`` uint8, and the places of their classes ``(N,)``."""
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass
+class RealSet:
+    """A set: what is trained on, what a policy is judged on, and what is reported on."""
+
+    name: str
+    classes: list[str]
+    train: Pictures
+    held_out: Pictures
+    test: Pictures
+
+
+def read_set(root: Path, name: str) -> RealSet:
+    """The pictures of ``root/name/{train,heldout,test}/<class>/``, resized.
+
+    Raises:
+        SystemExit: naming the folder or file, where a part or a class is missing, or an image is broken.
+    """
+    folders = []
+    for folder in (root / name / part for part in PARTS):
+        if not folder.is_dir():
+            raise SystemExit(f"--root must hold {name}/train, heldout and test, got no folder {folder}")
+        try:
+            folders.append(ImageFolder(str(folder)))
+        except FileNotFoundError as error:
+            raise SystemExit(f"{folder} must hold a folder of images for each class: {error}") from None
+        if differing := set(folders[0].classes) ^ set(folders[-1].classes):
+            raise SystemExit(f"{folder} must have the classes of train, got a difference in {sorted(differing)}")
+    size = SIZES.get(name, 48)
+    images = [torch.stack([read(file, size) for file, _ in part.imgs]) for part in folders]
+    labels = [torch.tensor(part.targets) for part in folders]
+    return RealSet(name, folders[0].classes, *map(Pictures, images, labels))
+
+
+def read(file: str, size: int) -> Tensor:
+    """``(3, size, size)`` uint8."""
+    try:
+        with PIL.Image.open(file) as image:
+            small = image.convert("RGB").resize((size, size), PIL.Image.Resampling.BILINEAR)
+    except (OSError, SyntaxError, ValueError) as error:  # what PIL raises for files that it cannot read
+        raise SystemExit(f"every file must be an image that PIL can read, got {file}: {error}") from None
+    return torch.from_numpy(np.array(small)).permute(2, 0, 1)
+
+
+@dataclass
+class Batches:
+    """Batches of float images in [0, 1] with their labels; in a new order each time if ``shuffle``.
+
+    Args:
+        pictures: what they are of.
+        shuffle: for training.
+        pipeline: applied to each image, as a PIL image.
+        size: images a batch.
+    """
+
+    pictures: Pictures
+    shuffle: bool = False
+    pipeline: Callable[[Any], Any] | None = None
+    size: int = 64
+
+    def __len__(self) -> int:
+        """How many batches."""
+        return -(-len(self.pictures.labels) // self.size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images in channels_last, and labels."""
+        count = len(self.pictures.labels)
+        for rows in (torch.randperm(count) if self.shuffle else torch.arange(count)).split(self.size):
+            images = self.pictures.images[rows]
+            if self.pipeline is not None:
+                images = torch.stack([F.pil_to_tensor(self.pipeline(F.to_pil_image(image))) for image in images])
+            yield (images.float() / 255).contiguous(memory_format=torch.channels_last), self.pictures.labels[rows]

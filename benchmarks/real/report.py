@@ -1,0 +1,142 @@
+"""docs/evidence/real.md, from the rows alone: paired differences with 95 % intervals, mean ranks, harm to classes.
+
+Run it as ``python -m benchmarks.real.report``.
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common.intervals import Runs, about, half_width, interval
+from benchmarks.common.pages import EVIDENCE
+from benchmarks.common.rows import newest_version, read
+from benchmarks.pipelines.groups import comparable
+from benchmarks.pipelines.report import head, line
+from benchmarks.real.arms import ARMS, EXPERTS, fits
+from benchmarks.real.data import SIDES, SIZES
+from benchmarks.real.run import ROWS, code_of
+
+PAGE = EVIDENCE / "real.md"
+RIVALS = ("none", "affine_by_hand", "expert", "learned_shuffled")
+FEWEST = 10  # test pictures of a class that is looked at alone
+Sets = dict[str, dict[str, Runs]]  # rows by set, arm and seed
+
+INTRODUCTION = """# Real pictures
+
+Made by `python -m benchmarks.real.report` from `benchmarks/results/real.jsonl`. A small net (SmallConvNet, width 24) is
+trained from scratch on six sets of real pictures at 40 to 48 pixels, with each arm as long as it takes without
+augmentation to know its training pictures. Figures are means over seeds with their standard deviation; differences are
+in points, paired by seed, with 95 % intervals, bold where these leave out 0. No picture is shown or passed on."""
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=Path, default=ROWS)
+    parser.add_argument("--out", type=Path, default=PAGE)
+    options = parser.parse_args()
+    options.out.write_text(page(read(options.rows)))
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    """All of it."""
+    sets, versions = grouped(rows)
+    if not sets:
+        return f"{INTRODUCTION}\n\nNot measured yet.\n"
+    arms = [arm for arm in ARMS if any(arm in runs for runs in sets.values())]
+    others, known = arms[1:], {name: sets[name] for name in SIDES if name in sets}
+    ranks = mean_ranks(sets)
+    accuracy = table(arms, sets, lambda name, arm: about([100 * run["accuracy"] for run in sets[name][arm].values()]))
+    parts = {
+        "Test accuracy in %": accuracy,
+        "Mean rank over the sets": ", ".join(f"{arm} {ranks[arm]:.1f}" for arm in sorted(ranks, key=ranks.__getitem__)),
+        "Minus none": table(others, sets, lambda name, arm: told(gains(sets[name], arm, "none"))),
+        "Learned, minus": table(RIVALS, sets, lambda name, arm: told(gains(sets[name], "learned", arm))),
+        "Classes that a left-right flip changes, minus none": table(
+            others, known, lambda name, arm: told(gains(sets[name], arm, "none", SIDES[name]))
+        ),
+        f"The class of {FEWEST} test pictures or more that loses most against none": table(
+            others, sets, lambda name, arm: worst_class(sets[name], arm)
+        ),
+        "What the default fit came to": fit_table(sets),
+    }
+    return "\n\n".join([INTRODUCTION, versions, *(f"## {title}\n\n{text}" for title, text in parts.items())]) + "\n"
+
+
+def grouped(rows: list[dict[str, Any]]) -> tuple[Sets, str]:
+    """The rows of one version by set, arm and seed, and which version; an expert's choice may be another arm."""
+    fixed, of_fixed = newest_version([row for row in rows if not fits(row["arm"])], code_of("none"))
+    fitted, of_fitted = newest_version([row for row in rows if fits(row["arm"])], code_of("learned"))
+    found: Sets = {name: {} for name in SIZES}
+    for row in fixed + fitted:
+        found[row["set"]].setdefault(row["arm"], {})[row["seed"]] = row
+    for name, arm in EXPERTS.items():
+        if arm in found[name]:
+            found[name]["expert"] = found[name][arm]
+    told_of = f"Arms that fit nothing: {of_fixed} Arms that fit a policy: {of_fitted or 'no rows yet.'}"
+    return {name: arms for name, arms in found.items() if "none" in arms}, told_of
+
+
+def table(arms: Iterable[str], sets: Sets, cell: Callable[[str, str], str]) -> str:
+    """A line an arm, a column a set."""
+    lines = [line(arm, *(cell(name, arm) if arm in sets[name] else "" for name in sets)) for arm in arms]
+    return "\n".join([*head("", *sets), *lines])
+
+
+def mean_ranks(sets: Sets) -> dict[str, float]:
+    """The mean over the sets of an arm's rank by mean accuracy over shared seeds, of the arms that every set has."""
+    means = [
+        {arm: statistics.mean(run["accuracy"] for run in runs.values()) for arm, runs in comparable(arms).items()}
+        for arms in sets.values()
+    ]
+    shared = set.intersection(*map(set, means))
+    return {arm: statistics.mean(1 + sum(one[other] > one[arm] for other in shared) for one in means) for arm in shared}
+
+
+def worst_class(arms: dict[str, Runs], arm: str) -> str:
+    """The class that loses most by an arm, and its mean paired difference."""
+    counts = next(iter(arms["none"].values()))["by_class"]
+    found = {name: gains(arms, arm, "none", (name,)) for name, (_, count) in counts.items() if count >= FEWEST}
+    means = {name: statistics.mean(values) for name, values in found.items() if values}
+    return f"{min(means, key=means.__getitem__)} {min(means.values()):+.1f}" if means else ""
+
+
+def fit_table(sets: Sets) -> str:
+    """Means over the seeds."""
+    lines = head("set", "fit over training, s", "cost", "budget, nats", "displacement", "other symmetries, %")
+    for name, arms in sets.items():
+        if runs := list(arms.get("learned", {}).values()):
+            cost, budget, moved, chance = (
+                about([run["fit"][key] for run in runs], 2)
+                for key in ("cost", "budget", "displacement", "symmetry_chance")
+            )
+            lasted = " / ".join(about([run[key] for run in runs], 0) for key in ("fit_seconds", "seconds"))
+            lines.append(line(name, lasted, cost, budget, moved, chance))
+    return "\n".join(lines)
+
+
+def gains(arms: dict[str, Runs], arm: str, base: str, classes: tuple[str, ...] = ()) -> list[float]:
+    """One arm minus another in points, by the seeds that both have: in all, or on some classes over their images."""
+    one, other = arms.get(arm, {}), arms.get(base, {})
+    seeds = sorted(set(one) & set(other))
+    return [100 * (accuracy(one[seed], classes) - accuracy(other[seed], classes)) for seed in seeds]
+
+
+def accuracy(run: dict[str, Any], classes: tuple[str, ...]) -> float:
+    """Of a run, in all or on some classes."""
+    found = [run["by_class"][name] for name in classes or run["by_class"]]
+    return sum(share * count for share, count in found) / sum(count for _, count in found)
+
+
+def told(values: list[float]) -> str:
+    """The interval, bold where it leaves out 0; nothing where nothing was measured."""
+    if not values:
+        return ""
+    sure = abs(statistics.mean(values)) > half_width(values)
+    return f"**{interval(values, 1)}**" if sure else interval(values, 1)
+
+
+if __name__ == "__main__":
+    main()

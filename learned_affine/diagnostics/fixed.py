@@ -1,0 +1,72 @@
+"""A learned policy as the nearest fixed pipeline of torchvision's."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from learned_affine._checks import check_batch
+from learned_affine.diagnostics.measures import policy_moments
+from learned_affine.geometry.limits import AffineLimits
+from learned_affine.geometry.parameters import NAMES
+from learned_affine.transforms.transform import PolicyTransform
+
+BORNE, OF_IMAGES = 0.5, 0.9  # a chance of half the identity's, by so many of the images
+FLIP, UPSIDE_DOWN, QUARTER, HALF = 4, 6, 1, 2  # codes
+TURNS = "v2.RandomChoice([v2.RandomRotation((angle, angle)) for angle in ({})])"
+
+
+@torch.no_grad()
+def as_transforms(augment: PolicyTransform, images: Tensor) -> str:
+    """The nearest fixed pipeline: one line of ``torchvision.transforms.v2`` for all images alike.
+
+    Flips and quarter turns are those that nine of ten images bear (with at least half the chance of staying as they
+    are). Ranges are two standard deviations of all draws. A fixed pipeline cannot leave an image out, and
+    ``RandomAffine`` fills borders where the augmenter reflects them.
+
+    Args:
+        augment: a fitted augmenter.
+        images: ``(B, C, H, W)``, some of those that the pipeline is for.
+
+    Raises:
+        TypeError, ValueError: if the images are no such batch.
+
+    Example:
+        >>> from learned_affine import AffineLimits, LearnedAffineAugment
+        >>> limits = AffineLimits(scale=1, shear=0, translate=0, symmetries="none")
+        >>> LearnedAffineAugment(limits, p=1.0).as_transforms(torch.rand(4, 3, 32, 32))
+        'v2.Compose([v2.RandomAffine(degrees=5.3, interpolation=v2.InterpolationMode.BILINEAR)])'
+    """
+    mean, deviation, chances = policy_moments(augment, check_batch("images", images))
+    borne = (chances >= BORNE * chances[:, :1]).float().mean(0) >= OF_IMAGES
+    steps = _flips([code for code in range(8) if borne[code]])
+    twice = 2 * (deviation.square().mean(0) + mean.var(0, correction=0)).sqrt()
+    spread = dict(zip(NAMES, twice.tolist(), strict=True))
+    affine = _affine(spread, augment.limits)
+    if affine:
+        steps.append(affine if augment.p == 1 else f"v2.RandomApply([{affine}], p={augment.p:g})")
+    return f"v2.Compose([{', '.join(steps or ['v2.Identity()'])}])"
+
+
+def _flips(borne: list[int]) -> list[str]:
+    """Flips and quarter turns within a set of symmetries that together give each of them alike."""
+    steps = [
+        f"v2.Random{name}Flip()" for code, name in ((FLIP, "Horizontal"), (UPSIDE_DOWN, "Vertical")) if code in borne
+    ]
+    if QUARTER in borne and HALF in borne and QUARTER + 2 in borne:
+        return [*steps[:1], TURNS.format("0, 90, 180, 270")]
+    return [TURNS.format("0, 180")] if HALF in borne and not steps else steps
+
+
+def _affine(spread: dict[str, float], limits: AffineLimits) -> str:
+    """``RandomAffine`` with what is not 0 of the ranges, within the limits; empty if all are."""
+    degrees, shear = min(spread["angle"], limits.angle), min(spread["shear"], limits.shear)
+    across, down = (min(spread[name], limits.translate) for name in ("translate_x", "translate_y"))
+    scale = min(1 + ((spread["scale_x"] ** 2 + spread["scale_y"] ** 2) / 2) ** 0.5, limits.scale)
+    parts = [f"translate=({across:.3f}, {down:.3f})"] if round(max(across, down), 3) else []
+    parts += [f"scale=({1 / scale:.3f}, {scale:.3f})"] if round(scale - 1, 3) else []
+    parts += [f"shear={shear:.1f}"] if round(shear, 1) else []
+    if not parts and not round(degrees, 1):
+        return ""
+    inside = [f"degrees={degrees:.1f}", *parts, "interpolation=v2.InterpolationMode.BILINEAR"]
+    return f"v2.RandomAffine({', '.join(inside)})"

@@ -1,0 +1,199 @@
+"""What a fit learned, class by class, in words: symmetries, ranges, and labels that follow a symmetry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from learned_affine._checks import check_batch, shown
+from learned_affine.diagnostics.measures import policy_moments
+from learned_affine.transforms.transform import PolicyTransform
+
+MUTUAL = 0.5  # share of the moved images of a class that must be recognised as the next one,
+AS_SURE = (
+    2 / 3
+)  # and how surely, against that one's own images: a wrong answer was at most .61, a right one at least .65
+LABEL_MOVES = {
+    "mirror": ("4", "mirrored", 2),
+    "quarter_turn": ("1", "rotated by 90 degrees", 4),
+}  # code, words, how many
+HEADS = ("as it is", "90°", "180°", "270°", "flip", "flip, 90°", "upside-down", "flip, 270°")  # by code
+RANGE_HEADS = ("rotation", "scale", "shear", "shift")
+Found = Mapping[str, tuple[int, float, float]]  # what the moved images of a class are recognised as; share, how surely
+
+
+def summary(augment: PolicyTransform, images: Tensor | None = None, labels: Any = None) -> str:
+    """What was learned, class by class, as text.
+
+    Args:
+        augment: a fitted augmenter.
+        images: ``(B, C, H, W)``; with them also the range of rotation, scale, shear and shift, as the standard
+            deviation of what is drawn for the images of a class.
+        labels: their class indices, ``(B,)``; None: all images are one row.
+
+    Returns:
+        A row a class: held-out images, and for each symmetry its chance and the share of them on which the classifier
+        stays right; below, which labels could follow a symmetry (see :meth:`proposed_label_map`).
+
+    Raises:
+        TypeError, ValueError: naming the argument, the rule and what came.
+
+    Example:
+        >>> from learned_affine import LearnedAffineAugment
+        >>> print(LearnedAffineAugment().summary(torch.rand(4, 3, 32, 32)))
+        The augmenter is not fitted.
+        <BLANKLINE>
+        Standard deviation of what is drawn:
+             images  rotation  scale  shear  shift
+        all       4     ±2.7°  ±2.3%  ±1.3°  ±1.3%
+    """
+    info = {} if augment.history is None else augment.history.info
+    parts = ["The augmenter is not fitted."] if augment.history is None else [symmetry_text(info)]
+    if images is not None:
+        parts.append("Standard deviation of what is drawn:\n" + _range_text(augment, images, labels, info))
+    return "\n\n".join(parts)
+
+
+def symmetry_text(info: Mapping[str, Any]) -> str:
+    """The table of symmetries by class and the proposals, of a history's ``info``."""
+    rows = info.get("classes_moved", [])
+    if not rows:
+        return "Symmetries were not judged class by class."
+    codes = [code for code in range(8) if any(row["chance"][code] or row["right"][code] for row in rows)]
+    cells = [["", "images", *(HEADS[code] for code in codes)]]
+    for row in rows:
+        pairs = (f"{chance_text(row['chance'][code])} {row['right'][code]:4.0%}" for code in codes)
+        cells.append([class_name(info, row["class"]), str(row["images"]), *pairs])
+    head = "Chance of each symmetry, and share of the moved held-out images that the classifier still gets right:\n"
+    words = proposal_words(info)
+    proposed = ["Labels that could follow a symmetry (proposed_label_map):", *words] if words else []
+    return "\n".join([head + aligned(cells), *([""] if words else []), *proposed])
+
+
+def aligned(cells: list[list[str]]) -> str:
+    """Rows of cells as aligned text, the first column to the left."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in cells)
+    return "\n".join("  ".join(line).rstrip() for line in lines)
+
+
+def chance_text(chance: float) -> str:
+    """A chance in two digits, and none as a dash, so that the others stand out."""
+    return f"{chance:.2f}" if chance >= 0.005 else "-".rjust(4)
+
+
+def class_name(info: Mapping[str, Any], index: int) -> str:
+    """The name of a class, or its number."""
+    names = info.get("class_names")
+    return " ".join(str(names[index]).split()) if names else f"class {index}"
+
+
+# -- ranges -----------------------------------------------------------------------------------------------------------
+
+
+def _range_text(augment: PolicyTransform, images: Tensor, labels: Any, info: Mapping[str, Any]) -> str:
+    mean, deviation, _ = policy_moments(augment, check_batch("images", images))
+    groups = {"all": torch.ones(len(images), dtype=torch.bool)}
+    if labels is not None:
+        given = _class_indices(labels, len(images)).to(mean.device)
+        groups = {class_name(info, one): given == one for one in given.unique().tolist()}
+    cells = [["", "images", *RANGE_HEADS]]
+    for name, own in groups.items():
+        rotation, scale, shear, shift = ranges_of(mean[own], deviation[own])
+        spread = (f"±{rotation:.1f}°", f"±{scale:.1%}", f"±{shear:.1f}°", f"±{shift:.1%}")
+        cells.append([name, str(int(own.sum())), *spread])
+    return aligned(cells)
+
+
+def ranges_of(mean: Tensor, deviation: Tensor) -> tuple[float, ...]:
+    """Standard deviation of rotation, scale, shear and shift over all draws of some images.
+
+    Args:
+        mean, deviation: ``(B, 6)`` of each image's draws.
+    """
+    variance = deviation.square().mean(0) + mean.var(0, correction=0)
+    angle, scale_x, scale_y, shear, translate_x, translate_y = variance.tolist()
+    both = (angle, (scale_x + scale_y) / 2, shear, (translate_x + translate_y) / 2)
+    return tuple(one**0.5 for one in both)
+
+
+def _class_indices(labels: Any, count: int) -> Tensor:
+    found = torch.as_tensor(labels)
+    if found.shape != (count,) or found.is_floating_point():
+        raise ValueError(f"labels must be class indices of shape ({count},), one an image, got {shown(found)}")
+    return found
+
+
+# -- labels that follow -----------------------------------------------------------------------------------------------
+
+
+def proposed_label_map(augment: PolicyTransform) -> dict[str, list[int]]:
+    """Which labels could follow a symmetry, by what the classifier recognises in moved held-out images.
+
+    Proposed are pairs of classes whose flipped images are each recognised as the other one, and four classes that
+    become one another by quarter turns: each by at least half of the images, and about as surely as that class's own
+    images. Look at it before you use it, since it is never applied by itself. What a ``label_map`` was given for in the
+    fit is not proposed again.
+
+    Args:
+        augment: an augmenter that was fitted with symmetries.
+
+    Returns:
+        In the form that ``label_map`` of ``fit`` takes: permutations for ``"mirror"`` and ``"quarter_turn"`` in which
+        all other classes stay, each as far as there is something to propose.
+
+    Example:
+        >>> from learned_affine import LearnedAffineAugment
+        >>> LearnedAffineAugment().proposed_label_map()  # not fitted
+        {}
+    """
+    info = {} if augment.history is None else augment.history.info
+    proposed = {}
+    for key, circles in _proposals(info).items():
+        order = list(range(info["classes"]))
+        for circle in circles:
+            for one, to in pairwise([*circle, circle[0]]):
+                order[one] = to
+        proposed[key] = order
+    return proposed
+
+
+def proposal_words(info: Mapping[str, Any]) -> list[str]:
+    """The proposals in words, one line each: "a mirrored is recognised as b, 92 %, and back, 90 %"."""
+    lines = []
+    for key, circles in _proposals(info).items():
+        code, words, _ = LABEL_MOVES[key]
+        for circle in circles:
+            shares = [f"{100 * info['recognised'][code][str(one)][1]:.0f} %" for one in circle]
+            names = [class_name(info, one) for one in circle]
+            steps = [f"{name}, {share}" for name, share in zip(names[1:], shares, strict=False)]
+            lines.append(f"{names[0]} {words} is recognised as {', then as '.join(steps)}, and back, {shares[-1]}")
+    return lines
+
+
+def _proposals(info: Mapping[str, Any]) -> dict[str, list[list[int]]]:
+    """For each rule of a label map the circles of classes, where there are any and the fit had no rule of its own."""
+    recognised, given = info.get("recognised", {}), info.get("label_map", {})
+    found = {
+        key: circles_in(recognised.get(code, {}), count)
+        for key, (code, _, count) in LABEL_MOVES.items()
+        if key not in given
+    }
+    return {key: circles for key, circles in found.items() if circles}
+
+
+def circles_in(recognised: Found, count: int) -> list[list[int]]:
+    """Circles of ``count`` classes, each of whose moved images are mostly recognised as the next one."""
+    becomes = {int(one): to for one, (to, share, surely) in recognised.items() if share >= MUTUAL and surely >= AS_SURE}
+    circles = []
+    for first in becomes:
+        circle = [first]
+        while len(circle) < count and becomes.get(circle[-1], first) not in circle:
+            circle.append(becomes[circle[-1]])
+        if len(circle) == count and becomes.get(circle[-1]) == first == min(circle):
+            circles.append(circle)
+    return circles

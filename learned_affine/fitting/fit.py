@@ -1,0 +1,289 @@
+"""The fit: learn what each transform costs each image, then price it. README.md beside this file has the reasons."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from learned_affine._checks import warn_caller
+from learned_affine.config import FitConfig
+from learned_affine.diagnostics.checks import StoppedFitWarning
+from learned_affine.diagnostics.measures import policy_measures, variance_between_images
+from learned_affine.fitting.adversary import Adversary
+from learned_affine.fitting.history import FitHistory
+from learned_affine.fitting.judge import Judge, Judged
+from learned_affine.fitting.learn import Draws, Learner, price_for
+from learned_affine.fitting.symmetries import SymmetryCosts, class_table, judge_symmetries, recognised_as
+from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.policy.costs import MOST, Costs
+from learned_affine.policy.distribution import DIMENSIONS, Policy
+from learned_affine.policy.network import NUMBERS, LocalizationNetwork
+
+Round = dict[str, float]
+HELD_SHARE = 3 / 8  # of a round's draws
+WIDER, WIDER_SHARE = 1.6, 1 / 3  # of the draws: what lies just outside of the policy must be known, too
+FIRST_PRICE = 3.0  # over the budget
+FARTHEST, FARTHEST_SETTLING = 1.0, 1.5  # steps of the logarithm of the price
+SETTLING, PRICED_ON, SETTLING_DRAWS = 2, 400, 2  # rounds that only price; on so many held-out images; draws of each
+LARGEST_RATIO, LEAST_COST = 10.0, 0.02  # of what draws cost to what was predicted; and in budgets
+PREDICTED_DRAWS = 16
+LEAST_IMAGES, MOST_IMAGES, FOR_EACH = 5000, 20000, 8  # judged ones, in all
+SYMMETRY_SHARE, HELD_MOVED, FEWEST_MOVED = 0.3, 2 / 3, 64  # of them, on top; of images in symmetries; of these
+MOST_SECONDS, LEAST_SHARE = 90.0, 0.02
+BAD_SHARE = 0.1  # of a round's costs that may be not finite
+ADVERSARY_STEPS, ADVERSARY_BATCH = 4, 96  # a round
+
+
+class Fit:
+    """A fit under way.
+
+    Args:
+        judge: the classifier with the images.
+        network: what is fitted.
+        config: the dials.
+        budget: what transforms may cost in the mean, in nats.
+        seed: of the draws.
+    """
+
+    def __init__(self, judge: Judge, network: LocalizationNetwork, config: FitConfig, budget: float, seed: int) -> None:
+        self.judge, self.network, self.config, self.budget = judge, network, config, budget
+        self.limits, self.pool, self.processes = judge.augment.limits, judge.pool, judge.processes
+        self.generator = torch.Generator().manual_seed(seed % 2**63)
+        self.history, self.began = FitHistory(), time.perf_counter()
+        self.symmetries: SymmetryCosts | None = None
+        self.priced_on = self.pool.some(self.pool.held_out, PRICED_ON, self.generator, again=False)
+        self.adversary = Adversary(network.channels, judge.device) if config.adversarial_weight > 0 else None
+        observations = self._observe()
+        self.draws = Draws(judge.device)
+        outputs = judge.outputs if len({one.shape for one in judge.outputs}) == 1 else []
+        known = torch.stack(outputs) if outputs and not judge.model.task.is_loss else None
+        self.learner = Learner(network, observations, known, config.learning_rate, self.generator)
+        self.share, self.finished = 1.0, self._state()
+
+    def run(self, show: Callable[[Round], None]) -> FitHistory:
+        """All of it. ``show`` is called after each round; whatever ends the fit, the last finished round stays."""
+        images = _judged_images(self.config.images, len(self.pool.images))
+        self.network.reprice(FIRST_PRICE / self.budget)
+        try:
+            self._judge_symmetries(int(SYMMETRY_SHARE * images))
+            self.finished = self._state()
+            for number in range(self.config.rounds):
+                entry = self._round(number, self._affordable(number, images // self.config.rounds))
+                if entry is None:
+                    return self.history
+                show(self._finish_round(entry))
+            for entry in self._settle(self.config.rounds):
+                show(self._finish_round(entry))
+        finally:
+            self._end()
+        return self.history
+
+    @torch.no_grad()
+    def _observe(self) -> Tensor:
+        """What the network uses of each image of the pool."""
+        every = torch.arange(len(self.pool.images))
+        parts = [(places, self.network.observe(self._here(images))) for places, images, _ in self.pool.batches(every)]
+        order = torch.cat([places for places, _ in parts]).argsort()
+        return torch.cat([seen for _, seen in parts])[self._here(order)]
+
+    def _judge_symmetries(self, images: int) -> None:
+        """Judge some images, two thirds of them held-out ones, in each symmetry that they all can have."""
+        sizes = {tuple(image.shape[-2:]) for image in self.pool.images}
+        allowed = [self.network.allowed(self.limits, *size) for size in sizes]
+        codes = tuple(code for code in allowed[0] if all(code in one for one in allowed))
+        if len(codes) == 1:
+            return
+        count = max(FEWEST_MOVED, images // (len(codes) - 1))
+        held_out = self.pool.some(self.pool.held_out, round(HELD_MOVED * count), self.generator, again=False)
+        training = self.pool.some(self.pool.training, count - len(held_out), self.generator, again=False)
+        rows = torch.cat([held_out, training])
+        self.symmetries = judge_symmetries(self.judge, rows, len(held_out), codes, self.budget)
+        self.network.reprice(self.network.price, self.symmetries.free)
+        with torch.no_grad():  # what an earlier fit forbade is learned anew
+            self.network.head.bias[NUMBERS:].clamp_(max=MOST)
+
+    # -- a round ------------------------------------------------------------------------------------------------------
+
+    def _round(self, number: int, count: int) -> Round | None:
+        """Draw, judge, learn, price; None where too much was not finite."""
+        began, pool = time.perf_counter(), self.pool
+        held = round(HELD_SHARE * count)
+        rows = torch.cat(
+            [pool.some(pool.held_out, held, self.generator), pool.some(pool.training, count - held, self.generator)]
+        )
+        z, narrow = self._draw(rows)
+        score = self._teach_adversary(rows, z)
+        judged = self.judge(rows, self.limits.parameters(torch.tanh(z)), self.adversary)
+        good = judged.cost.isfinite()
+        if not self._is_good(number, good):
+            return None
+        self.draws.add(number, rows[good], z[good], judged.cost[good], self._bonus(judged)[good])
+        error = self.learner.learn(self.draws, self.symmetries, self.network.price)
+        shown = (narrow & good & (rows < len(pool.held_out))).nonzero().flatten()
+        entry = self._entry(began, judged, shown, self.limits.parameters(torch.tanh(z)))
+        self._reprice(float(judged.cost[shown].mean()), float(self._costs(rows[shown]).of(self._here(z[shown])).mean()))
+        return entry | {"loss": error, "discriminator_loss": score}
+
+    def _draw(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Draws ``(N, 6)`` before the tanh from the policy, and which of them are: some are wider."""
+        policy, noise = self._policy(rows), Policy.noise(len(rows), generator=self.generator)
+        narrow = torch.rand(len(rows), generator=self.generator) >= WIDER_SHARE
+        noise[~narrow] *= WIDER
+        return torch.addcmul(policy.mean, policy.width, self._here(noise)).cpu(), narrow
+
+    def _is_good(self, number: int, good: Tensor) -> bool:
+        """Whether enough costs are finite; a warning where they are not."""
+        bad = int((~good).sum())
+        self.history.info["not_finite"] = self.history.info.get("not_finite", 0) + bad
+        if bad > BAD_SHARE * len(good):
+            warn_caller(
+                StoppedFitWarning(
+                    f"the fit stopped in round {number + 1} since {bad} of {len(good)} costs were not finite; the "
+                    "policy of the last good round is kept. Look at what the classifier gives for warped images."
+                )
+            )
+        return bad <= BAD_SHARE * len(good)
+
+    def _bonus(self, judged: Judged) -> Tensor:
+        """What the paper's two losses take off the cost, times the price."""
+        bonus = self.config.entropy_weight * judged.entropy - self.config.adversarial_weight * judged.score
+        return bonus.nan_to_num()
+
+    def _teach_adversary(self, rows: Tensor, z: Tensor) -> float:
+        """Some steps of the discriminator on some of the round's draws; its last loss."""
+        loss = math.nan
+        if self.adversary is None:
+            return loss
+        chosen = torch.randperm(len(rows), generator=self.generator)[: ADVERSARY_STEPS * ADVERSARY_BATCH]
+        for some in chosen.split(ADVERSARY_BATCH):
+            for places, images, _ in self.pool.batches(rows[some]):
+                drawn = self.limits.parameters(torch.tanh(z[some[places]]))
+                images = images.to(self.judge.device)
+                loss = self.adversary.learn(images, self.judge.augment.warp(images, drawn))
+        return loss
+
+    # -- the price ----------------------------------------------------------------------------------------------------
+
+    def _reprice(self, measured: float, expected: float, farthest: float = FARTHEST) -> None:
+        """Move the price to where held-out images are predicted to cost the budget, after what draws did cost."""
+        ratio = max(measured, LEAST_COST * self.budget) / expected if expected > 0 else 1.0
+        ratio = min(LARGEST_RATIO, max(1 / LARGEST_RATIO, ratio))
+        noise = Policy.noise(PREDICTED_DRAWS, len(self.priced_on), generator=torch.Generator().manual_seed(0))
+
+        def cost_at(price: float) -> float:
+            return ratio * self._predicted(price, self.priced_on, self._here(noise))
+
+        wanted = price_for(self.budget, cost_at)
+        step = min(farthest, max(-farthest, math.log(wanted / self.network.price)))
+        self.network.price = self.processes.from_main(self.network.price * math.exp(step))
+
+    def _settle(self, before: int) -> Iterator[Round]:
+        """Rounds that only judge and price, with symmetries and warps together; the last one only judges."""
+        measured, expected = 0.0, 0.0
+        rows = self.pool.some(self.pool.held_out, SETTLING_DRAWS * PRICED_ON, self.generator)
+        for number in range(SETTLING + 1):
+            began, policy = time.perf_counter(), self._policy(rows)
+            noise = Policy.noise(len(rows), symmetries=policy.symmetries is not None, generator=self.generator)
+            drawn = policy.draw(self._here(noise), self.limits).to("cpu")
+            judged = self.judge(rows, drawn, self.adversary)
+            finite = judged.cost.isfinite()
+            if not self._is_good(before + number, finite):
+                return
+            good = finite.nonzero().flatten()
+            entry = self._entry(began, judged, good, drawn)
+            measured += float(judged.cost[good].mean())
+            expected += self._predicted(self.network.price, rows, self._here(noise[:, :DIMENSIONS]))
+            if number < SETTLING:
+                self._reprice(measured, expected, FARTHEST_SETTLING)
+            yield entry
+
+    def _predicted(self, price: float, rows: Tensor, noise: Tensor) -> float:
+        """What warps and symmetries are predicted to cost at a price, in the mean, in nats."""
+        costs = self._costs(rows)
+        policy = costs.at(price)
+        warps = float(costs.of(torch.addcmul(policy.mean, policy.width, noise)).mean())
+        if self.symmetries is None:
+            return warps
+        moved = self._costs(self.symmetries.rows[: self.symmetries.held_out])
+        return warps + self.symmetries.expected(moved.at(price, self.network.free, self.symmetries.allowed))
+
+    # -- what was found -----------------------------------------------------------------------------------------------
+
+    def _entry(self, began: float, judged: Judged, some: Tensor, drawn: AffineParameters) -> Round:
+        """What the history has of a round: measured on those of its draws that are named."""
+        policy = self._policy(self.priced_on)
+        height, width = self.pool.images[0].shape[-2:]
+        means = {name: float(getattr(judged, name)[some].mean()) for name in ("cost", "entropy", "right", "agrees")}
+        changed = 1 - policy.chances[:, 0]
+        return {
+            "cost": means["cost"],
+            "budget": self.budget,
+            "price": self.network.price,
+            "accuracy": means["right"],
+            "agreement": means["agrees"],
+            "entropy": means["entropy"],
+            "kl": float(policy.kl().mean()),
+            "symmetry_kl": float(policy.symmetry_kl().mean()),
+            "symmetry_chance": float(changed.mean()),
+            "symmetry_spread": float(changed.std()) if len(changed) > 1 else math.nan,
+            "between_image_variance": variance_between_images(policy, self.limits),
+            **policy_measures(drawn[some.tolist()], height, width),
+            "seconds": time.perf_counter() - began,
+        }
+
+    def _finish_round(self, entry: Round) -> Round:
+        self.history.add(**entry)
+        self.finished = self._state()
+        return entry
+
+    def _state(self) -> tuple[float, dict[str, Tensor]]:
+        return self.network.price, {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+
+    def _end(self) -> None:
+        """The network as the last finished round left it, with its price, and what was measured of the symmetries."""
+        self.network.price, state = self.finished
+        self.network.load_state_dict(state)
+        if self.symmetries is None:
+            self.network.reprice(1.0)
+            return
+        costs, info = self.symmetries, self.history.info
+        info["classes_moved"] = class_table(costs, self._policy(costs.rows))
+        moved = {code: recognised_as(costs, code) for code in (1, 4) if code in costs.allowed}
+        info["recognised"] = {
+            str(code): {str(one): list(to) for one, to in found.items()} for code, found in moved.items()
+        }
+        self.network.reprice(1.0)
+        self.network.forbid([code for code in self.network.codes if code not in costs.allowed])
+
+    # -- small things -------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def _costs(self, rows: Tensor) -> Costs:
+        return self.learner.costs(self._here(rows))
+
+    def _policy(self, rows: Tensor) -> Policy:
+        allowed = (0,) if self.symmetries is None else self.symmetries.allowed
+        return self._costs(rows).at(self.network.price, self.network.free, allowed)
+
+    def _here(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.judge.device)
+
+    def _affordable(self, number: int, count: int) -> int:
+        """The images of a round: fewer where the rounds so far show that all would take too long."""
+        if number == 0:
+            seconds = time.perf_counter() - self.began  # the symmetries' so far, a quarter of what is to come
+            share = MOST_SECONDS / max(seconds / SYMMETRY_SHARE, 1e-9) if self.symmetries is not None else 1.0
+        else:
+            spent = sum(self.history["seconds"])
+            share = (MOST_SECONDS - spent) / (self.config.rounds - number) / (spent / number) * self.share
+        self.share = self.processes.from_main(min(1.0, max(share, LEAST_SHARE)))
+        return max(2, round(self.share * count))
+
+
+def _judged_images(wanted: int | None, count: int) -> int:
+    """How many warped images are judged in all, of a fit on so many images."""
+    return wanted if wanted is not None else min(MOST_IMAGES, max(LEAST_IMAGES, FOR_EACH * count))

@@ -1,0 +1,132 @@
+"""Regress the costs on the images, and find the price at which they come to the budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from learned_affine.fitting.symmetries import SymmetryCosts
+from learned_affine.policy.costs import MOST, Costs
+from learned_affine.policy.distribution import DIMENSIONS
+from learned_affine.policy.network import LocalizationNetwork
+
+STEPS, BATCH = 80, 512  # a round
+AGED = 0.7  # the weight of a draw falls by this a round: old ones were made by a policy that is left
+KNOWN, KNOWN_IMAGES = 1.0, 256  # weight of the classifier's own outputs, which teach the features what the images are
+LARGEST = 100.0  # of these outputs: masked classes have far lower ones, or minus infinity
+SYMMETRIES = 256  # images a step whose symmetries are regressed
+LAST_RATE = 0.02  # of the learning rate, at the end of a round's cosine
+BISECTIONS, CHEAPEST, DEAREST = 24, 1e-2, 1e5  # prices, in one over the budget
+
+
+class Draws:
+    """Every draw that was judged: its image, the six numbers before the tanh, and what it cost."""
+
+    def __init__(self, device: torch.device) -> None:
+        whole, real = {"dtype": torch.long, "device": device}, {"device": device}
+        self.rows, self.rounds = torch.empty(0, **whole), torch.empty(0, **whole)  # type: ignore[call-overload]
+        self.z = torch.empty(0, DIMENSIONS, **real)  # type: ignore[call-overload]
+        self.cost, self.bonus = torch.empty(0, **real), torch.empty(0, **real)  # type: ignore[call-overload]
+
+    def add(self, number: int, rows: Tensor, z: Tensor, cost: Tensor, bonus: Tensor) -> None:
+        """Keep a round's draws; ``bonus`` is what the paper's losses take off, whatever the price."""
+        device = self.rows.device
+        self.rows = torch.cat([self.rows, rows.to(device)])
+        self.rounds = torch.cat([self.rounds, torch.full_like(rows, number).to(device)])
+        self.z, self.cost = torch.cat([self.z, z.to(device)]), torch.cat([self.cost, cost.to(device)])
+        self.bonus = torch.cat([self.bonus, bonus.to(device)])
+
+    def priced(self, price: float) -> Tensor:
+        """What the draws cost at a price: a label that is lost costs no more than :data:`MOST`."""
+        return (self.cost - self.bonus / price).clamp_max(MOST)
+
+
+class Learner:
+    """The network, what it learns beside the costs, and its optimizer.
+
+    Args:
+        network: from images to costs.
+        observations: ``(P, ...)``, what it uses of each image of the fit.
+        outputs: ``(P, m)``, the classifier's output for each image; None where images are not all of the same kind.
+        learning_rate: of Adam.
+        generator: of the order of the draws.
+    """
+
+    def __init__(
+        self,
+        network: LocalizationNetwork,
+        observations: Tensor,
+        outputs: Tensor | None,
+        learning_rate: float,
+        generator: torch.Generator,
+    ) -> None:
+        self.network, self.observations, self.generator, self.rate = network, observations, generator, learning_rate
+        with torch.no_grad():  # once, since it took more than half of a round
+            self.gates = torch.cat([network.gate(some) for some in observations.split(BATCH)])
+        self.outputs = None if outputs is None or not network.per_image else _standardised(outputs.to(observations))
+        count = 1 if self.outputs is None else self.outputs.shape[1]
+        self.known = nn.Linear(network.head.in_features, count).to(observations.device)
+        self.optimizer = torch.optim.Adam([*network.parameters(), *self.known.parameters()], lr=learning_rate)
+
+    def learn(self, draws: Draws, symmetries: SymmetryCosts | None, price: float) -> float:
+        """A round of regression on all draws so far; returns the root mean square error of the last steps, in nats."""
+        weights = AGED ** (draws.rounds.max() - draws.rounds).float().cpu()
+        chosen = torch.multinomial(weights, STEPS * BATCH, replacement=True, generator=self.generator)
+        target, errors = draws.priced(price), []
+        for step, some in enumerate(chosen.to(draws.rows.device).split(BATCH)):
+            share = 0.5 * (1 + math.cos(math.pi * step / STEPS))
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.rate * max(LAST_RATE, share)
+            error = self._step(draws.rows[some], draws.z[some], target[some], symmetries)
+            errors.append(error)
+        return float(torch.stack(errors[-10:]).mean().sqrt())
+
+    def _step(self, rows: Tensor, z: Tensor, target: Tensor, symmetries: SymmetryCosts | None) -> Tensor:
+        error = F.mse_loss(self.costs(rows).of(z), target)
+        loss = error
+        if self.outputs is not None:
+            some = torch.randint(len(self.outputs), (KNOWN_IMAGES,), generator=self.generator).to(z.device)
+            loss = loss + KNOWN * F.mse_loss(self.known(self._features(some)), self.outputs[some])
+        if symmetries is not None:
+            loss = loss + self._symmetry_loss(symmetries)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return error.detach()
+
+    def _symmetry_loss(self, symmetries: SymmetryCosts) -> Tensor:
+        some = torch.randint(len(symmetries.learned), (SYMMETRIES,), generator=self.generator)
+        rows = symmetries.learned[some].to(self.observations.device)
+        costs = self.costs(rows)
+        assert costs.symmetries is not None and costs.gate is not None
+        target = symmetries.target[some].to(self.observations.device)
+        left = (costs.gate * costs.symmetries - target)[:, symmetries.allowed]
+        return left.square().mean()
+
+    def _features(self, rows: Tensor) -> Tensor:
+        observed = self.observations[rows]
+        return self.network.features(observed) if self.network.per_image else observed
+
+    def costs(self, rows: Tensor) -> Costs:
+        """What transforms cost the images of some rows, by the network as it is."""
+        return self.network.read(self._features(rows), self.gates[rows])
+
+
+def _standardised(outputs: Tensor) -> Tensor:
+    """Outputs of an image count from their mean, so that one logit and two classes are the same."""
+    outputs = outputs.clamp(-LARGEST, LARGEST)
+    outputs = outputs - outputs.mean(1, keepdim=True) if outputs.shape[1] > 1 else outputs
+    return (outputs - outputs.mean(0)) / outputs.std(0, correction=0).clamp_min(1e-3)
+
+
+def price_for(budget: float, cost_at: Callable[[float], float]) -> float:
+    """The price at which the cost, which falls with it, comes to the budget, in nats."""
+    low, high = math.log(CHEAPEST / budget), math.log(DEAREST / budget)
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if cost_at(math.exp(middle)) > budget else (low, middle)
+    return math.exp((low + high) / 2)

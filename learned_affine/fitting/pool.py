@@ -1,0 +1,85 @@
+"""The images of a fit, kept in memory: each of them is warped and judged many times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from learned_affine.tasks.batches import Batch
+from learned_affine.tasks.targets import join, on_device, take
+
+MOST_NUMBERS = 2**26  # pixels times channels that are kept at most: 256 MB of float32
+AT_ONCE, NUMBERS_AT_ONCE = 256, 2**22  # images, and pixels times channels, that are judged together
+CPU = torch.device("cpu")
+
+
+class Reservoir:
+    """Some images of any sizes, each of those that pass equally likely to be kept (Vitter 1985, algorithm R).
+
+    Args:
+        seed: decides which.
+        most: how many are kept at most; fewer where they are large.
+    """
+
+    def __init__(self, seed: int, most: int) -> None:
+        self.images: list[Tensor] = []
+        self.labels: list[Any] = []  # batches of one
+        self.most, self.passed = most, 0
+        self.generator = torch.Generator().manual_seed(seed % 2**63)
+
+    def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The same batches, of whose images some are kept as they pass."""
+        for images, labels in batches:
+            for row, image in enumerate(images):
+                self._offer(image, labels, row)
+            yield images, labels
+
+    def _offer(self, image: Tensor, labels: Any, row: int) -> None:
+        room = max(64, min(self.most, MOST_NUMBERS // image.numel()))
+        place = len(self.images) if len(self.images) < room else self._any(self.passed + 1)
+        self.passed += 1
+        if place < room:
+            # a row of a batch would hold all of the batch in memory
+            self.images[place : place + 1] = [image.detach().cpu().clone()]
+            self.labels[place : place + 1] = [on_device(take(labels, [row]), CPU)]
+
+    def _any(self, count: int) -> int:
+        return int(torch.randint(count, (), generator=self.generator))
+
+
+class Pool:
+    """Held-out images, then training images; a row is an image's place in it.
+
+    Args:
+        held_out, training: what is kept of them; without held-out images the training images are priced on, too.
+    """
+
+    def __init__(self, held_out: Reservoir | None, training: Reservoir | None) -> None:
+        parts = [part for part in (held_out, training) if part is not None]
+        self.images = [image for part in parts for image in part.images]
+        self.labels = [label for part in parts for label in part.labels]
+        self.held_out = torch.arange(len(held_out.images) if held_out is not None else len(self.images))
+        self.training = torch.arange(len(held_out.images) if held_out is not None else 0, len(self.images))
+
+    def batches(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor, Any]]:
+        """Images ``(n, C, H, W)`` of one size with their labels, and their places among ``rows``."""
+        order = rows.tolist()
+        by_shape: dict[torch.Size, list[int]] = {}
+        for place, row in enumerate(order):
+            by_shape.setdefault(self.images[row].shape, []).append(place)
+        for shape, places in by_shape.items():
+            size = max(1, min(AT_ONCE, NUMBERS_AT_ONCE // shape.numel()))
+            for start in range(0, len(places), size):
+                some = places[start : start + size]
+                images = torch.stack([self.images[order[place]] for place in some])
+                yield torch.tensor(some), images, join([self.labels[order[place]] for place in some])
+
+    def some(self, rows: Tensor, count: int, generator: torch.Generator, again: bool = True) -> Tensor:
+        """``count`` of the rows in random order; from the start again where there are fewer, if ``again``."""
+        rounds = -(-count // max(1, len(rows))) if again else 1
+        return torch.cat([rows[torch.randperm(len(rows), generator=generator)] for _ in range(rounds)] or [rows])[
+            :count
+        ]

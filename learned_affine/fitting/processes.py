@@ -1,0 +1,75 @@
+"""One process or several. Several go by accelerate, under ``torchrun``; its import waits until it is needed.
+
+They share the judging of warped images and nothing else: each learns the same policy from all that was judged.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Processes:
+    """What a fit asks of its surroundings: device, rank, and what the others have.
+
+    Args:
+        accelerator: the user's own ``accelerate.Accelerator``; None makes one under torchrun, and none otherwise.
+        device: where to compute, None for the classifier's own device.
+    """
+
+    def __init__(self, accelerator: Any = None, device: torch.device | str | None = None) -> None:
+        if accelerator is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            accelerator = _new_accelerator(device)
+        self.accelerator = accelerator
+        self.device = torch.device(device) if accelerator is None and device is not None else None
+        self.rank: int = 0 if accelerator is None else accelerator.process_index
+        self.count: int = 1 if accelerator is None else accelerator.num_processes
+        if accelerator is not None:
+            self.device = accelerator.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process shows bars and warnings."""
+        return self.rank == 0
+
+    def own(self, count: int) -> slice:
+        """This process's part of ``count`` rows, by rank."""
+        size = -(-count // self.count)
+        return slice(min(count, self.rank * size), min(count, (self.rank + 1) * size))
+
+    def gather(self, *parts: Tensor) -> tuple[Tensor, ...]:
+        """Each tensor with the rows of all processes, by rank; in one exchange."""
+        if self.count == 1:
+            return parts
+        from accelerate.utils import gather_object
+
+        found = gather_object([[part.cpu() for part in parts]])
+        return tuple(
+            torch.cat(rows).to(part.device) for part, rows in zip(parts, zip(*found, strict=True), strict=True)
+        )
+
+    def from_main(self, value: Any) -> Any:
+        """What the main process has for a value; it must pickle."""
+        if self.count == 1:
+            return value
+        from accelerate.utils import broadcast_object_list
+
+        return broadcast_object_list([value], from_process=0)[0]
+
+
+def _new_accelerator(device: torch.device | str | None) -> Any:
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise ImportError("several processes need accelerate: pip install learned_affine[train]") from error
+    # without cpu=True accelerate takes each process without a GPU for one that is alone
+    on_cpu = not torch.cuda.is_available() if device is None else torch.device(device).type == "cpu"
+    return Accelerator(cpu=on_cpu)
+
+
+def seed_cpu(seed: int) -> None:
+    """Seed torch's CPU generator alone; ``torch.manual_seed`` would also reset those of the user's GPUs."""
+    torch.default_generator.manual_seed(seed % 2**63)

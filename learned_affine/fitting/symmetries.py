@@ -1,0 +1,158 @@
+"""What each of the eight symmetries costs each image: judged once before the first round, and class by class.
+
+A symmetry moves pixels without interpolation, so one judgement of each says what it costs. Where classes are known, an
+image's own costs are drawn towards the mean of its class on held-out images: what five lines say that ask the
+classifier about moved pictures of each class, the policy knows too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from learned_affine.fitting.judge import Judge, answers
+from learned_affine.geometry.parameters import EIGHT, AffineParameters
+from learned_affine.policy.costs import MOST
+from learned_affine.policy.distribution import Policy
+
+FREE = 0.5  # of the budget: a symmetry that costs no more is taken as free
+TO_CLASS = 0.7  # how far an image's costs are drawn towards its class's mean
+PRIOR_IMAGES = 2.0  # a class's mean counts as its images do, beside so many of all images
+FEWEST, FEWEST_RECOGNISED = 5, 3  # held-out images of a class for a row of the table; to see what they become
+
+
+@dataclass(frozen=True)
+class SymmetryCosts:
+    """What symmetries cost some images.
+
+    Args:
+        rows: ``(N,)`` of the pool, the held-out images first.
+        held_out: how many of them are held-out images.
+        cost: ``(N, 8)`` in nats, as judged.
+        learned, target: ``(M,)`` rows of the pool, and ``(M, 8)``, what the network is to learn of them: also of images
+            that were not judged, but whose class was.
+        answer, sure: ``(N, 8)``, the class that the classifier gives, and its probability.
+        classes: ``(N,)``, -1 where not known.
+        allowed: the codes that were judged.
+        free: nats that a symmetry may cost and still be taken as free.
+        right: ``(N, 8)``, 1 where the answer is the label, which may follow the symmetry.
+    """
+
+    rows: Tensor
+    held_out: int
+    cost: Tensor
+    learned: Tensor
+    target: Tensor
+    answer: Tensor
+    sure: Tensor
+    classes: Tensor
+    allowed: tuple[int, ...]
+    free: float
+    right: Tensor
+
+    def expected(self, policy: Policy) -> float:
+        """What symmetries cost the held-out images in the mean, in nats, where each has its chances by their policy."""
+        return float((policy.chances.cpu() * self.cost[: self.held_out].clamp_max(MOST)).sum(1).mean())
+
+
+def judge_symmetries(
+    judge: Judge, rows: Tensor, held_out: int, allowed: tuple[int, ...], budget: float
+) -> SymmetryCosts:
+    """Judge each image of some rows, ``(N,)``, in each allowed symmetry; the first ``held_out`` are held-out images."""
+    cost, answer = torch.zeros(len(rows), len(EIGHT)), torch.full((len(rows), len(EIGHT)), -1)
+    right, sure, classes = torch.zeros_like(cost), torch.zeros_like(cost), judge.classes[rows]
+    answer[:, 0], sure[:, 0] = answers(judge.model.task, torch.stack([judge.outputs[row] for row in rows.tolist()]))
+    right[:, 0] = (answer[:, 0] == classes) & (classes >= 0)
+    for code in allowed[1:]:
+        judged = judge(rows, AffineParameters.symmetry(code, len(rows)))
+        cost[:, code] = judged.cost + judge.resampling  # nothing is resampled, so nothing was to be taken off
+        answer[:, code], sure[:, code], right[:, code] = judged.answer.long(), judged.sure, judged.right
+    cost = cost.nan_to_num(MOST, MOST, -MOST)
+    corrected = _without_memory(cost.clamp(-MOST, MOST), held_out)
+    means = class_means(corrected, classes, held_out)
+    judged_rows = set(rows.tolist())
+    there = [row for row, one in enumerate(judge.classes.tolist()) if one in means and row not in judged_rows]
+    others = torch.tensor(there, dtype=torch.long)
+    target = torch.stack([*shrunk(corrected, classes, means), *(means[int(one)] for one in judge.classes[others])])
+    learned, free = torch.cat([rows, others]), FREE * budget
+    return SymmetryCosts(rows, held_out, cost, learned, target, answer, sure, classes, allowed, free, right)
+
+
+def _without_memory(cost: Tensor, held_out: int) -> Tensor:
+    """Training images are known by heart, and their moved copies are not: what that adds in the mean is taken off."""
+    if held_out in (0, len(cost)):
+        return cost
+    gap = (cost[held_out:].mean(0) - cost[:held_out].mean(0)).clamp_min(0)
+    return torch.cat([cost[:held_out], cost[held_out:] - gap])
+
+
+def class_means(cost: Tensor, classes: Tensor, held_out: int) -> dict[int, Tensor]:
+    """The mean cost ``(8,)`` of the images of each class; held-out images count twice, and all images a little."""
+    weight = torch.ones(len(cost), 1)
+    weight[:held_out] = 2.0
+    everything, means = (weight * cost).sum(0) / weight.sum(), {}
+    for one in classes[classes >= 0].unique().tolist():
+        own = classes == one
+        total = (weight[own] * cost[own]).sum(0) + PRIOR_IMAGES * everything
+        means[one] = total / (weight[own].sum() + PRIOR_IMAGES)
+    return means
+
+
+def shrunk(cost: Tensor, classes: Tensor, means: dict[int, Tensor]) -> Tensor:
+    """Costs ``(N, 8)``, each image's drawn towards the mean of its class ``(N,)``, where that is known."""
+    toward = torch.stack([means.get(one, own) for one, own in zip(classes.tolist(), cost, strict=True)])
+    return torch.lerp(cost, toward, TO_CLASS)
+
+
+def class_table(costs: SymmetryCosts, policy: Policy) -> list[dict[str, Any]]:
+    """For each class with enough held-out images: of each symmetry its chance, cost, and share that stays right.
+
+    Args:
+        costs: as judged.
+        policy: of the same images.
+    """
+    held = slice(None, costs.held_out)
+    classes, cost, right, chances = costs.classes[held], costs.cost[held], costs.right[held], policy.chances.cpu()[held]
+    table = []
+    for one in classes[classes >= 0].unique().tolist():
+        own = classes == one
+        if int(own.sum()) < FEWEST:
+            continue
+        table.append(
+            {
+                "class": one,
+                "images": int(own.sum()),
+                "chance": _rounded(chances[own].mean(0)),
+                "cost": _rounded(cost[own].mean(0)),
+                "harm": _rounded((chances[own] * cost[own]).mean(0)),
+                "right": _rounded(right[own].mean(0)),
+            }
+        )
+    return table
+
+
+def recognised_as(costs: SymmetryCosts, code: int) -> dict[int, tuple[int, float, float]]:
+    """What the moved held-out images of each class are mostly taken for, by which share of them, and how surely.
+
+    The last number is the mean probability of that answer, against that of the other class's own images as they are:
+    about 1 where the moved images look like those, and less where the classifier only has no better answer.
+    """
+    classes, answer, sure = (one[: costs.held_out] for one in (costs.classes, costs.answer, costs.sure))
+    found = {}
+    for one in classes[classes >= 0].unique().tolist():
+        own = (classes == one) & (answer[:, code] >= 0)
+        if int(own.sum()) < FEWEST_RECOGNISED:
+            continue
+        values, counts = answer[own, code].unique(return_counts=True)
+        to, share = int(values[counts.argmax()]), float(counts.max()) / int(own.sum())
+        moved = (sure * (answer == to))[own, code].mean()
+        still = (sure * (answer == to))[classes == to, 0].sum() / max(1, int((classes == to).sum()))
+        found[one] = (to, round(share, 4), round(float(moved / still.clamp_min(1e-6)) if still > 0 else 0.0, 4))
+    return found
+
+
+def _rounded(values: Tensor) -> list[float]:
+    return [round(value, 4) for value in values.tolist()]

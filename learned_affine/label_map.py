@@ -1,0 +1,93 @@
+"""Train on labels that name a side or a direction: an augmenter after which labels are what their images now show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from torch import Tensor, nn
+from torchvision import tv_tensors
+
+from learned_affine._checks import shown
+from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.tasks.batches import numbers_of
+from learned_affine.tasks.classification import SingleLabel
+from learned_affine.tasks.targets import LabelMap, permuted_points
+from learned_affine.transforms.transform import PolicyTransform
+
+
+class MappedLabels(nn.Module):
+    """An augmenter of ``(images, labels)`` after which labels are those of the flipped and rotated images.
+
+    Takes one image with its label, or a batch with its labels, as two arguments or as a tuple, and stands where the
+    augmenter would. Labels are class indices, one row of numbers an image (class probabilities, or several labels), or
+    anything that holds ``KeyPoints``, whose order changes.
+
+    Args:
+        augment: the augmenter.
+        label_map: as for ``fit``, ``{"mirror": rule, "quarter_turn": rule}``. A rule is a permutation of the classes or
+            of the key points, whose entry ``c`` is what class ``c`` becomes by a left-right flip or by a quarter turn,
+            clockwise as displayed; or a function from labels to those of the moved image, or of the moved images of a
+            batch.
+
+    Raises:
+        TypeError, ValueError: naming the argument, the rule and what came.
+
+    Example:
+        >>> from learned_affine import LearnedAffineAugment
+        >>> label_map = {"mirror": [1, 0, 2]}  # left, right, neither
+        >>> augment = MappedLabels(LearnedAffineAugment(p=1.0), label_map)
+        >>> images, labels = augment(torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 2]))
+        >>> labels.shape
+        torch.Size([4])
+    """
+
+    def __init__(self, augment: PolicyTransform, label_map: Mapping[str, Any]) -> None:
+        super().__init__()
+        if not isinstance(augment, PolicyTransform):
+            raise TypeError(f"augment must be a LearnedAffineAugment, got {type(augment).__name__}")
+        self.augment, self.label_map = augment, LabelMap(label_map)
+
+    def forward(self, *sample: Any) -> tuple[Any, Any]:
+        """Images and labels, as they came."""
+        both = sample[0] if len(sample) == 1 else sample
+        if not isinstance(both, tuple | list) or len(both) != 2:
+            raise TypeError(f"the sample must be images and labels, got {shown(both)}")
+        images, labels = self.augment(*both)
+        drawn = self.augment.last_parameters
+        assert drawn is not None
+        own = 4 if isinstance(images, tv_tensors.Video) else 3  # dimensions of one image, or of one clip
+        if not isinstance(images, PIL.Image.Image) and images.ndim > own:
+            return images, self._of_many(labels, drawn)
+        for key, count in (("mirror", int(drawn.mirror[0])), ("quarter_turn", int(drawn.quarter_turns[0]))):
+            for _ in range(count):
+                labels = self._of_one(key, labels)
+        return images, labels
+
+    def _of_many(self, labels: Any, drawn: AffineParameters) -> Any:
+        """The labels of a batch; arrays and lists of numbers stay arrays and lists where no function wants them."""
+        by_function = not all(isinstance(rule, Tensor) for rule in self.label_map.rules.values())
+        numbers = None if isinstance(labels, Tensor) or by_function else numbers_of(labels)
+        given = labels if numbers is None else numbers
+        renamed = self.label_map(given, drawn.mirror, drawn.quarter_turns, _permuted)
+        if numbers is None:
+            return renamed
+        return renamed.numpy().astype(labels.dtype) if isinstance(labels, np.ndarray) else renamed.tolist()
+
+    def _of_one(self, key: str, label: Any) -> Any:
+        """The label of one image after one flip or quarter turn."""
+        if isinstance(label, Integral):  # Python's, or numpy's
+            kind: Any = type(label)
+            return kind(int(self._of_one(key, torch.tensor(int(label)))))
+        if isinstance(label, Tensor) and not isinstance(label, tv_tensors.TVTensor):
+            return self.label_map.renamed(key, label[None], _permuted)[0]
+        return self.label_map.renamed(key, label, permuted_points)
+
+
+def _permuted(labels: Any, order: Tensor) -> Any:
+    plain = isinstance(labels, Tensor) and not isinstance(labels, tv_tensors.TVTensor)
+    return SingleLabel().permuted(labels, order) if plain else permuted_points(labels, order)

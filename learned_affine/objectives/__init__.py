@@ -1,1 +1,0 @@
-"""What a policy is to minimise, and the target that holds the balance."""

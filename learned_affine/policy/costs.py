@@ -1,0 +1,69 @@
+"""What each transform costs each image, and the policy that follows from it at a price.
+
+A draw ``z`` of the six numbers (before the tanh) is taken to cost
+
+    c(z) = S(z - m) - S(-m),    S(d) = M (1 - exp(-q / M)),    q = 1/2 sum_k h_k d_k^2:
+
+a quadratic about a centre ``m`` near the identity that levels off at ``M`` nats, 0 at the identity. The widest
+distribution (least divergence from the prior) at a price ``lam`` for each nat of the quadratic is a Gaussian; among the
+symmetries it is a softmax of their costs:
+
+    precision = lam h + 1 / 0.81,    mean = lam h m / precision,    chance of e ~ exp(-lam max(s_e - free, 0)).
+
+A symmetry whose cost is within ``free`` is taken as one that costs nothing: costs are known to some hundredths of a
+nat alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from learned_affine.policy.distribution import PRIOR_WIDTH, Policy
+
+MOST = 5.0  # nats, at which costs level off: a label is lost by then, and more of it teaches nothing
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of each image: centre and curvature of what a warp costs, ``(B, 6)`` each, and what the symmetries cost.
+
+    Args:
+        centre: before the tanh.
+        curvature: positive; in nats, or already multiplied by a price.
+        symmetries: ``(B, 8)``, of the identity 0; or None.
+        gate: ``(B, 8)`` in [0, 1]: how much the image differs from its moved copy. One that does not bears it.
+    """
+
+    centre: Tensor
+    curvature: Tensor
+    symmetries: Tensor | None = None
+    gate: Tensor | None = None
+
+    def of(self, z: Tensor) -> Tensor:
+        """What draws ``(..., B, 6)``, before the tanh, are predicted to cost: ``(..., B)`` nats, at most ``MOST``."""
+        return self._levelled(z - self.centre) - self._levelled(self.centre)
+
+    def _levelled(self, offset: Tensor) -> Tensor:
+        quadratic = 0.5 * (self.curvature * offset.square()).sum(-1)
+        return -MOST * torch.expm1(-quadratic / MOST)
+
+    def at(self, price: float, free: float = 0.0, allowed: tuple[int, ...] = (0,)) -> Policy:
+        """The policy at a price, over the allowed symmetries."""
+        priced = price * self.curvature
+        precision = priced + 1 / PRIOR_WIDTH**2
+        mean, width = priced * self.centre / precision, precision.rsqrt()
+        if self.symmetries is None or len(allowed) == 1:
+            return Policy(mean, width)
+        chances = self._chances(price, free, allowed)
+        return Policy(mean, width, chances, allowed)
+
+    def _chances(self, price: float, free: float, allowed: tuple[int, ...]) -> Tensor:
+        assert self.symmetries is not None and self.gate is not None
+        logits = -price * self.gate * (self.symmetries - free).clamp_min(0)
+        if len(allowed) < logits.shape[1]:
+            forbidden = [code for code in range(logits.shape[1]) if code not in allowed]
+            logits = logits.index_fill(1, torch.tensor(forbidden, device=logits.device), -torch.inf)
+        return logits.softmax(-1)

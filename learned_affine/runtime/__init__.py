@@ -1,1 +1,0 @@
-"""What any training loop needs, and nothing about policies."""

@@ -1,0 +1,132 @@
+"""The benchmark on real pictures: bad folders, arms that do what they are called, a run, and the report by hand."""
+
+import PIL.Image
+import pytest
+import torch
+
+from benchmarks.common.rows import read
+from benchmarks.real import arms, report, run
+from benchmarks.real.data import PARTS, SIDES, Batches, Pictures, read_set
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of flowers, dark and bright noise, with 24 pictures a class and part."""
+    torch.manual_seed(0)
+    for part in PARTS:
+        for label, name in enumerate(("dark", "bright")):
+            (tmp_path / "flowers" / part / name).mkdir(parents=True)
+            for number in range(24):
+                pixels = (90 * torch.rand(20, 24, 3) + 120 * label).byte().numpy()
+                PIL.Image.fromarray(pixels).save(tmp_path / "flowers" / part / name / f"{number}.png")
+    return tmp_path
+
+
+def test_a_set_is_read_with_its_classes_and_parts(folder):
+    found = read_set(folder, "flowers")
+    assert found.classes == ["bright", "dark"] and found.test.images.shape == (48, 3, 48, 48)
+    assert found.train.images.dtype == torch.uint8 and found.held_out.labels.tolist() == [0] * 24 + [1] * 24
+    assert found.train.images[:24].float().mean() > 150 > 60 > found.train.images[24:].float().mean()
+
+
+def test_bad_folders_are_named_before_any_training(folder, monkeypatch):
+    monkeypatch.setattr(run, "trained", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("sys.argv", ["run", "--root", str(folder), "--sets", "flowers", "--arms", "none"])
+    whole = folder / "flowers"
+    (whole / "test" / "dark" / "7.png").write_bytes(b"no image")
+    with pytest.raises(SystemExit, match=r"must be an image that PIL can read, got .*test/dark/7\.png"):
+        run.main()
+    (whole / "test" / "dark").rename(whole / "test" / "dim")
+    with pytest.raises(SystemExit, match=r"flowers/test must have the classes of train, got .*\['dark', 'dim'\]"):
+        run.main()
+    (whole / "heldout").rename(whole / "elsewhere")
+    with pytest.raises(SystemExit, match=r"must hold flowers/train, heldout and test, got no folder .*heldout"):
+        run.main()
+
+
+def test_all_eight_positions_come_equally_often():
+    image = torch.arange(9.0).view(1, 1, 3, 3)
+    torch.manual_seed(0)
+    moved = arms.all_eight(image.repeat(4000, 1, 1, 1)).flatten(1)
+    positions, counts = moved.unique(dim=0, return_counts=True)
+    assert len(positions) == 8 and counts.min() > 400 and counts.max() < 600
+    assert {tuple(one) for one in positions.int().tolist()} >= {
+        (0, 1, 2, 3, 4, 5, 6, 7, 8),
+        (6, 3, 0, 7, 4, 1, 8, 5, 2),
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in arms.ARMS if not arms.fits(name)])
+def test_arms_that_fit_nothing_keep_shape_and_range_and_draw_for_each_image(folder, name):
+    pictures = read_set(folder, "flowers")
+    pictures.train.images[:] = pictures.train.images[:1].clone()
+    torch.manual_seed(0)
+    for aerial in (False, True):
+        pictures.name = "aerial" if aerial else "flowers"
+        arm = arms.ARMS[name](arms.Setting(pictures, 0, pytest.fail))
+        (images, _), *_ = Batches(pictures.train, pipeline=arm.one)
+        images = images if arm.many is None else arm.many(images)
+        assert images.shape == (48, 3, 48, 48) and images.min() >= 0 and images.max() <= 1
+        assert (len(images.flatten(1).unique(dim=0)) > 3) == (name != "none")
+
+
+def test_a_run_leaves_rows_that_the_report_reads_and_is_not_run_again(folder, monkeypatch):
+    given = ["run", "--root", str(folder), "--sets", "flowers", "--seeds", "1", "--epochs", "2"]
+    given += ["--out", str(folder / "rows.jsonl"), "--arms", "none", "learned_colour", "learned_shuffled"]
+    monkeypatch.setattr("sys.argv", given)
+    fit = arms.Setting.learned
+    monkeypatch.setattr(arms.Setting, "learned", lambda self: fit(self, rounds=1, images=100))
+    run.main()
+    found = read(folder / "rows.jsonl")
+    assert [row["arm"] for row in found] == given[-3:] and "fit" not in found[0]
+    shares = {name: share for name, (share, count) in found[0]["by_class"].items() if count == 24}
+    assert sum(shares.values()) / 2 == pytest.approx(found[0]["accuracy"]) and set(shares) == {"bright", "dark"}
+    assert found[1]["fit_seconds"] > 0.05 > found[2]["fit_seconds"]  # one fit for both
+    assert set(found[1]["chances"]) == {"0", "1"} and len(found[1]["chances"]["0"]) == 8
+    assert found[1]["fit"]["interpolation"] in ("bilinear", "sharp")
+    run.main()
+    assert read(folder / "rows.jsonl") == found
+    assert f"| learned_colour | {100 * found[1]['accuracy']:.1f} |" in report.page(found)
+
+
+def test_a_policy_of_symmetries_alone_moves_pixels_and_blends_none(folder, monkeypatch):
+    pictures = read_set(folder, "flowers")
+    dark = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2))
+    setting = arms.Setting(pictures, 0, lambda: dark)
+    policy = setting.learned(arms.NO_WARPS, rounds=1, images=100)
+    assert policy.p == 1.0 and setting.learned(arms.NO_WARPS, rounds=1, images=100) is policy
+    (images, _), *_ = Batches(Pictures(pictures.train.images[:8], pictures.train.labels[:8]))
+    moved = policy(images)
+    assert not torch.equal(moved, images)
+    assert torch.equal(moved.flatten(2).sort().values, images.flatten(2).sort().values)
+
+
+def row(name: str, arm: str, seed: int, first: float, second: float) -> dict:
+    classes = ("19", "1") if name == "traffic-signs" else ("a", "b")
+    by_class = dict(zip(classes, ([first, 30], [second, 10]), strict=True))
+    return {
+        "set": name,
+        "arm": arm,
+        "seed": seed,
+        "code": "c",
+        "by_class": by_class,
+        "accuracy": (3 * first + second) / 4,
+    }
+
+
+def test_the_report_by_hand(monkeypatch):
+    monkeypatch.setitem(SIDES, "traffic-signs", ("19",))
+    rows = [row("traffic-signs", "none", seed, 0.5, 0.5) for seed in (1, 2, 3)]
+    rows += [row("traffic-signs", "affine_by_hand", seed, 0.5 + seed / 100, 0.4) for seed in (1, 2, 3)]
+    rows += [row("aerial", "none", 1, 0.7, 0.7), row("aerial", "affine_by_hand", 1, 0.6, 0.6)]
+    sets, told = report.grouped(rows)
+    assert list(sets) == ["aerial", "traffic-signs"] and "an earlier version (c)" in told
+    assert sets["traffic-signs"]["expert"] is sets["traffic-signs"]["affine_by_hand"] and "expert" not in sets["aerial"]
+    page = report.page(rows).split("## ")
+    # gains on signs: 0.75 seed - 2.5 points: mean -1, deviation 0.75, 4.303 * 0.75 / sqrt(3) = 1.9
+    assert "| affine_by_hand | -10.0 | -1.0 ± 1.9 |" in page[3]
+    assert "| affine_by_hand | +2.0 ± 2.5 |" in page[5]  # on 19 alone
+    assert "| affine_by_hand | a -10.0 | 1 -10.0 |" in page[6]
+    assert report.mean_ranks(sets) == {"none": 1.0, "affine_by_hand": 2.0}
+    assert report.told([1.0, 1.1, 1.2]) == "**+1.1 ± 0.2**"
+    assert "Not measured yet." in report.page([])

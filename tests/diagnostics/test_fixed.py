@@ -1,0 +1,69 @@
+"""A policy as a fixed pipeline: what its line does, run by torchvision itself."""
+
+import pytest
+import torch
+from torchvision.transforms import v2
+
+from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine.policy.distribution import Policy
+from tests.subjects import vivid
+
+IMAGES = torch.rand(5, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+STILL = AffineLimits(angle=0, scale=1, shear=0, translate=0)
+
+
+def pipeline(line: str) -> v2.Compose:
+    return eval(line, {"v2": v2})
+
+
+def eight(image: torch.Tensor) -> list[torch.Tensor]:
+    """By code, of an image that is mirrored first and then rotated clockwise."""
+    return [torch.rot90(one, -turns, (-2, -1)) for one in (image, image.flip(-1)) for turns in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("borne", "given"),
+    [
+        ([0], [0]),
+        ([0, 4], [0, 4]),
+        ([0, 6], [0, 6]),
+        ([0, 2], [0, 2]),
+        ([0, 2, 4, 6], [0, 2, 4, 6]),
+        ([0, 1, 2, 3], [0, 1, 2, 3]),
+        (range(8), range(8)),
+        ([0, 5], [0]),  # no line of two flips
+    ],
+)
+def test_flips_give_each_symmetry_that_images_bear_and_no_other(borne, given, monkeypatch):
+    chances = torch.zeros(len(IMAGES), 8)
+    chances[:, list(borne)] = 1 / len(borne)
+    zeros = torch.zeros(len(IMAGES), 6)
+    augment = LearnedAffineAugment(STILL)
+    monkeypatch.setattr(augment, "policy", lambda images: Policy(zeros, zeros + 0.1, chances, tuple(borne)))
+    transform, image = pipeline(augment.as_transforms(IMAGES)), IMAGES[0]
+    torch.manual_seed(0)
+    moved = [transform(image) for _ in range(200)]
+    assert {[torch.equal(one, own) for own in eight(image)].index(True) for one in moved} == set(given)
+
+
+def test_a_symmetry_that_some_images_do_not_bear_is_left_out():
+    chances = torch.tensor([[0.5, 0, 0, 0, 0.5, 0, 0, 0]] * 3 + [[1.0, 0, 0, 0, 0, 0, 0, 0]])
+    augment = LearnedAffineAugment(STILL)
+    augment.policy = lambda images: Policy(torch.zeros(4, 6), torch.ones(4, 6), chances, (0, 4))
+    assert augment.as_transforms(IMAGES[:4]) == "v2.Compose([v2.Identity()])"
+
+
+def test_ranges_are_two_standard_deviations_within_the_limits():
+    augment = vivid(AffineLimits(angle=40, symmetries="none"))
+    torch.manual_seed(0)
+    drawn = augment.sample_parameters(IMAGES.repeat(3000, 1, 1, 1)).stacked().std(0)
+    (affine,) = pipeline(augment.as_transforms(IMAGES)).transforms
+    assert affine.degrees[1] == pytest.approx(min(40, 2 * float(drawn[0])), rel=0.03)
+    assert affine.shear[1] == pytest.approx(min(15, 2 * float(drawn[3])), rel=0.03)
+    assert affine.translate[0] == pytest.approx(min(0.15, 2 * float(drawn[4])), rel=0.03)
+    assert affine.scale[1] <= 1.3 and affine.scale[0] == pytest.approx(1 / affine.scale[1], abs=1e-3)
+
+
+def test_the_share_of_images_that_are_warped_stays():
+    warp = pipeline(vivid(p=0.25).as_transforms(IMAGES)).transforms[-1]
+    assert isinstance(warp, v2.RandomApply) and warp.p == 0.25

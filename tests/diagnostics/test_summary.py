@@ -1,0 +1,147 @@
+"""What was learned in words, and as a label map: against tables worked out by hand, and a fit whose truth is known."""
+
+import pytest
+import torch
+
+from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine.diagnostics.summary import circles_in, proposal_words, ranges_of, symmetry_text
+from learned_affine.fitting.history import FitHistory
+from learned_affine.tasks.targets import LabelMap
+from tests.fits import SHORT, silent
+from tests.subjects import COMPASS, Compass, compass, vivid
+
+IMAGES, LABELS = compass(120)
+NAMES = ["arrow-left", "arrow-right", "check", "heart"]
+STILL = AffineLimits(angle=0, scale=1, shear=0, translate=0)
+
+
+def row(index: int, chance: list[float], right: list[float]) -> dict:
+    return {"class": index, "images": 9, "chance": chance, "right": right}
+
+
+INFO = {
+    "classes": 4,
+    "class_names": NAMES,
+    "classes_moved": [
+        row(0, [0.52, 0, 0, 0, 0, 0, 0.48, 0], [1.0, 0, 0, 0, 0, 0, 0.9, 0]),
+        row(3, [0.5, 0, 0, 0, 0.5, 0, 0, 0], [1.0, 0, 0, 0, 1.0, 0, 0, 0]),
+    ],
+    "recognised": {"4": {"0": [1, 0.92, 1.0], "1": [0, 0.9, 0.9], "2": [3, 0.8, 1.0], "3": [3, 1.0, 1.0]}, "1": {}},
+}
+
+
+def fitted(info: dict) -> LearnedAffineAugment:
+    augment = LearnedAffineAugment()
+    augment.history = FitHistory(info=info)
+    return augment
+
+
+# -- labels that follow -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("becomes", "count", "circles"),
+    [
+        ({0: (1, 0.9), 1: (0, 0.5)}, 2, [[0, 1]]),
+        ({0: (1, 0.9), 1: (0, 0.49)}, 2, []),  # too few
+        ({0: (1, 0.9), 1: (2, 0.9), 2: (2, 1.0)}, 2, []),  # not back
+        ({0: (0, 1.0)}, 2, []),
+        ({0: (1, 0.9)}, 2, []),  # nothing is known of class 1
+        ({3: (1, 0.9), 1: (2, 0.9), 2: (0, 0.9), 0: (3, 0.9)}, 4, [[0, 3, 1, 2]]),
+        ({0: (1, 0.9), 1: (0, 0.9)}, 4, []),
+        ({0: (1, 0.9), 1: (2, 0.9), 2: (0, 0.9)}, 4, []),  # three are no symmetry
+        ({0: (1, 0.9), 1: (2, 0.9), 2: (3, 0.9), 3: (1, 0.9)}, 4, []),  # back, but not to the first
+        ({0: (1, 1.0), 1: (2, 1.0), 2: (3, 1.0), 3: (4, 1.0), 4: (0, 1.0)}, 4, []),
+    ],
+)
+def test_circles_are_found_only_where_every_class_becomes_the_next(becomes, count, circles):
+    assert circles_in({str(one): [*to, 0.8] for one, to in becomes.items()}, count) == circles
+
+
+def test_what_is_recognised_for_want_of_a_better_answer_is_not_proposed():
+    """As measured: a mirrored S is a 2 by half of the images, but not as surely as a 2 is."""
+    assert circles_in({"0": [1, 1.0, 1.02], "1": [0, 0.53, 0.44]}, 2) == []
+
+
+def test_pairs_are_proposed_and_told_in_words():
+    """Check becomes a heart, but a heart does not become a check."""
+    assert fitted(INFO).proposed_label_map() == {"mirror": [1, 0, 2, 3]}
+    assert proposal_words(INFO) == ["arrow-left mirrored is recognised as arrow-right, 92 %, and back, 90 %"]
+    unnamed = {key: value for key, value in INFO.items() if key != "class_names"}
+    assert proposal_words(unnamed) == ["class 0 mirrored is recognised as class 1, 92 %, and back, 90 %"]
+
+
+def test_what_the_fit_was_told_is_not_proposed_again():
+    assert fitted({**INFO, "label_map": {"mirror": "swapped"}}).proposed_label_map() == {}
+    assert fitted({**INFO, "label_map": {"quarter_turn": [0, 1, 2, 3]}}).proposed_label_map() != {}
+
+
+@pytest.mark.parametrize("label_map", [None, COMPASS])
+def test_a_fit_proposes_the_map_that_is_true(label_map):
+    """Its classes are the sides of an image, which all eight symmetries rename; the classifier reads them exactly."""
+    options = {"classifier": Compass(), "data": [compass()], "val_loader": [(IMAGES, LABELS)], "limits": STILL}
+    augment = silent(config=SHORT.replace(target=0.5), label_map=label_map, **options)
+    told = augment.evaluate(Compass(), [(IMAGES, LABELS)])
+    if label_map is not None:
+        assert augment.proposed_label_map() == {} and told.proposals == []
+        return
+    assert augment.proposed_label_map() == COMPASS
+    LabelMap(augment.proposed_label_map())
+    words = [
+        "class 1 mirrored is recognised as class 3, 100 %, and back, 100 %",
+        "class 0 rotated by 90 degrees is recognised as class 1, 100 %, then as class 2, 100 %, then as class 3, "
+        "100 %, and back, 100 %",
+    ]
+    assert told.proposals == words and str(told).endswith("\n".join(words))
+    assert augment.summary().endswith("\n".join(words))
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_shows_the_symmetries_that_were_judged():
+    assert symmetry_text(INFO).splitlines()[1:4] == [
+        "            images   as it is       flip  upside-down",
+        "arrow-left       9  0.52 100%     -   0%    0.48  90%",
+        "heart            9  0.50 100%  0.50 100%       -   0%",
+    ]
+    assert symmetry_text({}) == "Symmetries were not judged class by class."
+
+
+def test_the_model_card_shows_the_table_and_the_proposals(tmp_path):
+    fitted({**INFO, "class_names": ["```", "two\nlines", *NAMES[2:]]}).save_pretrained(tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert "\n    heart       9  0.50 100%  0.50 100%       -   0%\n" in card
+    assert "\n    ``` mirrored is recognised as two lines, 92 %, and back, 90 %\n" in card
+    assert "recognised: 4" not in card
+
+
+def test_evaluate_tells_the_chances_of_each_class():
+    augment = LearnedAffineAugment()
+    told = augment.evaluate(Compass(), [(IMAGES, LABELS)])
+    expected = augment.policy(IMAGES).chances
+    assert list(told.chances) == [f"class {one}" for one in range(4)]
+    for one, chances in enumerate(told.chances.values()):
+        assert chances == pytest.approx(expected[one == LABELS].mean(0).tolist(), abs=1e-5)
+    assert "class 3" in str(told) and "upside-down" in str(told)
+
+
+def test_ranges_are_the_standard_deviation_of_all_draws():
+    augment = vivid(AffineLimits(symmetries="none"))
+    images = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    drawn = augment.sample_parameters(images.repeat(4000, 1, 1, 1)).stacked().std(0)
+    mean, deviation = augment.policy(images).moments(augment.limits)
+    rotation, scale, shear, shift = ranges_of(mean, deviation)
+    assert (rotation, shear) == pytest.approx((float(drawn[0]), float(drawn[3])), rel=0.03)
+    assert scale == pytest.approx(float(drawn[1:3].square().mean().sqrt()), rel=0.03)
+    assert shift == pytest.approx(float(drawn[4:].square().mean().sqrt()), rel=0.03)
+    text = augment.summary(images, [0, 0, 0, 2, 2, 2])
+    assert text.startswith("The augmenter is not fitted.")
+    assert [line.split()[:3] for line in text.splitlines()[-2:]] == [["class", "0", "3"], ["class", "2", "3"]]
+
+
+def test_labels_that_are_none_are_named():
+    for labels in ([0, 1], torch.zeros(6)):
+        with pytest.raises(ValueError, match=r"labels must be class indices of shape \(6,\), one an image, got Tensor"):
+            LearnedAffineAugment().summary(torch.rand(6, 3, 8, 8), labels)

@@ -1,0 +1,48 @@
+"""The discriminator: what it sees, what it learns by, and that it learns to tell originals from augmented images."""
+
+import pytest
+import torch
+
+from learned_affine.fitting.adversary import Adversary, Discriminator
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("size", [(5, 9), (32, 32), (40, 300)])
+def test_a_score_for_each_image_of_any_size(size):
+    assert Discriminator(1)(torch.rand(4, 1, *size)).shape == (4,)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_channels_are_matched(channels):
+    assert Adversary(3, CPU).score(torch.rand(2, channels, 12, 12)).shape == (2,)
+
+
+def test_integers_score_as_floats():
+    one, images = Adversary(1, CPU), torch.randint(256, (4, 1, 16, 16), dtype=torch.uint8)
+    torch.testing.assert_close(one.score(images), one.score(images / 255))
+
+
+@pytest.mark.parametrize("value", [torch.finfo(torch.float32).min, -3.4e38, 1e30])
+def test_pixels_that_stand_for_no_data_give_finite_scores(value):
+    one, images = Adversary(3, CPU), torch.rand(4, 3, 24, 24)
+    clean = one.score(images)
+    images[:2, :, :3, :3] = value
+    scores = one.score(images)
+    assert torch.isfinite(scores).all() and torch.equal(scores[2:], clean[2:])
+    assert one.learn(images, images.flip(-1)) < 10
+
+
+@pytest.mark.parametrize(("given", "kind", "rate"), [(None, torch.optim.Adam, 1e-3), (torch.optim.SGD,) * 2 + (1e-4,)])
+def test_the_paper_learns_by_sgd_and_the_default_by_adam(given, kind, rate):
+    optimizer = Adversary(3, CPU, optimizer=given).optimizer
+    assert type(optimizer) is kind and optimizer.param_groups[0]["lr"] == rate
+
+
+def test_it_learns_to_tell_originals_from_augmented_images():
+    one = Adversary(3, CPU)
+    originals, warped = torch.rand(16, 3, 16, 16), torch.rand(16, 3, 16, 16) + 0.5
+    losses = [one.learn(originals, warped) for _ in range(40)]
+    assert losses[0] == pytest.approx(1.386, abs=0.1) and losses[-1] < 0.5
+    assert one.score(originals).min() > one.score(warped).max()
+    assert float(one.rise(originals, warped).detach().min()) > 0 == float(one.rise(warped, warped).detach().max())

@@ -1,0 +1,315 @@
+"""The fit as a whole: what it learns, that it costs its budget, what it leaves behind however it ends."""
+
+import math
+import time
+from itertools import count
+
+import pytest
+import torch
+from torch import nn
+
+from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
+from learned_affine.diagnostics import StoppedFitWarning
+from learned_affine.fitting import fit as fits
+from learned_affine.policy.distribution import Policy
+from learned_affine.policy.network import LocalizationNetwork
+from learned_affine.tasks.model import temperature_of
+from tests.fits import IMAGES, LABELS, SETTLED, SHORT, few_steps, loader, quick, same_weights, silent
+from tests.subjects import Halves
+
+WIDE = AffineLimits.wide()
+MEASURED = SHORT.replace(target=None)  # on held-out images
+
+
+def policy_of(augment: LearnedAffineAugment, images: torch.Tensor = IMAGES) -> Policy:
+    with torch.no_grad():
+        return augment.localization(images, augment.limits)
+
+
+def assert_same_policy(one: Policy, other: Policy) -> None:
+    for name in ("mean", "width", "chances"):
+        torch.testing.assert_close(getattr(one, name), getattr(other, name), atol=1e-5, rtol=1e-4)
+
+
+# -- what is learned --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def good() -> LearnedAffineAugment:
+    """A fit that goes well: the side on which a blob is tells its class. There are 64 held-out images, which is few."""
+    torch.manual_seed(0)
+    config, data = FitConfig(rounds=5, images=2000, target=0.3), [(IMAGES, LABELS)]
+    return silent(classifier=Halves(4.0), data=data, val_loader=data, config=config, limits=WIDE)
+
+
+def test_held_out_images_cost_the_budget(good):
+    """By a judgement of our own: many draws, of warps and symmetries together, against the images as they are."""
+    classifier, last, draws = Halves(4.0), good.history.last(), 50
+    scale = temperature_of(classifier(IMAGES).detach(), LABELS)
+    images, labels = IMAGES.repeat(draws, 1, 1, 1), LABELS.repeat(draws)
+    drawn = policy_of(good, images).draw(Policy.noise(len(images), symmetries=True), WIDE)
+    with torch.no_grad():
+        warped, plain = (
+            float(nn.functional.cross_entropy(classifier(one) / scale, labels))
+            for one in (good.warp(images, drawn), images)
+        )
+    assert last["budget"] == pytest.approx(0.3 - plain, rel=1e-4)
+    assert warped - plain == pytest.approx(last["budget"], rel=0.25)
+    assert last["cost"] == pytest.approx(last["budget"], rel=0.35)  # of 800 draws
+
+
+def test_symmetries_are_likely_where_they_are_free_and_rare_where_they_change_the_label(good):
+    chances = policy_of(good).chances
+    assert float(chances[:, 6].mean()) > 0.4, "upside-down"
+    assert float(chances[:, [2, 4]].max()) < 0.05, "left-right, and half a turn"
+    last = good.history.last()
+    assert last["symmetry_chance"] == pytest.approx(float((1 - chances[:, 0]).mean()), abs=1e-3)
+    assert last["symmetry_spread"] == pytest.approx(float((1 - chances[:, 0]).std()), abs=1e-3)
+    assert last["kl"] == pytest.approx(float(policy_of(good).kl().mean()), rel=1e-3)
+
+
+def test_the_history_says_class_by_class_what_symmetries_do(good):
+    for row in good.history.info["classes_moved"]:
+        assert row["images"] > 25 and row["harm"][4] < 0.05 and row["cost"][4] > 1
+        assert (row["right"][0], row["right"][6], row["right"][4]) == (1, 1, 0)
+    assert {key: to[0] for key, to in good.history.info["recognised"]["4"].items()} == {"0": 1, "1": 0}
+
+
+def test_a_larger_target_gives_wider_policies():
+    options = {"classifier": Halves(4.0), "data": [(IMAGES, LABELS)], "limits": WIDE}
+    ends = [
+        silent(config=FitConfig(target=target, rounds=3, images=600), **options).history["kl"][-1]
+        for target in (0.12, 0.5)
+    ]
+    assert ends[1] < ends[0] - 0.5
+
+
+@pytest.mark.parametrize("word", ["all", "mirror", "none"])
+def test_only_symmetries_that_the_limits_allow_are_tried_and_drawn(word):
+    augment = quick(limits=AffineLimits(symmetries=word))
+    assert augment.localization.symmetries == word
+    allowed = {"all": 8, "mirror": 2, "none": 1}[word]
+    assert int((policy_of(augment).chances > 0).any(0).sum()) == allowed
+    assert (augment.history.last()["symmetry_chance"] > 0) == (allowed > 1)
+    assert ("classes_moved" in augment.history.info) == (allowed > 1)
+
+
+def test_a_network_that_knows_of_more_than_the_limits_allow_draws_no_more():
+    network = LocalizationNetwork(1)
+    augment = quick(localization=network, limits=AffineLimits(symmetries="mirror"))
+    chances = network(IMAGES, AffineLimits()).chances  # with limits that allow all
+    assert augment.localization is network
+    # an image that is nearly its own moved copy may be drawn as that
+    assert float(chances[:, [1, 2, 3, 5, 6, 7]].max()) < 0.01
+
+
+# -- images of several sizes ------------------------------------------------------------------------------------------
+
+
+def resized(*size: int) -> torch.Tensor:
+    return nn.functional.interpolate(IMAGES, size=size)
+
+
+def test_held_out_images_of_every_size_are_judged_as_often():
+    seen, classifier = {}, Halves()
+
+    def note(module, args):
+        side = args[0].shape[-1]
+        seen[side] = seen.get(side, 0) + len(args[0])
+
+    classifier.register_forward_pre_hook(note)
+    held_out = [(resized(side, side), LABELS) for side in (20, 24, 28)]
+    quick(classifier, val_loader=held_out)
+    counts = [seen[side] for side in (20, 24, 28)]
+    assert min(counts) > 64 and max(counts) < 1.2 * min(counts)
+
+
+def test_of_images_that_are_not_square_no_quarter_turns_are_learned():
+    augment = quick(data=[(resized(16, 20), LABELS)], val_loader=[(IMAGES, LABELS), (resized(16, 20), LABELS)])
+    assert float(policy_of(augment).chances[:, 1::2].max()) < 1e-6
+
+
+# -- loaders and seeds ------------------------------------------------------------------------------------------------
+
+
+def test_same_seed_same_policy_and_global_randomness_is_left_alone():
+    state = torch.get_rng_state()
+    first, second = (quick(data=loader(shuffle=True), val_loader=loader()) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert same_weights(first, second)
+    assert not same_weights(first, quick(data=loader(shuffle=True), val_loader=loader(), seed=1))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**62])
+def test_any_seed_will_do(seed):
+    assert quick(seed=seed).history.info["seed"] == seed
+
+
+def test_one_pass_over_an_iterator_is_enough():
+    """Labels given and predicted; held-out images, too."""
+    for config in (MEASURED, MEASURED.replace(labels="predicted")):
+        whole = quick(data=list(loader()), val_loader=list(loader()), config=config)
+        once = quick(data=iter(list(loader())), val_loader=iter(list(loader())), config=config)
+        assert same_weights(whole, once)
+
+
+def test_of_an_endless_loader_some_thousand_images_are_taken():
+    given = ((IMAGES, LABELS) for _ in count())
+    info = quick(data=given, val_loader=((IMAGES, LABELS) for _ in count())).history.info
+    assert info["held_on"] == "held-out"
+
+
+def test_without_held_out_images_training_images_are_held_at_a_guess():
+    with pytest.warns(UserWarning, match="without val_loader the target is a guess"):
+        history = LearnedAffineAugment.fit(Halves(), loader(), config=MEASURED, progress=False).history
+    assert history.info["held_on"] == "training" and history["cost"][-1] == history["cost"][-1]
+
+
+def test_predicted_labels_need_none():
+    """They are the classifier's own, so labels that are all wrong make no difference."""
+    config = MEASURED.replace(labels="predicted")
+    none, wrong = (quick(data=data, val_loader=data, config=config) for data in ([IMAGES], [(IMAGES, 1 - LABELS)]))
+    assert same_weights(none, wrong)
+    assert [row["right"][0] for row in none.history.info["classes_moved"]] == [1, 1]
+
+
+# -- how long ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "images", "judged"), [(None, 10, 5000), (None, 1000, 8000), (None, 10**6, 20000), (7, 1000, 7)]
+)
+def test_so_many_images_are_judged(wanted, images, judged):
+    assert fits._judged_images(wanted, images) == judged
+
+
+class Slow(Halves):
+    """A classifier that takes a time an image by a clock that is set by hand."""
+
+    def __init__(self, clock: list, seconds: float) -> None:
+        super().__init__()
+        self.clock, self.seconds = clock, seconds
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.clock[0] += self.seconds * len(images)
+        return super().forward(images)
+
+
+@pytest.mark.parametrize("seconds", [1e-4, 0.03, 0.1])
+def test_a_slow_classifier_judges_fewer_images_and_the_fit_ends_in_time(monkeypatch, seconds):
+    clock = [1000.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    config = FitConfig(rounds=4, images=4000, target=0.3, adversarial_weight=0)
+    history = quick(Slow(clock, seconds), [(IMAGES, LABELS)], val_loader=[(IMAGES, LABELS)], config=config).history
+    judged, settled = sum(history["seconds"][:-SETTLED]) / seconds, sum(history["seconds"][-SETTLED:])
+    if seconds < 0.01:
+        assert judged == pytest.approx(4000, abs=8)
+    else:
+        assert judged < 3500 and sum(history["seconds"]) - settled < 1.2 * fits.MOST_SECONDS
+
+
+# -- how it ends ------------------------------------------------------------------------------------------------------
+
+
+def test_callbacks_are_told_each_round():
+    seen = []
+    history = quick(callbacks=[seen.append]).history
+    assert [values["round"] for values in seen] == [1, 2, 3, 4] and history.rounds == SHORT.rounds + SETTLED
+    assert all(math.isfinite(values["cost"]) for values in seen)
+    assert [values["price"] for values in seen] == history["price"]
+
+
+class Breaks(Halves):
+    """Raises in the middle of the third round."""
+
+    rounds, error = 0, None
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.rounds == 2 and self.error is not None:
+            raise self.error
+        return super().forward(images)
+
+
+@pytest.mark.parametrize("where", ["classifier", "callback"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_whatever_ends_it_the_policy_is_that_of_the_last_finished_round(where, error):
+    augment, classifier, found = LearnedAffineAugment(localization=LocalizationNetwork(1)), Breaks(4.0), []
+    classifier.error = error() if where == "classifier" else None
+
+    def note(values):
+        found.append(policy_of(augment))
+        classifier.rounds += 1
+        if where == "callback" and values["round"] == 2:
+            raise error()
+
+    with pytest.raises(error):
+        quick(classifier, augment=augment, val_loader=loader(), config=SHORT.replace(rounds=4), callbacks=note)
+    network = augment.localization
+    assert len(found) == 2 == augment.history.rounds and network.price == 1 and network.free == 0
+    assert_same_policy(policy_of(augment), found[-1])
+    assert not network.training and not any(parameter.requires_grad for parameter in network.parameters())
+
+
+class Spoils(Halves):
+    """Gives no numbers for a share of the images that it sees, from a round on."""
+
+    def __init__(self, share: float, since: int = 0) -> None:
+        super().__init__(4.0)
+        self.share, self.since, self.rounds = share, since, 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = super().forward(images)
+        if self.rounds < self.since:
+            return logits
+        return torch.where(torch.arange(len(images))[:, None] < self.share * len(images), math.nan, logits)
+
+
+def spoilt(share: float, since: int) -> tuple[LearnedAffineAugment, list[Policy]]:
+    classifier, augment, found = Spoils(share, since), LearnedAffineAugment(localization=LocalizationNetwork(1)), []
+
+    def note(values):
+        classifier.rounds += 1
+        found.append(policy_of(augment))
+
+    options = {"config": SHORT.replace(rounds=3), "callbacks": note, "val_loader": [(IMAGES, LABELS)]}
+    with few_steps():
+        augment.fit(classifier, [(IMAGES, LABELS)], progress=False, **options)
+    return augment, found
+
+
+def test_costs_that_are_not_finite_are_left_out_and_counted():
+    augment, found = spoilt(0.05, 1)
+    assert len(found) == 3 + SETTLED and augment.history.info["not_finite"] > 10
+    assert all(bool(tensor.isfinite().all()) for tensor in augment.localization.state_dict().values())
+    assert all(math.isfinite(cost) for cost in augment.history["cost"])
+
+
+@pytest.mark.parametrize("share", [0.4, 1.0])
+@pytest.mark.parametrize("rounds", [1, 3, 4, 5])  # 3 by the configuration, and 3 that settle
+def test_too_many_of_them_stop_the_fit_with_the_last_good_policy(rounds, share):
+    with pytest.warns(StoppedFitWarning, match=f"the fit stopped in round {rounds + 1} since") as told:
+        augment, found = spoilt(share, rounds)
+    assert len([one for one in told if one.category is StoppedFitWarning]) == 1
+    assert len(found) == rounds == augment.history.rounds
+    assert_same_policy(policy_of(augment), found[-1])
+
+
+def test_a_fit_that_stops_at_once_leaves_the_policy_that_there_was():
+    augment, classifier = LearnedAffineAugment(localization=LocalizationNetwork(1)), Spoils(1.0, 1)
+    before, judge = policy_of(augment), fits.Fit._judge_symmetries
+
+    def then_spoil(self, images):
+        judge(self, images)
+        classifier.rounds = 1
+
+    with pytest.MonkeyPatch.context() as patch, pytest.warns(StoppedFitWarning, match="stopped in round 1"):
+        patch.setattr(fits.Fit, "_judge_symmetries", then_spoil)
+        augment.fit(classifier, [(IMAGES, LABELS)], val_loader=[(IMAGES, LABELS)], config=SHORT)
+    assert_same_policy(policy_of(augment), before)
+    assert augment.history.rounds == 0
+
+
+def test_a_fitted_augmenter_can_be_fitted_again():
+    augment = quick()
+    assert quick(augment=augment) is augment
+    assert augment.history.rounds == SHORT.rounds + SETTLED

@@ -1,0 +1,116 @@
+"""What the classifier makes of warped images, against the same computed directly."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
+from learned_affine.fitting.adversary import Adversary
+from learned_affine.fitting.judge import Judge
+from learned_affine.fitting.pool import Pool, Reservoir
+from learned_affine.fitting.processes import Processes
+from learned_affine.policy.distribution import Policy
+from learned_affine.tasks.model import Model
+from learned_affine.tasks.targets import LabelMap
+from tests.fits import IMAGES, LABELS
+from tests.subjects import Halves
+
+CPU = torch.device("cpu")
+LARGE = F.interpolate(IMAGES[:10], size=(20, 20))
+SCALE, RESAMPLING = 2.0, 0.07
+
+
+def judge(processes=None, **options) -> Judge:
+    """The images in order, then ten larger ones."""
+    reservoir = Reservoir(0, 1000)
+    for _ in reservoir.watch([(IMAGES, LABELS), (LARGE, LABELS[:10])]):
+        pass
+    model = Model(Halves(4.0), **options)
+    model.temperature = SCALE
+    augment = LearnedAffineAugment()
+    return Judge(augment, model, Pool(None, reservoir), processes or Processes(), CPU, RESAMPLING)
+
+
+def drawn(count: int, symmetries: bool = True) -> AffineParameters:
+    policy = Policy(torch.zeros(count, 6), torch.ones(count, 6), torch.full((count, 8), 0.125), tuple(range(8)))
+    noise = Policy.noise(count, symmetries=symmetries, generator=torch.Generator().manual_seed(1))
+    return policy.draw(noise, AffineLimits.wide())
+
+
+def logits(images: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return Halves(4.0)(images) / SCALE
+
+
+def entropy(output: torch.Tensor) -> torch.Tensor:
+    return torch.distributions.Categorical(logits=output).entropy() / torch.tensor(2.0).log()
+
+
+@pytest.mark.parametrize("adversarial", [True, False])
+def test_a_judgement_is_that_of_each_image_alone(adversarial):
+    one, rows = judge(), torch.tensor([3, 70, 5, 3, 64, 63])
+    parameters, adversary = drawn(6), Adversary(1, CPU) if adversarial else None
+    found = one(rows, parameters, adversary)
+    for place, row in enumerate(rows.tolist()):
+        image, label = one.pool.images[row][None], one.pool.labels[row]
+        warped = one.augment.warp(image, parameters[[place]])
+        plain, output = logits(image), logits(warped)
+        cost = F.cross_entropy(output, label) - F.cross_entropy(plain, label) - RESAMPLING
+        assert float(found.cost[place]) == pytest.approx(float(cost), abs=1e-4)
+        assert float(found.entropy[place]) == pytest.approx(float(entropy(output) - entropy(plain)), abs=1e-4)
+        assert float(found.sure[place]) == pytest.approx(float(output.softmax(-1).max()), abs=1e-4)
+        assert found.answer[place] == output.argmax() and found.right[place] == (output.argmax() == label)
+        assert found.agrees[place] == (output.argmax() == plain.argmax())
+        score = 0.0
+        if adversary is not None:
+            with torch.no_grad():
+                score = float(F.softplus(-adversary.score(warped)) - F.softplus(-adversary.score(image)))
+        assert float(found.score[place]) == pytest.approx(score, abs=1e-4)
+
+
+def test_an_image_that_is_left_alone_costs_nothing():
+    found = judge()(torch.arange(64), AffineParameters.identity(64))
+    torch.testing.assert_close(found.cost, torch.full((64,), -RESAMPLING))
+    assert bool(found.agrees.all()) and float(found.entropy.abs().max()) < 1e-5
+
+
+def test_what_is_known_of_the_images_as_they_are():
+    one = judge()
+    torch.testing.assert_close(torch.stack(one.outputs[:64]), logits(IMAGES))
+    torch.testing.assert_close(one.cost[:64], F.cross_entropy(logits(IMAGES), LABELS, reduction="none"))
+    assert one.classes.tolist() == [*LABELS.tolist(), *LABELS[:10].tolist()]
+
+
+def test_predicted_labels_take_the_place_of_those_that_are_given():
+    one = judge(labels="predicted")
+    assert torch.cat(one.pool.labels).tolist() == [int(output.argmax()) for output in one.outputs]
+    assert torch.equal(one.classes, torch.cat(one.pool.labels))
+
+
+def test_labels_follow_the_mirror():
+    mirrored = replace(AffineParameters.identity(64), mirror=torch.ones(64, dtype=torch.bool))
+    rows = torch.arange(64)
+    kept, renamed = (judge(label_map=rule)(rows, mirrored) for rule in (None, LabelMap({"mirror": [1, 0]})))
+    assert float(kept.cost.mean()) > 1 and float(renamed.cost.abs().max()) < 0.2
+
+
+class Half(Processes):
+    """One of two processes; what the other has it is not told."""
+
+    def __init__(self, rank: int) -> None:
+        super().__init__()
+        self.rank, self.count = rank, 2
+
+    def gather(self, *parts):
+        return parts
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 20])
+def test_two_processes_judge_a_half_each(count):
+    rows, parameters = torch.arange(count) * 3, drawn(count)
+    whole, parts = judge()(rows, parameters), [judge(processes=Half(rank))(rows, parameters) for rank in (0, 1)]
+    for column, *halves in zip(whole.columns(), *(part.columns() for part in parts), strict=True):
+        torch.testing.assert_close(torch.cat(halves), column, atol=1e-5, rtol=1e-5)
+    assert abs(len(parts[0].cost) - len(parts[1].cost)) <= 1

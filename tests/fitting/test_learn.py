@@ -1,0 +1,135 @@
+"""The regression finds costs that are known, and the price is the one at which they come to the budget."""
+
+import pytest
+import torch
+
+from learned_affine.fitting.learn import AGED, Draws, Learner, price_for
+from learned_affine.fitting.symmetries import SymmetryCosts
+from learned_affine.policy.costs import MOST, Costs
+from learned_affine.policy.network import LocalizationNetwork
+
+CPU = torch.device("cpu")
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+# -- the price --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("budget", [1e-3, 0.2, 5.0])
+@pytest.mark.parametrize("share", [0.03, 1.0, 400.0])
+def test_the_price_is_that_at_which_the_cost_is_the_budget(budget, share):
+    price = price_for(budget, lambda price: share / price)
+    assert price == pytest.approx(share / budget, rel=1e-4)
+
+
+def test_the_price_keeps_to_its_range():
+    assert price_for(0.1, lambda price: 0.0) == pytest.approx(1e-2 / 0.1, rel=1e-3)
+    assert price_for(0.1, lambda price: 1.0) == pytest.approx(1e5 / 0.1, rel=1e-3)
+
+
+# -- the draws --------------------------------------------------------------------------------------------------------
+
+
+def test_draws_are_kept_and_priced():
+    draws = Draws(CPU)
+    draws.add(0, torch.tensor([4, 2]), torch.ones(2, 6), torch.tensor([0.5, 99.0]), torch.tensor([0.2, 0.0]))
+    draws.add(3, torch.tensor([7]), torch.zeros(1, 6), torch.tensor([1.0]), torch.tensor([-0.4]))
+    assert draws.rows.tolist() == [4, 2, 7] and draws.rounds.tolist() == [0, 0, 3]
+    assert draws.priced(2.0).tolist() == pytest.approx([0.4, MOST, 1.2])  # the bonus counts by the price
+
+
+# -- the regression ---------------------------------------------------------------------------------------------------
+
+
+def kinds(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Thumbnails of two kinds, bright above or to the left, and which they are of."""
+    kind = torch.arange(count) % 2
+    images = 0.3 * torch.randn(count, 1, 16, 16, generator=seeded(3))
+    images[kind == 0, :, :8] += 2
+    images[kind == 1, :, :, :8] += 2
+    return images, kind
+
+
+CURVATURE = torch.tensor([[8.0, 1, 1, 4, 2, 2], [0.5, 1, 1, 4, 20, 2]])
+CENTRE = torch.tensor([[0.1, 0, 0, 0, 0, 0], [0, 0, 0, -0.1, 0, 0]])
+
+
+def learner(images: torch.Tensor, outputs: torch.Tensor | None = None, **options) -> Learner:
+    torch.manual_seed(0)
+    network = LocalizationNetwork(1, **options)
+    network.reprice(30.0)  # as a fit begins: its costs are in nats then
+    return Learner(network, images, outputs, 5e-3, seeded())
+
+
+def draws_of(kind: torch.Tensor, rounds: int = 3, each: int = 1000, noise: float = 0.2) -> Draws:
+    """Draws, and what they cost by the true curvatures and centres, within a noise."""
+    draws, generator = Draws(CPU), seeded(5)
+    for number in range(rounds):
+        rows = torch.randint(len(kind), (each,), generator=generator)
+        z = 0.5 * torch.randn(each, 6, generator=generator)
+        cost = Costs(CENTRE[kind[rows]], CURVATURE[kind[rows]]).of(z)
+        draws.add(number, rows, z, cost + noise * torch.randn(each, generator=generator), torch.zeros(each))
+    return draws
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_it_finds_what_each_transform_costs_each_kind_of_image(known):
+    images, kind = kinds(200)
+    one = learner(images, torch.nn.functional.one_hot(kind).float() if known else None, symmetries="none")
+    draws = draws_of(kind)
+    errors = [one.learn(draws, None, 1.0) for _ in range(4)]
+    assert errors[-1] == pytest.approx(0.2, abs=0.06) and errors[-1] < errors[0]
+    with torch.no_grad():
+        costs = one.costs(torch.arange(200))
+    for place in (0, 1):
+        torch.testing.assert_close(costs.curvature[kind == place].mean(0), CURVATURE[place], rtol=0.3, atol=0.3)
+        torch.testing.assert_close(costs.centre[kind == place].mean(0), CENTRE[place], rtol=0, atol=0.08)
+
+
+def test_it_finds_what_symmetries_cost_beside():
+    images, kind = kinds(100)
+    one, rows = learner(images), torch.arange(100)
+    target = torch.zeros(100, 8)
+    target[kind == 0, 2], target[kind == 1, 4] = 2.0, 1.0
+    target[:, 1] = 50.0  # not allowed, so not learned
+    allowed = (0, 2, 4, 6)
+    told = {"answer": target, "sure": target, "right": target, "classes": kind}  # which is not learned from
+    symmetries = SymmetryCosts(
+        rows=rows, held_out=60, cost=target, learned=rows, target=target, allowed=allowed, free=0.1, **told
+    )
+    for _ in range(4):
+        one.learn(draws_of(kind, 1), symmetries, 1.0)
+    with torch.no_grad():
+        costs = one.costs(rows)
+    found = costs.gate * costs.symmetries
+    torch.testing.assert_close(found[:, allowed], target[:, allowed], atol=0.4, rtol=0)
+    assert float((found - target)[:, allowed].abs().mean()) < 0.1 and float(found[:, 1].max()) < 10
+
+
+def test_old_draws_count_less():
+    """Of two rounds that contradict each other the mean by weight is found."""
+    images, _ = kinds(2)
+    one, draws = learner(images, symmetries="none"), Draws(CPU)
+    z = 0.1 * torch.randn(500, 6, generator=seeded(1))  # so small that costs do not level off
+    quadratic = 0.5 * z.square().sum(-1)
+    for number, curvature in ((0, 1.0), (3, 5.0)):
+        draws.add(number, torch.zeros(500).long(), z, curvature * quadratic, torch.zeros(500))
+    for _ in range(4):
+        one.learn(draws, None, 1.0)
+    weight = AGED**3
+    with torch.no_grad():
+        found = float(one.costs(torch.tensor([0])).curvature.mean())
+    assert found == pytest.approx((5 + weight * 1) / (1 + weight), rel=0.15)
+
+
+def test_costs_of_rows_are_those_of_the_network():
+    images, _ = kinds(6)
+    one, rows = learner(images), torch.tensor([4, 1])
+    torch.nn.init.normal_(one.network.head.weight)
+    with torch.no_grad():
+        mine, theirs = one.costs(rows), one.network.costs(images[rows])
+    for name in ("centre", "curvature", "symmetries", "gate"):
+        torch.testing.assert_close(getattr(mine, name), getattr(theirs, name))

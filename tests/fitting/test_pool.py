@@ -1,0 +1,107 @@
+"""The images of a fit: which are kept, and how they are drawn and put into batches."""
+
+import torch
+
+from learned_affine.fitting import pool as pools
+from learned_affine.fitting.pool import Pool, Reservoir
+
+KEPT = 100
+
+
+def numbered(count: int, side: int = 2, start: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images that hold their own number."""
+    numbers = torch.arange(start, start + count)
+    return numbers.float()[:, None, None, None].expand(count, 1, side, side), numbers
+
+
+def kept(batches: list, seed: int = 0, most: int = KEPT) -> Reservoir:
+    """What is left of some batches."""
+    reservoir = Reservoir(seed, most)
+    assert sum(len(images) for images, _ in reservoir.watch(batches)) == sum(len(images) for images, _ in batches)
+    return reservoir
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+# -- what is kept -----------------------------------------------------------------------------------------------------
+
+
+def test_of_many_each_is_as_likely_to_be_kept():
+    """Of four times as many in order, those kept are spread evenly: their mean is within 4 deviations of the middle."""
+    images, labels = numbered(4 * KEPT)
+    found = [
+        torch.cat(kept(list(zip(images.split(30), labels.split(30), strict=True)), seed).labels) for seed in range(9)
+    ]
+    assert all(len(set(numbers.tolist())) == KEPT for numbers in found)
+    deviation = 4 * KEPT / 12**0.5 / (9 * KEPT) ** 0.5
+    assert abs(float(torch.cat(found).double().mean()) - (4 * KEPT - 1) / 2) < 4 * deviation
+
+
+def test_the_same_seed_keeps_the_same():
+    batches = [numbered(50, start=start) for start in range(0, 500, 50)]
+    first, again, other = (kept(batches, seed).labels for seed in (3, 3, 4))
+    assert first == again and torch.cat(first).tolist() != torch.cat(other).tolist()
+
+
+def test_large_images_are_kept_in_smaller_number():
+    assert len(kept([(torch.zeros(70, 3, 700, 700), None)]).images) == 64
+
+
+def test_images_do_not_hold_their_batch_in_memory():
+    (image, *_) = kept([numbered(10)]).images
+    assert image.untyped_storage().nbytes() == image.numel() * 4
+
+
+def test_labels_of_any_structure_stay_with_their_image():
+    images, numbers = numbered(10)
+    targets = {"number": numbers, "names": [str(number) for number in numbers.tolist()]}
+    pool = Pool(None, kept([(images, targets)]))
+    ((_, images, found),) = pool.batches(torch.tensor([7, 2]))
+    assert images[:, 0, 0, 0].tolist() == [7, 2] == found["number"].tolist() and found["names"] == ["7", "2"]
+
+
+# -- a pool -----------------------------------------------------------------------------------------------------------
+
+
+def pool() -> Pool:
+    """Held-out images of two sizes, and training images of one of them."""
+    return Pool(kept([numbered(5), numbered(4, 3, 5)]), kept([numbered(6, start=9)]))
+
+
+def test_held_out_images_stand_before_training_images():
+    one = pool()
+    assert one.held_out.tolist() == [*range(9)] and one.training.tolist() == [*range(9, 15)]
+    alone = Pool(None, kept([numbered(6)]))  # which are priced on, too, then
+    assert alone.held_out.tolist() == alone.training.tolist() == [*range(6)]
+
+
+def test_batches_are_of_one_size_and_say_where_their_images_stand(monkeypatch):
+    monkeypatch.setattr(pools, "AT_ONCE", 4)
+    rows, seen = torch.tensor([14, 3, 7, 3, 0, 8, 12, 1, 5]), []
+    for places, images, labels in pool().batches(rows):
+        assert images.shape[1:] in ((1, 2, 2), (1, 3, 3)) and len(images) <= 4
+        assert rows[places].tolist() == labels.tolist() == images[:, 0, 0, 0].tolist()
+        seen += places.tolist()
+    assert sorted(seen) == [*range(9)]
+    assert list(pool().batches(rows[:0])) == []
+
+
+def test_large_images_come_in_small_batches(monkeypatch):
+    monkeypatch.setattr(pools, "NUMBERS_AT_ONCE", 8)  # two of 2 by 2 pixels
+    assert [len(images) for _, images, _ in pool().batches(torch.arange(5))] == [2, 2, 1]
+
+
+def test_all_are_drawn_before_any_is_drawn_again():
+    one = pool()
+    drawn = one.some(one.training, 15, seeded(0))
+    assert len(drawn) == 15
+    assert sorted(drawn[:6].tolist()) == sorted(drawn[6:12].tolist()) == one.training.tolist() != drawn[:6].tolist()
+    assert sorted(one.some(one.training, 15, seeded(0), again=False).tolist()) == one.training.tolist()
+    assert one.some(one.training[:0], 15, seeded(0)).tolist() == []
+
+
+def test_without_labels_there_are_none():
+    ((_, _, labels),) = Pool(None, kept([(numbered(4)[0], None)])).batches(torch.arange(4))
+    assert labels is None

@@ -1,0 +1,186 @@
+"""What resampling alone costs: by a shift worked out by hand, what is charged for it, and what a fit chooses by it."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from learned_affine import AffineParameters, FitConfig, LearnedAffineAugment
+from learned_affine.diagnostics import ResamplingWarning
+from learned_affine.fitting.judge import Judge
+from learned_affine.fitting.pool import Pool, Reservoir
+from learned_affine.fitting.processes import Processes
+from learned_affine.fitting.resampling import (
+    check_resampling,
+    choose_interpolation,
+    resampling_costs,
+    sub_pixel_shifts,
+)
+from learned_affine.tasks.model import Model
+from tests.fits import few_steps, quick
+from tests.subjects import Halves, blobs
+
+SIDE, COUNT = 12, 64
+
+
+class Stripes(nn.Module):
+    """Tells striped images (class 1) from flat ones (class 0) by how much neighbours differ, so blur costs it much."""
+
+    def __init__(self, sharpness: float = 20.0) -> None:
+        super().__init__()
+        self.sharpness = nn.Parameter(torch.tensor(sharpness))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        contrast = images.diff(dim=-1).abs().mean((1, 2, 3)) - 0.2
+        return self.sharpness * torch.stack([-contrast, contrast], dim=1)
+
+
+def stripes(count: int = COUNT) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flat images, and images with columns of 0.1 and 0.5 by turns."""
+    labels = torch.arange(count) % 2
+    columns = 0.1 + 0.4 * (torch.arange(SIDE) % 2)
+    images = torch.where(labels[:, None, None, None] == 1, columns, torch.tensor(0.3)).expand(count, 1, SIDE, SIDE)
+    return images + 0.01 * torch.rand(images.shape, generator=torch.Generator().manual_seed(0)), labels
+
+
+IMAGES, LABELS = stripes()
+NOISY = torch.where(torch.arange(COUNT) // 2 % 10 == 0, 1 - LABELS, LABELS)  # so that there is something to lose
+
+
+def pool() -> Pool:
+    reservoir = Reservoir(0, 1000)
+    for _ in reservoir.watch([(IMAGES, LABELS)]):
+        pass
+    return Pool(reservoir, None)
+
+
+def costs(*interpolations: str, augment: LearnedAffineAugment | None = None) -> dict:
+    judge = Judge(augment or LearnedAffineAugment(), Model(Stripes()), pool(), Processes(), torch.device("cpu"))
+    return resampling_costs(judge, 0, interpolations)
+
+
+def shifted_by_hand(image: np.ndarray, right: float, down: float) -> np.ndarray:
+    """A shift by less than a pixel: each pixel is a mean of its neighbours, one axis after the other."""
+    for axis, shift in ((1, right), (0, down)):
+        padded = np.pad(image, [(1, 1) if one == axis else (0, 0) for one in (0, 1)], mode="symmetric")
+        before, after = (np.take(padded, range(start, start + image.shape[axis]), axis) for start in (0, 2))
+        image = (1 - abs(shift)) * image + abs(shift) * (before if shift > 0 else after)
+    return image
+
+
+def fit(images=IMAGES, labels=NOISY, classifier=None, augment=LearnedAffineAugment, **options) -> LearnedAffineAugment:
+    return quick(
+        classifier=classifier or Stripes(),
+        augment=augment,
+        data=[(images, labels)],
+        **{"val_loader": [(images, labels)], "config": FitConfig(rounds=1, images=50), **options},
+    )
+
+
+# -- the measure ------------------------------------------------------------------------------------------------------
+
+
+def test_the_shifts_are_below_a_pixel_and_nothing_else():
+    sizes = [(10, 20), (30, 8)] * 500
+    shifts = sub_pixel_shifts(sizes, torch.Generator().manual_seed(0))
+    height, width = torch.tensor(sizes).unbind(1)
+    for shift, side in ((shifts.translate_x, width), (shifts.translate_y, height)):
+        pixels = shift * side
+        assert 0.49 < pixels.abs().max() <= 0.5 and abs(float(pixels.mean())) < 0.04
+    still = shifts.stacked().clone()
+    still[:, 4:] = 0
+    assert torch.equal(still, AffineParameters.identity(1000).stacked()) and not shifts.codes().any()
+
+
+def test_the_cost_is_that_of_images_shifted_by_hand():
+    held_out, generator = pool(), torch.Generator().manual_seed(0)
+    rows = held_out.some(held_out.held_out, COUNT, generator)
+    shifts = sub_pixel_shifts([(SIDE, SIDE)] * COUNT, generator)
+    pairs = zip((shifts.translate_x * SIDE).tolist(), (shifts.translate_y * SIDE).tolist(), strict=True)
+    moved = [shifted_by_hand(IMAGES[row, 0].numpy(), *pair) for row, pair in zip(rows.tolist(), pairs, strict=True)]
+    with torch.no_grad():
+        after, before = (
+            float(nn.functional.cross_entropy(Stripes()(images), LABELS[rows]))
+            for images in (torch.from_numpy(np.stack(moved))[:, None].float(), IMAGES[rows])
+        )
+    assert costs("bilinear")["bilinear"] == pytest.approx(after - before, rel=1e-4) and after - before > 0.1
+
+
+def test_whole_pixels_cost_nothing():
+    assert costs("nearest")["nearest"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_augmenter_keeps_its_interpolation():
+    augment = LearnedAffineAugment(interpolation="nearest")
+    found = costs("bilinear", "bicubic", augment=augment)
+    assert augment.interpolation == "nearest" and found["bicubic"] < found["bilinear"]
+
+
+# -- the choice -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bilinear", "sharp", "bicubic", "chosen"),
+    [
+        (0.009, 0.0, 0.0, "bilinear"),  # at most a tenth of the budget of 0.1
+        (-0.02, -0.03, -0.04, "bilinear"),
+        (0.011, 0.009, 0.0, "sharp"),
+        (0.011, 0.011, 0.009, "bicubic"),
+        (0.5, 0.3, 0.2, "bicubic"),  # none is cheap
+        (0.2, 0.5, 0.5, "bilinear"),
+    ],
+)
+def test_the_cheapest_that_is_sharp_enough_is_chosen(bilinear, sharp, bicubic, chosen):
+    assert choose_interpolation({"bilinear": bilinear, "sharp": sharp, "bicubic": bicubic}, 0.1) == chosen
+
+
+def test_sharp_images_get_the_sharper_interpolation_and_say_so():
+    augment = fit()
+    info, budget = augment.history.info, augment.history.last()["budget"]
+    assert augment.interpolation == "sharp" and "interpolation='sharp'" in repr(augment)
+    assert info["resampling_bilinear"] > 0.1 * budget and "sharp interpolation" in info["target_source"]
+    charged = max(info["resampling_sharp"], 0.0)
+    assert info["target"] == pytest.approx(info["held_out_cost"] + budget + charged)
+
+
+def test_smooth_images_stay_bilinear():
+    images, labels = blobs(128)
+    wrong = torch.where(torch.arange(128) // 2 % 10 == 0, 1 - labels, labels)
+    assert fit(images, wrong, Halves()).interpolation == "bilinear"
+
+
+@pytest.mark.parametrize("name", ["bilinear", "nearest"])
+def test_one_that_is_given_is_kept_and_charged(name):
+    for augment in (fit(interpolation=name), fit(augment=LearnedAffineAugment(interpolation=name))):
+        info, budget = augment.history.info, augment.history.last()["budget"]
+        assert augment.interpolation == name and [key for key in info if key.startswith("resampling_")] == [
+            f"resampling_{name}"
+        ]
+        extra = max(info[f"resampling_{name}"], 0.0)
+        assert info["target"] == pytest.approx(info["held_out_cost"] + budget + extra)
+
+
+def test_a_target_of_ones_own_is_not_changed():
+    info = fit(config=FitConfig(rounds=1, images=50, target=0.4)).history.info
+    assert info["target"] == 0.4 and not any(key.startswith("resampling_") for key in info)
+
+
+def test_the_choice_goes_into_the_file_and_its_card(tmp_path):
+    path = fit().save_pretrained(tmp_path)
+    assert LearnedAffineAugment.from_pretrained(tmp_path).interpolation == "sharp"
+    card = (path.parent / "README.md").read_text()
+    assert "interpolation='sharp'" in card and "resampling_bilinear" in card
+
+
+# -- the alarm --------------------------------------------------------------------------------------------------------
+
+
+def test_resampling_that_costs_half_of_the_budget_is_an_alarm():
+    assert check_resampling(0.05, 0.1, "bilinear") == [] == check_resampling(-1.0, 0.0, "bilinear")
+    (alarm,) = check_resampling(0.06, 0.1, "bilinear")
+    assert 'interpolation="sharp"' in str(alarm) and "0.06 nats" in str(alarm)
+    (alarm,) = check_resampling(0.06, 0.1, "bicubic")
+    assert 'interpolation="sharp"' not in str(alarm) and "larger images" in str(alarm)
+    with few_steps(), pytest.warns(ResamplingWarning, match="resampling alone costs"):
+        data, config = [(IMAGES, NOISY)], FitConfig(rounds=1, images=50)
+        LearnedAffineAugment.fit(Stripes(), data, val_loader=data, config=config, interpolation="bilinear")

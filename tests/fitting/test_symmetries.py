@@ -1,0 +1,144 @@
+"""What symmetries cost, image by image and class by class: by hand, and by torchvision's own moves."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torchvision.transforms.v2 import functional as tv
+
+from learned_affine import LearnedAffineAugment
+from learned_affine.fitting.judge import Judge
+from learned_affine.fitting.pool import Pool, Reservoir
+from learned_affine.fitting.processes import Processes
+from learned_affine.fitting.symmetries import (
+    FREE,
+    SymmetryCosts,
+    class_means,
+    class_table,
+    judge_symmetries,
+    recognised_as,
+    shrunk,
+)
+from learned_affine.policy.costs import MOST
+from learned_affine.policy.distribution import Policy
+from learned_affine.tasks.model import Model
+from tests.fits import IMAGES, LABELS
+from tests.subjects import Halves
+
+ALL = tuple(range(8))
+
+
+def found(classes, held_out: int, cost=None, answer=None, sure=None) -> SymmetryCosts:
+    """Judgements ``(N, 8)`` of images of some classes."""
+    rows, classes = torch.arange(len(classes)), torch.tensor(classes)
+    cost, sure = (torch.zeros(len(rows), 8) if one is None else one for one in (cost, sure))
+    answer = torch.full((len(rows), 8), -1) if answer is None else answer
+    right = (answer == classes[:, None]).float()
+    return SymmetryCosts(rows, held_out, cost, rows, cost, answer, sure, classes, ALL, 0.1, right)
+
+
+def policy(chances: torch.Tensor) -> Policy:
+    return Policy(torch.zeros(len(chances), 6), torch.ones(len(chances), 6), chances, ALL)
+
+
+# -- as judged --------------------------------------------------------------------------------------------------------
+
+
+def kept(images, labels) -> Reservoir:
+    reservoir = Reservoir(0, 1000)
+    for _ in reservoir.watch([(images, labels)]):
+        pass
+    return reservoir
+
+
+@pytest.fixture(scope="module")
+def judged() -> SymmetryCosts:
+    """40 of 48 held-out images and 8 of 16 training images, of which resampling would take something off."""
+    pool = Pool(kept(IMAGES[:48], LABELS[:48]), kept(IMAGES[48:], LABELS[48:]))
+    judge = Judge(LearnedAffineAugment(), Model(Halves(4.0)), pool, Processes(), torch.device("cpu"), resampling=0.3)
+    rows = torch.cat([torch.arange(40), torch.arange(50, 58)])
+    return judge_symmetries(judge, rows, 40, (0, 2, 4, 5, 6), 0.8)
+
+
+def moved(images: torch.Tensor, code: int) -> torch.Tensor:
+    return tv.rotate(tv.horizontal_flip(images) if code >= 4 else images, -90 * (code % 4))
+
+
+def test_each_allowed_symmetry_is_judged_as_torchvision_moves(judged):
+    images, labels = IMAGES[judged.rows], LABELS[judged.rows]
+    plain = F.cross_entropy(Halves(4.0)(images), labels, reduction="none")
+    for code in (2, 4, 5, 6):
+        logits = Halves(4.0)(moved(images, code)).detach()
+        expected = F.cross_entropy(logits, labels, reduction="none") - plain.detach()
+        torch.testing.assert_close(judged.cost[:, code], expected, atol=1e-4, rtol=1e-4)
+        assert torch.equal(judged.answer[:, code], logits.argmax(1))
+        assert torch.equal(judged.right[:, code], (logits.argmax(1) == labels).float())
+        torch.testing.assert_close(judged.sure[:, code], logits.softmax(1).amax(1))
+    assert not judged.cost[:, [0, 1, 3, 7]].any() and judged.free == FREE * 0.8
+    assert torch.equal(judged.answer[:, 0], labels) and bool(judged.right[:, 0].all())
+
+
+def test_images_that_were_not_judged_are_learned_by_their_class(judged):
+    assert sorted(judged.learned.tolist()) == [*range(64)] and judged.target.shape == (64, 8)
+    others = judged.learned[48:]
+    for one in (0, 1):
+        target = judged.target[48:][LABELS[others] == one]
+        assert float(target.std(0).max()) < 1e-6 and float(target[0, 4]) > 2
+
+
+def test_what_symmetries_are_expected_to_cost(judged):
+    chances = torch.rand(40, 8, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    expected = sum(float(chances[row] @ judged.cost[row].clamp_max(MOST)) for row in range(40)) / 40
+    assert judged.expected(policy(chances)) == pytest.approx(expected, rel=1e-5)
+
+
+# -- class by class ---------------------------------------------------------------------------------------------------
+
+
+def test_the_mean_of_a_class_by_hand():
+    """Two held-out images count twice, a training image once, and all images as two."""
+    cost = torch.tensor([1.0, 2.0, 4.0, 10.0])[:, None].expand(4, 8)
+    means = class_means(cost, torch.tensor([0, 0, 0, 1]), 2)
+    everything = (2 * 1 + 2 * 2 + 4 + 10) / 6
+    assert set(means) == {0, 1}
+    torch.testing.assert_close(means[0], torch.full((8,), (2 * 1 + 2 * 2 + 4 + 2 * everything) / 7))
+    torch.testing.assert_close(means[1], torch.full((8,), (10 + 2 * everything) / 3))
+
+
+def test_an_image_is_drawn_to_its_class_by_hand():
+    cost, means = torch.tensor([[1.0], [5.0]]).expand(2, 8), {3: torch.full((8,), 2.0)}
+    expected = torch.tensor([[0.3 * 1 + 0.7 * 2], [5.0]]).expand(2, 8)
+    torch.testing.assert_close(shrunk(cost, torch.tensor([3, -1]), means), expected)
+
+
+def test_without_classes_nothing_is_drawn_anywhere():
+    cost = torch.rand(5, 8)
+    means = class_means(cost, torch.full((5,), -1), 5)
+    assert means == {} and torch.equal(shrunk(cost, torch.full((5,), -1), means), cost)
+
+
+# -- what is told -----------------------------------------------------------------------------------------------------
+
+
+def test_the_table_by_hand():
+    """Six held-out images of class 7, four of class 1, which are too few, and training images, which do not count."""
+    cost, answer, chances = torch.zeros(20, 8), torch.full((20, 8), 7), torch.zeros(20, 8)
+    cost[:6, 4], answer[:6, 4] = torch.tensor([1.0, 1, 1, 2, 2, 2]), torch.tensor([7, 7, 3, 3, 3, 3])
+    chances[:, 0], chances[:3, 4], answer[0, 0] = 0.5, 0.5, 2
+    (row,) = class_table(found([7] * 6 + [1] * 4 + [7] * 10, 10, cost, answer), policy(chances))
+    assert row["class"] == 7 and row["images"] == 6
+    assert row["chance"][:5] == pytest.approx([0.5, 0, 0, 0, 0.25])
+    assert row["cost"][4] == pytest.approx(1.5) and row["harm"][4] == pytest.approx(0.25)
+    assert row["right"][0] == pytest.approx(5 / 6, abs=1e-4) and row["right"][4] == pytest.approx(1 / 3, abs=1e-4)
+
+
+def test_what_moved_images_are_taken_for_by_hand():
+    """By which share, and how surely next to the images of that class as they are."""
+    answer, sure = torch.zeros(20, 8).long(), torch.full((20, 8), 0.5)
+    answer[:6, 1], sure[:4, 1] = torch.tensor([2, 2, 2, 2, 0, 1]), 0.6
+    answer[6:11, 1] = -1  # where the answer is no class
+    answer[11:16, 0], sure[11:16, 0] = torch.tensor([2, 2, 2, 2, 1]), 0.9
+    classes = [0] * 6 + [1] * 5 + [2] * 5 + [3] * 2 + [0] * 2  # two are too few, and the last ones training images
+    told = recognised_as(found(classes, 18, None, answer, sure), 1)
+    assert set(told) == {0, 2}
+    assert told[0] == pytest.approx((2, 4 / 6, (4 * 0.6 / 6) / (4 * 0.9 / 5)), abs=1e-3)
+    assert told[2] == pytest.approx((0, 1.0, 1.0), abs=1e-3)  # its moved images look like class 0

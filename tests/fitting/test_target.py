@@ -1,0 +1,292 @@
+"""The target of a fit: its rule by hand, where it comes from, what it is measured on, and at which temperature."""
+
+import math
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from learned_affine import FitConfig
+from learned_affine.diagnostics import FitWarning, LittleToGainWarning, TargetWarning
+from learned_affine.fitting.pool import Pool
+from learned_affine.fitting.target import HELD_OUT_IMAGES, LEAST, TRAINING_IMAGES, Target, budget, measure_target
+from learned_affine.tasks.model import Model, temperature_of
+from tests.fits import quick
+from tests.subjects import Halves, blobs
+
+COUNT = 128  # of training images, and of held-out ones
+(OWN, IMAGES), (OWN_LABELS, LABELS) = (part.split(COUNT) for part in blobs(2 * COUNT))
+CPU = torch.device("cpu")
+
+
+def with_errors(labels: torch.Tensor, one_in: int) -> torch.Tensor:
+    """The labels, of which one in so many is wrong, in both classes alike."""
+    return torch.where(torch.arange(len(labels)) // 2 % one_in == 0, 1 - labels, labels)
+
+
+NOISY = with_errors(LABELS, 10)
+
+
+def measured(
+    config=None, training=((OWN, OWN_LABELS),), held_out=((IMAGES, NOISY),), model=None
+) -> tuple[Target, Pool]:
+    """The target of a fit to ``Halves`` and its images, from lists of batches; None for none."""
+    openers = [None if batches is None else (lambda batches=batches: batches) for batches in (training, held_out)]
+    config = config or FitConfig()
+    with torch.no_grad():
+        return measure_target(model or Model(Halves(), labels=config.labels), config, *openers, CPU, 0)
+
+
+def measure(config=None, **options) -> Target:
+    return measured(config, **options)[0]
+
+
+def alarms(**options) -> dict:
+    """The warnings that a measurement gives: text by kind."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", FitWarning)
+        measure(**options)
+    return {one.category: str(one.message) for one in found}
+
+
+def logits(images: torch.Tensor = IMAGES) -> torch.Tensor:
+    with torch.no_grad():
+        return Halves()(images)
+
+
+def cost_of_each(images: torch.Tensor, labels: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+    return nn.functional.cross_entropy(logits(images) / temperature, labels, reduction="none").double()
+
+
+def cross_entropy(labels: torch.Tensor, temperature: float = 1.0) -> float:
+    return float(cost_of_each(IMAGES, labels, temperature).mean())
+
+
+def fit(classifier=None, **options):
+    return quick(classifier, [(OWN, OWN_LABELS)], **{"config": FitConfig(rounds=1, images=50), **options})
+
+
+# -- the rule ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("known", "gap", "tolerance", "extra"),
+    [
+        (2.0, 0.1, 0.15, 0.1),  # what memorising gained
+        (2.0, 0.9, 0.15, 0.3),  # at most the tolerance's share of what is known
+        (2.0, 0.9, 0.5, 0.9),
+        (2.0, 0.01, 0.15, 0.06),  # and at least 3 % of it
+        (2.0, -0.5, 0.15, 0.06),
+        (2.0, 0.9, 0.01, 0.02),  # unless the tolerance is smaller yet
+        (2.0, 0.9, 0.0, 0.0),
+        (0.0, 0.9, 0.15, 0.0),  # who knows nothing has nothing to lose
+    ],
+)
+def test_what_warps_may_cost_by_hand(known, gap, tolerance, extra):
+    assert budget(known, gap, tolerance) == pytest.approx(extra)
+
+
+@pytest.mark.parametrize(
+    ("one_in", "tolerance", "rule"),  # of the training labels, as many as those that are wrong
+    [
+        (COUNT, 1.0, lambda known, gap: gap),
+        (COUNT, 0.1, lambda known, gap: 0.1 * known),
+        (9, 1.0, lambda known, gap: 0.03 * known),
+        (3, 1.0, lambda known, gap: 0.03 * known),  # held-out images cost less than training images
+        (3, 0.01, lambda known, gap: 0.01 * known),
+    ],
+)
+def test_the_target_is_what_held_out_images_cost_and_a_budget(one_in, tolerance, rule):
+    own_labels = with_errors(OWN_LABELS, one_in)
+    scale = temperature_of(logits(), NOISY)
+    plain, own = cost_of_each(IMAGES, NOISY, scale), cost_of_each(OWN, own_labels, scale)
+    u, t = float(plain.mean()), float(own.mean())
+    expected = rule(math.log(2) - u, u - t)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        found = measure(FitConfig(tolerance=tolerance), training=[(OWN, own_labels)])
+    assert found.budget == pytest.approx(expected, rel=1e-4) and expected > 0
+    assert found.value == pytest.approx(u + expected, rel=1e-4)
+    error = math.sqrt((plain.var() + own.var()) / COUNT)
+    measured = {"held_out_cost": u, "training_cost": t, "gap_error": error}
+    right = float((logits().argmax(-1) == NOISY).double().mean())
+    trained = float((logits(OWN).argmax(-1) == own_labels).double().mean())
+    measured |= {"held_out_accuracy": right, "training_accuracy": trained}
+    assert found.measures == pytest.approx(measured, rel=1e-4)
+
+
+def test_a_classifier_that_knows_nothing_is_allowed_nothing():
+    labels = torch.arange(COUNT) // 2 % 2  # right half the time
+    plain = cross_entropy(labels, temperature_of(logits(), labels))
+    found = measure(held_out=[(IMAGES, labels)])
+    assert found.value == pytest.approx(plain + LEAST, rel=1e-5) and plain > math.log(2) and found.budget == LEAST
+
+
+def test_a_classifier_without_errors_has_a_target_above_0():
+    with pytest.warns(LittleToGainWarning):
+        found = measure(FitConfig(tolerance=0.0), held_out=[(IMAGES, LABELS)], model=Model(Halves(1e4)))
+    assert found.value == pytest.approx(LEAST)
+
+
+def test_a_fit_takes_the_target_over():
+    history = fit(val_loader=[(IMAGES, NOISY)], interpolation="nearest").history  # which moves nothing below a pixel
+    found = measure(FitConfig())
+    assert history.info["target"] == pytest.approx(found.value, abs=1e-5) and history.info["held_on"] == "held-out"
+    assert {key: history.info[key] for key in found.measures} == pytest.approx(found.measures)
+    assert history["budget"] == pytest.approx([found.budget] * history.rounds)
+
+
+# -- its warnings -----------------------------------------------------------------------------------------------------
+
+
+def first(count: int) -> list:
+    return [(IMAGES[:count], NOISY[:count])]
+
+
+def test_too_few_held_out_images_are_refused_and_few_are_told():
+    named = "val_loader must give at least 20 images to measure the target on, better 400, got 19"
+    with pytest.raises(ValueError, match=named):
+        measure(held_out=first(19))
+    for count in (20, 99):
+        told = alarms(held_out=first(count))
+        assert told[TargetWarning].startswith(f"val_loader gives {count} images: measured on fewer than 100, ")
+    assert TargetWarning not in alarms(held_out=first(100))
+    assert alarms(held_out=first(2), config=FitConfig(target=0.4)) == {}, "a given target is not measured"
+
+
+def test_held_out_images_that_the_classifier_was_trained_on_are_told():
+    def mixed(shared: int) -> list:
+        return [(torch.cat([OWN[:shared], IMAGES[shared:]]), torch.cat([OWN_LABELS[:shared], NOISY[shared:]]))]
+
+    told = alarms(held_out=mixed(5))
+    assert set(told) == {TargetWarning}
+    assert told[TargetWarning].startswith("val_loader shares images with loader (5 of 128 that were looked at)")
+    assert alarms(held_out=mixed(4)) == {}, "may be chance"
+    # of very many images some are the same by chance
+    many = [(OWN, OWN_LABELS), *((torch.rand(200, 1, 16, 16), torch.arange(200) % 2) for _ in range(9))]
+    assert TargetWarning not in alarms(training=many, held_out=mixed(5))
+
+
+def test_a_classifier_that_hardly_overfits_is_told():
+    told = alarms(training=[(OWN, with_errors(OWN_LABELS, 10))])
+    assert set(told) == {LittleToGainWarning}
+    assert "augmentation has little to give" in told[LittleToGainWarning]
+    assert alarms() == {}, "one error in ten held-out images, and none in the others"
+
+
+def test_a_gap_within_twice_its_error_is_none():
+    """Two errors in thirty images, and one in ten held-out ones: above 3 % of what is known, and not above chance."""
+    few = 30
+    own_labels = with_errors(OWN_LABELS, 15)[:few]
+    found = alarms(training=[(OWN[:few], own_labels)])
+    scale = temperature_of(logits(), NOISY)
+    plain, own = cost_of_each(IMAGES, NOISY, scale), cost_of_each(OWN[:few], own_labels, scale)
+    gap, error = float(plain.mean() - own.mean()), math.sqrt(plain.var() / COUNT + own.var() / few)
+    assert 0.03 * (math.log(2) - float(plain.mean())) < gap < 2 * error
+    assert set(found) == {LittleToGainWarning}
+
+
+# -- where it comes from ----------------------------------------------------------------------------------------------
+
+
+def test_a_given_target_is_held_at_the_temperature_of_the_held_out_images():
+    found, pool = measured(FitConfig(target=0.6))
+    scale = temperature_of(logits(), NOISY)
+    assert (found.value, found.temperature) == (0.6, scale)
+    assert found.budget == pytest.approx(0.6 - cross_entropy(NOISY, scale), rel=1e-4)
+    assert found.source == "FitConfig.target, on held-out images (val_loader)"
+    assert len(pool.held_out) == len(pool.training) == COUNT
+
+
+def test_a_given_target_without_held_out_images_is_held_on_the_training_images():
+    found, pool = measured(FitConfig(target=0.4), held_out=None)
+    assert (found.value, found.source, found.temperature) == (0.4, "FitConfig.target", 1)
+    assert torch.equal(pool.held_out, pool.training)
+
+
+def test_without_held_out_images_the_target_is_a_guess_and_said_to_be_one():
+    with pytest.warns(UserWarning, match="without val_loader the target is a guess"):
+        found, pool = measured(training=[(IMAGES, with_errors(LABELS, COUNT))], held_out=None)
+    cost = cross_entropy(with_errors(LABELS, COUNT))
+    extra = 0.25 * (math.log(2) - cost)
+    assert found.value == pytest.approx(cost + extra, rel=1e-5) and extra > 0
+    assert found.budget == pytest.approx(extra, rel=1e-5)
+    assert len(pool.images) == COUNT and found.temperature == 1
+
+
+def test_predicted_labels_cost_what_the_classifiers_own_answers_do():
+    with pytest.warns(LittleToGainWarning):
+        found = measure(FitConfig(labels="predicted"), held_out=[(IMAGES, None)])
+    own = cross_entropy(logits().argmax(-1))
+    assert found.value == pytest.approx(own + 0.03 * (math.log(2) - own), rel=1e-4)
+    assert "held_out_accuracy" not in found.measures
+    assert found.temperature == 1, "which labels of its own would drive to 0"
+
+
+# -- what it is measured on -------------------------------------------------------------------------------------------
+
+
+def test_it_is_measured_on_some_thousand_images_and_no_more():
+    given = []
+
+    def forever():
+        while True:
+            given.append(COUNT)
+            yield IMAGES, NOISY
+
+    assert measure(held_out=forever()).value == pytest.approx(measure(held_out=32 * [(IMAGES, NOISY)]).value)
+    assert HELD_OUT_IMAGES <= sum(given) < HELD_OUT_IMAGES + COUNT
+
+
+def test_the_gap_is_measured_on_some_thousand_training_images_and_no_more():
+    given = []
+
+    def forever():
+        while True:
+            given.append(COUNT)
+            yield OWN, OWN_LABELS
+
+    assert measure(training=forever()).value == pytest.approx(measure().value, rel=1e-5)
+    assert TRAINING_IMAGES <= sum(given) < TRAINING_IMAGES + COUNT
+
+
+@pytest.mark.parametrize(
+    ("batches", "named"),
+    [
+        ([(IMAGES, None)], "val_loader must give labels"),
+        ([(IMAGES, NOISY), (IMAGES, None)], "val_loader must give labels"),
+        ([(IMAGES, NOISY + 1)], r"val_loader's labels must be within \[0, 2\), the classifier's, got 1 to 2"),
+    ],
+)
+def test_held_out_images_that_will_not_do_are_named(batches, named):
+    with pytest.raises(ValueError, match=named):
+        measure(held_out=batches)
+
+
+def test_held_out_images_without_labels_are_refused():
+    with pytest.raises(ValueError, match="labels"):
+        fit(val_loader=[IMAGES])
+
+
+# -- how sure the classifier is ---------------------------------------------------------------------------------------
+
+
+class Scaled(nn.Module):
+    """Another classifier's logits, times a factor."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.inner, self.factor = Halves(), factor
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.factor * self.inner(images)
+
+
+def test_how_sure_the_classifier_is_makes_no_difference():
+    """The same classifier with five times the logits gets nearly the same target and policy."""
+    found = []
+    for factor in (1.0, 5.0):
+        history = fit(Scaled(factor), val_loader=[(IMAGES, NOISY)]).history
+        found.append((history.info["target"], history.last()["price"]))
+    assert found[0] == pytest.approx(found[1], rel=0.1)

@@ -1,0 +1,98 @@
+"""What transforms cost and the policy at a price: the closed form against a search by gradient, and its limits."""
+
+import math
+
+import pytest
+import torch
+
+from learned_affine.policy.costs import MOST, Costs
+from learned_affine.policy.distribution import PRIOR_WIDTH, Policy
+
+
+def some(symmetries: bool = False, count: int = 3) -> Costs:
+    generator = torch.Generator().manual_seed(4)
+    centre = 0.2 * torch.randn(count, 6, generator=generator)
+    curvature = (2 * torch.randn(count, 6, generator=generator)).exp()
+    if not symmetries:
+        return Costs(centre, curvature)
+    cost, gate = (torch.rand(count, 8, generator=generator) for _ in range(2))
+    cost[:, 0] = 0
+    return Costs(centre, curvature, cost, gate)
+
+
+def test_a_cost_is_0_at_the_identity_quadratic_near_it_and_levels_off():
+    costs, step = some(), 1e-2
+    assert torch.equal(costs.of(torch.zeros(3, 6)), torch.zeros(3))
+    far, centre = costs.of(torch.full((3, 6), 1e4)), costs.of(costs.centre)
+    torch.testing.assert_close(far - centre, torch.full((3,), MOST))
+    near = costs.of(costs.centre + step * torch.eye(6)[:, None]) - centre  # one number after the other
+    torch.testing.assert_close(near, 0.5 * step**2 * costs.curvature.T, rtol=2e-2, atol=1e-5)
+
+
+@pytest.mark.parametrize("price", [0.3, 4.0, 60.0])
+def test_the_policy_is_the_widest_at_its_price(price):
+    """Least of ``KL + price * mean of the quadratic``, found by gradient."""
+    costs = some()
+    costs = Costs(costs.centre.double(), costs.curvature.double())
+    mean, log_width = torch.zeros(3, 6).double().requires_grad_(), torch.zeros(3, 6).double().requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [mean, log_width], max_iter=500, line_search_fn="strong_wolfe", tolerance_change=1e-14
+    )
+
+    def loss():
+        optimizer.zero_grad()
+        width = log_width.exp()
+        quadratic = 0.5 * costs.curvature * ((mean - costs.centre).square() + width.square())
+        total = (Policy(mean, width).kl() + price * quadratic.sum(-1)).sum()
+        total.backward()
+        return total
+
+    optimizer.step(loss)
+    found = costs.at(price)
+    torch.testing.assert_close(found.mean, mean.detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.width, log_width.detach().exp(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("free", [0.0, 0.3])
+@pytest.mark.parametrize("allowed", [tuple(range(8)), (0, 2, 4, 6), (0, 4)])
+def test_the_chances_are_the_most_even_at_their_price(allowed, free):
+    """Least of ``KL + price * mean cost``, found by gradient over all chances that there are."""
+    costs, price = some(symmetries=True), 5.0
+    logits = torch.zeros(3, len(allowed)).double().requires_grad_()
+    charged = (costs.gate * (costs.symmetries - free).clamp_min(0)).double()[:, allowed]
+    optimizer = torch.optim.LBFGS([logits], max_iter=500, line_search_fn="strong_wolfe", tolerance_change=1e-14)
+
+    def loss():
+        optimizer.zero_grad()
+        chance = logits.softmax(-1)
+        total = ((chance * logits.log_softmax(-1)).sum(-1) + price * (chance * charged).sum(-1)).sum()
+        total.backward()
+        return total
+
+    optimizer.step(loss)
+    policy = costs.at(price, free, allowed)
+    torch.testing.assert_close(policy.chances[:, allowed], logits.softmax(-1).float().detach(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(policy.chances.sum(-1), torch.ones(3))
+    assert policy.allowed == allowed
+
+
+def test_what_equals_its_moved_copy_bears_that_symmetry():
+    costs = some(symmetries=True)
+    costs.gate[:, 5] = 0
+    chances = costs.at(1e4, 0.0, tuple(range(8))).chances
+    torch.testing.assert_close(chances[:, 5], chances[:, 0])
+
+
+def test_without_symmetries_there_are_none():
+    assert some().at(1.0, allowed=tuple(range(8))).symmetries is None
+    assert some(symmetries=True).at(1.0).symmetries is None
+
+
+def test_a_price_of_0_gives_the_prior_and_a_high_one_the_centre():
+    costs = some(symmetries=True)
+    prior = costs.at(0.0, 0.0, tuple(range(8)))
+    torch.testing.assert_close(prior.width, torch.full((3, 6), PRIOR_WIDTH))
+    torch.testing.assert_close(prior.kl(), torch.zeros(3), atol=1e-5, rtol=0)
+    dear = costs.at(1e8, 0.0, tuple(range(8)))
+    torch.testing.assert_close(dear.mean, costs.centre, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(dear.symmetry_kl(), torch.full((3,), math.log(8)), atol=1e-3, rtol=0)

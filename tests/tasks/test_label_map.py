@@ -1,0 +1,281 @@
+"""Labels that name a side or a direction: what they become in a symmetry, in a fit and in training."""
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from torch import nn
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
+from learned_affine.label_map import MappedLabels
+from learned_affine.tasks.classification import SingleLabel
+from learned_affine.tasks.targets import LabelMap, permuted_points
+from tests.fits import SHORT, quick, same_weights
+from tests.subjects import COMPASS, Compass, EverySymmetry, Halves, blobs, compass
+
+IMAGES, LABELS = blobs(64)
+SWAP = {"mirror": [1, 0]}
+STILL = AffineLimits(angle=0, scale=1, shear=0, translate=0)  # but for the symmetries
+TURN = COMPASS["quarter_turn"]
+
+
+def swapped(labels):
+    return 1 - labels
+
+
+def everything(**options) -> LearnedAffineAugment:
+    """Gives an image each of the eight symmetries as often, and does nothing else."""
+    torch.manual_seed(0)
+    return LearnedAffineAugment(STILL, localization=EverySymmetry(1), p=1.0, **options)
+
+
+def eight() -> AffineParameters:
+    still = AffineParameters.identity(8)
+    return AffineParameters(*still.tensors(), torch.arange(8) >= 4, torch.arange(8) % 4)
+
+
+# -- the rules --------------------------------------------------------------------------------------------------------
+
+
+def test_labels_follow_all_eight_symmetries_as_pixels_do():
+    """Of each class in each symmetry, moved by the augmenter itself and read off the pixels."""
+    augment, drawn = LearnedAffineAugment(), eight()
+    for label, image in enumerate(compass(4)[0]):
+        moved = augment.warp(image.expand(8, -1, -1, -1), drawn)
+        labels = LabelMap(COMPASS)(torch.full((8,), label), drawn.mirror, drawn.quarter_turns, lambda y, o: o[y])
+        assert torch.equal(Compass()(moved).argmax(-1), labels)
+
+
+def test_a_function_and_a_permutation_give_the_same_policy():
+    one, other = (quick(label_map={"mirror": rule}) for rule in ([1, 0], swapped))
+    assert same_weights(one, other) and not same_weights(one, quick())
+    assert one.history.info["label_map"] == SWAP and other.history.info["label_map"] == {"mirror": "swapped"}
+
+
+def test_columns_and_class_indices_follow_alike():
+    labels = torch.arange(8) % 4
+    soft = nn.functional.one_hot(labels, 4).float()
+    order, task = torch.tensor(TURN), SingleLabel()
+    assert torch.equal(task.permuted(soft, order).argmax(-1), task.permuted(labels, order))
+    assert torch.equal(task.permuted(labels, order), order[labels])
+
+
+# -- in a fit ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_fit_moves_what_only_the_labels_forbid():
+    """With the whole map all eight symmetries cost nothing; without, each but one makes half of the labels wrong."""
+    options = {"classifier": Compass(), "data": [compass()], "val_loader": [compass(120)], "limits": STILL}
+    chances = []
+    for label_map, codes in ((None, 4), (COMPASS, 8)):
+        fitted = quick(label_map=label_map, config=SHORT.replace(target=0.5), **options)
+        chances.append(fitted.policy(compass(120)[0]).chances.mean(0))
+        right = [row["right"][:codes] for row in fitted.history.info["classes_moved"]]
+        assert right == 4 * [[1.0] * 8 if label_map else [1.0, 0.0, 0.0, 0.0]]
+    assert float(chances[0][0]) > 0.3 and float(chances[1].min()) > 0.1
+
+
+@pytest.mark.parametrize("task", ["binary", "multi-label"])
+def test_every_task_takes_a_map(task):
+    data = [(IMAGES, nn.functional.one_hot(LABELS, 2).float() if task == "multi-label" else LABELS)]
+    assert not same_weights(quick(data=data, task=task, label_map=SWAP), quick(data=data, task=task))
+
+
+def test_predicted_labels_are_those_of_the_image_before_it_is_moved():
+    predicted = quick(label_map=SWAP, config=SHORT.replace(labels="predicted"))
+    assert same_weights(predicted, quick(label_map=SWAP))  # the classifier is always right
+
+
+def test_evaluate_renames_what_it_moves():
+    """Every image is moved or not, and the classifier is right about each where the labels follow."""
+    data = [compass()]
+    assert everything().evaluate(Compass(), data, label_map=COMPASS)["accuracy"] == 1
+    assert everything().evaluate(Compass(), data)["accuracy"] == pytest.approx(1 / 4, abs=0.1)
+    assert everything().evaluate(Compass(), data, label_map={"quarter_turn": TURN})["accuracy"] < 0.9
+
+
+# -- in training ------------------------------------------------------------------------------------------------------
+
+
+def mirroring(**options) -> LearnedAffineAugment:
+    """Mirrors half of the images, and does nothing else."""
+    torch.manual_seed(0)
+    limits = AffineLimits(0, 1, 0, 0, symmetries="mirror")
+    return LearnedAffineAugment(limits, localization=EverySymmetry(1, symmetries="mirror"), p=1.0, **options)
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_labels_follow_the_pixels_in_training(one_by_one):
+    images, labels = compass()
+    augment = MappedLabels(everything(), COMPASS)
+    if one_by_one:
+        pairs = [augment(image, int(label)) for image, label in zip(images, labels, strict=True)]
+        moved, new = torch.stack([image for image, _ in pairs]), torch.tensor([label for _, label in pairs])
+    else:
+        moved, new = augment(images, labels)
+    assert torch.equal(Compass()(moved).argmax(-1), new)
+    assert len(torch.unique(4 * labels + new)) == 16
+
+
+def test_labels_of_a_batch_follow_the_pixels():
+    """``Halves`` reads the side off the pixels."""
+    images, labels = MappedLabels(mirroring(), SWAP)(IMAGES, LABELS)
+    moved = (images != IMAGES).flatten(1).any(1)
+    assert 10 < int(moved.sum()) < 54
+    assert torch.equal(labels, torch.where(moved, 1 - LABELS, LABELS))
+    assert torch.equal(Halves()(images).argmax(-1), labels)
+
+
+@pytest.mark.parametrize("rule", [[1, 0], lambda soft: soft.flip(-1)])
+def test_soft_labels_and_a_tuple(rule):
+    soft = nn.functional.one_hot(LABELS, 2).float()
+    images, labels = MappedLabels(mirroring(), {"mirror": rule})((IMAGES, soft))
+    assert torch.equal(Halves()(images).argmax(-1), labels.argmax(-1))
+
+
+def test_one_image_with_its_label():
+    augment, seen = MappedLabels(mirroring(), SWAP), set()
+    for row in range(40):
+        image = v2.functional.to_pil_image(IMAGES[row])
+        for made in (image, IMAGES[row], tv_tensors.Image(IMAGES[row])):
+            for label in (int(LABELS[row]), LABELS[row]):
+                moved, new = augment(made, label)
+                assert type(new) is type(label)
+                pixels = v2.functional.to_image(moved) if isinstance(moved, PIL.Image.Image) else moved
+                seen.add((int(label), int(new)))
+                assert int(Halves()(pixels[None].as_subclass(torch.Tensor)).argmax()) == int(new)
+    assert seen == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+def test_key_points_change_their_order_with_the_symmetry():
+    """Of points at the four sides of a square, the first is always the one at the top."""
+    around = torch.tensor([[8.0, 2], [14, 8], [8, 14], [2, 8]])
+    points = tv_tensors.KeyPoints(around, canvas_size=(16, 16))
+    augment = MappedLabels(everything(), COMPASS)
+    for _ in range(20):
+        _, target = augment(IMAGES[0], {"points": points, "name": "face"})
+        torch.testing.assert_close(target["points"].as_subclass(torch.Tensor), around)
+        assert isinstance(target["points"], tv_tensors.KeyPoints) and target["name"] == "face"
+
+
+def test_it_stands_in_a_pipeline():
+    images, labels = v2.Compose([MappedLabels(mirroring(), SWAP), v2.Normalize([0.5], [0.5])])(IMAGES, LABELS)
+    assert torch.equal(Halves()(images / 2 + 0.5).argmax(-1), labels)
+
+
+# -- bad input --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("label_map", "error", "message"),
+    [
+        ([1, 0], TypeError, r'label_map must be a dict such as \{"mirror": \[1, 0\]\}, got \[1, 0\]'),
+        ({}, ValueError, r"label_map must have the keys 'mirror' and 'quarter_turn', got \[\]"),
+        ({"flip": [1, 0]}, ValueError, r"label_map must have the keys 'mirror' and 'quarter_turn', got \['flip'\]"),
+        ({"mirror": [0, 0]}, ValueError, r"label_map\['mirror'\] must be a permutation of 0 to 1, got \[0, 0\]"),
+        ({"mirror": [1, 2]}, ValueError, r"label_map\['mirror'\] must be a permutation of 0 to 1, got \[1, 2\]"),
+        ({"mirror": [1, 2, 0]}, ValueError, r"give every class back when it is used twice, got 0 to 1 to 2$"),
+        ({"quarter_turn": [1, 2, 0]}, ValueError, r"when it is used four times, got 0 to 1 to 2 to 0 to 1$"),
+        ({"mirror": "left"}, TypeError, r"label_map\['mirror'\] must be a permutation of .* or a function, got 'left'"),
+        ({"mirror": [0.0, 1.0]}, TypeError, r"must be a permutation of class indices or a function, got \[0.0, 1.0\]"),
+        (
+            {"quarter_turn": TURN},
+            ValueError,
+            r"label_map\['quarter_turn'\] must be a permutation of 2 classes, got .* 4",
+        ),
+        ({"mirror": lambda labels: labels.tolist()}, ValueError, r"must return labels of the kind .* got list"),
+        ({"mirror": lambda labels: labels[:1]}, ValueError, r"label_map\['mirror'\] must return labels .*, got Tensor"),
+    ],
+)
+def test_a_rule_that_is_none_is_named(label_map, error, message):
+    with pytest.raises(error, match=message):
+        quick(label_map=label_map)
+
+
+def test_the_keyword_of_version_0_2_says_what_to_use():
+    for call in (quick, lambda **options: LearnedAffineAugment().evaluate(Halves(), [(IMAGES, LABELS)], **options)):
+        with pytest.raises(TypeError, match=r"no keyword 'label_mirror' any more: use label_map=\{\"mirror\": ...\}"):
+            call(label_mirror=[1, 0])
+
+
+def test_the_wrapper_names_what_it_cannot_use():
+    with pytest.raises(TypeError, match=r"augment must be a LearnedAffineAugment, got Identity"):
+        MappedLabels(nn.Identity(), SWAP)
+    with pytest.raises(TypeError, match=r"the sample must be images and labels, got Tensor of shape \(64, 1, 16, 16\)"):
+        MappedLabels(mirroring(), SWAP)(IMAGES)
+    points = tv_tensors.KeyPoints(torch.zeros(1, 3, 2), canvas_size=(4, 4))
+    with pytest.raises(ValueError, match=r"label_map must be a permutation of 3 key points, got one of 2"):
+        LabelMap(SWAP).renamed("mirror", points, permuted_points)
+
+
+# -- labels of every kind ---------------------------------------------------------------------------------------------
+
+
+def always() -> LearnedAffineAugment:
+    """An augmenter that mirrors about half of the images, by a seed of its own."""
+    return mirroring(generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8, torch.bool])
+def test_labels_of_any_kind_of_number_are_renamed_and_keep_their_kind(dtype):
+    augment, labels = always(), torch.tensor([0, 1, 1, 0, 1, 0, 0, 1]).to(dtype)
+    _, renamed = MappedLabels(augment, SWAP)(torch.rand(8, 1, 16, 16), labels)
+    mirror = augment.last_parameters.mirror
+    assert 0 < int(mirror.sum()) < 8 and renamed.dtype == dtype
+    assert torch.equal(renamed.bool(), labels.bool() ^ mirror)
+
+
+@pytest.mark.parametrize("ignored", [-1, -100, 255])
+def test_a_label_that_is_no_class_stays(ignored):
+    labels = torch.full((8,), ignored)
+    assert torch.equal(MappedLabels(always(), {"mirror": [1, 0, 2]})(torch.rand(8, 1, 16, 16), labels)[1], labels)
+
+
+@pytest.mark.parametrize("make", [list, np.array], ids=["list", "array"])
+def test_lists_and_arrays_of_labels_come_back_as_such(make):
+    augment = always()
+    _, renamed = MappedLabels(augment, SWAP)(torch.rand(8, 1, 16, 16), make([0, 1, 1, 0, 1, 0, 0, 1]))
+    mirror = augment.last_parameters.mirror.int()
+    assert type(renamed) is type(make([0]))
+    assert list(renamed) == ((torch.tensor([0, 1, 1, 0, 1, 0, 0, 1]) + mirror) % 2).tolist()
+
+
+@pytest.mark.parametrize("label", [1, True, np.int64(1), torch.tensor(1), torch.tensor(1, dtype=torch.uint8)])
+def test_the_label_of_one_image_keeps_its_type(label):
+    mapped, seen = MappedLabels(always(), SWAP), set()
+    for _ in range(20):
+        _, renamed = mapped(torch.rand(1, 16, 16), label)
+        assert type(renamed) is type(label)
+        assert int(renamed) == 1 - int(mapped.augment.last_parameters.mirror[0])
+        seen.add(int(renamed))
+    assert seen == {0, 1}
+
+
+def test_a_clip_has_one_label():
+    mapped, seen = MappedLabels(always(), SWAP), set()
+    for _ in range(20):
+        _, renamed = mapped(tv_tensors.Video(torch.rand(4, 1, 16, 16)), 1)
+        assert renamed == 1 - int(mapped.augment.last_parameters.mirror[0])
+        seen.add(renamed)
+    assert seen == {0, 1}
+
+
+def test_a_function_may_change_what_it_is_given():
+    def in_place(labels):
+        labels["y"] = 1 - labels["y"]
+        return labels
+
+    augment, given = always(), {"y": torch.zeros(8, dtype=torch.long)}
+    _, renamed = MappedLabels(augment, {"mirror": in_place})(torch.rand(8, 1, 16, 16), given)
+    assert torch.equal(renamed["y"].bool(), augment.last_parameters.mirror)
+    assert not given["y"].any()
+
+
+def test_evaluate_refuses_a_permutation_of_other_classes():
+    classifier = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
+    batch = torch.rand(8, 3, 16, 16), torch.arange(8) % 3
+    for order in ([1, 0], [3, 1, 2, 0]):
+        with pytest.raises(ValueError, match=r"label_map\['mirror'\] must be a permutation of 3 classes, got one of"):
+            LearnedAffineAugment().evaluate(classifier, [batch], label_map={"mirror": order})
