@@ -131,7 +131,7 @@ class BoundFit(Generic[T]):
             >>> loader = [(images, labels)]
             >>> augment = LearnedAffineAugment.fit(classifier, loader, config=FitConfig(rounds=2), val_loader=loader)
             >>> augment.history.rounds
-            6
+            5
 
         Source: the paper, section 3.2, for its two losses.
         """
