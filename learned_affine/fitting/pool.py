@@ -12,7 +12,7 @@ from learned_affine.tasks.batches import Batch
 from learned_affine.tasks.targets import join, on_device, take
 
 MOST_NUMBERS = 2**26  # pixels times channels that are kept at most: 256 MB of float32
-AT_ONCE, NUMBERS_AT_ONCE = 256, 2**22  # images, and pixels times channels, that are judged together
+AT_ONCE, NUMBERS_AT_ONCE = 64, 2**22  # judged together; of 256 each takes up to twice as long on a CPU, by its caches
 CPU = torch.device("cpu")
 
 
