@@ -14,13 +14,9 @@ from learned_affine.diagnostics.measures import policy_moments
 from learned_affine.transforms.transform import PolicyTransform
 
 MUTUAL = 0.5  # share of the moved images of a class that must be recognised as the next one,
-AS_SURE = (
-    2 / 3
-)  # and how surely, against that one's own images: a wrong answer was at most .61, a right one at least .65
-LABEL_MOVES = {
-    "mirror": ("4", "mirrored", 2),
-    "quarter_turn": ("1", "rotated by 90 degrees", 4),
-}  # code, words, how many
+AS_SURE = 2 / 3  # and how surely, against its own images: a wrong answer was at most .61, a right one at least .65
+# of each rule the code of its symmetry, in words, and how many of it give the image back
+LABEL_MOVES = {"mirror": ("4", "mirrored", 2), "quarter_turn": ("1", "rotated by 90 degrees", 4)}
 HEADS = ("as it is", "90°", "180°", "270°", "flip", "flip, 90°", "upside-down", "flip, 270°")  # by code
 RANGE_HEADS = ("rotation", "scale", "shear", "shift")
 Found = Mapping[str, tuple[int, float, float]]  # what the moved images of a class are recognised as; share, how surely

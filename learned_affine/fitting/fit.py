@@ -12,7 +12,7 @@ from torch import Tensor
 from learned_affine._checks import warn_caller
 from learned_affine.config import FitConfig
 from learned_affine.diagnostics.checks import StoppedFitWarning
-from learned_affine.diagnostics.measures import policy_measures, variance_between_images
+from learned_affine.diagnostics.measures import policy_measures, symmetry_measures, variance_between_images
 from learned_affine.fitting.adversary import Adversary
 from learned_affine.fitting.history import FitHistory
 from learned_affine.fitting.judge import Judge, Judged
@@ -218,7 +218,6 @@ class Fit:
         policy = self._policy(self.priced_on)
         height, width = self.pool.images[0].shape[-2:]
         means = {name: float(getattr(judged, name)[some].mean()) for name in ("cost", "entropy", "right", "agrees")}
-        changed = 1 - policy.chances[:, 0]
         return {
             "cost": means["cost"],
             "budget": self.budget,
@@ -228,8 +227,7 @@ class Fit:
             "entropy": means["entropy"],
             "kl": float(policy.kl().mean()),
             "symmetry_kl": float(policy.symmetry_kl().mean()),
-            "symmetry_chance": float(changed.mean()),
-            "symmetry_spread": float(changed.std()) if len(changed) > 1 else math.nan,
+            **symmetry_measures(policy.chances),
             "between_image_variance": variance_between_images(policy, self.limits),
             **policy_measures(drawn[some.tolist()], height, width),
             "seconds": time.perf_counter() - began,
