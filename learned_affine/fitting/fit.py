@@ -173,11 +173,8 @@ class Fit:
         ratio = max(measured, LEAST_COST * self.budget) / expected if expected > 0 else 1.0
         ratio = min(LARGEST_RATIO, max(1 / LARGEST_RATIO, ratio))
         noise = Policy.noise(PREDICTED_DRAWS, len(self.priced_on), generator=torch.Generator().manual_seed(0))
-
-        def cost_at(price: float) -> float:
-            return ratio * self._predicted(price, self.priced_on, self._here(noise))
-
-        wanted = price_for(self.budget, cost_at)
+        predicted = self._prediction(self.priced_on, self._here(noise))
+        wanted = price_for(self.budget, lambda price: ratio * predicted(price))
         step = min(farthest, max(-farthest, math.log(wanted / self.network.price)))
         self.network.price = self.processes.from_main(self.network.price * math.exp(step))
 
@@ -196,20 +193,27 @@ class Fit:
             good = finite.nonzero().flatten()
             entry = self._entry(began, judged, good, drawn)
             measured += float(judged.cost[good].mean())
-            expected += self._predicted(self.network.price, rows, self._here(noise[:, :DIMENSIONS]))
+            expected += self._prediction(rows, self._here(noise[:, :DIMENSIONS]))(self.network.price)
             if number < SETTLING:
                 self._reprice(measured, expected, FARTHEST_SETTLING)
             yield entry
 
-    def _predicted(self, price: float, rows: Tensor, noise: Tensor) -> float:
-        """What warps and symmetries are predicted to cost at a price, in the mean, in nats."""
-        costs = self._costs(rows)
-        policy = costs.at(price)
-        warps = float(costs.of(torch.addcmul(policy.mean, policy.width, noise)).mean())
-        if self.symmetries is None:
-            return warps
-        moved = self._costs(self.symmetries.rows[: self.symmetries.held_out])
-        return warps + self.symmetries.expected(moved.at(price, self.network.free, self.symmetries.allowed))
+    def _prediction(self, rows: Tensor, noise: Tensor) -> Callable[[float], float]:
+        """What warps and symmetries are predicted to cost in the mean, in nats, as a function of the price.
+
+        The network is asked once, since only the price changes while one is looked for.
+        """
+        costs, symmetries = self._costs(rows), self.symmetries
+        moved = None if symmetries is None else self._costs(symmetries.rows[: symmetries.held_out])
+
+        def predicted(price: float) -> float:
+            policy = costs.at(price)
+            warps = float(costs.of(torch.addcmul(policy.mean, policy.width, noise)).mean())
+            if symmetries is None or moved is None:
+                return warps
+            return warps + symmetries.expected(moved.at(price, self.network.free, symmetries.allowed))
+
+        return predicted
 
     # -- what was found -----------------------------------------------------------------------------------------------
 
