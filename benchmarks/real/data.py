@@ -13,11 +13,15 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms.v2 import functional as F
 
 PARTS = ("train", "heldout", "test")
-SIZES = {"blood-cells": 48, "aerial": 48, "traffic-signs": 40, "letters": 40, "flowers": 48, "hands": 48}  # pixels
+SIZE = 40  # pixels
+SETS = ("blood-cells", "aerial", "traffic-signs", "letters", "flowers", "hands")
 SIDES = {  # classes that a left-right flip turns into another one, or into none
     "traffic-signs": ("19", "20", "33", "34", "36", "37", "38", "39"),
     "letters": tuple("12345679BCDEFGJKLNPQRSZ"),
 }
+MIRRORED = {
+    "traffic-signs": (("19", "20"), ("33", "34"), ("36", "37"), ("38", "39"))
+}  # one becomes the other by a flip
 
 
 @dataclass
@@ -55,17 +59,16 @@ def read_set(root: Path, name: str) -> RealSet:
             raise SystemExit(f"{folder} must hold a folder of images for each class: {error}") from None
         if differing := set(folders[0].classes) ^ set(folders[-1].classes):
             raise SystemExit(f"{folder} must have the classes of train, got a difference in {sorted(differing)}")
-    size = SIZES.get(name, 48)
-    images = [torch.stack([read(file, size) for file, _ in part.imgs]) for part in folders]
+    images = [torch.stack([read(file) for file, _ in part.imgs]) for part in folders]
     labels = [torch.tensor(part.targets) for part in folders]
     return RealSet(name, folders[0].classes, *map(Pictures, images, labels))
 
 
-def read(file: str, size: int) -> Tensor:
-    """``(3, size, size)`` uint8."""
+def read(file: str) -> Tensor:
+    """``(3, SIZE, SIZE)`` uint8."""
     try:
         with PIL.Image.open(file) as image:
-            small = image.convert("RGB").resize((size, size), PIL.Image.Resampling.BILINEAR)
+            small = image.convert("RGB").resize((SIZE, SIZE), PIL.Image.Resampling.BILINEAR)
     except (OSError, SyntaxError, ValueError) as error:  # what PIL raises for files that it cannot read
         raise SystemExit(f"every file must be an image that PIL can read, got {file}: {error}") from None
     return torch.from_numpy(np.array(small)).permute(2, 0, 1)
@@ -79,12 +82,14 @@ class Batches:
         pictures: what they are of.
         shuffle: for training.
         pipeline: applied to each image, as a PIL image.
+        moved: applied to the images and labels of a batch.
         size: images a batch.
     """
 
     pictures: Pictures
     shuffle: bool = False
     pipeline: Callable[[Any], Any] | None = None
+    moved: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
     size: int = 64
 
     def __len__(self) -> int:
@@ -98,4 +103,7 @@ class Batches:
             images = self.pictures.images[rows]
             if self.pipeline is not None:
                 images = torch.stack([F.pil_to_tensor(self.pipeline(F.to_pil_image(image))) for image in images])
-            yield (images.float() / 255).contiguous(memory_format=torch.channels_last), self.pictures.labels[rows]
+            images, labels = images.float() / 255, self.pictures.labels[rows]
+            if self.moved is not None:
+                images, labels = self.moved(images, labels)
+            yield images.contiguous(memory_format=torch.channels_last), labels

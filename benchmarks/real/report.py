@@ -15,7 +15,7 @@ from benchmarks.common.rows import newest_version, read
 from benchmarks.pipelines.groups import comparable
 from benchmarks.pipelines.report import head, line
 from benchmarks.real.arms import ARMS, EXPERTS, fits
-from benchmarks.real.data import SIDES, SIZES
+from benchmarks.real.data import SETS, SIDES
 from benchmarks.real.run import ROWS, code_of
 
 PAGE = EVIDENCE / "real.md"
@@ -26,7 +26,7 @@ Sets = dict[str, dict[str, Runs]]  # rows by set, arm and seed
 INTRODUCTION = """# Real pictures
 
 Made by `python -m benchmarks.real.report` from `benchmarks/results/real.jsonl`. A small net (SmallConvNet, width 24) is
-trained from scratch on six sets of real pictures at 40 to 48 pixels, with each arm as long as it takes without
+trained from scratch on six sets of real pictures at 40 pixels, with each arm as long as it takes without
 augmentation to know its training pictures. Figures are means over seeds with their standard deviation; differences are
 in points, paired by seed, with 95 % intervals, bold where these leave out 0. No picture is shown or passed on."""
 
@@ -69,7 +69,7 @@ def grouped(rows: list[dict[str, Any]]) -> tuple[Sets, str]:
     """The rows of one version by set, arm and seed, and which version; an expert's choice may be another arm."""
     fixed, of_fixed = newest_version([row for row in rows if not fits(row["arm"])], code_of("none"))
     fitted, of_fitted = newest_version([row for row in rows if fits(row["arm"])], code_of("learned"))
-    found: Sets = {name: {} for name in SIZES}
+    found: Sets = {name: {} for name in SETS}
     for row in fixed + fitted:
         found[row["set"]].setdefault(row["arm"], {})[row["seed"]] = row
     for name, arm in EXPERTS.items():

@@ -23,15 +23,15 @@ from tqdm.auto import tqdm
 from benchmarks.common.digests import digest
 from benchmarks.common.rows import RESULTS, append, has
 from benchmarks.pipelines.measures import quality
-from benchmarks.real.arms import ARMS, Arm, Setting, fits
-from benchmarks.real.data import SIZES, Batches, Pictures, RealSet, read_set
+from benchmarks.real.arms import ARMS, Arm, Setting, fits, suits
+from benchmarks.real.data import SETS, Batches, Pictures, RealSet, read_set
 from learned_affine import LearnedAffineAugment
 from learned_affine.classifier import SmallConvNet, train_classifier
 from learned_affine.diagnostics import FitWarning
 
 ROWS = RESULTS / "real.jsonl"
 WIDTH, RATE = 24, 4e-3  # of the net; of AdamW
-EPOCHS = {"blood-cells": 30, "aerial": 60, "traffic-signs": 20, "letters": 25, "flowers": 50, "hands": 40}
+EPOCHS = {"blood-cells": 20, "aerial": 50, "traffic-signs": 15, "letters": 15, "flowers": 40, "hands": 30}
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
     settings = [(seed, name) for seed in options.seeds for name in sets]
     for seed, name in tqdm(settings, unit="set", disable=None):
         key = {"set": name, "epochs": options.epochs or EPOCHS[name], "seed": seed}
-        keys = [{**key, "arm": arm, "code": codes[arm]} for arm in options.arms]
+        keys = [{**key, "arm": arm, "code": codes[arm]} for arm in options.arms if suits(arm, name)]
         run(sets[name], [one for one in keys if not has(options.out, one)], options.out)
 
 
@@ -52,7 +52,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True, help="the folder that holds the sets")
-    parser.add_argument("--sets", nargs="+", default=list(SIZES), choices=list(SIZES), metavar="SET")
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS), metavar="SET")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS), metavar="ARM")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--epochs", type=int, help="of each training; by default what a set needs to converge")
@@ -91,9 +91,9 @@ def trained(pictures: RealSet, arm: Arm, epochs: int, seed: int) -> tuple[nn.Mod
     start = time.process_time()
     torch.manual_seed(seed)
     net = SmallConvNet(len(pictures.classes), 3, WIDTH).to(memory_format=torch.channels_last)
-    batches = Batches(pictures.train, shuffle=True, pipeline=arm.one)
+    batches = Batches(pictures.train, shuffle=True, pipeline=arm.one, moved=arm.many)
     options = {"epochs": epochs, "seed": seed, "learning_rate": RATE, "progress": False}
-    history = train_classifier(net, batches, augment=arm.many, **options)
+    history = train_classifier(net, batches, **options)
     return net, {"train_accuracy": history["accuracy"][-1], "seconds": time.process_time() - start}
 
 

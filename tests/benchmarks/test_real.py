@@ -24,7 +24,7 @@ def folder(tmp_path):
 
 def test_a_set_is_read_with_its_classes_and_parts(folder):
     found = read_set(folder, "flowers")
-    assert found.classes == ["bright", "dark"] and found.test.images.shape == (48, 3, 48, 48)
+    assert found.classes == ["bright", "dark"] and found.test.images.shape == (48, 3, 40, 40)
     assert found.train.images.dtype == torch.uint8 and found.held_out.labels.tolist() == [0] * 24 + [1] * 24
     assert found.train.images[:24].float().mean() > 150 > 60 > found.train.images[24:].float().mean()
 
@@ -64,9 +64,8 @@ def test_arms_that_fit_nothing_keep_shape_and_range_and_draw_for_each_image(fold
     for aerial in (False, True):
         pictures.name = "aerial" if aerial else "flowers"
         arm = arms.ARMS[name](arms.Setting(pictures, 0, pytest.fail))
-        (images, _), *_ = Batches(pictures.train, pipeline=arm.one)
-        images = images if arm.many is None else arm.many(images)
-        assert images.shape == (48, 3, 48, 48) and images.min() >= 0 and images.max() <= 1
+        (images, _), *_ = Batches(pictures.train, pipeline=arm.one, moved=arm.many)
+        assert images.shape == (48, 3, 40, 40) and images.min() >= 0 and images.max() <= 1
         assert (len(images.flatten(1).unique(dim=0)) > 3) == (name != "none")
 
 
@@ -99,6 +98,18 @@ def test_a_policy_of_symmetries_alone_moves_pixels_and_blends_none(folder, monke
     moved = policy(images)
     assert not torch.equal(moved, images)
     assert torch.equal(moved.flatten(2).sort().values, images.flatten(2).sort().values)
+
+
+def test_labels_follow_flips_by_hand_where_a_set_has_classes_that_do(folder, monkeypatch):
+    monkeypatch.setitem(arms.MIRRORED, "flowers", (("bright", "dark"),))
+    monkeypatch.setattr(arms.Setting, "learned", lambda self, mapped: arms.LearnedAffineAugment(p=1.0))
+    setting = arms.Setting(read_set(folder, "flowers"), 0, pytest.fail)
+    assert setting.label_map == {"mirror": [1, 0]}
+    arm = arms.with_map(setting)
+    (_, labels), *_ = Batches(setting.pictures.train, moved=arm.many)
+    flipped = arm.policy.last_parameters.mirror
+    assert flipped.any() and torch.equal(labels, setting.pictures.train.labels ^ flipped.long())
+    assert arms.suits("learned_map", "flowers") and not arms.suits("learned_map", "letters")
 
 
 def row(name: str, arm: str, seed: int, first: float, second: float) -> dict:
