@@ -32,8 +32,7 @@ def policy_moments(augment: PolicyTransform, images: Tensor) -> tuple[Tensor, Te
     if policy is not None:
         return (*policy.moments(augment.limits, augment.strength), policy.chances_at(augment.strength))
     mean = augment.sample_parameters(images).stacked()
-    still = torch.zeros(len(mean), 8, device=mean.device).index_fill(1, torch.zeros(1).long().to(mean.device), 1.0)
-    return mean, torch.zeros_like(mean), still
+    return mean, torch.zeros_like(mean), torch.eye(1, 8, device=mean.device).expand(len(mean), -1)
 
 
 @torch.no_grad()

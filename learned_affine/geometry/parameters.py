@@ -295,7 +295,7 @@ class AffineParameters:
         symmetry = "mirrored  " if bool(self.mirror[index]) else ""
         symmetry += f"{turns} quarter turn{'s' * (turns > 1)}  " if turns else ""
         shift = f"shift {signed(100 * right)}%/{signed(100 * down)}%"
-        return f"{symmetry}{signed(angle)}°  ×{x:.2f}/{y:.2f}  shear {signed(shear)}°  {shift}"
+        return f"{symmetry}rotation {signed(angle)}°  scale {x:.2f}/{y:.2f}  shear {signed(shear)}°  {shift}"
 
     def __str__(self) -> str:
         """A readable table, one image a row; of many images, the first eight."""
