@@ -112,9 +112,10 @@ def _symmetry(last: dict[str, float], info: dict[str, Any]) -> Iterator[FitWarni
     """Whether a symmetry costs a class more than the budget: its chance times what it costs those images."""
     rows = info.get("classes_moved", ())
     harms = [(harm, code, row) for row in rows for code, harm in enumerate(row["harm"]) if code]
-    harm, code, row = max(harms, key=lambda one: one[0], default=(0.0, 0, {}))
-    if harm <= max(last["budget"], LEAST_HARM):
+    worst = max(harms, key=lambda one: one[0], default=None)
+    if worst is None or worst[0] <= max(last["budget"], LEAST_HARM):
         return
+    harm, code, row = worst
     names = info.get("class_names")
     name = f" ({names[row['class']]})" if names else ""
     yield FitWarning(
