@@ -266,7 +266,6 @@ class AffineParameters:
         return {name: getattr(self, name).tolist() for name in (*NAMES, "mirror", "quarter_turns")}
 
     def __len__(self) -> int:
-        """How many images these are for."""
         return self.angle.shape[0]
 
     def __getitem__(self, index: int | slice | list[int] | Tensor) -> AffineParameters:
@@ -278,7 +277,6 @@ class AffineParameters:
         return self.map_all(lambda value: value[index])
 
     def __iter__(self) -> Iterator[AffineParameters]:
-        """Image by image."""
         return (self[index] for index in range(len(self)))
 
     def caption(self, index: int = 0) -> str:
