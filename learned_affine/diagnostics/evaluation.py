@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -88,6 +88,13 @@ def evaluate(
 
     Raises:
         TypeError, ValueError: naming the argument, the rule and what came.
+
+    Example:
+        >>> from learned_affine import LearnedAffineAugment
+        >>> classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+        >>> found = LearnedAffineAugment().evaluate(classifier, [(torch.rand(8, 1, 8, 8), torch.arange(8) % 2)])
+        >>> 0 <= found["accuracy"] <= 1
+        True
     """
     if draws < 1:
         raise ValueError(f"draws must be at least 1, got {draws}")
@@ -97,7 +104,10 @@ def evaluate(
     read = partial(model.read, image_key=image_key, label_key=label_key)
     found: list[dict[str, Tensor]] = []
     policies: list[tuple[Tensor, Tensor, Tensor]] = []
-    with torch.random.fork_rng(devices=[]), untouched(loader), frozen(classifier, where), _at_home(augment):
+    home = augment.localization.head.weight.device
+    # of the augmenter, as of a loader, that is its generator
+    with torch.random.fork_rng(devices=[]), untouched(loader, augment), frozen(classifier, where), ExitStack() as last:
+        last.callback(augment.localization.to, home)
         for images, labels in labelled(loader, read):
             found.append(_measure(augment, model, images.to(where), labels, draws))
             policies.append(policy_moments(augment, images.to(where)))
@@ -115,19 +125,6 @@ def evaluate(
     table.update(symmetry_measures(chances) | spread_measures(mean, deviation))
     table.proposals = proposal_words(info)
     return table
-
-
-@contextmanager
-def _at_home(augment: PolicyTransform) -> Iterator[None]:
-    """The augmenter's network back on its device afterwards, and its generator as it was."""
-    home, generator = augment.localization.head.weight.device, augment.generator
-    state = None if generator is None else generator.get_state()
-    try:
-        yield
-    finally:
-        augment.localization.to(home)
-        if generator is not None and state is not None:
-            generator.set_state(state)
 
 
 def _measure(augment: PolicyTransform, model: Model, images: Tensor, labels: Any, draws: int) -> dict[str, Tensor]:
