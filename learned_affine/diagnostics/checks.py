@@ -127,8 +127,9 @@ def _symmetry(last: dict[str, float], info: dict[str, Any]) -> Iterator[FitWarni
 
 
 def _in_words(code: int) -> str:
-    rotated = f"rotated by {90 * (code % 4)} degrees"
-    return rotated if code < 4 else f"flipped left-right and {rotated}" if code % 4 else "flipped left-right"
+    parts = ["flipped left-right"] if code >= 4 else []
+    parts += [f"rotated by {90 * (code % 4)} degrees"] if code % 4 else []
+    return " and ".join(parts)
 
 
 def check_pixel_range(images: Tensor) -> None:
