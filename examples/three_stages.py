@@ -22,7 +22,7 @@ from torch import nn
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier
-from learned_affine.plots import plot_before_after, plot_history, symmetries
+from learned_affine.plots import plot_before_after, plot_history, plot_symmetries
 
 try:
     from examples.datasets import CHOICES, Images, load
@@ -230,7 +230,7 @@ def report(
     plot_before_after(learned, train.images[:10], options.out / "before_after.png")
     plot_history(learned.history, options.out / "losses.png")
     shown, names = one_each(test)
-    symmetries(learned, shown, names=names, path=options.out / "policy.png")
+    plot_symmetries(learned, shown, names=names, path=options.out / "policy.png")
     print(f"\nwritten to {options.out}: {', '.join(FILES)}")
 
 

@@ -19,13 +19,13 @@ import learned_affine
 for module in pkgutil.walk_packages(learned_affine.__path__, "learned_affine."):
     importlib.import_module(module.name)
 from learned_affine import FitHistory, LearnedAffineAugment
-from learned_affine.plots import plot_fan
+from learned_affine.plots import plot_before_after
 
 images = torch.rand(4, 1, 8, 8)
 loader = [(images, torch.tensor([0, 1, 0, 1]))]
 classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
 uses = [
-    lambda: plot_fan(LearnedAffineAugment(), images),
+    lambda: plot_before_after(LearnedAffineAugment(), images),
     lambda: FitHistory().plot(),
     lambda: LearnedAffineAugment.from_pretrained("someone/something"),
     lambda: os.environ.update(WORLD_SIZE="2") or LearnedAffineAugment.fit(classifier, loader),

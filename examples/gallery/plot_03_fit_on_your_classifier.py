@@ -27,7 +27,7 @@ print(augment)
 # What it learned about one test image of each class: its eight positions, strong or faint by their probability.
 test, labels = images("test", 0, 200)
 first = [int((labels == label).nonzero()[0]) for label in range(10)]
-figure = plots.symmetries(augment, test[first], names=NAMES)
+figure = plots.plot_symmetries(augment, test[first], names=NAMES)
 save(figure, "plot_03_fit_on_your_classifier")
 
 # %%

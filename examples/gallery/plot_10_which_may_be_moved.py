@@ -43,7 +43,7 @@ augment = LearnedAffineAugment.fit(
 shown = ("arrow-left", "arrow-right", "undo", "redo", "check", "play", "flag", "heart", "star", "home", "plus", "sun")
 test, its_class = torch.from_numpy(arrays["test_images"])[:, None] / 255, torch.from_numpy(arrays["test_labels"]).long()
 chosen = torch.isin(its_class, torch.tensor([names.index(name) for name in shown]))
-figure = plots.symmetries(augment, test[chosen], its_class[chosen], names)
+figure = plots.plot_symmetries(augment, test[chosen], its_class[chosen], names)
 save(figure, "plot_10_which_may_be_moved")
 
 # %%

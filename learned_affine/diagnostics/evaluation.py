@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from learned_affine._checks import explain_keywords
-from learned_affine.diagnostics.measures import policy_moments, spread_measures, symmetry_measures
-from learned_affine.diagnostics.summary import HEADS, aligned, chance_text, class_name, proposal_words
-from learned_affine.geometry.coordinates import visible_area
+from learned_affine.diagnostics.measures import image_measures, policy_moments, spread_measures, symmetry_measures
+from learned_affine.diagnostics.summary import HEADS, aligned, chance_text, class_name, info_of, proposal_words
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.tasks.batches import class_names, labelled, untouched
 from learned_affine.tasks.classification import SingleLabel
@@ -25,6 +24,7 @@ from learned_affine.tasks.targets import GONE, label_map_of, on_device
 from learned_affine.transforms.transform import PolicyTransform
 
 MOST_ROWS = 100  # of classes that are printed
+OF_CLASSES = ("label", "added")
 
 
 class Evaluation(dict[str, float]):
@@ -38,7 +38,6 @@ class Evaluation(dict[str, float]):
     proposals: Sequence[str] = ()
 
     def __str__(self) -> str:
-        """One measure a row, the chances of symmetries by class, and which labels could follow them."""
         names = {"worst_class": f"  {self.worst_class_name}"} if self.worst_class_name else {}
         lines = [f"{key:<28}{value:10.4f}{names.get(key, '')}" for key, value in self.items()]
         if 0 < len(self.chances) <= MOST_ROWS and self["symmetry_chance"] > 0:
@@ -89,6 +88,13 @@ def evaluate(
 
     Raises:
         TypeError, ValueError: naming the argument, the rule and what came.
+
+    Example:
+        >>> from learned_affine import LearnedAffineAugment
+        >>> classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+        >>> found = LearnedAffineAugment().evaluate(classifier, [(torch.rand(8, 1, 8, 8), torch.arange(8) % 2)])
+        >>> 0 <= found["accuracy"] <= 1
+        True
     """
     if draws < 1:
         raise ValueError(f"draws must be at least 1, got {draws}")
@@ -98,56 +104,35 @@ def evaluate(
     read = partial(model.read, image_key=image_key, label_key=label_key)
     found: list[dict[str, Tensor]] = []
     policies: list[tuple[Tensor, Tensor, Tensor]] = []
-    with torch.random.fork_rng(devices=[]), untouched(loader), frozen(classifier, where), _at_home(augment):
+    home = augment.localization.head.weight.device
+    # of the augmenter, as of a loader, that is its generator
+    with torch.random.fork_rng(devices=[]), untouched(loader, augment), frozen(classifier, where), ExitStack() as last:
+        last.callback(augment.localization.to, home)
         for images, labels in labelled(loader, read):
             found.append(_measure(augment, model, images.to(where), labels, draws))
             policies.append(policy_moments(augment, images.to(where)))
             if sum(len(one["displacement"]) for one in found) >= max_images:
                 break
     columns = {key: torch.cat([one[key] for one in found]) for key in found[0] if all(key in one for one in found)}
-    result = {key: float(values.float().mean()) for key, values in columns.items() if key not in ("label", "added")}
+    mean, deviation, chances = map(torch.cat, zip(*policies, strict=True))
+    table = Evaluation({key: float(one.float().mean()) for key, one in columns.items() if key not in OF_CLASSES})
     if "own_gain" in columns:
         gain = columns["own_gain"]
-        result["own_gain_error"] = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else math.nan
+        table["own_gain_error"] = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else math.nan
+    info = info_of(augment)
     if "label" in columns and bool(columns["label"].any()):
-        result |= _worst_class(columns)
-    mean, deviation, chances = map(torch.cat, zip(*policies, strict=True))
-    result |= symmetry_measures(chances) | spread_measures(mean, deviation)
-    table = Evaluation(result)
-    info = {} if augment.history is None else augment.history.info
+        _add_classes(table, columns, chances, class_names(loader, columns["label"].shape[1]), info)
+    table.update(symmetry_measures(chances) | spread_measures(mean, deviation))
     table.proposals = proposal_words(info)
-    if "worst_class" in result:
-        members = columns["label"]
-        names = class_names(loader, members.shape[1])
-        table.worst_class_name = None if names is None else names[int(result["worst_class"])]
-        named = info if names is None else {"class_names": names}
-        there = members.any(0).nonzero().flatten().tolist()
-        table.chances = {class_name(named, one): chances[members[:, one]].mean(0).tolist() for one in there}
     return table
-
-
-@contextmanager
-def _at_home(augment: PolicyTransform) -> Iterator[None]:
-    """The augmenter's network back on its device afterwards, and its generator as it was."""
-    home, generator = augment.localization.head.weight.device, augment.generator
-    state = None if generator is None else generator.get_state()
-    try:
-        yield
-    finally:
-        augment.localization.to(home)
-        if generator is not None and state is not None:
-            generator.set_state(state)
 
 
 def _measure(augment: PolicyTransform, model: Model, images: Tensor, labels: Any, draws: int) -> dict[str, Tensor]:
     """The measures of each image of a batch, ``(B,)`` each, means over the draws."""
     drawn = [augment.sample_parameters(images) for _ in range(draws)]
-    size = images.shape[-2:]
-    found = {
-        "displacement": torch.stack([one.without_symmetry().displacement(*size) for one in drawn]).mean(0),
-        "visible_area": torch.stack([visible_area(one.matrix(*size), *size) for one in drawn]).mean(0),
-    }
-    found = _outcome(augment, model, images, labels, drawn) | found
+    moved = [image_measures(one, *images.shape[-2:]) for one in drawn]
+    found = _outcome(augment, model, images, labels, drawn)
+    found |= {key: torch.stack([one[key] for one in moved]).mean(0) for key in moved[0]}
     return {key: values.cpu() for key, values in found.items()}
 
 
@@ -160,40 +145,41 @@ def _outcome(
     clean = model.output(answer, labels)
     if model.label_map is not None and not task.is_loss:
         model.label_map.check(clean.shape[1])
-    every = torch.stack([_output(augment, model, images, labels, one) for one in drawn])  # (K, B, m), of a loss (K, B)
+
+    def judged(parameters: AffineParameters) -> tuple[Tensor, Any]:
+        followed = model.follow(labels, parameters, augment.apply)
+        return model.output(model.answer(augment.warp(images, parameters)), followed), followed
+
+    own = [judged(one) for one in drawn]
     found: dict[str, Tensor] = {}
     if not task.is_loss:
+        every = torch.stack([output for output, _ in own])  # (K, B, m)
         found |= {"entropy": task.entropy_bits(every).mean(0), "clean_entropy": task.entropy_bits(clean)}
         found["agreement"] = task.agrees(every, task.predicted(clean)).mean(0)
     if labels is None:
         return found
-    followed = [model.follow(labels, one, augment.apply) for one in drawn]
-    costs = torch.stack([task.loss(one, own) for one, own in zip(every, followed, strict=True)])
+    cost, clean_cost = torch.stack([task.loss(*one) for one in own]).mean(0), task.loss(clean, labels)
     if task.is_loss:
-        found |= {"loss": costs.mean(0), "clean_loss": task.loss(clean, labels)}
+        found |= {"loss": cost, "clean_loss": clean_cost}
     else:
-        right = torch.stack([task.right(one, own) for one, own in zip(every, followed, strict=True)])
-        found |= {"accuracy": right.mean(0), "clean_accuracy": task.right(clean, labels)}
-        found |= {"added": costs.mean(0) - task.loss(clean, labels), "label": task.members(labels, clean.shape[1])}
-    dealt = [one[torch.arange(len(images)).roll(1).to(images.device)] for one in drawn]
-    others = [
-        task.loss(_output(augment, model, images, labels, one), model.follow(labels, one, augment.apply))
-        for one in dealt
-    ]
-    found["own_gain"] = torch.stack(others).mean(0) - costs.mean(0)
+        right = torch.stack([task.right(*one) for one in own]).mean(0)
+        found |= {"accuracy": right, "clean_accuracy": task.right(clean, labels)}
+        found |= {"added": cost - clean_cost, "label": task.members(labels, clean.shape[1])}
+    of_others = torch.arange(len(images), device=images.device).roll(1)
+    found["own_gain"] = torch.stack([task.loss(*judged(one[of_others])) for one in drawn]).mean(0) - cost
     return found
 
 
-def _output(augment: PolicyTransform, model: Model, images: Tensor, labels: Any, drawn: AffineParameters) -> Tensor:
-    """The output of images that are warped by what was drawn."""
-    return model.output(model.answer(augment.warp(images, drawn)), model.follow(labels, drawn, augment.apply))
-
-
-def _worst_class(columns: dict[str, Tensor]) -> dict[str, float]:
-    """The class, or the label, whose images' cost grows most."""
-    members, added = columns["label"], columns["added"]
-    there = members.any(0).nonzero().flatten().tolist()
-    worst = max(there, key=lambda one: float(added[members[:, one]].mean()))
-    own = members[:, worst]
-    accuracy, loss = float(columns["accuracy"][own].mean()), float(added[own].mean())
-    return {"worst_class": float(worst), "worst_class_accuracy": accuracy, "worst_class_loss": loss}
+def _add_classes(
+    table: Evaluation, columns: dict[str, Tensor], chances: Tensor, names: list[str] | None, info: dict[str, Any]
+) -> None:
+    """Add the class, or the label, whose images' cost grows most, and the chances of each."""
+    label = columns["label"]
+    members = {one: label[:, one] for one in label.any(0).nonzero().flatten().tolist()}
+    added = {one: float(columns["added"][own].mean()) for one, own in members.items()}
+    worst = max(added, key=lambda one: added[one])
+    accuracy = float(columns["accuracy"][members[worst]].mean())
+    table.update(worst_class=float(worst), worst_class_accuracy=accuracy, worst_class_loss=added[worst])
+    table.worst_class_name = None if names is None else names[worst]
+    named = info if names is None else {"class_names": names}
+    table.chances = {class_name(named, one): chances[own].mean(0).tolist() for one, own in members.items()}

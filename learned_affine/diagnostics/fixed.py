@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from learned_affine._checks import check_batch
-from learned_affine.diagnostics.measures import policy_moments
+from learned_affine.diagnostics.measures import policy_moments, variances
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.parameters import NAMES
 from learned_affine.transforms.transform import PolicyTransform
@@ -40,8 +40,8 @@ def as_transforms(augment: PolicyTransform, images: Tensor) -> str:
     mean, deviation, chances = policy_moments(augment, check_batch("images", images))
     borne = (chances >= BORNE * chances[:, :1]).float().mean(0) >= OF_IMAGES
     steps = _flips([code for code in range(8) if borne[code]])
-    twice = 2 * (deviation.square().mean(0) + mean.var(0, correction=0)).sqrt()
-    spread = dict(zip(NAMES, twice.tolist(), strict=True))
+    within, between = variances(mean, deviation)
+    spread = dict(zip(NAMES, (2 * (within + between).sqrt()).tolist(), strict=True))
     affine = _affine(spread, augment.limits)
     if affine:
         steps.append(affine if augment.p == 1 else f"v2.RandomApply([{affine}], p={augment.p:g})")

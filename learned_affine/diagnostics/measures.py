@@ -1,4 +1,4 @@
-"""Measures of a policy: functions of draws and outputs."""
+"""Measures of a policy: functions of draws, and of their moments."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from torch import Tensor
 
 from learned_affine.geometry.coordinates import visible_area
 from learned_affine.geometry.limits import AffineLimits
-from learned_affine.geometry.parameters import NAMES, AffineParameters
+from learned_affine.geometry.parameters import EIGHT, NAMES, AffineParameters
 from learned_affine.policy.distribution import Policy
 from learned_affine.transforms.transform import PolicyTransform
 
 
 @torch.no_grad()
-def policy_measures(parameters: AffineParameters, height: int, width: int) -> dict[str, float]:
-    """Mean displacement, symmetries left aside, and visible area of a batch's parameters."""
-    matrix = parameters.matrix(height, width)
-    area = visible_area(matrix, height, width)
+def image_measures(parameters: AffineParameters, height: int, width: int) -> dict[str, Tensor]:
+    """Displacement, symmetries left aside, and visible area of each image, ``(B,)``."""
     return {
-        "displacement": float(parameters.without_symmetry().displacement(height, width).mean()),
-        "visible_area": float(area.mean()),
+        "displacement": parameters.without_symmetry().displacement(height, width),
+        "visible_area": visible_area(parameters.matrix(height, width), height, width),
     }
+
+
+def policy_measures(parameters: AffineParameters, height: int, width: int) -> dict[str, float]:
+    """Their means over a batch."""
+    return {key: float(values.mean()) for key, values in image_measures(parameters, height, width).items()}
 
 
 @torch.no_grad()
@@ -32,16 +35,15 @@ def policy_moments(augment: PolicyTransform, images: Tensor) -> tuple[Tensor, Te
     if policy is not None:
         return (*policy.moments(augment.limits, augment.strength), policy.chances_at(augment.strength))
     mean = augment.sample_parameters(images).stacked()
-    still = torch.zeros(len(mean), 8, device=mean.device).index_fill(1, torch.zeros(1).long().to(mean.device), 1.0)
-    return mean, torch.zeros_like(mean), still
+    return mean, torch.zeros_like(mean), torch.eye(1, len(EIGHT), device=mean.device).expand(len(mean), -1)
 
 
-@torch.no_grad()
-def symmetry_measures(chances: Tensor) -> dict[str, float]:
-    """Of the images' probabilities of the symmetries, ``(B, 8)``: of another one than the identity, mean and spread."""
-    changed = 1 - chances[:, 0]
-    spread = float(changed.std()) if len(changed) > 1 else math.nan
-    return {"symmetry_chance": float(changed.mean()), "symmetry_spread": spread}
+def variances(mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean of each parameter's variance within an image, ``(6,)``, and the variance of the images' means.
+
+    Their sum is the variance over all draws of the images whose moments ``(B, 6)`` these are.
+    """
+    return deviation.square().mean(0), mean.var(0, correction=0)
 
 
 @torch.no_grad()
@@ -50,23 +52,23 @@ def variance_between_images(policy: Policy, limits: AffineLimits) -> float:
 
     By quadrature: a finite number of draws would fake a share where all images have the same policy.
     """
-    mean, deviation = policy.moments(limits)
-    between, within = mean.var(0, correction=0), deviation.square().mean(0)
+    within, between = variances(*policy.moments(limits))
     return float((between / (between + within).clamp_min(1e-20)).mean())
 
 
-@torch.no_grad()
+def symmetry_measures(chances: Tensor) -> dict[str, float]:
+    """Of the images' probabilities of the symmetries, ``(B, 8)``: of another one than the identity, mean and spread."""
+    changed = 1 - chances[:, 0]
+    spread = float(changed.std()) if len(changed) > 1 else math.nan
+    return {"symmetry_chance": float(changed.mean()), "symmetry_spread": spread}
+
+
 def spread_measures(mean: Tensor, deviation: Tensor) -> dict[str, float]:
-    """Spread of each parameter within an image and between images, in its own unit.
+    """Of moments ``(B, 6)`` the mean deviation ``within_`` images, and the deviation of means ``between_`` them.
 
-    Args:
-        mean, deviation: ``(B, 6)`` of each image's draws, as :meth:`Policy.moments` gives them without sampling noise.
-
-    Returns:
-        ``within_<name>``: the mean over images of the standard deviation of an image's draws; ``between_<name>``: the
-        standard deviation of the images' means, NaN for one image.
+    In the unit of each parameter; ``between_`` is NaN for one image.
     """
-    within = deviation.mean(0).tolist()
-    between = mean.std(0).tolist() if len(mean) > 1 else [math.nan] * len(NAMES)
-    spread = {f"within_{name}": value for name, value in zip(NAMES, within, strict=True)}
-    return spread | {f"between_{name}": value for name, value in zip(NAMES, between, strict=True)}
+    within = deviation.mean(0)
+    between = mean.std(0) if len(mean) > 1 else torch.full_like(within, math.nan)
+    spread = {f"within_{name}": value for name, value in zip(NAMES, within.tolist(), strict=True)}
+    return spread | {f"between_{name}": value for name, value in zip(NAMES, between.tolist(), strict=True)}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from learned_affine._checks import check_batch, shown
-from learned_affine.diagnostics.measures import policy_moments
+from learned_affine.diagnostics.measures import policy_moments, variances
 from learned_affine.transforms.transform import PolicyTransform
 
 MUTUAL = 0.5  # share of the moved images of a class that must be recognised as the next one,
@@ -18,7 +18,6 @@ AS_SURE = 2 / 3  # and how surely, against its own images: a wrong answer was at
 # of each rule the code of its symmetry, in words, and how many of it give the image back
 LABEL_MOVES = {"mirror": ("4", "mirrored", 2), "quarter_turn": ("1", "rotated by 90 degrees", 4)}
 HEADS = ("as it is", "90°", "180°", "270°", "flip", "flip, 90°", "upside-down", "flip, 270°")  # by code
-RANGE_HEADS = ("rotation", "scale", "shear", "shift")
 Found = Mapping[str, tuple[int, float, float]]  # what the moved images of a class are recognised as; share, how surely
 
 
@@ -47,7 +46,7 @@ def summary(augment: PolicyTransform, images: Tensor | None = None, labels: Any 
              images  rotation  scale  shear  shift
         all       4     ±2.7°  ±2.3%  ±1.3°  ±1.3%
     """
-    info = {} if augment.history is None else augment.history.info
+    info = info_of(augment)
     parts = ["The augmenter is not fitted."] if augment.history is None else [symmetry_text(info)]
     if images is not None:
         parts.append("Standard deviation of what is drawn:\n" + _range_text(augment, images, labels, info))
@@ -64,10 +63,10 @@ def symmetry_text(info: Mapping[str, Any]) -> str:
     for row in rows:
         pairs = (f"{chance_text(row['chance'][code])} {row['right'][code]:4.0%}" for code in codes)
         cells.append([class_name(info, row["class"]), str(row["images"]), *pairs])
-    head = "Chance of each symmetry, and share of the moved held-out images that the classifier still gets right:\n"
+    head = "Chance of each symmetry, and share of the moved held-out images that the classifier still gets right:"
     words = proposal_words(info)
-    proposed = ["Labels that could follow a symmetry (proposed_label_map):", *words] if words else []
-    return "\n".join([head + aligned(cells), *([""] if words else []), *proposed])
+    proposed = ["", "Labels that could follow a symmetry (proposed_label_map):", *words] if words else []
+    return "\n".join([head, aligned(cells), *proposed])
 
 
 def aligned(cells: list[list[str]]) -> str:
@@ -88,40 +87,35 @@ def class_name(info: Mapping[str, Any], index: int) -> str:
     return " ".join(str(names[index]).split()) if names else f"class {index}"
 
 
-# -- ranges -----------------------------------------------------------------------------------------------------------
+def info_of(augment: PolicyTransform) -> dict[str, Any]:
+    """What is known of the fit; nothing of an augmenter that is not fitted."""
+    return {} if augment.history is None else augment.history.info
 
 
 def _range_text(augment: PolicyTransform, images: Tensor, labels: Any, info: Mapping[str, Any]) -> str:
     mean, deviation, _ = policy_moments(augment, check_batch("images", images))
     groups = {"all": torch.ones(len(images), dtype=torch.bool)}
     if labels is not None:
-        given = _class_indices(labels, len(images)).to(mean.device)
+        given = torch.as_tensor(labels)
+        if given.shape != (len(images),) or given.is_floating_point():
+            raise ValueError(
+                f"labels must be class indices of shape ({len(images)},), one an image, got {shown(given)}"
+            )
         groups = {class_name(info, one): given == one for one in given.unique().tolist()}
-    cells = [["", "images", *RANGE_HEADS]]
+    cells = [["", "images", "rotation", "scale", "shear", "shift"]]
     for name, own in groups.items():
-        rotation, scale, shear, shift = ranges_of(mean[own], deviation[own])
+        rotation, scale, shear, shift = ranges_of(mean[own.to(mean.device)], deviation[own.to(mean.device)])
         spread = (f"±{rotation:.1f}°", f"±{scale:.1%}", f"±{shear:.1f}°", f"±{shift:.1%}")
         cells.append([name, str(int(own.sum())), *spread])
     return aligned(cells)
 
 
 def ranges_of(mean: Tensor, deviation: Tensor) -> tuple[float, ...]:
-    """Standard deviation of rotation, scale, shear and shift over all draws of some images.
-
-    Args:
-        mean, deviation: ``(B, 6)`` of each image's draws.
-    """
-    variance = deviation.square().mean(0) + mean.var(0, correction=0)
-    angle, scale_x, scale_y, shear, translate_x, translate_y = variance.tolist()
+    """Standard deviation of rotation, scale, shear and shift over all draws of images with moments ``(B, 6)``."""
+    within, between = variances(mean, deviation)
+    angle, scale_x, scale_y, shear, translate_x, translate_y = (within + between).tolist()
     both = (angle, (scale_x + scale_y) / 2, shear, (translate_x + translate_y) / 2)
     return tuple(one**0.5 for one in both)
-
-
-def _class_indices(labels: Any, count: int) -> Tensor:
-    found = torch.as_tensor(labels)
-    if found.shape != (count,) or found.is_floating_point():
-        raise ValueError(f"labels must be class indices of shape ({count},), one an image, got {shown(found)}")
-    return found
 
 
 # -- labels that follow -----------------------------------------------------------------------------------------------
@@ -147,7 +141,7 @@ def proposed_label_map(augment: PolicyTransform) -> dict[str, list[int]]:
         >>> LearnedAffineAugment().proposed_label_map()  # not fitted
         {}
     """
-    info = {} if augment.history is None else augment.history.info
+    info = info_of(augment)
     proposed = {}
     for key, circles in _proposals(info).items():
         order = list(range(info["classes"]))
@@ -173,13 +167,12 @@ def proposal_words(info: Mapping[str, Any]) -> list[str]:
 
 def _proposals(info: Mapping[str, Any]) -> dict[str, list[list[int]]]:
     """For each rule of a label map the circles of classes, where there are any and the fit had no rule of its own."""
-    recognised, given = info.get("recognised", {}), info.get("label_map", {})
-    found = {
-        key: circles_in(recognised.get(code, {}), count)
-        for key, (code, _, count) in LABEL_MOVES.items()
-        if key not in given
-    }
-    return {key: circles for key, circles in found.items() if circles}
+    found = {}
+    for key, (code, _, count) in LABEL_MOVES.items():
+        circles = circles_in(info.get("recognised", {}).get(code, {}), count)
+        if circles and key not in info.get("label_map", {}):
+            found[key] = circles
+    return found
 
 
 def circles_in(recognised: Found, count: int) -> list[list[int]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from learned_affine._checks import warn_caller
 from learned_affine.config import FitConfig
-from learned_affine.diagnostics.checks import StoppedFitWarning
+from learned_affine.diagnostics.checks import FitWarning
 from learned_affine.diagnostics.measures import policy_measures, symmetry_measures, variance_between_images
 from learned_affine.fitting.adversary import Adversary
 from learned_affine.fitting.history import FitHistory
@@ -141,9 +141,10 @@ class Fit:
         self.history.info["not_finite"] = self.history.info.get("not_finite", 0) + bad
         if bad > BAD_SHARE * len(good):
             warn_caller(
-                StoppedFitWarning(
+                FitWarning(
+                    "stopped-fit",
                     f"the fit stopped in round {number + 1} since {bad} of {len(good)} costs were not finite; the "
-                    "policy of the last good round is kept. Look at what the classifier gives for warped images."
+                    "policy of the last good round is kept. Look at what the classifier gives for warped images.",
                 )
             )
         return bad <= BAD_SHARE * len(good)

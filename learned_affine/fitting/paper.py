@@ -20,7 +20,7 @@ from torch import Tensor
 from learned_affine import losses
 from learned_affine._checks import warn_caller
 from learned_affine.config import FitConfig
-from learned_affine.diagnostics.checks import StoppedFitWarning
+from learned_affine.diagnostics.checks import FitWarning
 from learned_affine.diagnostics.measures import policy_measures
 from learned_affine.fitting.adversary import Adversary
 from learned_affine.fitting.history import FitHistory
@@ -53,7 +53,7 @@ def fit_as_in_the_paper(
             measured = _step(augment, model, config, images.to(device), optimizer, adversary)
             if not math.isfinite(measured["loss"]):
                 network.load_state_dict(good)
-                warn_caller(StoppedFitWarning(_stopped(number)))
+                warn_caller(FitWarning("stopped-fit", _stopped(number)))
                 return
             steps.append(measured)
         entry = {name: sum(step[name] for step in steps) / len(steps) for name in steps[0]}

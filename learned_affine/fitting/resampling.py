@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from learned_affine.diagnostics.checks import ResamplingWarning
+from learned_affine.diagnostics.checks import FitWarning
 from learned_affine.fitting.judge import Judge
 from learned_affine.geometry.parameters import AffineParameters
 
@@ -61,16 +61,17 @@ def _finite(cost: Tensor) -> Tensor:
     return cost[cost.isfinite()] if bool(cost.isfinite().any()) else torch.zeros(1)
 
 
-def check_resampling(cost: float, budget: float, interpolation: str) -> list[ResamplingWarning]:
+def check_resampling(cost: float, budget: float, interpolation: str) -> list[FitWarning]:
     """The alarm where resampling alone costs more than half of the budget."""
     if cost <= budget / 2:
         return []
     sharper = "" if interpolation in ("sharp", "bicubic") else 'interpolation="sharp", '
     return [
-        ResamplingWarning(
+        FitWarning(
+            "resampling",
             f"resampling alone costs the classifier {cost:.2g} nats on held-out images with {interpolation} "
             f"interpolation, more than half of the budget of {budget:.2g} for warps: the images are sharp at the scale "
             f"of a pixel. Geometry is not charged with it. What helps: {sharper}larger images, or a classifier that "
-            "was trained with small shifts."
+            "was trained with small shifts.",
         )
     ]

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from learned_affine._checks import warn_caller
 from learned_affine.config import FitConfig
-from learned_affine.diagnostics.checks import LittleToGainWarning, TargetWarning
+from learned_affine.diagnostics.checks import FitWarning
 from learned_affine.fitting.pool import Pool, Reservoir
 from learned_affine.tasks.batches import Batch
 from learned_affine.tasks.model import Model
@@ -96,7 +96,7 @@ def measure_target(
         return _given(config.target, cost, "FitConfig.target", model.temperature, accuracies), pool
     # a quarter of the way from what the classifier has on its training images to what a guess has: cautious
     extra = max(0.25 * max(model.task.guess(output, labels) - cost, 0.0), LEAST)
-    warn_caller(TargetWarning(_guess_text(cost + extra)))
+    warn_caller(FitWarning("target", _guess_text(cost + extra)))
     return Target(cost + extra, "guess: no val_loader", extra, model.temperature, measures=accuracies), pool
 
 
@@ -157,9 +157,10 @@ def _check_count(count: int) -> None:
         )
     if count < FEW_IMAGES:
         warn_caller(
-            TargetWarning(
+            FitWarning(
+                "target",
                 f"val_loader gives {count} images: measured on fewer than {FEW_IMAGES}, the target can be half as far "
-                "off again. Give 400 or more."
+                "off again. Give 400 or more.",
             )
         )
 
@@ -168,17 +169,19 @@ def _warn(u: float, t: float, error: float, known: float, shared: int, trained: 
     """Say where the held-out images are none, and where there is little to gain."""
     if shared >= 5 and shared > SHARED * trained:
         warn_caller(
-            TargetWarning(
+            FitWarning(
+                "target",
                 f"val_loader shares images with loader ({shared} of {trained} that were looked at): the target and the "
-                "range of the warps need images that the classifier was not trained on."
+                "range of the warps need images that the classifier was not trained on.",
             )
         )
     elif u - t < max(2 * error, LEAST_SHARE * known):
         warn_caller(
-            LittleToGainWarning(
+            FitWarning(
+                "little-to-gain",
                 f"augmentation has little to give: held-out images cost the classifier {u:.3g} nats, training images "
                 f"{t:.3g} (± {2 * error:.2g}), so it hardly overfits. The policy stays narrow; "
-                "FitConfig(target=) widens it."
+                "FitConfig(target=) widens it.",
             )
         )
 

@@ -76,14 +76,7 @@ def _transposed(boxes: tv_tensors.BoundingBoxes) -> tv_tensors.BoundingBoxes:
 
 
 def visible_area(matrix: Tensor, height: int, width: int, grid: int = 16) -> Tensor:
-    """Share of the output that shows the input rather than padding, on a ``grid x grid`` of probes.
-
-    Args:
-        matrix: ``(B, 2, 3)``, source to destination, pixel indices.
-
-    Returns:
-        ``(B,)`` within [0, 1].
-    """
+    """Share of the output of ``(B, 2, 3)`` that shows the input rather than padding, ``(B,)``, on a grid of probes."""
     moved = continuous(matrix.float())
     steps = (torch.arange(grid, device=matrix.device) + 0.5) / grid
     y, x = torch.meshgrid(steps * height, steps * width, indexing="ij")

@@ -49,7 +49,6 @@ class AffineLimits:
     symmetries: Symmetries = "all"
 
     def __post_init__(self) -> None:
-        """Check every limit."""
         if not isinstance(self.symmetries, str):
             given = f"{type(self.symmetries).__name__}: {self.symmetries!r}"
             raise TypeError(f"limits.symmetries must be {', '.join(map(repr, WORDS))}, got {given}")

@@ -26,7 +26,7 @@ from torch import Tensor
 from learned_affine._checks import shown
 
 NAMES = ("angle", "scale_x", "scale_y", "shear", "translate_x", "translate_y")
-INTEGERS = tuple(getattr(torch, f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64))
+INTEGERS = tuple(getattr(torch, f"{sign}int{bits}") for sign in ("", "u") for bits in (64, 32, 16, 8))
 EIGHT = tuple(range(8))  # the codes of the symmetries
 # cosine and sine of 0 to 3 quarter turns, exactly: rounded, the cosine of 90 degrees is not 0
 QUARTERS = ((1, 0), (0, 1), (-1, 0), (0, -1))
@@ -70,36 +70,29 @@ class AffineParameters:
     quarter_turns: Tensor = cast(Tensor, None)  # noqa: RUF009  # likewise
 
     def __post_init__(self) -> None:
-        """Check the fields against each other."""
         for name, value in zip(NAMES, self.tensors(), strict=True):
             if not isinstance(value, Tensor):
                 raise TypeError(f"{name} must be a tensor of shape (B,), got {shown(value)}")
             if value.ndim != 1 or value.shape != self.angle.shape:
                 raise ValueError(f"{name} must have the shape ({self._length()},) of angle, got {tuple(value.shape)}")
-        if self.mirror is None:
-            object.__setattr__(self, "mirror", torch.zeros_like(self.angle, dtype=torch.bool, requires_grad=False))
-        elif not isinstance(self.mirror, Tensor) or self.mirror.dtype != torch.bool:
-            kind = getattr(self.mirror, "dtype", type(self.mirror).__name__)
-            raise TypeError(f"mirror must be a bool tensor of shape ({self._length()},), got {kind}")
-        elif self.mirror.shape != self.angle.shape:
-            raise ValueError(f"mirror must have the shape ({self._length()},) of angle, got {tuple(self.mirror.shape)}")
-        object.__setattr__(self, "quarter_turns", self._checked_turns(self.quarter_turns))
-
-    def _checked_turns(self, turns: Tensor | None) -> Tensor:
-        if turns is None:
-            return torch.zeros_like(self.angle, dtype=torch.int64, requires_grad=False)
-        if not isinstance(turns, Tensor) or turns.dtype not in INTEGERS:
-            kind = getattr(turns, "dtype", type(turns).__name__)
-            raise TypeError(f"quarter_turns must be an integer tensor of shape ({self._length()},), got {kind}")
-        if turns.shape != self.angle.shape:
-            raise ValueError(
-                f"quarter_turns must have the shape ({self._length()},) of angle, got {tuple(turns.shape)}"
-            )
-        known = turns.device.type == "cpu" and not is_traced()  # to ask a GPU would be to wait for it
+        turns = self.quarter_turns
+        object.__setattr__(self, "mirror", self._checked("mirror", self.mirror, "a bool", (torch.bool,)))
+        object.__setattr__(self, "quarter_turns", self._checked("quarter_turns", turns, "an integer", INTEGERS))
+        known = turns is not None and turns.device.type == "cpu" and not is_traced()  # to ask a GPU is to wait for it
         wrong = set(turns.tolist()) - {0, 1, 2, 3} if known else None
         if wrong:
             raise ValueError(f"quarter_turns must be 0, 1, 2 or 3, got {min(wrong)}")
-        return turns.to(torch.int64)
+
+    def _checked(self, name: str, value: Tensor | None, kind: str, dtypes: tuple[torch.dtype, ...]) -> Tensor:
+        """A part of the symmetry in the first of its dtypes; zeros for None."""
+        if value is None:
+            return torch.zeros_like(self.angle, dtype=dtypes[0], requires_grad=False)
+        if not isinstance(value, Tensor) or value.dtype not in dtypes:
+            came = getattr(value, "dtype", type(value).__name__)
+            raise TypeError(f"{name} must be {kind} tensor of shape ({self._length()},), got {came}")
+        if value.shape != self.angle.shape:
+            raise ValueError(f"{name} must have the shape ({self._length()},) of angle, got {tuple(value.shape)}")
+        return value.to(dtypes[0])
 
     def _length(self) -> str:
         return str(len(self.angle)) if self.angle.ndim else "B"
@@ -273,7 +266,6 @@ class AffineParameters:
         return {name: getattr(self, name).tolist() for name in (*NAMES, "mirror", "quarter_turns")}
 
     def __len__(self) -> int:
-        """How many images these are for."""
         return self.angle.shape[0]
 
     def __getitem__(self, index: int | slice | list[int] | Tensor) -> AffineParameters:
@@ -285,7 +277,6 @@ class AffineParameters:
         return self.map_all(lambda value: value[index])
 
     def __iter__(self) -> Iterator[AffineParameters]:
-        """Image by image."""
         return (self[index] for index in range(len(self)))
 
     def caption(self, index: int = 0) -> str:
@@ -295,7 +286,7 @@ class AffineParameters:
         symmetry = "mirrored  " if bool(self.mirror[index]) else ""
         symmetry += f"{turns} quarter turn{'s' * (turns > 1)}  " if turns else ""
         shift = f"shift {signed(100 * right)}%/{signed(100 * down)}%"
-        return f"{symmetry}{signed(angle)}°  ×{x:.2f}/{y:.2f}  shear {signed(shear)}°  {shift}"
+        return f"{symmetry}rotation {signed(angle)}°  scale {x:.2f}/{y:.2f}  shear {signed(shear)}°  {shift}"
 
     def __str__(self) -> str:
         """A readable table, one image a row; of many images, the first eight."""

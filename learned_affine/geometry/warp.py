@@ -76,7 +76,7 @@ def warp_pieces(
     which for a large batch can take as long as sampling. With a gradient, on a GPU and in a graph there is one piece.
     """
     count, (height, width), work = len(images), images.shape[-2:], _working_dtype(images)
-    if _has_gradient(images, parameters):
+    if torch.is_grad_enabled() and any(value.requires_grad for value in (images, *parameters.tensors())):
         matrix = parameters.map(lambda value: value.to(work)).matrix(height, width)
         yield slice(0, count), warp_by_matrix(images, matrix, interpolation, padding_mode, fill)
         return
@@ -91,7 +91,6 @@ def warp_pieces(
 
 
 def _sample(source: Tensor, mode: str, along_x: Tensor, along_y: Tensor, interpolation: str) -> Tensor:
-    """Read images where the outer sum says."""
     if interpolation == "sharp":  # coordinates run from -1 to 1 over the enlarged image, too
         source, interpolation = enlarged(source), "bilinear"
     return F.grid_sample(source, sampling_grid(along_x, along_y), interpolation, mode, align_corners=False)
@@ -103,12 +102,6 @@ def _piece(images: Tensor, pixels: int) -> int:
         return max(1, len(images))
     most = max(1, pixels // images.shape[-2:].numel()) * torch.get_num_threads()
     return max(1, math.ceil(len(images) / max(1, math.ceil(len(images) / most))))
-
-
-def _has_gradient(images: Tensor, parameters: AffineParameters) -> bool:
-    """Whether one is wanted."""
-    values = (images, *parameters.tensors())
-    return torch.is_grad_enabled() and any(value.requires_grad for value in values)
 
 
 def warp_by_matrix(
@@ -158,12 +151,7 @@ def _around_fill(
 
 
 def rearrange(images: Tensor, code: int) -> Tensor:
-    """Move the pixels of ``(..., H, W)`` images of any dtype by one of the eight symmetries: by index, bit for bit.
-
-    Args:
-        images: square if the quarter turns are odd.
-        code: ``quarter_turns + 4 * mirror``.
-    """
+    """Move the pixels of ``(..., H, W)`` by the symmetry ``quarter_turns + 4 * mirror``: by index, bit for bit."""
     return (images.mT if code % 2 else images).flip(flips_of(code))
 
 
@@ -210,12 +198,7 @@ def _inverse_map_of_one(parameters: AffineParameters, aspect: float, dtype: torc
 
 
 def along_the_sides(coefficients: tuple[Tensor, ...], height: int, width: int) -> tuple[Tensor, Tensor]:
-    """What x and what y add to the grid: ``(2, B, 1, W)`` and ``(2, B, H, 1)``, for x and y of the source.
-
-    Args:
-        coefficients: of :func:`inverse_map`.
-        height, width: size of the image in pixels.
-    """
+    """What x and what y add to the grid: ``(2, B, 1, W)`` and ``(2, B, H, 1)``, for x and y of the source."""
     across, down, shift = coefficients
     like: Any = {"device": shift.device, "dtype": shift.dtype}
     x = torch.linspace(1 / width - 1, 1 - 1 / width, width, **like)
@@ -244,11 +227,7 @@ def in_full_precision(images: Tensor) -> AbstractContextManager[object]:
 
 
 def fill_tensor(fill: Fill, images: Tensor) -> Tensor | None:
-    """The fill as something to subtract from ``(B, C, H, W)``; None where it is 0.
-
-    Raises:
-        ValueError: if there is neither one value nor one a channel.
-    """
+    """The fill as something to subtract from ``(B, C, H, W)``; None where it is 0."""
     values = [float(fill)] if isinstance(fill, int | float) else [float(value) for value in fill]
     if len(values) not in (1, images.shape[1]):
         raise ValueError(f"fill must have one value or one for each of {images.shape[1]} channels, got {len(values)}")
@@ -256,15 +235,11 @@ def fill_tensor(fill: Fill, images: Tensor) -> Tensor | None:
 
 
 def working(images: Tensor) -> Tensor:
-    """Images of any dtype in the one they are warped in: float32, or float64 for what float32 would not hold exactly.
-
-    8 and 16 bit and bool are exact in float32; wider integers go through float64.
-    """
+    """Images of any dtype in the one they are warped in: float32, or float64 for what float32 does not hold exactly."""
     return images.to(torch.float64 if images.dtype in WIDE else torch.float32)
 
 
 def _working_dtype(images: Tensor) -> torch.dtype:
-    """The dtype that floating images are warped in."""
     return torch.float64 if images.dtype == torch.float64 else torch.float32
 
 

@@ -24,39 +24,22 @@ DPI = 120
 
 
 def blank_figure(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Figure, Any]:
-    """A figure that no screen is needed for, on a white ground so that it reads on dark pages too.
-
-    Args:
-        rows, columns: of its axes.
-        size: width and height in inches.
-        **options: of matplotlib's ``subplots``.
-
-    Returns:
-        The figure, and its axes as an array ``(rows, columns)``.
-
-    Raises:
-        ImportError: without matplotlib, saying how to get it.
-    """
+    """A figure of ``size`` inches that needs no screen, and its axes as an array ``(rows, columns)``."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("plots need matplotlib: pip install learned_affine[plot]") from error
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    figure = Figure(figsize=size, layout="constrained", facecolor="white")  # white on dark pages, too
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
 def finish(figure: Figure, path: str | Path | None) -> Figure:
-    """The figure, written to ``path`` first where there is one."""
+    """The figure, written where there is a path."""
     if path is not None:
         figure.savefig(str(path), dpi=DPI)
     return figure
-
-
-def as_floating(images: Tensor) -> Tensor:
-    """The images in a floating dtype, as ``LearnedAffineAugment.warp`` wants them."""
-    return images if images.is_floating_point() else images.float()
 
 
 def aspect(images: Tensor) -> float:
@@ -94,11 +77,7 @@ def legend_below(axis: Any, columns: int) -> None:
 
 
 def draw(augment: PolicyTransform, images: Tensor, draws: int, seed: int) -> list[AffineParameters]:
-    """``draws`` times the parameters of ``(B, C, H, W)`` images, the same for the same seed; generators are untouched.
-
-    Raises:
-        ValueError: if ``draws`` is less than 1.
-    """
+    """``draws`` times the parameters of images, the same for the same seed; no generator is touched."""
     if draws < 1:
         raise ValueError(f"draws must be at least 1, got {draws}")
     own = augment.generator

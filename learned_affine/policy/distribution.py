@@ -49,22 +49,14 @@ class Policy:
     @property
     def chances(self) -> Tensor:
         """The probability of each symmetry, ``(B, 8)``; without symmetries, that of the identity is 1."""
-        if self.symmetries is not None:
-            return self.symmetries
-        return torch.zeros_like(self.mean[:, :1]).expand(-1, len(EIGHT)).index_fill(1, self._zero(), 1.0)
+        return self._still() if self.symmetries is None else self.symmetries
 
     def chances_at(self, strength: float) -> Tensor:
         """The chances ``(B, 8)`` where ``strength``, in [0, 1], moves them toward the identity."""
-        still = torch.zeros_like(self.chances).index_fill(1, self._zero(), 1.0)
-        return still.lerp(self.chances, strength)
+        return self._still().lerp(self.chances, strength)
 
-    def _zero(self) -> Tensor:
-        return torch.zeros(1, dtype=torch.long, device=self.mean.device)
-
-    def rows(self, rows: Tensor) -> Policy:
-        """The policies of some images."""
-        own = None if self.symmetries is None else self.symmetries[rows]
-        return Policy(self.mean[rows], self.width[rows], own, self.allowed)
+    def _still(self) -> Tensor:
+        return torch.eye(1, len(EIGHT), dtype=self.mean.dtype, device=self.mean.device).expand(len(self.mean), -1)
 
     def sample(self, noise: Tensor) -> Tensor:
         """The points that ``(..., B, 6)`` standard normal noise leads to, within [-1, 1]."""
@@ -79,10 +71,6 @@ class Policy:
         after = others.flip(-1).cumsum(-1).flip(-1)
         return (torch.special.ndtr(noise)[..., None] < after).sum(-1)
 
-    def mode(self) -> Tensor:
-        """The points that no noise leads to."""
-        return torch.tanh(self.mean)
-
     def draw(self, noise: Tensor | None, limits: AffineLimits, strength: float = 1.0) -> AffineParameters:
         """Parameters within the limits.
 
@@ -92,7 +80,7 @@ class Policy:
             limits: how far the parameters may go.
             strength: in [0, 1], moves every parameter, and the chances of the symmetries, toward the identity.
         """
-        unit = self.mode() if noise is None else self.sample(noise[..., :DIMENSIONS]).flatten(0, -2)
+        unit = torch.tanh(self.mean) if noise is None else self.sample(noise[..., :DIMENSIONS]).flatten(0, -2)
         code = None
         if noise is not None and noise.shape[-1] > DIMENSIONS:
             code = self.sample_symmetry(noise[..., DIMENSIONS], strength)

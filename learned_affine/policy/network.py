@@ -115,7 +115,6 @@ class LocalizationNetwork(nn.Module):
         return Costs(centre, curvature, self._spread(raw[:, NUMBERS:]), self._spread(gate))
 
     def _spread(self, values: Tensor) -> Tensor:
-        """Values of the known symmetries but the identity as those of all eight."""
         if len(self.codes) == len(EIGHT):
             return F.pad(values, (1, 0))
         places = torch.tensor(self.codes[1:], device=values.device)

@@ -24,14 +24,9 @@ def draw_of_one(
     strength: float,
     symmetry_costs: Callable[[], dict[int, float]] | None,
 ) -> AffineParameters:
-    """Parameters within the limits, of one image.
+    """Parameters from what the network's head gave for the image, and its noise: 6 numbers, with symmetries 7, or None.
 
-    Args:
-        output: what the network's head gave for it: the centres, and the logarithms of the curvatures.
-        noise: 6 standard normal numbers, with symmetries 7; None for the mode, without symmetries.
-        limits: how far the parameters may go.
-        strength: in [0, 1], moves every parameter toward the identity.
-        symmetry_costs: gives what each allowed symmetry but the identity costs, at its price, where it is asked for.
+    ``symmetry_costs`` gives what each allowed symmetry but the identity costs at its price, where it is asked for.
     """
     numbers = []
     for place, most in enumerate(limits.extent()):

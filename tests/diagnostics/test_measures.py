@@ -32,7 +32,7 @@ def test_variance_between_images_is_its_share(between, within):
 def test_where_all_images_have_the_same_policy_no_variance_is_between_them():
     policy = Policy(torch.full((500, 6), 0.1), torch.full((500, 6), 0.3))
     assert variance_between_images(policy, AffineLimits.wide()) < 1e-9
-    assert variance_between_images(policy.rows(torch.tensor([0])), AffineLimits(0, 1, 0, 0)) == 0
+    assert variance_between_images(Policy(policy.mean[:1], policy.width[:1]), AffineLimits(0, 1, 0, 0)) == 0
 
 
 def test_spread_within_and_between_images_by_hand():

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
-from learned_affine.diagnostics import StoppedFitWarning
+from learned_affine.diagnostics import FitWarning
 from learned_affine.fitting import fit as fits
 from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
@@ -287,9 +287,9 @@ def test_costs_that_are_not_finite_are_left_out_and_counted():
 @pytest.mark.parametrize("share", [0.4, 1.0])
 @pytest.mark.parametrize("rounds", [1, 3, 4, 5])  # 3 by the configuration, and 3 that settle
 def test_too_many_of_them_stop_the_fit_with_the_last_good_policy(rounds, share):
-    with pytest.warns(StoppedFitWarning, match=f"the fit stopped in round {rounds + 1} since") as told:
+    with pytest.warns(FitWarning, match=f"stopped-fit: .*the fit stopped in round {rounds + 1} since") as told:
         augment, found = spoilt(share, rounds)
-    assert len([one for one in told if one.category is StoppedFitWarning]) == 1
+    assert len([one for one in told if getattr(one.message, "kind", "") == "stopped-fit"]) == 1
     assert len(found) == rounds == augment.history.rounds
     assert_same_policy(policy_of(augment), found[-1])
 
@@ -302,7 +302,7 @@ def test_a_fit_that_stops_at_once_leaves_the_policy_that_there_was():
         judge(self, images)
         classifier.rounds = 1
 
-    with pytest.MonkeyPatch.context() as patch, pytest.warns(StoppedFitWarning, match="stopped in round 1"):
+    with pytest.MonkeyPatch.context() as patch, pytest.warns(FitWarning, match="stopped-fit: .*stopped in round 1"):
         patch.setattr(fits.Fit, "_judge_symmetries", then_spoil)
         augment.fit(classifier, [(IMAGES, LABELS)], val_loader=[(IMAGES, LABELS)], config=SHORT)
     assert_same_policy(policy_of(augment), before)

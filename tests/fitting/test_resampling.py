@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from learned_affine import AffineParameters, FitConfig, LearnedAffineAugment
-from learned_affine.diagnostics import ResamplingWarning
+from learned_affine.diagnostics import FitWarning
 from learned_affine.fitting.judge import Judge
 from learned_affine.fitting.pool import Pool, Reservoir
 from learned_affine.fitting.processes import Processes
@@ -181,6 +181,6 @@ def test_resampling_that_costs_half_of_the_budget_is_an_alarm():
     assert 'interpolation="sharp"' in str(alarm) and "0.06 nats" in str(alarm)
     (alarm,) = check_resampling(0.06, 0.1, "bicubic")
     assert 'interpolation="sharp"' not in str(alarm) and "larger images" in str(alarm)
-    with few_steps(), pytest.warns(ResamplingWarning, match="resampling alone costs"):
+    with few_steps(), pytest.warns(FitWarning, match="resampling: .*resampling alone costs"):
         data, config = [(IMAGES, NOISY)], FitConfig(rounds=1, images=50)
         LearnedAffineAugment.fit(Stripes(), data, val_loader=data, config=config, interpolation="bilinear")

@@ -8,7 +8,7 @@ import torch
 
 from learned_affine import plots
 from tests.fits import loader, quick
-from tests.subjects import Halves, blobs, symmetric, vivid
+from tests.subjects import blobs, symmetric, vivid
 
 IMAGES, LABELS = blobs(6)
 
@@ -22,12 +22,9 @@ def pictures(history):
     images, labels = blobs(40, classes=10)
     yield plots.plot_before_after(vivid(), images[:10])
     yield plots.plot_policies({"as learned": vivid(), "too strong": vivid()}, images[:8])
-    yield plots.plot_fan(vivid(), images[:6])
-    yield plots.plot_quiver(vivid(), images[:6])
     yield plots.plot_parameters(vivid(), images, labels, names=[f"class {number}" for number in range(10)])
-    yield plots.plot_entropy(vivid(), Halves(), images)
     for count in (1, 10, 24):
-        yield plots.symmetries(symmetric(), blobs(count)[0], names=["a long name of a class"] * count)
+        yield plots.plot_symmetries(symmetric(), blobs(count)[0], names=["a long name of a class"] * count)
     yield history.plot()
 
 
@@ -59,17 +56,13 @@ def test_pictures_leave_randomness_alone(history):
     own, state = augment.generator, torch.get_rng_state()
     before = own.get_state()
     plots.plot_before_after(augment, IMAGES)
-    plots.plot_entropy(augment, Halves(), IMAGES)
+    plots.plot_parameters(augment, IMAGES, LABELS)
+    plots.plot_symmetries(augment, IMAGES)
     assert torch.equal(torch.get_rng_state(), state)
     assert augment.generator is own and torch.equal(own.get_state(), before)
 
 
 def test_without_strength_nothing_moves():
     still = vivid(strength=0.0)
-    quiver = plots.plot_quiver(still, IMAGES).axes[0].collections[0]
-    assert [*quiver.U, *quiver.V] == pytest.approx([0] * 8, abs=1e-5)
-    same, other = plots.plot_entropy(still, Halves(), IMAGES, draws=2).axes[0].lines[:2]
-    assert len(same.get_xdata()) == 12 and len(other.get_xdata()) == 0
-    assert max(same.get_xdata()) < 1e-4
     bars = [axis.collections[-1].get_segments() for axis in plots.plot_parameters(still, IMAGES, LABELS).axes]
     assert [float(segments[0][0][0]) for segments in bars] == pytest.approx([0, 1, 1, 0, 0, 0], abs=1e-6)

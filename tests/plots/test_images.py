@@ -5,12 +5,9 @@ import pytest
 import torch
 
 from learned_affine import plots
-from learned_affine.geometry.coordinates import warp_points
-from tests.plots.seeded import seeded
-from tests.subjects import blobs, symmetric, vivid
+from tests.subjects import blobs, vivid
 
 IMAGES, LABELS = blobs(6)
-CORNERS = torch.tensor([[0.0, 0.0], [16.0, 0.0], [16.0, 16.0], [0.0, 16.0]])
 
 
 @pytest.mark.parametrize(
@@ -26,45 +23,15 @@ def test_before_after_captions_every_image(images, tmp_path):
 
 
 def test_before_after_shows_the_warp_of_the_captioned_parameters():
-    parameters = seeded(vivid(), IMAGES, 1, seed=3)[0]
+    parameters = vivid(generator=torch.Generator().manual_seed(3)).sample_parameters(IMAGES)
     figure = plots.plot_before_after(vivid(), IMAGES, seed=3)
     shown = torch.stack([torch.tensor(axis.images[0].get_array()[..., 0]) for axis in figure.axes])
     limits = float(IMAGES.min()), float(IMAGES.max())
     expected = torch.cat([IMAGES, vivid().warp(IMAGES, parameters)])[:, 0]
     torch.testing.assert_close(shown, (expected - limits[0]) / (limits[1] - limits[0]), atol=1e-5, rtol=0)
-    assert [axis.get_xlabel() for axis in figure.axes[6:]] == [plots.caption_lines(parameters, i) for i in range(6)]
-
-
-def test_fan_outlines_are_the_moved_corners():
-    drawn = seeded(vivid(), IMAGES, 3)
-    figure = plots.plot_fan(vivid(), IMAGES, draws=3)
-    for column, axis in enumerate(figure.axes):
-        for one, line in zip(drawn, axis.lines, strict=True):
-            expected = warp_points(CORNERS, one.matrix(16, 16)[column])
-            points = torch.tensor(line.get_xydata())
-            torch.testing.assert_close(points[:4], expected, atol=1e-4, rtol=0)
-            torch.testing.assert_close(points[4], points[0])
-
-
-def test_quiver_arrows_lead_to_the_mean_of_the_dots():
-    figure = plots.plot_quiver(vivid(), IMAGES, draws=8)
-    for axis in figure.axes:
-        dots = torch.tensor(axis.lines[0].get_xydata()).reshape(8, 4, 2)
-        arrows = axis.collections[0]
-        ends = CORNERS + torch.stack([torch.tensor(arrows.U), torch.tensor(arrows.V)], 1)
-        torch.testing.assert_close(ends.double(), dots.mean(0).double(), atol=1e-4, rtol=0)
-
-
-def test_quiver_does_not_take_a_symmetry_for_a_movement():
-    augment = symmetric()
-    drawn = seeded(augment, IMAGES, 8)
-    assert any(bool(one.codes().any()) for one in drawn)
-    figure = plots.plot_quiver(augment, IMAGES, draws=8)
-    for column, axis in enumerate(figure.axes):
-        dots = torch.tensor(axis.lines[0].get_xydata()).reshape(8, 4, 2)
-        for one, moved in zip(drawn, dots, strict=True):
-            expected = warp_points(CORNERS, one.without_symmetry().matrix(16, 16)[column])
-            torch.testing.assert_close(moved, expected, atol=1e-4, rtol=0)
+    assert [axis.get_xlabel() for axis in figure.axes[6:]] == [
+        parameters.caption(i).replace("  ", "\n") for i in range(6)
+    ]
 
 
 def test_policies_stand_in_rows_under_the_originals():
@@ -75,14 +42,13 @@ def test_policies_stand_in_rows_under_the_originals():
     assert torch.allclose(first, weak, atol=1e-4) and not torch.allclose(first, strong, atol=0.1)
 
 
-@pytest.mark.parametrize("plot", [plots.plot_before_after, plots.plot_fan, plots.plot_quiver])
-def test_the_number_of_images_must_fit(plot):
+def test_the_number_of_images_must_fit():
     with pytest.raises(ValueError, match="images must be 1 to 16 to fit a picture, got 17"):
-        plot(vivid(), torch.rand(17, 1, 8, 8))
+        plots.plot_before_after(vivid(), torch.rand(17, 1, 8, 8))
     with pytest.raises(ValueError, match="got 0"):
-        plot(vivid(), torch.rand(0, 1, 8, 8))
+        plots.plot_before_after(vivid(), torch.rand(0, 1, 8, 8))
     with pytest.raises(TypeError, match="images must be a tensor"):
-        plot(vivid(), [IMAGES])
+        plots.plot_before_after(vivid(), [IMAGES])
 
 
 def test_nan_is_drawn_black_and_infinity_white():
@@ -97,4 +63,4 @@ def test_nan_is_drawn_black_and_infinity_white():
 
 def test_no_draws_are_refused():
     with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
-        plots.plot_fan(vivid(), IMAGES, draws=0)
+        plots.plot_policies({"": vivid()}, IMAGES, draws=0)

@@ -10,8 +10,7 @@ from torchvision.transforms import v2
 
 from learned_affine import FitConfig, LearnedAffineAugment
 from learned_affine.classifier import evaluate_classifier, train_classifier
-from learned_affine.diagnostics import FitWarning, PixelRangeWarning
-from learned_affine.plots import plot_entropy
+from learned_affine.diagnostics import FitWarning
 from learned_affine.tasks.model import Model
 from tests.fits import IMAGES, LABELS, PAPER, ROUNDS, SHORT, assert_same, loader, quick, silent, snapshot
 from tests.subjects import Halves, small_net, vivid
@@ -49,11 +48,7 @@ def judge(classifier, data, **options):
     return evaluate_classifier(classifier, data, warp=vivid(), progress=False, **options)
 
 
-def plot(classifier, data, **options):
-    plot_entropy(vivid(), classifier, data[0][0], **options)
-
-
-USES = [fit, evaluate, train, judge, plot]
+USES = [fit, evaluate, train, judge]
 every_use = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 
 
@@ -76,7 +71,7 @@ def test_a_classifier_of_another_precision_sees_its_own(use, dtype):
     assert set(seen) == {dtype} and all(parameter.dtype == dtype for parameter in classifier.parameters())
 
 
-@pytest.mark.parametrize("use", [fit, evaluate, judge, plot], ids=lambda use: use.__name__)
+@pytest.mark.parametrize("use", [fit, evaluate, judge], ids=lambda use: use.__name__)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str)
 def test_it_comes_back_in_its_precision(use, dtype):
     classifier = small_net().to(dtype)
@@ -150,10 +145,10 @@ def test_large_logits_in_half_precision_are_finite():
 def test_bytes_are_in_the_range_of_their_dtype():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
-        warnings.simplefilter("error", PixelRangeWarning)
+        warnings.filterwarnings("error", "pixel-range", FitWarning)
         options = {"preprocess": PREPROCESS["v2"], "config": SHORT}
         LearnedAffineAugment.fit(small_net(), [(BYTES, LABELS)], **options)
-        with pytest.raises(PixelRangeWarning, match="0 to 255 as floats"):
+        with pytest.raises(FitWarning, match=r"pixel-range: .*0 to 255 as floats"):
             LearnedAffineAugment.fit(small_net(), [(BYTES.float(), LABELS)], **options)
 
 

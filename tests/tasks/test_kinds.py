@@ -9,7 +9,6 @@ from torch import nn
 
 from learned_affine import FitConfig
 from learned_affine.classifier import evaluate_classifier
-from learned_affine.plots import plot_entropy
 from tests.fits import IMAGES, LABELS, ROUNDS, SHORT, bits, quick, same_weights
 from tests.subjects import small_net, vivid
 
@@ -118,7 +117,6 @@ def test_it_comes_back_as_it_was_on_every_way_out(make, way):
 USES = {
     "evaluate": lambda classifier: vivid().evaluate(classifier, DATA),
     "evaluate_classifier": lambda classifier: evaluate_classifier(classifier, DATA, progress=False),
-    "plot_entropy": lambda classifier: plot_entropy(vivid(), classifier, IMAGES[:4]),
 }
 
 

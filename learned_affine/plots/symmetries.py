@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from learned_affine._checks import check_batch
+from learned_affine.diagnostics.measures import policy_moments
+from learned_affine.diagnostics.summary import HEADS
 from learned_affine.geometry.parameters import EIGHT
 from learned_affine.geometry.warp import rearrange
 from learned_affine.plots.canvas import as_pixels, blank_figure, finish, pixel_range
@@ -18,7 +20,6 @@ from learned_affine.transforms.transform import PolicyTransform
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-HEADS = ("as it is", "90°", "180°", "270°", "mirrored", "and 90°", "and 180°", "and 270°")  # by code
 MOST_ROWS = 24
 CELL, MOST_HEIGHT = 0.8, 11.0  # inches
 GAP = 0.3  # of an image's height, between rows: room for the probability below each; half of it between columns
@@ -26,7 +27,7 @@ FAINTEST = 0.1  # so that one sees what an image would look like
 
 
 @torch.no_grad()
-def symmetries(
+def plot_symmetries(
     augment: PolicyTransform,
     images: Tensor,
     labels: Tensor | None = None,
@@ -55,12 +56,12 @@ def symmetries(
 
     Example:
         >>> from learned_affine import LearnedAffineAugment
-        >>> len(symmetries(LearnedAffineAugment(), torch.rand(3, 3, 32, 32), torch.tensor([0, 1, 0])).axes)
+        >>> len(plot_symmetries(LearnedAffineAugment(), torch.rand(3, 3, 32, 32), torch.tensor([0, 1, 0])).axes)
         1
     """
     check_batch("images", images)
     rows, titles = _rows(images, labels, names, per_class)
-    chances = _chances(augment, images[rows])
+    chances = policy_moments(augment, images[rows])[2].cpu()
     sheet, down, right = _sheet(as_pixels(images[rows], pixel_range(images)), chances)
     scale = min(CELL, MOST_HEIGHT / (len(rows) * (1 + GAP))) / images.shape[-2]  # inches a pixel
     figure, axes = blank_figure(1, 1, (scale * sheet.shape[2] + 1.3, scale * sheet.shape[1] + 0.4))
@@ -99,14 +100,6 @@ def _rows(
             f"{len(rows)} with {len(titles)}: choose some, as by some = labels < 9, and give images[some], labels[some]"
         )
     return rows, titles
-
-
-def _chances(augment: PolicyTransform, images: Tensor) -> Tensor:
-    """The probabilities of the eight, ``(B, 8)`` on the CPU."""
-    policy = None if augment.deterministic else augment.policy(images)
-    if policy is None:
-        return torch.eye(1, len(EIGHT)).expand(len(images), -1)
-    return policy.chances_at(augment.strength).cpu()
 
 
 def _sheet(pixels: Tensor, chances: Tensor) -> tuple[Tensor, int, int]:
