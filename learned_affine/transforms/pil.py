@@ -53,6 +53,12 @@ def pil_to_tensor(image: PIL.Image.Image) -> Tensor:
     return pixels.view(image.height, image.width, -1).permute(2, 0, 1).contiguous()
 
 
+def dtype_of(mode: str) -> torch.dtype:
+    """The dtype of a mode's values."""
+    special = {"F": torch.float32, "I": torch.int32}
+    return torch.uint16 if mode in SIXTEEN_BIT else special.get(mode, torch.uint8)
+
+
 def tensor_to_pil(planes: Tensor, like: PIL.Image.Image) -> PIL.Image.Image:
     """A PIL image of ``(C, H, W)`` planes, with mode, palette and ``info`` (EXIF among it) of another.
 
