@@ -116,9 +116,9 @@ class SingleLabel:
         """1 where the output ``(B, m)`` gives the label, else 0: ``(B,)``."""
         return self.agrees(output, self.class_of(labels))
 
-    def agrees(self, output: Tensor, predicted: Tensor) -> Tensor:
-        """1 where the output ``(..., B, m)`` gives what was :meth:`predicted`, else 0: ``(..., B)``."""
-        return (output.argmax(-1) == predicted).float()
+    def agrees(self, output: Tensor, labels: Tensor) -> Tensor:
+        """1 where the output ``(..., B, m)`` gives labels that were :meth:`predicted`, else 0: ``(..., B)``."""
+        return (output.argmax(-1) == labels).float()
 
     def chance(self, output: Tensor) -> float:
         """How often the outputs of two images that have nothing to do with each other agree."""
@@ -232,9 +232,9 @@ class MultiLabel(SingleLabel):
         hits = ((output > 0) == (labels > 0.5)) & there
         return hits.sum(-1) / there.sum(-1).clamp_min(1)
 
-    def agrees(self, output: Tensor, predicted: Tensor) -> Tensor:
-        """The share of an image's labels that are as predicted."""
-        return ((output > 0) == (predicted > 0.5)).float().mean(-1)
+    def agrees(self, output: Tensor, labels: Tensor) -> Tensor:
+        """The share of an image's labels that the output gives."""
+        return ((output > 0) == (labels > 0.5)).float().mean(-1)
 
     def chance(self, output: Tensor) -> float:
         rate = self.predicted(output).mean(0)
@@ -310,17 +310,13 @@ class OwnLoss(SingleLabel):
     def predicted(self, output: Tensor) -> Tensor:
         return output
 
-    def agrees(self, output: Tensor, predicted: Any) -> Tensor:
+    def _unknown(self, output: Tensor, labels: Any = None) -> Tensor:
         return torch.full_like(output, torch.nan)
 
-    def right(self, output: Tensor, labels: Any) -> Tensor:
-        return torch.full_like(output, torch.nan)
+    right = agrees = entropy_bits = _unknown
 
     def chance(self, output: Tensor) -> float:
         return 0.0
-
-    def entropy_bits(self, output: Tensor) -> Tensor:
-        return torch.full_like(output, torch.nan)
 
     def relative_entropy(self, output: Tensor) -> Tensor:
         return torch.zeros_like(output)  # there is no max-entropy term
