@@ -48,10 +48,6 @@ def unpack(
     """Images and labels (None if there are none) of a batch: a tensor, a tuple ``(x, y, ...)`` or a dict.
 
     ``as_labels`` makes of what the loader gives for so many images what the task calls labels.
-
-    Raises:
-        TypeError: if there are no images in it.
-        ValueError: if the images are no ``(B, C, H, W)``, not finite, or as many labels do not come along.
     """
     if isinstance(batch, Mapping) or (hasattr(batch, "keys") and hasattr(batch, "__getitem__")):
         images = batch[_find_key(batch, "image_key", image_key, IMAGE_KEYS)]
@@ -206,11 +202,7 @@ def peek(loader: Iterable[Any], read: Read) -> tuple[Iterable[Any], Batch]:
 
 
 def labelled(loader: Iterable[Any], read: Read, name: str = "loader") -> Iterator[Batch]:
-    """The batches as they are read, but for those in which no image has a label.
-
-    Raises:
-        ValueError: at the end, if there was none; ``name`` is the argument that they come from.
-    """
+    """The batches as they are read, but for those in which no image has a label; an error at the end if that is all."""
     count, found = 0, False
     for batch in loader:
         count, (images, labels) = count + 1, read(batch)

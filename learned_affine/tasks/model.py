@@ -39,13 +39,8 @@ def task_of(task: str | SingleLabel | None, loss: Callable[[Any, Any], Tensor] |
 class Model:
     """A model, what is made of its outputs, and which labels its images should keep.
 
-    Args:
-        model: from ``(B, C, H, W)`` to what the task reads, for instance logits ``(B, m)``.
-        preprocess: applied to the images first.
-        labels: ``"given"`` ones are needed; ``"predicted"``: the model's own on the untouched image stand in;
-            ``"optional"``: given ones are used where they fit the outputs.
-        task: what outputs and labels mean.
-        label_map: what labels become in a symmetry; None: they stay.
+    ``labels``: ``"given"`` ones are needed; ``"predicted"``: the model's own on the untouched image stand in;
+    ``"optional"``: given ones are used where they fit the outputs.
     """
 
     def __init__(
@@ -135,10 +130,7 @@ class Model:
         return on_device(self.check(given, answer), images.device)
 
     def follow(self, labels: Any, parameters: AffineParameters, apply: Callable[..., Any]) -> Any:
-        """The labels of images that are warped by their parameters.
-
-        ``apply`` moves ``tv_tensors`` as the images (``PolicyTransform.apply``).
-        """
+        """The labels of images that are warped by their parameters; ``apply`` (an augmenter's) moves ``tv_tensors``."""
         if labels is None:
             return None
         if self.label_map is not None:

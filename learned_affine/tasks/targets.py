@@ -29,11 +29,7 @@ def count_of(targets: Any) -> int:
 
 
 def unit_of(losses: Tensor) -> float:
-    """The mean of losses ``(N,)``, in whose unit a fit counts.
-
-    Raises:
-        ValueError: if it is not above 0.
-    """
+    """The mean of losses ``(N,)``, in whose unit a fit counts: it must be above 0."""
     mean = float(losses.mean())
     if not math.isfinite(mean):
         raise ValueError("loss must return finite numbers, got NaN or infinity")
@@ -123,15 +119,9 @@ GENERATORS = {"mirror": 2, "quarter_turn": 4}  # and how many of each give the i
 class LabelMap:
     """What labels become where their image is flipped left-right or rotated by a quarter turn, clockwise as displayed.
 
-    These two make all eight symmetries: a label follows the flip first, then each quarter turn.
-
-    Args:
-        rules: ``{"mirror": rule, "quarter_turn": rule}``, one of them or both; a label without a rule stays. A rule is
-            a permutation of the classes, whose entry ``c`` is what class ``c`` becomes, or likewise of the key points;
-            or a function from the labels of a batch to those of its moved images.
-
-    Raises:
-        TypeError, ValueError: if it is none, or two flips or four quarter turns would not give the first label back.
+    These two make all eight symmetries: a label follows the flip first, then each quarter turn. The rules are those of
+    ``label_map`` in ``LearnedAffineAugment.fit``; a label without a rule stays. A permutation is refused of which two
+    flips or four quarter turns do not give the first label back.
     """
 
     def __init__(self, rules: Any) -> None:
@@ -144,10 +134,7 @@ class LabelMap:
     def __call__(
         self, labels: Any, mirror: Tensor, quarter_turns: Tensor, permuted: Callable[[Any, Tensor], Any]
     ) -> Any:
-        """The labels of a batch whose images got these symmetries, ``(B,)`` each.
-
-        ``permuted`` applies a permutation to labels.
-        """
+        """The labels of a batch whose images got these symmetries, ``(B,)`` each; ``permuted`` applies a rule."""
         steps = [("mirror", mirror), *(("quarter_turn", quarter_turns > turn) for turn in range(3))]
         for key, which in steps:
             if key not in self.rules or not bool(which.any()):

@@ -31,6 +31,7 @@ from learned_affine.transforms.sample import (
     SampleParameters,
     alike,
     check_shape,
+    dimensions_of,
     has_rows,
     indexable,
     plain,
@@ -110,9 +111,8 @@ def _premultiplied_fill(fill: Fill, channels: int) -> Fill:
 
 def tensor_images(item: Tensor, drawn: SampleParameters, sampling: Sampling) -> Tensor:
     """Warp ``(..., C, H, W)`` images, or ``(..., T, C, H, W)`` clips with the same matrix for all frames."""
-    dimensions = 4 if isinstance(item, tv_tensors.Video) else 3
     pixels, sampling = plain(item), sampling.of(type(item))
-    lead = pixels.ndim - dimensions
+    lead = pixels.ndim - dimensions_of(item)
     if pixels.shape[:lead].numel() != drawn.count:
         if drawn.count != 1:
             raise ValueError(f"images of one sample must be as many as the first ({drawn.count}), got {shown(item)}")

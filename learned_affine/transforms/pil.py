@@ -33,11 +33,7 @@ def rearrange_pil(image: PIL.Image.Image, code: int) -> PIL.Image.Image:
 
 
 def pil_to_tensor(image: PIL.Image.Image) -> Tensor:
-    """``(C, H, W)`` of a PIL image, of palette images their indices.
-
-    Raises:
-        TypeError: for a mode that PIL itself cannot warp.
-    """
+    """``(C, H, W)`` of a PIL image, of palette images their indices."""
     if image.mode not in MODES:
         raise TypeError(f"a PIL image must have one of the modes {', '.join(MODES)}, got {image.mode!r}")
     if image.mode in SIXTEEN_BIT:

@@ -158,14 +158,14 @@ def alike(item: Tensor, values: Tensor) -> Any:
 # -- images -----------------------------------------------------------------------------------------------------------
 
 
-def is_image(item: Any) -> bool:
-    """Whether an item has pixels that the network can observe."""
-    return isinstance(item, PICTURES) or F.is_pure_tensor(item)
+def dimensions_of(image: Any) -> int:
+    """How many dimensions one image has, or one clip; a batch has more."""
+    return 4 if isinstance(image, tv_tensors.Video) else 3
 
 
 def first_image(items: Sequence[Any]) -> Any:
     """The image that decides; None if there is none. As in torchvision a plain tensor is one only without others."""
-    images = [item for item in items if is_image(item)]
+    images = [item for item in items if isinstance(item, PICTURES) or F.is_pure_tensor(item)]
     return next((item for item in images if not F.is_pure_tensor(item)), images[0] if images else None)
 
 
