@@ -17,12 +17,7 @@ from torch import Tensor
 
 
 def check_range(name: str, value: Any, low: float, high: float, rule: str | None = None) -> float:
-    """Return ``value`` as a float if it is a finite number in ``[low, high]``.
-
-    Raises:
-        TypeError: if it is no number.
-        ValueError: if it is not finite or outside the range.
-    """
+    """Return ``value`` as a float if it is a finite number in ``[low, high]``."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number, got {type(value).__name__}: {value!r}")
     if not math.isfinite(value) or not low <= value <= high:
@@ -31,12 +26,7 @@ def check_range(name: str, value: Any, low: float, high: float, rule: str | None
 
 
 def check_count(name: str, value: Any) -> int:
-    """Return ``value`` if it is an int of at least 1.
-
-    Raises:
-        TypeError: if it is no int.
-        ValueError: if it is less.
-    """
+    """Return ``value`` if it is an int of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, got {type(value).__name__}: {value!r}")
     if value < 1:
@@ -52,12 +42,7 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
 
 
 def check_batch(name: str, images: Any) -> Tensor:
-    """Return ``images`` if it is a real tensor of shape ``(B, C, H, W)`` with no empty side.
-
-    Raises:
-        TypeError: if it is no tensor, or complex.
-        ValueError: if its shape is another one.
-    """
+    """Return ``images`` if it is a real tensor of shape ``(B, C, H, W)`` with no empty side."""
     if not isinstance(images, Tensor):
         raise TypeError(f"{name} must be a tensor of shape (B, C, H, W), got {type(images).__name__}")
     if images.ndim != 4 or 0 in images.shape[1:]:
@@ -73,11 +58,7 @@ def check_real(name: str, values: Tensor) -> None:
 
 
 def check_weights(name: str, weights: Any) -> Tensor | None:
-    """Return weights as a floating tensor ``(m,)``; None stays None.
-
-    Raises:
-        ValueError: if they are no finite numbers of at least 0.
-    """
+    """Return weights, finite numbers of at least 0, as a floating tensor ``(m,)``; None stays None."""
     if weights is None:
         return None
     found = torch.as_tensor(weights, dtype=torch.float32)

@@ -104,5 +104,4 @@ class LearnedAffineAugment(PolicyTransform):
         """
         changes: dict[str, Any] = {"limits": limits, "p": p, "strength": strength, "deterministic": deterministic}
         changes |= {"interpolation": interpolation, "padding_mode": padding_mode, "fill": fill, "generator": generator}
-        given = {name: value for name, value in changes.items() if value is not None}
-        return load(cls, source, revision, given)
+        return load(cls, source, revision, {name: value for name, value in changes.items() if value is not None})

@@ -101,14 +101,14 @@ class AveragedClassifier(nn.Module):
         return (torch.stack(answers) + weights[..., None]).logsumexp(0)
 
     def _draws(self, images: Tensor) -> tuple[list[AffineParameters | None], Tensor]:
-        """The untouched image and draws, and the logarithm of the weight of each, ``(K, 1)``."""
+        # the untouched image and draws, and the logarithm of the weight of each, (K, 1)
         numbers, shape = self._noise(len(images))
         noise = torch.tensor(numbers).view(shape).unbind() if shape else [None] * self.draws
         drawn = [None, *(self.augment.draw_parameters(images, one) for one in noise)]
         return drawn, images.new_full((len(drawn), 1), -math.log(len(drawn)), dtype=torch.float32)
 
     def _symmetries(self, images: Tensor) -> tuple[list[AffineParameters | None], Tensor]:
-        """Those that an image of the batch bears, and the logarithm of the probability of each, ``(K, B)``."""
+        # those that an image of the batch tolerates, and the logarithm of the probability of each, (K, B)
         policy = None if self.augment.deterministic else self.augment.policy(images)
         if policy is None:
             return [None], images.new_zeros((1, 1), dtype=torch.float32)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from learned_affine.tasks.batches import check_labels, unpack
+from learned_affine.tasks.batches import check_labels, labelled, unpack
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model
 
@@ -75,7 +75,7 @@ def train_classifier(
         raise TypeError(f"classifier must be a torch.nn.Module, got {type(classifier).__name__}")
     if epochs < 1:
         raise ValueError(f"epochs must be at least 1, got {epochs}")
-    where = torch.device(device) if device is not None else classifier_device(classifier)
+    where = classifier_device(classifier, device)
     classifier.to(where).train()
     optimizer = torch.optim.AdamW(classifier.parameters(), learning_rate, weight_decay=weight_decay)
     history: dict[str, list[float]] = {"loss": [], "accuracy": [], "seconds": []}
@@ -112,8 +112,7 @@ def _train_epoch(
     """One pass over the loader: mean loss and accuracy, and seconds."""
     start, total, correct, seen = time.perf_counter(), 0.0, 0, 0
     model = Model(classifier, preprocess)
-    for batch in loader:
-        images, labels = unpack(batch)
+    for images, labels in labelled(loader, unpack):
         images = images.to(device)
         images = images if augment is None else augment(images)
         logits = model.answer(images)
@@ -125,8 +124,6 @@ def _train_epoch(
         total += float(loss.detach()) * len(images)
         correct += int((logits.argmax(-1) == labels).sum())
         seen += len(images)
-    if seen == 0:
-        raise ValueError(f"loader must give at least one batch, got an empty {type(loader).__name__}")
     return {"loss": total / seen, "accuracy": correct / seen, "seconds": time.perf_counter() - start}
 
 
@@ -154,19 +151,17 @@ def evaluate_classifier(
         ``accuracy``, ``cross_entropy`` (nats) and ``calibration_error`` (expected, 15 bins of equal width; Guo et al.
         2017).
     """
-    where = torch.device(device) if device is not None else classifier_device(classifier)
+    where = classifier_device(classifier, device)
     model, all_logits, all_labels = Model(classifier, preprocess), [], []
     hidden = None if progress is None else not progress
     with frozen(classifier, where):
-        for batch in tqdm(loader, desc="evaluate", unit="batch", leave=False, disable=hidden):
-            images, labels = unpack(batch)
+        batches = tqdm(loader, desc="evaluate", unit="batch", leave=False, disable=hidden)
+        for images, labels in labelled(batches, unpack):
             images = images.to(where)
             images = images if warp is None else warp(images)
             logits = model.answer(images).cpu()
             all_logits.append(logits)
             all_labels.append(check_labels(labels, logits.shape[1], "accuracy").cpu())
-    if not all_logits:
-        raise ValueError(f"loader must give at least one batch, got an empty {type(loader).__name__}")
     logits, labels = torch.cat(all_logits), torch.cat(all_labels)
     return {
         "accuracy": float((logits.argmax(-1) == labels).float().mean()),

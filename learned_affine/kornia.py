@@ -77,7 +77,7 @@ class LearnedAffine(GeometricAugmentationBase2D):
     ) -> Tensor:
         """Warp ``(B, C, H, W)`` images by their matrices."""
         assert transform is not None
-        return self._warp(input, transform)
+        return warp_by_matrix(input, transform[:, :2], *self.augment.sampling.of(Tensor))
 
     def apply_transform_mask(
         self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any], transform: Tensor | None = None
@@ -90,9 +90,4 @@ class LearnedAffine(GeometricAugmentationBase2D):
         self, input: Tensor, flags: dict[str, Any], transform: Tensor | None = None, size: tuple[int, int] | None = None
     ) -> Tensor:
         """Warp by ``transform``, which kornia has inverted."""
-        assert transform is not None
-        return self._warp(input, transform)
-
-    def _warp(self, images: Tensor, transform: Tensor) -> Tensor:
-        augment = self.augment
-        return warp_by_matrix(images, transform[:, :2], *augment.sampling.of(Tensor))
+        return self.apply_transform(input, {}, flags, transform)

@@ -17,6 +17,7 @@ from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.tasks.batches import numbers_of
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.targets import LabelMap, permuted_points
+from learned_affine.transforms.sample import dimensions_of
 from learned_affine.transforms.transform import PolicyTransform
 
 
@@ -60,8 +61,7 @@ class MappedLabels(nn.Module):
         images, labels = self.augment(*both)
         drawn = self.augment.last_parameters
         assert drawn is not None
-        own = 4 if isinstance(images, tv_tensors.Video) else 3  # dimensions of one image, or of one clip
-        if not isinstance(images, PIL.Image.Image) and images.ndim > own:
+        if not isinstance(images, PIL.Image.Image) and images.ndim > dimensions_of(images):
             return images, self._of_many(labels, drawn)
         for key, count in (("mirror", int(drawn.mirror[0])), ("quarter_turn", int(drawn.quarter_turns[0]))):
             for _ in range(count):

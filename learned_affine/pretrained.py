@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +15,9 @@ from learned_affine.weights.container import read_file
 from learned_affine.weights.locate import package_file
 
 
-class _Pipeline:
-    """Makes the augmenter of a file: what ``weights.transforms(**changes)`` gives, as torchvision's weights do."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-
-    def __call__(self, **changes: Any) -> Any:
-        """The augmenter, with constructor arguments changed."""
-        return LearnedAffineAugment.from_pretrained(package_file(self.file), **changes)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Pipeline) and other.file == self.file
-
-    def __hash__(self) -> int:
-        return hash(self.file)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.file!r})"
-
-
-def _entry(file: str) -> Weights:
+def _entry(name: str) -> Weights:
     """An entry whose url is the file's name inside the package: nothing is fetched."""
-    return Weights(url=file, transforms=_Pipeline(file), meta={})
+    return Weights(f"{name.lower()}.safetensors", partial(LearnedAffineAugment.from_pretrained, name), meta={})
 
 
 class LearnedAffineAugment_Weights(WeightsEnum):
@@ -52,8 +32,8 @@ class LearnedAffineAugment_Weights(WeightsEnum):
         1
     """
 
-    FASHION_MNIST_V3 = _entry("fashion_mnist_v3.safetensors")
-    CIFAR10_V3 = _entry("cifar10_v3.safetensors")
+    FASHION_MNIST_V3 = _entry("FASHION_MNIST_V3")
+    CIFAR10_V3 = _entry("CIFAR10_V3")
     DEFAULT = CIFAR10_V3
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Images and labels out of any batch, what labels and logits must be, and what a loader tells of itself."""
+"""Images and labels out of any batch, what labels and logits must be, and a loader that is left as it was."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ Batch = tuple[Tensor, Any]  # images and what is known of them, None if nothing 
 Read = Callable[[Any], Batch]
 
 
+# -- one batch --------------------------------------------------------------------------------------------------------
+
+
 def class_indices(labels: Any, count: int) -> Tensor | None:
     """Labels as ``(B,)`` class indices; None if they are none. Takes tensors, arrays, and lists of any numbers."""
     numbers = numbers_of(labels)
@@ -45,10 +48,6 @@ def unpack(
     """Images and labels (None if there are none) of a batch: a tensor, a tuple ``(x, y, ...)`` or a dict.
 
     ``as_labels`` makes of what the loader gives for so many images what the task calls labels.
-
-    Raises:
-        TypeError: if there are no images in it.
-        ValueError: if the images are no ``(B, C, H, W)``, not finite, or as many labels do not come along.
     """
     if isinstance(batch, Mapping) or (hasattr(batch, "keys") and hasattr(batch, "__getitem__")):
         images = batch[_find_key(batch, "image_key", image_key, IMAGE_KEYS)]
@@ -62,43 +61,52 @@ def unpack(
         raise TypeError(f"loader must give images as a tensor (B, C, H, W), got {shown(images)}")
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(f"loader must give images of shape (B, C, H, W), none of them empty, got {shown(images)}")
-    return _checked(images), as_labels(labels, len(images))
+    _check_pixels(images)
+    return images, as_labels(labels, len(images))
 
 
-def _checked(images: Tensor) -> Tensor:
-    """Images of a dtype and with pixels that a fit can use; they stay as they are, for the classifier.
+def _find_key(batch: Any, name: str, given: str | None, usual: tuple[str, ...], required: bool = True) -> str | None:
+    keys = list(batch.keys())
+    for key in (given,) if given is not None else usual:
+        if key in keys:
+            return key
+    if not required:
+        return None
+    wanted = repr(given) if given is not None else f"one of {', '.join(usual)} (or name it by {name}=)"
+    raise ValueError(f"{name} must be {wanted}, got a batch with the keys {', '.join(map(str, keys))}")
 
-    A finite value that stands for "no data" is allowed, however large.
-    """
+
+def _check_pixels(images: Tensor) -> None:
+    """Refuse what is not finite; a finite value that stands for "no data" is allowed, however large."""
     if not images.is_floating_point() and images.dtype not in INTEGERS:
         kinds = ", ".join(str(dtype).removeprefix("torch.") for dtype in INTEGERS)
         raise TypeError(f"loader must give floating images, or one of {kinds}, got {images.dtype}")
     # a sum is one fast pass, but that of large pixels overflows
     if images.is_floating_point() and not bool(torch.isfinite(images.sum())) and not bool(images.isfinite().all()):
         raise ValueError("loader must give finite images, got NaN or infinity among their pixels")
-    return images
+
+
+# -- labels -----------------------------------------------------------------------------------------------------------
 
 
 def numbers_of(labels: Any) -> Tensor | None:
     """Labels as a tensor of numbers, which tensors, arrays and lists of numbers are; None for anything else."""
     if isinstance(labels, list | tuple):
         found = [_plain_number(label) for label in labels]
-        single = bool(found) and all(type(one) in (int, float, bool) for one in found) and len({*map(type, found)}) == 1
-        return torch.tensor(found) if single else _rows_of_numbers(found)
+        kinds = set(map(type, found))
+        return torch.tensor(found) if len(kinds) == 1 and kinds <= {int, float, bool} else _rows_of_numbers(found)
     if isinstance(labels, np.ndarray) and labels.dtype.kind in "iufb":
         return torch.from_numpy(labels.astype(np.int64 if labels.dtype.kind in "iu" else labels.dtype))
     return labels if isinstance(labels, Tensor) and not labels.is_complex() else None
 
 
 def _rows_of_numbers(rows: list[Any]) -> Tensor | None:
-    """Lists, tensors or arrays of as many numbers each, one a row."""
-    found = [numbers_of(row) for row in rows if not isinstance(row, str)]
-    shapes = {None if row is None else (row.shape, row.dtype) for row in found}
-    return torch.stack(found) if found and len(shapes) == 1 and None not in shapes else None  # type: ignore[arg-type]
+    found = [numbers_of(row) for row in rows]
+    forms = {None if row is None else (row.shape, row.dtype) for row in found}
+    return torch.stack(found) if len(forms) == 1 and None not in forms else None  # type: ignore[arg-type]
 
 
 def _plain_number(label: Any) -> Any:
-    """A number of torch's or numpy's as one of Python's; anything else as it is."""
     single = isinstance(label, Tensor | np.ndarray | np.generic) and label.ndim == 0
     return label.item() if single else label
 
@@ -111,11 +119,7 @@ def as_many(labels: Tensor, count: int) -> Tensor:
 
 
 def check_labels(labels: Tensor | None, classes: int, objective: str, name: str = "loader") -> Tensor:
-    """Return labels that the objective can use; ``name`` is the argument that they come from.
-
-    Raises:
-        ValueError: if there are none, or one is outside ``[0, classes)``.
-    """
+    """Return class indices within ``[0, classes)``; ``name`` is the argument that they come from."""
     if labels is None:
         raise ValueError(
             f"{name} must give labels (class indices) for the objective {objective!r}, got none or no integers; "
@@ -128,11 +132,7 @@ def check_labels(labels: Tensor | None, classes: int, objective: str, name: str 
 
 
 def check_probabilities(labels: Tensor, classes: int, name: str) -> Tensor:
-    """Return class probabilities ``(B, classes)``.
-
-    Raises:
-        ValueError: if the shape is another one, one is below 0, or an image's do not add up to 1.
-    """
+    """Return probabilities ``(B, classes)``, which add up to 1 for each image."""
     if labels.shape[1] != classes:
         raise ValueError(f"{name}'s labels must be of {classes} classes, the classifier's, got {shown(labels)}")
     totals = labels.sum(1)
@@ -143,6 +143,21 @@ def check_probabilities(labels: Tensor, classes: int, name: str) -> Tensor:
             f"and class indices beside them within [0, {classes})"
         )
     return labels
+
+
+def check_allowed(labels: Tensor, output: Tensor, name: str) -> None:
+    """Raise a ValueError where a label is of a class that the output masks: what it costs has no bound."""
+    labels = labels.to(output.device)
+    wanted = F.one_hot(labels, output.shape[1]) if labels.ndim == 1 else (labels > 0) & (labels <= 1)
+    wrong = (wanted * masked(output)).nonzero()
+    if len(wrong) > 0:
+        raise ValueError(
+            f"{name}'s labels must be of classes that the classifier does not mask, got class {int(wrong[0, 1])}, "
+            "whose logit is minus infinity"
+        )
+
+
+# -- logits -----------------------------------------------------------------------------------------------------------
 
 
 def bounded(logits: Tensor) -> Tensor:
@@ -172,69 +187,32 @@ def smoothed(logits: Tensor, labels: Tensor, share: float) -> Tensor:
     return given.float().lerp(allowed / allowed.sum(-1, keepdim=True), share)
 
 
-def check_allowed(labels: Tensor, output: Tensor, name: str) -> None:
-    """Raise a ValueError where a label is of a class that the output masks: what it costs has no bound."""
-    labels = labels.to(output.device)
-    wanted = F.one_hot(labels, output.shape[1]) if labels.ndim == 1 else (labels > 0) & (labels <= 1)
-    wrong = (wanted * masked(output)).nonzero()
-    if len(wrong) > 0:
-        raise ValueError(
-            f"{name}'s labels must be of classes that the classifier does not mask, got class {int(wrong[0, 1])}, "
-            "whose logit is minus infinity"
-        )
-
-
-def _find_key(batch: Any, name: str, given: str | None, usual: tuple[str, ...], required: bool = True) -> str | None:
-    """The key to use: the given one, else the first usual name that is there."""
-    keys = list(batch.keys())
-    for key in (given,) if given is not None else usual:
-        if key in keys:
-            return key
-    if not required:
-        return None
-    wanted = repr(given) if given is not None else f"one of {', '.join(usual)} (or name it by {name}=)"
-    raise ValueError(f"{name} must be {wanted}, got a batch with the keys {', '.join(map(str, keys))}")
+# -- a loader ---------------------------------------------------------------------------------------------------------
 
 
 def peek(loader: Iterable[Any], read: Read) -> tuple[Iterable[Any], Batch]:
-    """The loader with nothing lost, and its first batch in which an image has a label.
-
-    Raises:
-        TypeError: if it is not iterable.
-        ValueError: if there is no such batch.
-    """
+    """The loader with nothing lost, and its first batch in which an image has a label."""
     try:
         batches = iter(loader)
     except TypeError as error:
         raise TypeError(f"loader must be iterable, got {type(loader).__name__}") from error
-    count = 0
-    for batch in batches:
-        count, found = count + 1, read(batch)
-        if len(found[0]) > 0:
-            return (itertools.chain([batch], batches) if batches is loader else loader), found
-    raise ValueError(_nothing_in(loader, count, "loader"))
+    ahead, again = itertools.tee(batches)
+    first = next(labelled(ahead, read))
+    return (again if batches is loader else loader), first
 
 
 def labelled(loader: Iterable[Any], read: Read, name: str = "loader") -> Iterator[Batch]:
-    """The batches as they are read, but for those in which no image has a label.
-
-    Raises:
-        ValueError: at the end, if there was none; ``name`` is the argument that they come from.
-    """
+    """The batches as they are read, but for those in which no image has a label; an error at the end if that is all."""
     count, found = 0, False
     for batch in loader:
         count, (images, labels) = count + 1, read(batch)
         if len(images) > 0:
             found = True
             yield images, labels
-    if not found:
-        raise ValueError(_nothing_in(loader, count, name))
-
-
-def _nothing_in(loader: Iterable[Any], count: int, name: str) -> str:
     if count == 0:
-        return f"{name} must give at least one batch, got an empty {type(loader).__name__}"
-    return f"{name} must give at least one image that has a label, got none in {count} batches"
+        raise ValueError(f"{name} must give at least one batch, got none")
+    if not found:
+        raise ValueError(f"{name} must give at least one image that has a label, got none in {count} batches")
 
 
 def length_of(loader: Iterable[Any]) -> int | None:
@@ -254,21 +232,17 @@ def class_names(loader: Any, count: int) -> list[str] | None:
     return list(map(str, names)) if isinstance(names, list | tuple) and len(names) == count else None
 
 
-def generators_of(loader: Any) -> list[torch.Generator]:
-    """A loader's own generators, and those of its samplers, which its shuffling and its workers follow."""
-    batches = getattr(loader, "batch_sampler", None)
-    owners = (loader, getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None))
-    found = [getattr(owner, "generator", None) for owner in owners]
-    return list({id(one): one for one in found if isinstance(one, torch.Generator)}.values())
-
-
 def counting_in(loader: Any) -> list[Any]:
     """What has a ``set_epoch`` of a loader, its samplers and its dataset; the outermost first."""
-    found: dict[int, Any] = {}
-    level = [loader]
-    for _ in range(4):  # a sampler may stand in a batch sampler in another one
-        found |= {id(one): one for one in level if callable(getattr(one, "set_epoch", None))}
-        level = [getattr(one, name, None) for one in level for name in ("batch_sampler", "sampler", "dataset")]
+    return [one for one in _parts_of(loader, "dataset") if callable(getattr(one, "set_epoch", None))]
+
+
+def _parts_of(loader: Any, *more: str) -> list[Any]:
+    """A loader and its samplers, level by level: a sampler may stand in a batch sampler in another one."""
+    found, level = {id(loader): loader}, [loader]
+    for _ in range(3):
+        level = [getattr(one, name, None) for one in level for name in ("batch_sampler", "sampler", *more)]
+        found |= {id(one): one for one in level if id(one) not in found and one is not None}
     return list(found.values())
 
 
@@ -279,8 +253,8 @@ def untouched(*loaders: Any) -> Iterator[None]:
     Persistent workers are seeded when they start. Those that start in here are let go, so that the next ones follow
     the user's own seeds.
     """
-    generators = [generator for loader in loaders for generator in generators_of(loader)]
-    states = [generator.get_state() for generator in generators]
+    owned = [getattr(part, "generator", None) for loader in loaders for part in _parts_of(loader)]
+    states = [(one, one.get_state()) for one in owned if isinstance(one, torch.Generator)]
     counting = [one for loader in loaders for one in counting_in(loader)]
     epochs = [getattr(one, "epoch", getattr(one, "iteration", None)) for one in counting]  # as torch, and accelerate
     persistent = [one for one in loaders if isinstance(one, DataLoader) and one.persistent_workers]
@@ -295,5 +269,5 @@ def untouched(*loaders: Any) -> Iterator[None]:
         for one, epoch in zip(counting, epochs, strict=True):  # the outermost first, since it may set the others
             if isinstance(epoch, int):
                 one.set_epoch(epoch)
-        for generator, state in zip(generators, states, strict=True):
+        for generator, state in states:
             generator.set_state(state)

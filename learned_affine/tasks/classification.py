@@ -1,9 +1,9 @@
-"""What labels and logits mean and cost: one small class a task, each of them pure arithmetic of tensors."""
+"""What labels and outputs mean and cost: one small class a task, each of them pure arithmetic of tensors."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from learned_affine.tasks.batches import (
     numbers_of,
     smoothed,
 )
+from learned_affine.tasks.targets import count_of, permuted_points
 
 RAREST = 1e-6  # the least chance that a guess gives a label
 
@@ -42,28 +43,34 @@ class SingleLabel:
 
     name = "single-label"
     is_loss = False  # what is measured of an answer is logits, whose cost needs the labels
+    least = 2  # logits of an image
 
     def __init__(self, weight: Any = None, ignore_index: int | None = None, label_smoothing: float = 0.0) -> None:
         self.weight = check_weights("weight", weight)
         self.ignore_index = ignore_index
         self.label_smoothing = check_range("label_smoothing", label_smoothing, 0.0, 1 - 1e-6, "in [0, 1)")
 
-    def answer(self, output: Any, count: int) -> Tensor:
+    # -- from what a model and a loader give to logits and labels -----------------------------------------------------
+
+    def answer(self, output: Any, count: int) -> Any:
         """The logits ``(B, m)`` in what a model returned for ``count`` images."""
-        return as_classes(logits_in(output), count)
+        logits = logits_in(output)
+        if logits.ndim != 2 or logits.shape[0] != count or logits.shape[1] < self.least:
+            one = logits.shape in ((count,), (count, 1)) and self.least == 2
+            raise ValueError(
+                f"classifier must return logits of shape ({count}, m) with m >= {self.least}, got "
+                f"{tuple(logits.shape)}{': one logit is task=' + repr(Binary.name) if one else ''}"
+            )
+        return bounded(logits)
 
-    def measured(self, answer: Tensor, targets: Any) -> Tensor:
-        """What is kept of an answer: the logits themselves."""
-        return answer
-
-    def labels(self, given: Any, count: int) -> Tensor | None:
+    def labels(self, given: Any, count: int) -> Any:
         """A loader's labels of ``count`` images in the task's own form; None where they are of another kind."""
         numbers = numbers_of(given)
         if numbers is None or not numbers.is_floating_point() or numbers.ndim != 2 or numbers.shape[1] < 2:
             return class_indices(given, count)
         return as_many(numbers, count).float()
 
-    def known(self, images: Tensor, labels: Tensor | None) -> Batch:
+    def known(self, images: Tensor, labels: Any) -> Batch:
         """Those of the images of which something is known, perhaps none."""
         if self.ignore_index is None or labels is None:
             return images, labels
@@ -71,27 +78,32 @@ class SingleLabel:
         return images[there.to(images.device)], labels[there]
 
     def _there(self, labels: Tensor) -> Tensor:
-        """Which labels are not ignored: class indices alone can be."""
-        if self.ignore_index is None or labels.ndim > 1:
-            return torch.ones(len(labels), dtype=torch.bool)
-        return labels != self.ignore_index
+        return torch.ones_like(labels, dtype=torch.bool) if self.ignore_index is None else labels != self.ignore_index
 
-    def check(self, labels: Tensor | None, output: Tensor, name: str = "loader") -> Tensor:
+    def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
         """Labels that fit the output ``(B, m)``; ``name`` is the argument that they come from."""
         if labels is None or labels.ndim == 1:
             return check_labels(labels, output.shape[1], "calibrated", name)
         return check_probabilities(labels, output.shape[1], name)
 
-    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
-        """The cross entropy of each image, ``(B,)`` in nats."""
+    def permuted(self, labels: Any, order: Tensor) -> Any:
+        """The labels where class ``c`` has become ``order[c]``; one that is no class, as an ignored one, stays."""
+        order, named = order.to(labels.device), labels.long()  # of uint8 or bool an index would be a mask
+        renamed = torch.where((named >= 0) & (named < len(order)), order[named.clamp(0, len(order) - 1)], named)
+        return renamed.to(labels.dtype) if labels.ndim == 1 else labels[:, order.argsort()]
+
+    # -- what outputs are worth ---------------------------------------------------------------------------------------
+
+    def loss(self, output: Tensor, labels: Any) -> Tensor:
+        """What each image costs, ``(B,)`` in nats: here its cross entropy."""
         if self.weight is None and not self.label_smoothing:
             return cross_entropy_nats(output, labels)
         weight = None if self.weight is None else self.weight.to(output.device)
         labels = smoothed(output, labels, self.label_smoothing) if self.label_smoothing else labels
         return F.cross_entropy(output.float(), labels, weight, reduction="none")
 
-    def guess(self, output: Tensor, labels: Tensor) -> float:
-        """What a guess that does not depend on the image costs, in nats: all classes alike."""
+    def guess(self, output: Tensor, labels: Any) -> float:
+        """What a guess that does not depend on the image costs, in nats: here the same logit for all classes."""
         if self.weight is None:
             return math.log(output.shape[1])
         return float(self.loss(torch.zeros_like(output), labels).mean())
@@ -100,44 +112,33 @@ class SingleLabel:
         """The model's own labels."""
         return output.argmax(-1)
 
+    def right(self, output: Tensor, labels: Any) -> Tensor:
+        """1 where the output ``(B, m)`` gives the label, else 0: ``(B,)``."""
+        return self.agrees(output, self.class_of(labels))
+
+    def agrees(self, output: Tensor, labels: Tensor) -> Tensor:
+        """1 where the output ``(..., B, m)`` gives labels that were :meth:`predicted`, else 0: ``(..., B)``."""
+        return (output.argmax(-1) == labels).float()
+
+    def chance(self, output: Tensor) -> float:
+        """How often the outputs of two images that have nothing to do with each other agree."""
+        return 1 / output.shape[1]
+
     def entropy_bits(self, output: Tensor) -> Tensor:
-        """Entropy of the output, ``(B,)`` in bits."""
+        """Entropy of the output, ``(..., B)`` in bits."""
         return shannon_entropy_bits(output)
 
     def relative_entropy(self, output: Tensor) -> Tensor:
         """Entropy as a share of its maximum, ``(B,)``, for the max-entropy term."""
         return self.entropy_bits(output) / math.log2(output.shape[-1])
 
-    def right(self, output: Tensor, labels: Tensor) -> Tensor:
-        """1 where the output gives the label, else 0: ``(B,)``."""
-        return self.agrees(output, self.class_of(labels))
-
-    def agrees(self, output: Tensor, predicted: Tensor) -> Tensor:
-        """1 where the output gives what was :meth:`predicted`, else 0: ``(..., B)``."""
-        return (output.argmax(-1) == predicted).float()
-
-    def chance(self, output: Tensor) -> float:
-        """How often the outputs of two images that have nothing to do with each other agree."""
-        return 1 / output.shape[1]
+    def class_of(self, labels: Any) -> Tensor:
+        """The class index of each image, ``(B,)``; -1 where it has several, or none is known."""
+        return labels if labels.ndim == 1 else labels.argmax(-1)
 
     def members(self, labels: Tensor, classes: int) -> Tensor:
         """Which images are of which class, ``(B, m)`` bool."""
         return F.one_hot(self.class_of(labels), classes).bool()
-
-    def class_of(self, labels: Tensor) -> Tensor:
-        """The class index of each image, ``(B,)``; -1 where it has several."""
-        return labels if labels.ndim == 1 else labels.argmax(-1)
-
-    def permuted(self, labels: Tensor, order: Tensor) -> Tensor:
-        """The labels where class ``c`` has become ``order[c]``; one that is no class, as an ignored one, stays."""
-        order, named = order.to(labels.device), labels.long()  # of uint8 or bool an index would be a mask
-        renamed = torch.where((named >= 0) & (named < len(order)), order[named.clamp(0, len(order) - 1)], named)
-        return renamed.to(labels.dtype) if labels.ndim == 1 else labels[:, order.argsort()]
-
-    def __repr__(self) -> str:
-        """What it was made with, so that a checkpoint can be held against it."""
-        told = {name: one.tolist() if isinstance(one, Tensor) else one for name, one in vars(self).items()}
-        return f"{type(self).__name__}({', '.join(f'{name}={one}' for name, one in told.items() if one is not None)})"
 
 
 class Binary(SingleLabel):
@@ -151,7 +152,6 @@ class Binary(SingleLabel):
     name = "binary"
 
     def answer(self, output: Any, count: int) -> Tensor:
-        """Two logits ``(B, 2)``."""
         logits = logits_in(output)
         if logits.shape in ((count,), (count, 1)):
             logits = torch.stack([torch.zeros_like(logits).view(count), logits.view(count)], dim=1)
@@ -162,19 +162,15 @@ class Binary(SingleLabel):
             )
         return bounded(logits)
 
-    def labels(self, given: Any, count: int) -> Tensor | None:
-        """Class indices ``(B,)``, or the chances of no and of yes, ``(B, 2)``."""
+    def labels(self, given: Any, count: int) -> Any:
         numbers = numbers_of(given)
         if numbers is None or numbers.shape[1:] == (2,):
             return super().labels(given, count)
         numbers = as_many(numbers.reshape(-1), count)
         if not numbers.is_floating_point():
             return numbers.long()
-        return torch.stack([1 - numbers, numbers], dim=1).float()
-
-    def _there(self, labels: Tensor) -> Tensor:
-        """The chance of a yes can be ignored, too."""
-        return super()._there(labels if labels.ndim == 1 else labels[:, 1])
+        no = torch.where(self._there(numbers), 1 - numbers, numbers)  # a chance can be ignored, too
+        return torch.stack([no, numbers], dim=1).float()
 
 
 class MultiLabel(SingleLabel):
@@ -194,22 +190,17 @@ class MultiLabel(SingleLabel):
     """
 
     name = "multi-label"
+    least = 1
 
     def __init__(self, weight: Any = None, pos_weight: Any = None, ignore_index: int | None = None) -> None:
         super().__init__(weight, ignore_index)
         self.pos_weight = check_weights("pos_weight", pos_weight)
 
-    def answer(self, output: Any, count: int) -> Tensor:
-        """Logits ``(B, m)``, one a label."""
-        return as_classes(logits_in(output), count, least=1)
-
-    def labels(self, given: Any, count: int) -> Tensor | None:
-        """Labels ``(B, m)`` as floats."""
+    def labels(self, given: Any, count: int) -> Any:
         numbers = numbers_of(given)
         return None if numbers is None or numbers.ndim != 2 else as_many(numbers, count).float()
 
-    def check(self, labels: Tensor | None, output: Tensor, name: str = "loader") -> Tensor:
-        """Labels that fit the output."""
+    def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
         if labels is None or labels.shape[1] != output.shape[1]:
             raise ValueError(
                 f"{name} must give labels (B, {output.shape[1]}), each within [0, 1], for the task 'multi-label', got "
@@ -220,60 +211,118 @@ class MultiLabel(SingleLabel):
             raise ValueError(f"{name}'s labels must be within [0, 1] or ignore_index, got {float(labels[~inside][0])}")
         return labels
 
-    def _there(self, labels: Tensor) -> Tensor:
-        """Which labels are known, ``(B, m)`` bool."""
-        return torch.ones_like(labels, dtype=torch.bool) if self.ignore_index is None else labels != self.ignore_index
-
-    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
-        """The binary cross entropy of each image, summed over its labels, ``(B,)`` in nats."""
+    def loss(self, output: Tensor, labels: Any) -> Tensor:
         weight, positive = (None if one is None else one.to(output.device) for one in (self.weight, self.pos_weight))
         every = F.binary_cross_entropy_with_logits(output.float(), labels, weight, None, None, "none", positive)
         return (every * self._there(labels)).sum(-1)
 
-    def guess(self, output: Tensor, labels: Tensor) -> float:
-        """What the best output that is the same for all images costs, in nats."""
+    def guess(self, output: Tensor, labels: Any) -> float:
+        """The best output that is the same for all images."""
         there = self._there(labels)
         ones = (labels * there).sum(0) * (1.0 if self.pos_weight is None else self.pos_weight)
         rate = (ones / (ones + ((1 - labels) * there).sum(0)).clamp_min(RAREST)).clamp(RAREST, 1 - RAREST)
         return float(self.loss(rate.logit().expand_as(labels), labels).mean())
 
     def predicted(self, output: Tensor) -> Tensor:
-        """1 where a label is more likely than not, else 0."""
         return (output > 0).float()
 
-    def entropy_bits(self, output: Tensor) -> Tensor:
-        """Entropy of all labels together, ``(..., B)`` in bits."""
-        return shannon_entropy_bits(torch.stack([torch.zeros_like(output), output], dim=-1)).sum(-1)
-
-    def relative_entropy(self, output: Tensor) -> Tensor:
-        """Entropy as a share of its maximum, one bit a label."""
-        return self.entropy_bits(output) / output.shape[-1]
-
-    def right(self, output: Tensor, labels: Tensor) -> Tensor:
-        """The share of an image's known labels that the output gives, ``(B,)``."""
+    def right(self, output: Tensor, labels: Any) -> Tensor:
+        """The share of an image's known labels that the output gives."""
         there = self._there(labels)
         hits = ((output > 0) == (labels > 0.5)) & there
         return hits.sum(-1) / there.sum(-1).clamp_min(1)
 
-    def agrees(self, output: Tensor, predicted: Tensor) -> Tensor:
-        """The share of an image's labels that are as :meth:`predicted`, ``(..., B)``."""
-        return ((output > 0) == (predicted > 0.5)).float().mean(-1)
+    def agrees(self, output: Tensor, labels: Tensor) -> Tensor:
+        """The share of an image's labels that the output gives."""
+        return ((output > 0) == (labels > 0.5)).float().mean(-1)
 
     def chance(self, output: Tensor) -> float:
-        """How many labels of two images that have nothing to do with each other agree."""
         rate = self.predicted(output).mean(0)
         return float((rate.square() + (1 - rate).square()).mean())
 
+    def entropy_bits(self, output: Tensor) -> Tensor:
+        """Of all labels together."""
+        return shannon_entropy_bits(torch.stack([torch.zeros_like(output), output], dim=-1)).sum(-1)
+
+    def relative_entropy(self, output: Tensor) -> Tensor:
+        """One bit a label is the maximum."""
+        return self.entropy_bits(output) / output.shape[-1]
+
+    def class_of(self, labels: Any) -> Tensor:
+        return torch.full((len(labels),), -1, device=labels.device)
+
     def members(self, labels: Tensor, classes: int) -> Tensor:
-        """Which images have which label."""
         return (labels > 0.5) & self._there(labels)
 
-    def class_of(self, labels: Tensor) -> Tensor:
-        """None: an image has several."""
-        return labels.new_full((len(labels),), -1, dtype=torch.long)
 
+class OwnLoss(SingleLabel):
+    """A loss of the user's own, ``function(output, targets) -> (B,)``: no labels, no classes, no entropy.
 
-# -- logits -----------------------------------------------------------------------------------------------------------
+    Its output is the loss itself, in units of the mean loss on held-out images: the temperature by which it is divided.
+
+    Args:
+        function: from what the model returns and what the loader gives beside the images to a loss for each image.
+    """
+
+    name = "own loss"
+    is_loss = True
+
+    def __init__(self, function: Callable[[Any, Any], Tensor]) -> None:
+        if not callable(function):
+            raise TypeError(f"loss must be a function of output and targets, got {type(function).__name__}")
+        super().__init__()
+        self.function = function
+
+    def measured(self, answer: Any, targets: Any) -> Tensor:
+        """The loss of each image, ``(B,)``."""
+        count = count_of(self.check(targets, None))
+        losses = self.function(answer, targets)
+        if not isinstance(losses, Tensor) or losses.shape != (count,):
+            raise ValueError(
+                f"loss must return one number an image, a tensor of shape ({count},), got {shown(losses)}: with a loss "
+                "of torch's take reduction='none', and the mean over all dimensions but the first"
+            )
+        return losses.as_subclass(Tensor).float()
+
+    def answer(self, output: Any, count: int) -> Any:
+        return output
+
+    def labels(self, given: Any, count: int) -> Any:
+        if given is not None and count_of(given) != count:
+            raise ValueError(f"loader must give targets of {count} images, as many as images, got {count_of(given)}")
+        return given
+
+    def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
+        if labels is None:
+            raise ValueError(f"{name} must give targets beside its images for loss=, got none")
+        return labels
+
+    def permuted(self, labels: Any, order: Tensor) -> Any:
+        return permuted_points(labels, order)
+
+    def loss(self, output: Tensor, labels: Any) -> Tensor:
+        return output
+
+    def guess(self, output: Tensor, labels: Any) -> float:
+        """Twice the mean: what a guess costs is not known, so that the budget is a share of the loss itself."""
+        return 2 * float(output.mean())
+
+    def predicted(self, output: Tensor) -> Tensor:
+        return output
+
+    def _unknown(self, output: Tensor, labels: Any = None) -> Tensor:
+        return torch.full_like(output, torch.nan)
+
+    right = agrees = entropy_bits = _unknown
+
+    def chance(self, output: Tensor) -> float:
+        return 0.0
+
+    def relative_entropy(self, output: Tensor) -> Tensor:
+        return torch.zeros_like(output)  # there is no max-entropy term
+
+    def class_of(self, labels: Any) -> Tensor:
+        return torch.full((count_of(labels),), -1)
 
 
 def logits_in(output: Any) -> Tensor:
@@ -285,13 +334,3 @@ def logits_in(output: Any) -> Tensor:
             f"{type(output).__name__}"
         )
     return logits
-
-
-def as_classes(logits: Tensor, count: int, least: int = 2) -> Tensor:
-    """Logits ``(count, m)`` with m at least ``least``."""
-    if logits.ndim != 2 or logits.shape[0] != count or logits.shape[1] < least:
-        hint = ": one logit is task='binary'" if logits.shape in ((count,), (count, 1)) and least == 2 else ""
-        raise ValueError(
-            f"classifier must return logits of shape ({count}, m) with m >= {least}, got {tuple(logits.shape)}{hint}"
-        )
-    return bounded(logits)

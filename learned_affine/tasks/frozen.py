@@ -55,8 +55,10 @@ def frozen(classifier: Any, device: torch.device) -> Iterator[None]:
                     buffer.copy_(saved)
 
 
-def classifier_device(classifier: Any) -> torch.device:
-    """Where a classifier's parameters are; the CPU for one without."""
+def classifier_device(classifier: Any, wanted: torch.device | str | None = None) -> torch.device:
+    """The device that is wanted, else where a classifier's parameters are; the CPU for one without."""
+    if wanted is not None:
+        return torch.device(wanted)
     if isinstance(classifier, nn.Module):
         tensor: Tensor | None = next(classifier.parameters(), None)
         if tensor is not None:

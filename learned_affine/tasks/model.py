@@ -13,29 +13,19 @@ from learned_affine._checks import shown
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.losses import cross_entropy_nats
 from learned_affine.tasks.batches import Batch, check_allowed, check_finite, unpack
-from learned_affine.tasks.classification import Binary, MultiLabel, SingleLabel
-from learned_affine.tasks.targets import LabelMap, OwnLoss, moved, on_device, take, unit_of
+from learned_affine.tasks.classification import Binary, MultiLabel, OwnLoss, SingleLabel
+from learned_affine.tasks.targets import LabelMap, moved, on_device, take, unit_of
 
-NO_GRADIENT = (
-    "classifier must pass a gradient to its input, got logits without one: do not run it under torch.no_grad or "
-    "inference mode, and let preprocess be differentiable"
-)
 PRIOR_SPREAD = 0.5  # of the logarithm of a temperature
 PROBED = 16  # images that tell whether the logits depend on them
 TASKS = {kind.name: kind for kind in (SingleLabel, Binary, MultiLabel)}
 
 
 def task_of(task: str | SingleLabel | None, loss: Callable[[Any, Any], Tensor] | None = None) -> SingleLabel:
-    """The task that is named, given, or that of a loss; single-label classification where there is neither.
-
-    Raises:
-        TypeError, ValueError: if it is none, or both are given.
-    """
+    """The task that is named, given, or that of a loss; single-label classification where there is neither."""
     if loss is not None:
         if task is not None:
-            raise ValueError(
-                f"task must be left out where loss is given, which says what an output costs, got {task!r}"
-            )
+            raise ValueError(f"task must be left out where loss is given, which says what an output costs, got {task}")
         return OwnLoss(loss)
     if isinstance(task, str | None):
         if task is not None and task not in TASKS:
@@ -49,13 +39,8 @@ def task_of(task: str | SingleLabel | None, loss: Callable[[Any, Any], Tensor] |
 class Model:
     """A model, what is made of its outputs, and which labels its images should keep.
 
-    Args:
-        model: from ``(B, C, H, W)`` to what the task reads, for instance logits ``(B, m)``.
-        preprocess: applied to the images first.
-        labels: ``"given"`` ones are needed; ``"predicted"``: the model's own on the untouched image stand in;
-            ``"optional"``: given ones are used where they fit the outputs.
-        task: what outputs and labels mean.
-        label_map: what labels become in a symmetry; None: they stay.
+    ``labels``: ``"given"`` ones are needed; ``"predicted"``: the model's own on the untouched image stand in;
+    ``"optional"``: given ones are used where they fit the outputs.
     """
 
     def __init__(
@@ -86,7 +71,6 @@ class Model:
         return answer
 
     def _preprocessed(self, images: Tensor) -> Tensor:
-        """What the model sees."""
         try:
             seen: Any = images if self.preprocess is None else self.preprocess(images)
         except TypeError as error:
@@ -108,7 +92,7 @@ class Model:
 
         Of a loss of the user's own: what it is, ``(B,)``, in its unit.
         """
-        measured = self.task.measured(answer, labels)
+        measured = self.task.measured(answer, labels) if isinstance(self.task, OwnLoss) else answer
         return measured if self.temperature == 1 else measured / self.temperature
 
     def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
@@ -146,20 +130,12 @@ class Model:
         return on_device(self.check(given, answer), images.device)
 
     def follow(self, labels: Any, parameters: AffineParameters, apply: Callable[..., Any]) -> Any:
-        """The labels of images that are warped by their parameters.
-
-        ``apply`` moves ``tv_tensors`` as the images (``PolicyTransform.apply``).
-        """
+        """The labels of images that are warped by their parameters; ``apply`` (an augmenter's) moves ``tv_tensors``."""
         if labels is None:
             return None
         if self.label_map is not None:
             labels = self.label_map(labels, parameters.mirror, parameters.quarter_turns, self.task.permuted)
         return moved(labels, lambda movable: apply(movable, parameters=parameters))
-
-    def agreement(self, images: Tensor, labels: Any, output: Tensor) -> float:
-        """How far outputs of augmented images agree with what the model predicts for the images themselves."""
-        clean = self.output(self.answer(images), on_device(labels, images.device))
-        return float(self.task.agrees(output, self.task.predicted(clean)).mean())
 
     def find_temperature(self, output: Tensor, labels: Any) -> float:
         """What to divide the output by: so that the model is calibrated, or that a loss has the mean 1."""
@@ -169,18 +145,11 @@ class Model:
 def temperature_of(
     logits: Tensor, labels: Tensor, loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy_nats
 ) -> float:
-    """What to divide the logits by so that the classifier is calibrated: as sure as it is right on these images.
+    """What to divide the logits ``(N, m)`` by so that the classifier is calibrated: as sure as it is right.
 
-    Args:
-        logits: ``(N, m)``.
-        labels: ``(N,)``, or what the loss takes.
-        loss: of each image, ``(N,)`` in nats.
-
-    Returns:
-        The one of 300 within [0.1, 100] with the least loss, and a weak prior at 1: where all of few images are
-        right, none would be sharp enough.
-
-    Source: Guo et al., "On calibration of modern neural networks" (2017), section 4.2.
+    It is the one of 300 within [0.1, 100] with the least mean loss, and a weak prior at 1: where all of few images are
+    right, none would be sharp enough. Source: Guo et al., "On calibration of modern neural networks" (2017), section
+    4.2.
     """
     scales = torch.cat([torch.logspace(-1, 1, 200), torch.logspace(1, 2, 101)[1:]]).tolist()
 
@@ -199,16 +168,9 @@ def temperature_of(
 
 
 def probe(model: Model, images: Tensor, labels: Any, through_gradient: bool = True) -> Tensor:
-    """The output of some images, once it is clear that a fit can learn from the model.
+    """The output of some images, on the model's device, once it is clear that a fit can learn from the model.
 
-    Args:
-        model: the model.
-        images: some, on its device.
-        labels: theirs.
-        through_gradient: whether the fit needs a gradient through the model; else its outputs are enough.
-
-    Raises:
-        ValueError: if the outputs do not depend on the images, or no gradient comes from them that is needed.
+    Its outputs must depend on the images, and where the fit goes ``through_gradient`` pass one.
     """
     if not torch.is_grad_enabled():
         raise ValueError("fit must be called with gradients on, which its network needs, got torch.no_grad around it")
@@ -219,7 +181,10 @@ def probe(model: Model, images: Tensor, labels: Any, through_gradient: bool = Tr
     some = images[:PROBED].detach().clone().requires_grad_()
     logits = model.output(model.answer(some))
     if not logits.requires_grad:
-        raise ValueError(NO_GRADIENT)
+        raise ValueError(
+            "classifier must pass a gradient to its input, got logits without one: do not run it under torch.no_grad "
+            "or inference mode, and let preprocess be differentiable"
+        )
     weighted = (logits * torch.linspace(-1, 1, logits.shape[1], device=logits.device)).sum()
     (gradient,) = torch.autograd.grad(weighted, some, allow_unused=True)
     if gradient is None or not bool(gradient.any()):

@@ -1,4 +1,4 @@
-"""Targets of any structure, row by row: a loss of the user's own on them, and what they become in a symmetry."""
+"""Targets of any structure, row by row, and what labels become in a symmetry."""
 
 from __future__ import annotations
 
@@ -12,120 +12,8 @@ from torch.utils import _pytree as pytree
 from torchvision import tv_tensors
 
 from learned_affine._checks import shown
-from learned_affine.tasks.classification import SingleLabel
 
 MOVABLE = (tv_tensors.Mask, tv_tensors.BoundingBoxes, tv_tensors.KeyPoints)
-
-
-class OwnLoss(SingleLabel):
-    """A loss of the user's own, ``function(output, targets) -> (B,)``: no labels, no classes, no entropy.
-
-    What is measured of an answer is the loss itself, and its unit is the mean loss on held-out images: the temperature
-    by which it is divided.
-
-    Args:
-        function: from what the model returns and what the loader gives beside the images to a loss for each image.
-    """
-
-    name = "own loss"
-    is_loss = True
-
-    def __init__(self, function: Callable[[Any, Any], Tensor]) -> None:
-        if not callable(function):
-            raise TypeError(f"loss must be a function of output and targets, got {type(function).__name__}")
-        super().__init__()
-        self.function = function
-
-    def __repr__(self) -> str:
-        """The function's name."""
-        return f"OwnLoss({getattr(self.function, '__name__', type(self.function).__name__)})"
-
-    def answer(self, output: Any, count: int) -> Any:
-        """What the model returned, as it is."""
-        return output
-
-    def measured(self, answer: Any, targets: Any) -> Tensor:
-        """The loss of each image, ``(B,)``."""
-        count = count_of(self.check(targets, None))
-        losses = self.function(answer, targets)
-        if not isinstance(losses, Tensor) or losses.shape != (count,):
-            raise ValueError(
-                f"loss must return one number an image, a tensor of shape ({count},), got {shown(losses)}: with a loss "
-                "of torch's take reduction='none', and the mean over all dimensions but the first"
-            )
-        return losses.as_subclass(Tensor).float()
-
-    def labels(self, given: Any, count: int) -> Any:
-        """The targets, which must be those of ``count`` images."""
-        if given is not None and count_of(given) != count:
-            raise ValueError(f"loader must give targets of {count} images, as many as images, got {count_of(given)}")
-        return given
-
-    def check(self, labels: Any, output: Tensor | None, name: str = "loader") -> Any:
-        """The targets, if there are any."""
-        if labels is None:
-            raise ValueError(f"{name} must give targets beside its images for loss=, got none")
-        return labels
-
-    def loss(self, output: Tensor, labels: Any) -> Tensor:
-        """The loss that was measured."""
-        return output
-
-    def guess(self, output: Tensor, labels: Any) -> float:
-        """Twice the mean: what a guess costs is not known, so that the budget is a share of the loss itself."""
-        return 2 * float(output.mean())
-
-    def entropy_bits(self, output: Tensor) -> Tensor:
-        """Not known."""
-        return torch.full_like(output, torch.nan)
-
-    def relative_entropy(self, output: Tensor) -> Tensor:
-        """0: there is no max-entropy term."""
-        return torch.zeros_like(output)
-
-    def predicted(self, output: Tensor) -> Tensor:
-        """Not known."""
-        return output
-
-    def right(self, output: Tensor, labels: Any) -> Tensor:
-        """Not known."""
-        return torch.full_like(output, torch.nan)
-
-    def agrees(self, output: Tensor, predicted: Tensor) -> Tensor:
-        """Not known."""
-        return torch.full_like(output, torch.nan)
-
-    def chance(self, output: Tensor) -> float:
-        """None."""
-        return 0.0
-
-    def class_of(self, labels: Any) -> Tensor:
-        """None."""
-        return torch.full((count_of(labels),), -1)
-
-    def permuted(self, labels: Any, order: Tensor) -> Any:
-        """The targets whose key points are named anew."""
-        return permuted_points(labels, order)
-
-
-def unit_of(losses: Tensor) -> float:
-    """The mean of losses ``(N,)``, in whose unit a fit counts.
-
-    Raises:
-        ValueError: if it is not above 0.
-    """
-    mean = float(losses.mean())
-    if not math.isfinite(mean):
-        raise ValueError("loss must return finite numbers, got NaN or infinity")
-    if mean <= 0:
-        raise ValueError(
-            f"loss must be above 0 in the mean, since what warps may cost is a share of it, got {mean:.3g} on images "
-            "without augmentation: add a constant"
-        )
-    return mean
-
-
-# -- row by row -------------------------------------------------------------------------------------------------------
 
 
 def count_of(targets: Any) -> int:
@@ -140,15 +28,38 @@ def count_of(targets: Any) -> int:
     )
 
 
-def alike(values: Tensor, like: Tensor) -> Tensor:
+def unit_of(losses: Tensor) -> float:
+    """The mean of losses ``(N,)``, in whose unit a fit counts: it must be above 0."""
+    mean = float(losses.mean())
+    if not math.isfinite(mean):
+        raise ValueError("loss must return finite numbers, got NaN or infinity")
+    if mean <= 0:
+        raise ValueError(
+            f"loss must be above 0 in the mean, since what warps may cost is a share of it, got {mean:.3g} on images "
+            "without augmentation: add a constant"
+        )
+    return mean
+
+
+def with_type_of(like: Tensor, values: Tensor) -> Tensor:
     """Values in the ``tv_tensors`` type of another tensor."""
     return tv_tensors.wrap(values, like=like) if isinstance(like, tv_tensors.TVTensor) else values
+
+
+def each_tensor(targets: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """New containers, in which each tensor is changed and keeps its type."""
+    return pytree.tree_map_only(Tensor, lambda one: with_type_of(one, change(one.as_subclass(Tensor))), targets)
+
+
+def on_device(targets: Any, device: torch.device) -> Any:
+    """All tensors in them on a device."""
+    return each_tensor(targets, lambda one: one.to(device))
 
 
 def take(targets: Any, rows: list[int]) -> Any:
     """The targets of some of the images; None stays None."""
     if isinstance(targets, Tensor):
-        return alike(targets.as_subclass(Tensor)[rows], targets)
+        return with_type_of(targets, targets.as_subclass(Tensor)[rows])
     if isinstance(targets, dict):
         return {key: take(value, rows) for key, value in targets.items()}
     return None if targets is None else [targets[row] for row in rows]
@@ -160,7 +71,7 @@ def join(parts: list[Any]) -> Any:
     if first is None or any(part is None for part in parts):
         return None
     if isinstance(first, Tensor):
-        return alike(torch.cat(_in_one_form([part.as_subclass(Tensor) for part in parts])), first)
+        return with_type_of(first, torch.cat(_in_one_form([part.as_subclass(Tensor) for part in parts])))
     if isinstance(first, dict):
         return {key: join([part[key] for part in parts]) for key in first}
     return [one for part in parts for one in part]
@@ -183,20 +94,10 @@ def choose(which: Tensor, one: Any, other: Any) -> Any:
     """Row by row ``one`` where ``which``, ``(B,)`` bool, is true, else ``other``."""
     if isinstance(one, Tensor):
         chosen = which.to(one.device).view(-1, *[1] * (one.ndim - 1))
-        return alike(torch.where(chosen, one.as_subclass(Tensor), other.as_subclass(Tensor)), other)
+        return with_type_of(other, torch.where(chosen, one.as_subclass(Tensor), other.as_subclass(Tensor)))
     if isinstance(one, dict):
         return {key: choose(which, one[key], other[key]) for key in one}
     return [mine if here else yours for here, mine, yours in zip(which.tolist(), one, other, strict=True)]
-
-
-def copied(targets: Any) -> Any:
-    """Targets of their own: containers and tensors."""
-    return pytree.tree_map_only(Tensor, lambda tensor: alike(tensor.as_subclass(Tensor).clone(), tensor), targets)
-
-
-def on_device(targets: Any, device: torch.device) -> Any:
-    """All tensors in them on a device."""
-    return pytree.tree_map_only(Tensor, lambda tensor: alike(tensor.as_subclass(Tensor).to(device), tensor), targets)
 
 
 def moved(targets: Any, move: Callable[[Any], Any]) -> Any:
@@ -218,34 +119,22 @@ GENERATORS = {"mirror": 2, "quarter_turn": 4}  # and how many of each give the i
 class LabelMap:
     """What labels become where their image is flipped left-right or rotated by a quarter turn, clockwise as displayed.
 
-    These two make all eight symmetries: a label follows the flip first, then each quarter turn.
-
-    Args:
-        rules: ``{"mirror": rule, "quarter_turn": rule}``, one of them or both; a label without a rule stays. A rule is
-            a permutation of the classes, whose entry ``c`` is what class ``c`` becomes, or likewise of the key points;
-            or a function from the labels of a batch to those of its moved images.
-
-    Raises:
-        TypeError, ValueError: if it is none, or two flips or four quarter turns would not give the first label back.
+    These two make all eight symmetries: a label follows the flip first, then each quarter turn. The rules are those of
+    ``label_map`` in ``LearnedAffineAugment.fit``; a label without a rule stays. A permutation is refused of which two
+    flips or four quarter turns do not give the first label back.
     """
 
     def __init__(self, rules: Any) -> None:
         if not isinstance(rules, Mapping):
             raise TypeError(f'label_map must be a dict such as {{"mirror": [1, 0]}}, got {rules!r}')
-        unknown = [key for key in rules if key not in GENERATORS]
-        if unknown or not rules:
+        if not rules or set(rules) - set(GENERATORS):
             raise ValueError(f"label_map must have the keys {' and '.join(map(repr, GENERATORS))}, got {list(rules)!r}")
-        self.rules = {
-            key: _rule(f"label_map[{key!r}]", rules[key], count) for key, count in GENERATORS.items() if key in rules
-        }
+        self.rules = {key: _rule(key, rules[key], count) for key, count in GENERATORS.items() if key in rules}
 
     def __call__(
         self, labels: Any, mirror: Tensor, quarter_turns: Tensor, permuted: Callable[[Any, Tensor], Any]
     ) -> Any:
-        """The labels of a batch whose images got these symmetries, ``(B,)`` each.
-
-        ``permuted`` applies a permutation to labels.
-        """
+        """The labels of a batch whose images got these symmetries, ``(B,)`` each; ``permuted`` applies a rule."""
         steps = [("mirror", mirror), *(("quarter_turn", quarter_turns > turn) for turn in range(3))]
         for key, which in steps:
             if key not in self.rules or not bool(which.any()):
@@ -264,7 +153,9 @@ class LabelMap:
         rule = self.rules.get(key)
         if rule is None:
             return labels
-        return permuted(labels, rule) if isinstance(rule, Tensor) else rule(copied(labels))  # which may change them
+        if isinstance(rule, Tensor):
+            return permuted(labels, rule)
+        return rule(each_tensor(labels, torch.clone))  # a function may change what it is given
 
     def check(self, classes: int) -> None:
         """Raise a ValueError if a rule permutes another number of classes."""
@@ -295,10 +186,11 @@ def label_map_of(label_map: Any) -> LabelMap | None:
     return None if label_map is None else LabelMap(label_map)
 
 
-def _rule(name: str, rule: Any, count: int) -> Any:
+def _rule(key: str, rule: Any, count: int) -> Any:
     """A function as it is, or a permutation ``(n,)`` that gives every label back when it is used ``count`` times."""
     if callable(rule) and not isinstance(rule, Tensor):
         return rule
+    name = f"label_map[{key!r}]"
     try:
         found = torch.as_tensor(rule)
     except (TypeError, ValueError, RuntimeError):
@@ -321,15 +213,14 @@ def _rule(name: str, rule: Any, count: int) -> Any:
 
 def permuted_points(targets: Any, order: Tensor) -> Any:
     """Targets whose ``KeyPoints`` ``(..., n, 2)`` are named anew: the ``c``-th point has become the ``order[c]``-th."""
-    leaves, spec = pytree.tree_flatten(targets)
-    places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, tv_tensors.KeyPoints)]
-    if not places:
+    points = [leaf for leaf in pytree.tree_leaves(targets) if isinstance(leaf, tv_tensors.KeyPoints)]
+    if not points:
         raise ValueError("label_map must be of functions where the targets hold no key points, got a permutation")
-    for place in places:
-        points = leaves[place]
-        if points.shape[-2] != len(order):
-            raise ValueError(
-                f"label_map must be a permutation of {points.shape[-2]} key points, got one of {len(order)}"
-            )
-        leaves[place] = alike(points.as_subclass(Tensor)[..., order.argsort().to(points.device), :], points)
-    return pytree.tree_unflatten(leaves, spec)
+    for one in points:
+        if one.shape[-2] != len(order):
+            raise ValueError(f"label_map must be a permutation of {one.shape[-2]} key points, got one of {len(order)}")
+    return pytree.tree_map_only(
+        tv_tensors.KeyPoints,
+        lambda one: with_type_of(one, one.as_subclass(Tensor)[..., order.argsort().to(one.device), :]),
+        targets,
+    )

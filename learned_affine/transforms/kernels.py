@@ -17,6 +17,7 @@ from learned_affine.geometry.warp import Fill, as_dtype, rearrange, warp_images,
 from learned_affine.transforms.pil import (
     INDEXED,
     WITH_ALPHA,
+    dtype_of,
     pil_to_tensor,
     premultiplied,
     rearrange_pil,
@@ -24,7 +25,18 @@ from learned_affine.transforms.pil import (
     unmultiplied,
     with_metadata,
 )
-from learned_affine.transforms.sample import OWNER, SampleParameters, alike, check_shape, indexable, plain, take
+from learned_affine.transforms.sample import (
+    LABELS,
+    OWNER,
+    SampleParameters,
+    alike,
+    check_shape,
+    dimensions_of,
+    has_rows,
+    indexable,
+    plain,
+    take,
+)
 from learned_affine.transforms.sampling import Sampling
 
 Kernel = Callable[[Any, SampleParameters, Sampling], Any]
@@ -33,15 +45,47 @@ Kernel = Callable[[Any, SampleParameters, Sampling], Any]
 def apply_kernel(item: Any, drawn: SampleParameters, sampling: Sampling) -> Any:
     """An item of a sample after its kernel; what has none comes back as it is."""
     kernel = next((KERNELS[kind] for kind in type(item).__mro__ if kind in KERNELS), None)
-    return item if kernel is None else kernel(item, drawn, sampling)
+    if kernel is None:
+        return item
+    own = _followed(item, drawn)
+    if isinstance(item, PIL.Image.Image):
+        return pil_image(item, own, sampling)
+    check_real("a mask" if isinstance(item, tv_tensors.Mask) else "an image", item)
+    return alike(item, plain(item).clone() if own is None else plain(kernel(item, own, sampling)))
+
+
+def _followed(item: Any, drawn: SampleParameters) -> SampleParameters | None:
+    """The parameters that an item follows: of its owner, or row by row; None where its image is not augmented.
+
+    They keep the item's shape: of what was drawn for an image of its size, that is known.
+    """
+    owner = getattr(item, OWNER, None) if drawn.count > 1 else None
+    own = drawn if owner is None else drawn.of(owner)
+    if owner is None and drawn.count > 1 and isinstance(item, LABELS) and not has_rows(item, drawn.count):
+        if item.numel() == 0:
+            return None
+        raise ValueError(f"labels of a batch of {drawn.count} images must be assigned to them, got {shown(item)}")
+    if own is not None and 1 in own.symmetries:
+        check_shape(own.parameters, *size_of(item))
+    return own
+
+
+def size_of(item: Any) -> tuple[int, ...]:
+    """Height and width of an image, or of the image that a label belongs to."""
+    if isinstance(item, PIL.Image.Image):
+        return item.height, item.width
+    return tuple(getattr(item, "canvas_size", item.shape[-2:]))
+
+
+def _is_still(own: SampleParameters) -> bool:
+    return own.still is not None and bool(own.still[0])
 
 
 # -- images -----------------------------------------------------------------------------------------------------------
 
 
-def pil_image(image: PIL.Image.Image, drawn: SampleParameters, sampling: Sampling) -> PIL.Image.Image:
+def pil_image(image: PIL.Image.Image, own: SampleParameters | None, sampling: Sampling) -> PIL.Image.Image:
     """Warp a PIL image; transparent colour counts as much as it is opaque, and indices of a palette are not mixed."""
-    own = _own_image(image, drawn)
     if own is not None and own.count != 1:
         raise ValueError(f"images of one sample must be as many as the first ({own.count}), got one PIL image")
     if own is None or _is_still(own):
@@ -55,7 +99,7 @@ def pil_image(image: PIL.Image.Image, drawn: SampleParameters, sampling: Samplin
         warped = unmultiplied(warp_images(premultiplied(planes), parameters, *sampling))
     else:
         warped = warp_images(planes, parameters, *sampling)
-    return tensor_to_pil(as_dtype(warped[0], pil_to_tensor_dtype(image.mode)), image)
+    return tensor_to_pil(as_dtype(warped[0], dtype_of(image.mode)), image)
 
 
 def _premultiplied_fill(fill: Fill, channels: int) -> Fill:
@@ -65,46 +109,23 @@ def _premultiplied_fill(fill: Fill, channels: int) -> Fill:
     return [float(value) for value in premultiplied(torch.tensor(values).view(1, -1, 1, 1)).flatten()]
 
 
-def pil_to_tensor_dtype(mode: str) -> torch.dtype:
-    """The dtype of a mode's values."""
-    special = {"F": torch.float32, "I": torch.int32}
-    return torch.uint16 if mode.startswith("I;16") else special.get(mode, torch.uint8)
-
-
-def tensor_image(item: Tensor, drawn: SampleParameters, sampling: Sampling) -> Tensor:
-    """Warp ``(..., C, H, W)`` images."""
-    own = _own_image(item, drawn)
-    if own is None:
-        return alike(item, plain(item).clone())
-    return alike(item, _warp_frames(item, 3, own, sampling.of(type(item)), own.converted(item)))
-
-
-def video(item: tv_tensors.Video, drawn: SampleParameters, sampling: Sampling) -> Tensor:
-    """Warp ``(..., T, C, H, W)`` clips with the same matrix for all frames."""
-    own = _own_image(item, drawn)
-    if own is None:
-        return alike(item, plain(item).clone())
-    observed = own.converted(item) if item.shape[-4] == 1 else None
-    return alike(item, _warp_frames(item, 4, own, sampling.of(type(item)), observed))
-
-
-def _warp_frames(item: Tensor, own: int, drawn: SampleParameters, sampling: Sampling, taken: Tensor | None) -> Tensor:
-    """Warp the pixels of an item whose last ``own`` dimensions are one image or clip."""
-    check_real("an image", item)
-    pixels = plain(item)
-    lead = pixels.ndim - own
+def tensor_images(item: Tensor, drawn: SampleParameters, sampling: Sampling) -> Tensor:
+    """Warp ``(..., C, H, W)`` images, or ``(..., T, C, H, W)`` clips with the same matrix for all frames."""
+    pixels, sampling = plain(item), sampling.of(type(item))
+    lead = pixels.ndim - dimensions_of(item)
     if pixels.shape[:lead].numel() != drawn.count:
         if drawn.count != 1:
             raise ValueError(f"images of one sample must be as many as the first ({drawn.count}), got {shown(item)}")
         lead = 0
     frames = pixels.shape[lead:-3].numel()
+    taken = drawn.converted(item) if frames == 1 else None
     if lead == 1 and pixels.ndim == 4:
         return warp_rows(pixels, drawn, sampling, taken)
     # frames (and whatever else shares a matrix) stand side by side as channels of one image
     folded = pixels.reshape(drawn.count, -1, *pixels.shape[-2:])
     if not isinstance(sampling.fill, int | float) and len(sampling.fill) > 1:
         sampling = sampling._replace(fill=list(sampling.fill) * frames)
-    return warp_rows(folded, drawn, sampling, taken if frames == 1 else None).reshape(pixels.shape)
+    return warp_rows(folded, drawn, sampling, taken).reshape(pixels.shape)
 
 
 def warp_rows(images: Tensor, drawn: SampleParameters, sampling: Sampling, taken: Tensor | None = None) -> Tensor:
@@ -176,95 +197,42 @@ def _with_still_rows_on_gpu(images: Tensor, still: Tensor, drawn: SampleParamete
 # -- labels -----------------------------------------------------------------------------------------------------------
 
 
-def mask(item: tv_tensors.Mask, drawn: SampleParameters, sampling: Sampling) -> Tensor:
+def mask(item: tv_tensors.Mask, own: SampleParameters, sampling: Sampling) -> Tensor:
     """Warp ``(..., H, W)`` masks by the nearest pixel: those of one image together, those of a batch row by row."""
-    check_real("a mask", item)
-    own = _own(item, drawn)
     pixels, sampling = plain(item), Sampling("nearest", "fill", sampling.of(tv_tensors.Mask).fill)
-    if own is None or pixels.numel() == 0:
-        return alike(item, pixels.clone())
-    rows = pixels.reshape(own.count, -1, *pixels.shape[-2:])
-    return alike(item, warp_rows(rows, own, sampling).reshape(pixels.shape))
+    if pixels.numel() == 0:
+        return pixels.clone()
+    return warp_rows(pixels.reshape(own.count, -1, *pixels.shape[-2:]), own, sampling).reshape(pixels.shape)
 
 
-def boxes(item: tv_tensors.BoundingBoxes, drawn: SampleParameters, sampling: Sampling) -> Tensor:
+def boxes(item: tv_tensors.BoundingBoxes, own: SampleParameters, sampling: Sampling) -> Tensor:
     """Move the boxes of one image."""
-    own = _own(item, drawn)
-    if own is None:
-        return alike(item, plain(item).clone())
     if _is_still(own):
-        return alike(item, plain(rearrange_boxes(item, int(own.parameters.codes()[0]))))
-    return alike(item, plain(warp_boxes(item, _matrix_of_labels(item, own)[0])))
+        return rearrange_boxes(item, int(own.parameters.codes()[0]))
+    return warp_boxes(item, _matrix_of_labels(item, own)[0])
 
 
-def key_points(item: tv_tensors.KeyPoints, drawn: SampleParameters, sampling: Sampling) -> Tensor:
+def key_points(item: tv_tensors.KeyPoints, own: SampleParameters, sampling: Sampling) -> Tensor:
     """Move the key points of one image, or ``(B, ..., 2)`` of a batch row by row."""
-    own = _own(item, drawn)
-    if own is None:
-        return alike(item, plain(item).clone())
     matrix = _matrix_of_labels(item, own)
     if own.count == 1:
-        return alike(item, plain(warp_key_points(item, matrix[0])))
+        return warp_key_points(item, matrix[0])
     moved = plain(item).clone()
     for place, row in enumerate(range(own.count) if own.rows is None else own.rows.tolist()):
         moved[row] = plain(warp_key_points(alike(item, moved[row]), matrix[place]))
-    return alike(item, moved)
+    return moved
 
 
-def _own(item: Any, drawn: SampleParameters) -> SampleParameters | None:
-    """The parameters that a label follows: those of its owner, or row by row; None if its image is not augmented."""
-    if drawn.count == 1:
-        return _checked(item, drawn)
-    owner = getattr(item, OWNER, None)
-    if owner is not None:
-        return _checked(item, drawn.of(owner))
-    if isinstance(item, tv_tensors.BoundingBoxes) or len(item) != drawn.count:
-        if item.numel() == 0:
-            return None
-        raise ValueError(f"labels of a batch of {drawn.count} images must be assigned to them, got {shown(item)}")
-    return _checked(item, drawn)
+def _matrix_of_labels(item: Any, own: SampleParameters) -> Tensor:
+    return own.parameters.to("cpu").double().matrix(*item.canvas_size)
 
 
-def _own_image(item: Any, drawn: SampleParameters) -> SampleParameters | None:
-    """The parameters that an image follows: those of its owner where it stands in a list of targets."""
-    owner = getattr(item, OWNER, None) if drawn.count > 1 else None
-    return _checked(item, drawn if owner is None else drawn.of(owner))
-
-
-def _checked(item: Any, own: SampleParameters | None) -> SampleParameters | None:
-    """The same, once it is known that it keeps the item's shape: of what was drawn for one of that size, it is."""
-    if own is not None and 1 in own.symmetries:
-        if isinstance(item, PIL.Image.Image):
-            check_shape(own.parameters, item.height, item.width)
-        else:
-            check_shape(own.parameters, *getattr(item, "canvas_size", item.shape[-2:]))
-    return own
-
-
-def _is_still(own: SampleParameters) -> bool:
-    """Whether one image is not moved but for its symmetry."""
-    return own.still is not None and bool(own.still[0])
-
-
-def _matrix_of_labels(item: Any, drawn: SampleParameters) -> Tensor:
-    height, width = item.canvas_size
-    return drawn.parameters.to("cpu").double().matrix(height, width)
-
-
-# -- types ------------------------------------------------------------------------------------------------------------
-
-
-def other(item: Any, drawn: SampleParameters, sampling: Sampling) -> Any:
-    """A ``TVTensor`` of somebody else's comes back as it is, as from torchvision's own transforms."""
-    return item
-
-
-KERNELS: dict[type, Kernel] = {
+KERNELS: dict[type, Kernel | None] = {
     PIL.Image.Image: pil_image,
-    Tensor: tensor_image,
-    tv_tensors.TVTensor: other,
-    tv_tensors.Image: tensor_image,
-    tv_tensors.Video: video,
+    Tensor: tensor_images,
+    tv_tensors.TVTensor: None,  # of somebody else's kind: comes back as it is, as from torchvision's own transforms
+    tv_tensors.Image: tensor_images,
+    tv_tensors.Video: tensor_images,
     tv_tensors.Mask: mask,
     tv_tensors.BoundingBoxes: boxes,
     tv_tensors.KeyPoints: key_points,

@@ -7,11 +7,10 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from torch.utils import _pytree as pytree
-from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
 from learned_affine._checks import shown
-from learned_affine.transforms.sample import LABELS, PICTURES, cannot_assign, first_image
+from learned_affine.transforms.sample import LABELS, PICTURES, cannot_assign, dimensions_of, first_image
 
 
 def each_sample(sample: Any, run: Callable[[Any, int, int], Any]) -> Any:
@@ -70,12 +69,8 @@ def _holds_images(node: Any) -> bool:
     if not isinstance(node, list) or not node:
         return False
     if isinstance(node[0], PICTURES):
-        return all(isinstance(one, PICTURES) and getattr(one, "ndim", 3) == _dimensions(one) for one in node)
+        return all(isinstance(one, PICTURES) and getattr(one, "ndim", 3) == dimensions_of(one) for one in node)
     return all(F.is_pure_tensor(one) and one.ndim > 2 for one in node)
-
-
-def _dimensions(image: Any) -> int:
-    return 4 if isinstance(image, tv_tensors.Video) else 3
 
 
 def _as_dicts(node: Any) -> Any:

@@ -33,11 +33,7 @@ def rearrange_pil(image: PIL.Image.Image, code: int) -> PIL.Image.Image:
 
 
 def pil_to_tensor(image: PIL.Image.Image) -> Tensor:
-    """``(C, H, W)`` of a PIL image, of palette images their indices.
-
-    Raises:
-        TypeError: for a mode that PIL itself cannot warp.
-    """
+    """``(C, H, W)`` of a PIL image, of palette images their indices."""
     if image.mode not in MODES:
         raise TypeError(f"a PIL image must have one of the modes {', '.join(MODES)}, got {image.mode!r}")
     if image.mode in SIXTEEN_BIT:
@@ -51,6 +47,12 @@ def pil_to_tensor(image: PIL.Image.Image) -> Tensor:
     # PIL's own bytes are there in half the time that numpy's interface to them takes
     pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     return pixels.view(image.height, image.width, -1).permute(2, 0, 1).contiguous()
+
+
+def dtype_of(mode: str) -> torch.dtype:
+    """The dtype of a mode's values."""
+    special = {"F": torch.float32, "I": torch.int32}
+    return torch.uint16 if mode in SIXTEEN_BIT else special.get(mode, torch.uint8)
 
 
 def tensor_to_pil(planes: Tensor, like: PIL.Image.Image) -> PIL.Image.Image:

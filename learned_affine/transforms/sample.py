@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ OWNER = "_learned_affine_owner"  # attribute of a label: the row of the batch wh
 SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
 
 
+@dataclass
 class SampleParameters:
     """The parameters drawn for a sample.
 
@@ -40,18 +42,13 @@ class SampleParameters:
         symmetries: the codes of those that there may be, so that on a GPU nobody has to ask.
     """
 
-    def __init__(
-        self,
-        parameters: AffineParameters,
-        rows: Tensor | None,
-        count: int,
-        observed: tuple[Any, Tensor] | None = None,
-        still: Tensor | None = None,
-        chosen: Tensor | None = None,
-        symmetries: Sequence[int] = EIGHT,
-    ) -> None:
-        self.parameters, self.rows, self.count, self.observed = parameters, rows, count, observed
-        self.still, self.chosen, self.symmetries = still, chosen, symmetries
+    parameters: AffineParameters
+    rows: Tensor | None
+    count: int
+    observed: tuple[Any, Tensor] | None = None
+    still: Tensor | None = None
+    chosen: Tensor | None = None
+    symmetries: Sequence[int] = EIGHT
 
     def of(self, row: int) -> SampleParameters | None:
         """The parameters of one image alone; None if it is not augmented."""
@@ -161,26 +158,19 @@ def alike(item: Tensor, values: Tensor) -> Any:
 # -- images -----------------------------------------------------------------------------------------------------------
 
 
-def is_image(item: Any) -> bool:
-    """Whether an item has pixels that the network can observe."""
-    if isinstance(item, PICTURES):
-        return True
-    return isinstance(item, Tensor) and F.is_pure_tensor(item)
+def dimensions_of(image: Any) -> int:
+    """How many dimensions one image has, or one clip; a batch has more."""
+    return 4 if isinstance(image, tv_tensors.Video) else 3
 
 
 def first_image(items: Sequence[Any]) -> Any:
     """The image that decides; None if there is none. As in torchvision a plain tensor is one only without others."""
-    images = [item for item in items if is_image(item)]
+    images = [item for item in items if isinstance(item, PICTURES) or F.is_pure_tensor(item)]
     return next((item for item in images if not F.is_pure_tensor(item)), images[0] if images else None)
 
 
 def check_sample(items: Sequence[Any]) -> None:
-    """Refuse what would be augmented wrongly, and warn where there is nothing to augment.
-
-    Raises:
-        TypeError: for an image as an array, and a graph that is traced without a tensor.
-        ValueError: for labels without an image.
-    """
+    """Refuse what would be augmented wrongly, and warn where there is nothing to augment."""
     _refuse_arrays(items)
     if first_image(items) is not None:
         return
@@ -212,12 +202,7 @@ def _refuse_arrays(items: Sequence[Any]) -> None:
 
 
 def as_batch(item: Any) -> Tensor:
-    """An image of any kind as ``(B, C, H, W)`` for the network; of a clip, its first frame.
-
-    Raises:
-        TypeError: for a PIL mode that cannot be warped, and complex numbers.
-        ValueError: for a tensor that is no image.
-    """
+    """An image of any kind as ``(B, C, H, W)`` for the network; of a clip, its first frame."""
     if isinstance(item, PIL.Image.Image):
         return pil_to_tensor(item)[None]
     if item.ndim < 3 or 0 in item.shape[-3:]:
@@ -240,6 +225,11 @@ def as_batch(item: Any) -> Tensor:
 def has_labels(items: Sequence[Any]) -> bool:
     """Whether there are labels that would have to follow an image."""
     return any(isinstance(item, LABELS) for item in items)
+
+
+def has_rows(label: Tensor, count: int) -> bool:
+    """Whether a label has a row for each image of a batch, as masks and key points can have."""
+    return not isinstance(label, tv_tensors.BoundingBoxes) and len(label) == count
 
 
 def assign_labels(inputs: Any, count: int | None = None) -> Any:
@@ -267,7 +257,7 @@ def assign_labels(inputs: Any, count: int | None = None) -> Any:
 
 
 def _assign(node: Any, count: int, batch: Any, owner: int | None) -> Any:
-    """Walk down the structure as torch's pytree does; ``owner`` is the row of the list of targets around ``node``."""
+    # down the structure as torch's pytree does; owner is the row of the list of targets around the node
     if isinstance(node, LABELS) or (owner is not None and isinstance(node, PICTURES)):
         return _owned(node, count, owner)
     children, spec = pytree.tree_flatten(node, is_leaf=lambda child: child is not node)
@@ -284,12 +274,12 @@ def _assign(node: Any, count: int, batch: Any, owner: int | None) -> Any:
 
 
 def _owned(label: Any, count: int, owner: int | None) -> Any:
-    """A view of a label with its owner; an object that stands in several targets becomes several views."""
+    # a view, since an object may stand in several targets
     if isinstance(label, PIL.Image.Image):
         view = label.copy()
         setattr(view, OWNER, owner)
         return view
-    by_row = isinstance(label, tv_tensors.Mask | tv_tensors.KeyPoints) and label.ndim > 2 and len(label) == count
+    by_row = label.ndim > 2 and has_rows(label, count)
     if owner is None and not by_row and label.numel():
         raise cannot_assign(label, count)
     values = plain(label)
@@ -299,7 +289,7 @@ def _owned(label: Any, count: int, owner: int | None) -> Any:
 
 
 def cannot_assign(label: Any, count: int) -> ValueError:
-    """The error of a label of which no image is known."""
+    """The error of a label whose image is not known."""
     return ValueError(
         f"a batch of {count} images needs its {type(label).__name__} in a list of {count} targets, one an image, "
         f"or masks and key points with {count} rows: got {shown(label)}, which cannot be assigned to an image"

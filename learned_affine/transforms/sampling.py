@@ -11,39 +11,26 @@ from torchvision.transforms import InterpolationMode
 
 from learned_affine._checks import check_choice, check_range
 from learned_affine.geometry.limits import AffineLimits
-from learned_affine.geometry.warp import INTERPOLATIONS, PADDING_MODES, Fill
+from learned_affine.geometry.warp import INTERPOLATIONS, PADDING_MODES
 
 
 class Sampling(NamedTuple):
-    """How pixels are sampled, as ``LearnedAffineAugment`` takes it.
-
-    Args:
-        interpolation: of images; masks are sampled at the nearest pixel.
-        padding_mode: of images; masks are filled.
-        fill: a value, one a channel, or a dict of those by type.
-    """
+    """How pixels are sampled, as ``LearnedAffineAugment`` takes it."""
 
     interpolation: str
     padding_mode: str
     fill: Any
 
     def of(self, kind: type) -> Sampling:
-        """With the fill of one type of item."""
-        return self._replace(fill=fill_of(kind, self.fill))
-
-
-def check_interpolation(value: Any) -> str:
-    """Return an interpolation by its name, also where torchvision's ``InterpolationMode`` came."""
-    return check_choice("interpolation", value.value if isinstance(value, InterpolationMode) else value, INTERPOLATIONS)
+        """With the fill of one type of item: by its type or its name, then ``"others"``, then 0."""
+        if not isinstance(self.fill, Mapping):
+            return self._replace(fill=0.0) if kind is tv_tensors.Mask else self
+        keys = (key for key in (kind, kind.__name__, "others") if key in self.fill)
+        return self._replace(fill=self.fill.get(next(keys, None), 0.0))
 
 
 def check_fill(fill: Any, padding_mode: str) -> Any:
-    """Return a valid ``fill``.
-
-    Raises:
-        TypeError: if it is no number, sequence of numbers or dict of those by type.
-        ValueError: if it is not 0 although the padding mode does not fill.
-    """
+    """Return a valid ``fill``, which is not 0 only where the padding mode fills."""
     if isinstance(fill, Mapping):
         checked = {kind: check_fill(value, "fill") for kind, value in fill.items()}
         image_fills = [value for kind, value in checked.items() if kind not in (tv_tensors.Mask, "Mask")]
@@ -57,16 +44,6 @@ def check_fill(fill: Any, padding_mode: str) -> Any:
     if padding_mode != "fill" and any(value not in (0, 0.0) for value in image_fills):
         raise ValueError(f"fill must be 0 unless padding_mode is 'fill', got fill={fill!r}, {padding_mode=}")
     return checked
-
-
-def fill_of(kind: type, fill: Any) -> Fill:
-    """The fill for one kind of item: by its type or its name, then ``"others"``, then 0."""
-    if isinstance(fill, Mapping):
-        for key in (kind, kind.__name__, "others"):
-            if key in fill:
-                return fill[key]
-        return 0.0
-    return 0.0 if kind is tv_tensors.Mask else fill
 
 
 # -- attributes, in the constructor and whenever one is set ------------------------------------------------------------
@@ -92,6 +69,10 @@ def _check_deterministic(augment: Any, value: Any) -> bool:
     return value
 
 
+def _check_interpolation(augment: Any, value: Any) -> str:
+    return check_choice("interpolation", value.value if isinstance(value, InterpolationMode) else value, INTERPOLATIONS)
+
+
 def _check_padding_mode(augment: Any, mode: Any) -> str:
     checked = check_choice("padding_mode", mode, PADDING_MODES)
     check_fill(augment.fill if hasattr(augment, "fill") else 0.0, checked)
@@ -103,7 +84,7 @@ CHECKS: dict[str, Callable[[Any, Any], Any]] = {
     "p": lambda augment, value: check_range("p", value, 0.0, 1.0),
     "strength": lambda augment, value: check_range("strength", value, 0.0, 1.0),
     "deterministic": _check_deterministic,
-    "interpolation": lambda augment, value: check_interpolation(value),
+    "interpolation": _check_interpolation,
     "padding_mode": _check_padding_mode,
     "fill": lambda augment, value: check_fill(value, augment.padding_mode),
     "generator": _check_generator,

@@ -75,7 +75,6 @@ class PolicyTransform(v2.Transform):
         self._last: tuple[AffineParameters | None, Tensor | None, int] | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute, checked as in the constructor."""
         if name in CHECKS:
             value = CHECKS[name](self, value)
         super().__setattr__(name, value)
@@ -140,7 +139,7 @@ class PolicyTransform(v2.Transform):
         return {"drawn": SampleParameters(drawn, rows, count, observed, still, symmetries=symmetries)}
 
     def _draw_all(self, images: Tensor, noise: Tensor | None, chosen: Tensor | None) -> SampleParameters | None:
-        """Draw for every image: in a compiled graph no shape may depend on which images are chosen."""
+        # for every image: in a compiled graph no shape may depend on which images are chosen
         if self.p == 0:
             return None
         drawn = self.draw_parameters(working(images), noise)
@@ -190,8 +189,7 @@ class PolicyTransform(v2.Transform):
         if isinstance(self.localization, RawHead):
             return None
         self._follow(images)
-        with in_full_precision(images):
-            return self.localization(images, self.limits)
+        return self.localization(images, self.limits)
 
     def warp(self, images: Tensor, parameters: AffineParameters) -> Tensor:
         """Warp ``(B, C, H, W)`` images by their parameters; integers are rounded. Differentiable in both, if floating.
@@ -281,7 +279,6 @@ class PolicyTransform(v2.Transform):
             return self.localization.draw(images, noise, self.limits, self.strength)
 
     def _follow(self, images: Tensor) -> None:
-        """The network on the images' device."""
         if self.localization.head.weight.device != images.device:
             self.localization.to(images.device)
 
@@ -293,17 +290,15 @@ class PolicyTransform(v2.Transform):
         return stream_of(self.generator).of_worker(self.generator.initial_seed(), worker.seed)
 
     def __getstate__(self) -> dict[str, Any]:
-        """The generator's stream goes along in its place, and arrives as a generator; the last draw stays."""
+        # the generator's stream goes along in its place, and arrives as a generator; the last draw stays
         shared = self.generator if self.generator is None else stream_of(self.generator)
         return dict(self.__dict__, generator=shared, _last=None)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """A shallow copy gets what was meant to travel, and has the generator itself."""
-        own = state["generator"]
+        own = state["generator"]  # a shallow copy gets what was meant to travel, and has the generator itself
         super().__setstate__(dict(state, generator=own.generator() if isinstance(own, Stream) else own))
 
     def __repr__(self) -> str:
-        """One line with the settings that matter."""
         limits = self.limits
         extra = f", fill={self.fill}" if self.fill != 0.0 else ""
         extra += f", interpolation={self.interpolation!r}" if self.interpolation != "bilinear" else ""

@@ -23,7 +23,6 @@ from torch import Tensor
 FORMAT = 4  # 1 to 3: written by versions 0.1 and 0.2, which read them
 MAX_FILE = 32 * 1024 * 1024  # bytes; a file of ours is under 1 MB
 MAX_HEADER = 1024 * 1024  # bytes; a header of ours is some 5 kB
-MAX_TENSORS = 64
 MAX_DEPTH = 32  # of lists and dicts in each other: what walks over them later may recurse
 KEY, DIGEST = "learned_affine", "sha256"
 Table = dict[str, tuple[str, tuple[int, ...]]]  # of each tensor its dtype, by the container's name, and shape
@@ -35,15 +34,7 @@ class WeightsError(ValueError):
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A file whose header is in order.
-
-    Args:
-        description: what the header says of the augmenter; its ``"format"`` is one that this version reads.
-        table: dtype and shape of each tensor, by name.
-        text: the description as it was written.
-        digest: of the text and the tensors.
-        content: the whole file.
-    """
+    """A file whose header is in order; ``text`` is the description as it was written."""
 
     description: dict[str, Any]
     table: Table
@@ -52,11 +43,7 @@ class WeightsFile:
     content: bytes
 
     def tensors(self) -> dict[str, Tensor]:
-        """Make the tensors, and hold them to the digest.
-
-        Raises:
-            WeightsError: if they do not fit the header, or the digest does not fit them.
-        """
+        """Make the tensors, which must fit the header and the digest."""
         try:
             tensors = load(self.content)
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -95,11 +82,7 @@ def read_file(path: Path) -> WeightsFile:
 
 
 def from_bytes(content: bytes) -> WeightsFile:
-    """Judge the header of a file's content.
-
-    Raises:
-        WeightsError: saying what is wrong with it.
-    """
+    """Judge the header of a file's content."""
     if len(content) > MAX_FILE:
         raise WeightsError(f"it must be smaller than {MAX_FILE} bytes")
     header = _header(content)
@@ -113,23 +96,18 @@ def from_bytes(content: bytes) -> WeightsFile:
     format_ = description.get("format")
     if type(format_) is not int or format_ < 1:
         raise WeightsError(f"its format must be a positive int, got {short(format_)}")
+    reads = f"this version reads the format {FORMAT}"
     if format_ > FORMAT:
-        raise WeightsError(
-            f"it has the format {format_}, and this version reads the format {FORMAT}: update learned_affine"
-        )
+        raise WeightsError(f"it has the format {format_}, and {reads}: update learned_affine")
     if format_ < FORMAT:
-        raise WeightsError(
-            f"it has the format {format_}, which version 0.2 of learned_affine reads (pip install "
-            '"learned_affine<0.3"); this version reads the format '
-            f"{FORMAT}: fit the augmenter anew"
-        )
+        earlier = 'version 0.2 of learned_affine reads (pip install "learned_affine<0.3")'
+        raise WeightsError(f"it has the format {format_}, which {earlier}; {reads}: fit the augmenter anew")
     if digest is None:
         raise WeightsError(f"it is damaged: a file of format {format_} must have a {DIGEST} in its metadata")
     return WeightsFile(description, _table(header), text, digest, content)
 
 
 def _header(content: bytes) -> dict[str, Any]:
-    """The header as JSON, if its length is a sensible one."""
     length = int.from_bytes(content[:8], "little")
     if len(content) < 10 or content[8:9] != b"{":
         raise WeightsError("it is no safetensors file, or cut off in its header")
@@ -176,8 +154,6 @@ def _no_constant(name: str) -> Any:
 
 def _table(header: dict[str, Any]) -> Table:
     """Dtype and shape of each tensor; their place in the file is checked as they are made."""
-    if len(header) > MAX_TENSORS:
-        raise WeightsError(f"it must hold at most {MAX_TENSORS} tensors, got {len(header)}")
     table: Table = {}
     for name, entry in header.items():
         shape = entry.get("shape") if isinstance(entry, dict) else None

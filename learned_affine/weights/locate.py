@@ -15,19 +15,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 def find_file(source: Any, revision: str | None = None) -> Path:
-    """The weights file that ``source`` means.
-
-    Args:
-        source: a member of ``LearnedAffineAugment_Weights`` or its name, a file, a folder, or a hub id ``"org/repo"``;
-            what is on disk goes before the hub.
-        revision: branch, tag or commit, of a hub id only.
-
-    Raises:
-        FileNotFoundError: if there is no such file, here or on the hub.
-        ImportError: if it is a hub id and ``huggingface_hub`` is not installed.
-        TypeError: if it is neither a member, nor a string, nor a path.
-        ValueError: if ``revision`` comes with something that is not on the hub.
-    """
+    """The weights file that ``source`` means, as for ``from_pretrained``; what is on disk goes before the hub."""
     if not isinstance(source, str | Path | WeightsEnum):
         raise TypeError(
             f"source must be a member of LearnedAffineAugment_Weights, a string or a path, got {type(source).__name__}"
@@ -56,7 +44,6 @@ def list_weights() -> list[str]:
 
 
 def _in_package(source: Any) -> Path | None:
-    """The package's file of a member or of its name, with or without that of the class; None if it is neither."""
     if isinstance(source, WeightsEnum):
         return package_file(source.url)
     name = str(source).removeprefix("LearnedAffineAugment_Weights.") if isinstance(source, str) else ""

@@ -57,7 +57,7 @@ that name a side ("left eye") are not renamed when an image is flipped: load it 
 
 
 def model_card(description: dict[str, Any]) -> str:
-    """The card of a description of the newest format."""
+    """The card of an augmenter's description."""
     limits, history = description["limits"], description["history"]
     info = {} if history is None else history["info"]
     rounds = {} if history is None else history["rounds"]
@@ -80,7 +80,6 @@ def model_card(description: dict[str, Any]) -> str:
 
 
 def _flips(description: dict[str, Any]) -> str:
-    """What the card says of symmetries."""
     words = {description["limits"]["symmetries"], description["localization"].get("symmetries", "none")}
     if "none" in words:
         return "It never flips an image or rotates it by right angles."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
+from functools import partial
 from typing import Any
 
 import PIL.Image
@@ -24,7 +25,6 @@ ARGUMENTS = ("p", "strength", "deterministic", "interpolation", "padding_mode", 
 PARTS = ("format", "written_by", "limits", "arguments", "localization", "history")
 CLOCKS = ("seconds",)  # of a machine, not of a policy: the same fit gives the same file
 MOST_ROUNDS = 100  # of a history in a file, which stays small however long the fit was
-SIZES = {"channels": 1024, "size": 256, "width": 1024}
 TYPES = {
     "tv_tensors.Image": tv_tensors.Image,
     "tv_tensors.Video": tv_tensors.Video,
@@ -66,7 +66,7 @@ def _summary(history: FitHistory) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The same for JSON, which has no NaN and no infinity."""
+    # JSON has no NaN and no infinity
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -75,7 +75,6 @@ def _plain(value: Any) -> Any:
 
 
 def _named(fill: Any) -> Any:
-    """A ``fill`` with names instead of types."""
     if not isinstance(fill, dict):
         return fill
     names = {kind: name for name, kind in TYPES.items()} | {name: name for name in BARE_NAMES}
@@ -96,44 +95,37 @@ def parse(file: WeightsFile) -> tuple[dict[str, Any], FitHistory | None]:
     """
     described = _exactly("description", file.description, PARTS)
     limits = _exactly("limits", described["limits"], (field.name for field in fields(AffineLimits)))
-    arguments = dict(_exactly("arguments", described["arguments"], ARGUMENTS))
-    if type(arguments["deterministic"]) is not bool:
-        raise WeightsError(f"arguments.deterministic must be a bool, got {short(arguments['deterministic'])}")
+    arguments = _exactly("arguments", described["arguments"], ARGUMENTS)
+    _demand(type(arguments["deterministic"]) is bool, "arguments.deterministic", "a bool", arguments["deterministic"])
     arguments["fill"] = _typed(arguments["fill"])
     history = _history(described["history"])
-    network = _network(described["localization"], file)
+    arguments["localization"] = network = _network(described["localization"], file)
     try:
-        arguments |= {"limits": AffineLimits(**limits), "localization": network}
-        _check_symmetries(arguments["limits"], network)
-        _check_arguments(arguments)
+        arguments["limits"] = own = AffineLimits(**limits)
+        known = getattr(network, "symmetries", own.symmetries)
+        if WORDS.index(own.symmetries) < WORDS.index(known):
+            raise ValueError(
+                f"limits.symmetries must be those of the network or fewer, {known!r}, got {own.symmetries!r}"
+            )
+        PolicyTransform(**arguments)  # judges the others
     except (TypeError, ValueError, OverflowError) as error:
         raise WeightsError(f"its description is damaged: {error}") from error
     return arguments, history
 
 
-def _check_arguments(arguments: dict[str, Any]) -> None:
-    """Let the constructor judge them."""
-    PolicyTransform(**arguments)
-
-
-def _check_symmetries(limits: AffineLimits, network: LocalizationNetwork | RawHead) -> None:
-    """Raise a ValueError where limits claim symmetries that the network knows nothing of."""
-    known = getattr(network, "symmetries", limits.symmetries)
-    if WORDS.index(limits.symmetries) < WORDS.index(known):
-        raise ValueError(
-            f"limits.symmetries must be those of the network or fewer, {known!r}, got {limits.symmetries!r}"
-        )
+def _demand(holds: bool, name: str, rule: str, found: Any) -> None:
+    if not holds:
+        raise WeightsError(f"{name} must be {rule}, got {short(found)}")
 
 
 def _exactly(name: str, found: Any, keys: Iterable[str]) -> dict[str, Any]:
     """A dict with these keys, no fewer and no more."""
-    if not isinstance(found, dict):
-        raise WeightsError(f"its {name} must be a JSON object, got {short(found)}")
+    _demand(isinstance(found, dict), f"its {name}", "a JSON object", found)
     wanted = set(keys)
     missing, extra = sorted(wanted - set(found)), sorted(set(found) - wanted)
     if missing or extra:
         raise WeightsError(f"its {name} is damaged: missing {_listed(missing)}, unexpected {_listed(extra)}")
-    return found
+    return dict(found)
 
 
 def _listed(names: list[str]) -> str:
@@ -143,7 +135,7 @@ def _listed(names: list[str]) -> str:
 def _typed(fill: Any) -> Any:
     """A ``fill`` with types instead of names; numbers, one or one a channel, are all it may hold."""
     if isinstance(fill, dict):
-        unknown = [key for key in fill if key not in TYPES and key not in BARE_NAMES]
+        unknown = [key for key in fill if key not in (*TYPES, *BARE_NAMES)]
         if unknown:
             raise WeightsError(f"arguments.fill must be by {', '.join([*TYPES, *BARE_NAMES])}, got {_listed(unknown)}")
         return {TYPES.get(key, key): _numbers(value) for key, value in fill.items()}
@@ -176,24 +168,29 @@ def _history(described: Any) -> FitHistory | None:
     return FitHistory.from_dict(described)
 
 
+def _is_size(most: int, value: Any) -> bool:
+    return type(value) is int and 1 <= value <= most
+
+
+SIZES = {"channels": 1024, "size": 256, "width": 1024}
+RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {  # of a network's arguments
+    **{name: (f"an int in [1, {most}]", partial(_is_size, most)) for name, most in SIZES.items()},
+    "per_image": ("a bool", lambda value: type(value) is bool),
+    "symmetries": (f"one of {', '.join(WORDS)}", lambda value: value in WORDS),
+}
+
+
 def _network(described: Any, file: WeightsFile) -> LocalizationNetwork | RawHead:
     """The network of a description, if the tensors are its own; nothing is made before the header says so."""
     head = described.get("head") if isinstance(described, dict) else None
-    if not isinstance(head, str) or head not in HEADS:
-        raise WeightsError(f"localization.head must be one of {', '.join(HEADS)}, got {short(head)}")
-    kind: Callable[..., LocalizationNetwork | RawHead] = HEADS[head]
-    extra = ("per_image", "symmetries") if head == "bounded" else ()
-    arguments = dict(_exactly("localization", described, ("head", *SIZES, *extra)))
+    _demand(isinstance(head, str) and head in HEADS, "localization.head", f"one of {', '.join(HEADS)}", head)
+    kind: Callable[..., LocalizationNetwork | RawHead] = HEADS[str(head)]
+    names = RULES if head == "bounded" else SIZES
+    arguments = _exactly("localization", described, ("head", *names))
     arguments.pop("head")
-    for name, most in SIZES.items():
-        if type(arguments[name]) is not int or not 1 <= arguments[name] <= most:
-            raise WeightsError(f"localization.{name} must be an int in [1, {most}], got {short(arguments[name])}")
-    if extra and type(arguments["per_image"]) is not bool:
-        raise WeightsError(f"localization.per_image must be a bool, got {short(arguments['per_image'])}")
-    if extra and arguments["symmetries"] not in WORDS:
-        raise WeightsError(
-            f"localization.symmetries must be one of {', '.join(WORDS)}, got {short(arguments['symmetries'])}"
-        )
+    for name, value in arguments.items():
+        rule, holds = RULES[name]
+        _demand(holds(value), f"localization.{name}", rule, value)
     with torch.device("meta"):  # a description can ask for gigabytes
         _check_table(kind(**arguments).state_dict(), file.table)
     tensors = file.tensors()
@@ -207,7 +204,6 @@ def _network(described: Any, file: WeightsFile) -> LocalizationNetwork | RawHead
 
 
 def _check_table(own: dict[str, Tensor], table: Table) -> None:
-    """Name what is missing, unexpected, or of another dtype or shape."""
     missing, extra = sorted(set(own) - set(table)), sorted(set(table) - set(own))
     if missing or extra:
         raise WeightsError(f"missing tensors {_listed(missing)}, unexpected ones {_listed(extra)}")
