@@ -25,13 +25,13 @@ from learned_affine.policy.network import NUMBERS, LocalizationNetwork
 
 Round = dict[str, float]
 HELD_SHARE = 3 / 8  # of a round's draws
-WIDER, WIDER_SHARE = 1.6, 1 / 3  # of the draws: what lies just outside of the policy must be known, too
+WIDER, WIDER_SHARE = 2.2, 1 / 2  # of the draws: what lies just outside of the policy must be known, too
 FIRST_PRICE = 3.0  # over the budget
 FARTHEST, FARTHEST_SETTLING = 1.0, 1.5  # steps of the logarithm of the price
 SETTLING, PRICED_ON, SETTLING_DRAWS = 2, 400, 2  # rounds that only price; on so many held-out images; draws of each
 LARGEST_RATIO, LEAST_COST = 10.0, 0.02  # of what draws cost to what was predicted; and in budgets
 PREDICTED_DRAWS = 16
-LEAST_IMAGES, MOST_IMAGES, FOR_EACH = 5000, 20000, 8  # judged ones, in all
+LEAST_IMAGES, MOST_IMAGES, FOR_EACH = 3000, 9000, 4  # judged ones, in all
 SYMMETRY_SHARE, HELD_MOVED, FEWEST_MOVED = 0.3, 2 / 3, 64  # of them, on top; of images in symmetries; of these
 MOST_SECONDS, LEAST_SHARE = 90.0, 0.02
 BAD_SHARE = 0.1  # of a round's costs that may be not finite
@@ -125,7 +125,7 @@ class Fit:
         error = self.learner.learn(self.draws, self.symmetries, self.network.price)
         shown = (narrow & good & (rows < len(pool.held_out))).nonzero().flatten()
         entry = self._entry(began, judged, shown, self.limits.parameters(torch.tanh(z)))
-        self._reprice(float(judged.cost[shown].mean()), float(self._costs(rows[shown]).of(self._here(z[shown])).mean()))
+        self._reprice(float(judged.cost[shown].mean()), _mean_cost(self._costs(rows[shown]), self._here(z[shown])))
         return entry | {"loss": error, "discriminator_loss": score}
 
     def _draw(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -209,7 +209,7 @@ class Fit:
 
         def predicted(price: float) -> float:
             policy = costs.at(price)
-            warps = float(costs.of(torch.addcmul(policy.mean, policy.width, noise)).mean())
+            warps = _mean_cost(costs, torch.addcmul(policy.mean, policy.width, noise))
             if symmetries is None or moved is None:
                 return warps
             return warps + symmetries.expected(moved.at(price, self.network.free, symmetries.allowed))
@@ -285,6 +285,11 @@ class Fit:
             share = (MOST_SECONDS - spent) / (self.config.rounds - number) / (spent / number) * self.share
         self.share = self.processes.from_main(min(1.0, max(share, LEAST_SHARE)))
         return max(2, round(self.share * count))
+
+
+def _mean_cost(costs: Costs, z: Tensor) -> float:
+    """What draws are predicted to cost; a gain counts as 0, so that the mean falls with the price and stays above 0."""
+    return float(costs.of(z).clamp_min(0).mean())
 
 
 def _judged_images(wanted: int | None, count: int) -> int:

@@ -16,9 +16,9 @@ from learned_affine.policy.network import LocalizationNetwork
 
 STEPS, BATCH = 80, 512  # a round
 AGED = 0.7  # the weight of a draw falls by this a round: old ones were made by a policy that is left
-KNOWN, KNOWN_IMAGES = 1.0, 256  # weight of the classifier's own outputs, which teach the features what the images are
+KNOWN = 1.0  # weight of the classifier's own outputs, which teach the features what the images are
+SURE = 0.5  # nats: the noise of a cost, besides what grows with it
 LARGEST = 100.0  # of these outputs: masked classes have far lower ones, or minus infinity
-SYMMETRIES = 256  # images a step whose symmetries are regressed
 LAST_RATE = 0.02  # of the learning rate, at the end of a round's cosine
 BISECTIONS, CHEAPEST, DEAREST = 24, 1e-2, 1e5  # prices, in one over the budget
 
@@ -86,26 +86,21 @@ class Learner:
         return float(torch.stack(errors[-10:]).mean().sqrt())
 
     def _step(self, rows: Tensor, z: Tensor, target: Tensor, symmetries: SymmetryCosts | None) -> Tensor:
-        error = F.mse_loss(self.costs(rows).of(z), target)
-        loss = error
+        features = self._features(rows)
+        costs = self.network.read(features, self.gates[rows])
+        predicted = costs.of(z)
+        errors = (predicted - target).square()
+        # the squared error of a mean that varies as much as it is large: cheap draws tell most
+        weight = 1 / (predicted.detach().clamp_min(0) + SURE)
+        loss = (weight * errors).sum() / weight.sum()
         if self.outputs is not None:
-            some = torch.randint(len(self.outputs), (KNOWN_IMAGES,), generator=self.generator).to(z.device)
-            loss = loss + KNOWN * F.mse_loss(self.known(self._features(some)), self.outputs[some])
+            loss = loss + KNOWN * F.mse_loss(self.known(features), self.outputs[rows])
         if symmetries is not None:
-            loss = loss + self._symmetry_loss(symmetries)
+            loss = loss + symmetries.error(costs, rows)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        return error.detach()
-
-    def _symmetry_loss(self, symmetries: SymmetryCosts) -> Tensor:
-        some = torch.randint(len(symmetries.learned), (SYMMETRIES,), generator=self.generator)
-        rows = symmetries.learned[some].to(self.observations.device)
-        costs = self.costs(rows)
-        assert costs.symmetries is not None and costs.gate is not None
-        target = symmetries.target[some].to(self.observations.device)
-        left = (costs.gate * costs.symmetries - target)[:, symmetries.allowed]
-        return left.square().mean()
+        return errors.detach().mean()
 
     def _features(self, rows: Tensor) -> Tensor:
         observed = self.observations[rows]

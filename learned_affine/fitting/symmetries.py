@@ -15,7 +15,7 @@ from torch import Tensor
 
 from learned_affine.fitting.judge import Judge, answers
 from learned_affine.geometry.parameters import EIGHT, AffineParameters
-from learned_affine.policy.costs import MOST
+from learned_affine.policy.costs import MOST, Costs
 from learned_affine.policy.distribution import Policy
 
 FREE = 0.5  # of the budget: a symmetry that costs no more is taken as free
@@ -32,8 +32,8 @@ class SymmetryCosts:
         rows: ``(N,)`` of the pool, the held-out images first.
         held_out: how many of them are held-out images.
         cost: ``(N, 8)`` in nats, as judged.
-        learned, target: ``(M,)`` rows of the pool, and ``(M, 8)``, what the network is to learn of them: also of images
-            that were not judged, but whose class was.
+        target: ``(P, 8)``, what the network is to learn of each image of the pool: of images that were not judged the
+            mean of their class, and NaN where that is not known.
         answer, sure: ``(N, 8)``, the class that the classifier gives, and its probability.
         classes: ``(N,)``, -1 where not known.
         allowed: the codes that were judged.
@@ -44,7 +44,6 @@ class SymmetryCosts:
     rows: Tensor
     held_out: int
     cost: Tensor
-    learned: Tensor
     target: Tensor
     answer: Tensor
     sure: Tensor
@@ -52,6 +51,14 @@ class SymmetryCosts:
     allowed: tuple[int, ...]
     free: float
     right: Tensor
+
+    def error(self, costs: Costs, rows: Tensor) -> Tensor:
+        """Mean squared error of what symmetries are predicted to cost the images of some rows."""
+        assert costs.symmetries is not None and costs.gate is not None
+        target = self.target[rows.cpu()].to(costs.gate)
+        known = ~target[:, 0].isnan()
+        left = (costs.gate * costs.symmetries - target)[known][:, self.allowed]
+        return left.square().mean() if len(left) else left.sum()
 
     def expected(self, policy: Policy) -> float:
         """What symmetries cost the held-out images in the mean, in nats, where each has its chances by their policy."""
@@ -73,12 +80,10 @@ def judge_symmetries(
     cost = cost.nan_to_num(MOST, MOST, -MOST)
     corrected = _without_memory(cost.clamp(-MOST, MOST), held_out)
     means = class_means(corrected, classes, held_out)
-    judged_rows = set(rows.tolist())
-    there = [row for row, one in enumerate(judge.classes.tolist()) if one in means and row not in judged_rows]
-    others = torch.tensor(there, dtype=torch.long)
-    target = torch.stack([*shrunk(corrected, classes, means), *(means[int(one)] for one in judge.classes[others])])
-    learned, free = torch.cat([rows, others]), FREE * budget
-    return SymmetryCosts(rows, held_out, cost, learned, target, answer, sure, classes, allowed, free, right)
+    unknown = torch.full((len(EIGHT),), torch.nan)
+    target = torch.stack([means.get(one, unknown) for one in judge.classes.tolist()])
+    target[rows] = shrunk(corrected, classes, means)
+    return SymmetryCosts(rows, held_out, cost, target, answer, sure, classes, allowed, FREE * budget, right)
 
 
 def _without_memory(cost: Tensor, held_out: int) -> Tensor:

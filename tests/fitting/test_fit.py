@@ -177,7 +177,7 @@ def test_predicted_labels_need_none():
 
 
 @pytest.mark.parametrize(
-    ("wanted", "images", "judged"), [(None, 10, 5000), (None, 1000, 8000), (None, 10**6, 20000), (7, 1000, 7)]
+    ("wanted", "images", "judged"), [(None, 10, 3000), (None, 1000, 4000), (None, 10**6, 9000), (7, 1000, 7)]
 )
 def test_so_many_images_are_judged(wanted, images, judged):
     assert fits._judged_images(wanted, images) == judged
