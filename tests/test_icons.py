@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,7 @@ import torch
 
 from examples.data import make_icons
 from examples.data.make_icons import Picture
-from examples.datasets import Images, load, names_a_side
-from examples.three_stages import build
+from examples.datasets import load
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "examples" / "data"
@@ -43,10 +41,6 @@ def words(linked: str) -> str:
 # what the file holds
 
 
-def test_the_file_is_small():
-    assert (DATA / "icons.npz").stat().st_size <= 1_000_000
-
-
 def test_no_picture_is_there_twice(icons):
     pictures = [image.tobytes() for part in PARTS for image in icons[f"{part}_images"]]
     assert len(set(pictures)) == len(pictures) > 5000
@@ -57,17 +51,6 @@ def test_no_test_picture_is_nearly_one_for_training(icons):
         train, test = (icons[f"{part}_images"][icons[f"{part}_labels"] == label].reshape(-1, 1024) for part in PARTS)
         apart = torch.cdist(torch.tensor(test).double(), torch.tensor(train).double(), p=1) / 1024
         assert float(apart.min()) >= 2
-
-
-def test_no_picture_is_blank(icons):
-    for part in PARTS:
-        assert int(np.ptp(icons[f"{part}_images"], axis=(1, 2)).min()) > 10
-
-
-def test_every_class_is_in_both_parts(icons):
-    assert len(icons["classes"]) == 53
-    for part in PARTS:
-        assert np.bincount(icons[f"{part}_labels"], minlength=53).min() >= 5
 
 
 def test_sets_families_first_words_and_authors_are_in_one_part_alone(icons, table):
@@ -82,12 +65,6 @@ def test_sets_families_first_words_and_authors_are_in_one_part_alone(icons, tabl
     assert of_part["train"] & of_part["test"] == set()
     shares = [sum(kind == "set" for kind, _ in of_part[part]) / len(prefixes) for part in PARTS]
     assert sum(shares) == 1 and 0.3 < shares[1] < 0.35
-
-
-@pytest.mark.parametrize("kin", [("feather", "lucide"), ("famicons", "ion"), ("uil", "uim"), ("icons8", "la")])
-def test_sets_known_to_be_kin_are_one_family(icons, kin):
-    family = dict(zip(icons["prefixes"].tolist(), icons["families"].tolist(), strict=True))
-    assert family[kin[0]] == family[kin[1]]
 
 
 # who is named for it
@@ -128,18 +105,6 @@ def test_load(icons):
         assert float(loaded.images[:, 0, 0, 0].mean()) > 0.9  # paper is white
 
 
-def test_classes_are_known_for_others_too_and_stay_with_a_part():
-    train, test = load("fashion-mini", "data", download=False)
-    assert train.classes == test.classes and train.classes[0] == "T-shirt/top" and train.classes[9] == "Ankle boot"
-    assert train.take(torch.arange(3)).classes == train.classes
-
-
-def test_a_classifier_knows_of_classes_that_few_images_lack():
-    images = torch.zeros(2, 1, 32, 32)
-    assert build("small", Images(images, torch.tensor([0, 1]), ("a", "b", "c")))(images).shape == (2, 3)
-    assert build("small", Images(images, torch.tensor([0, 1])))(images).shape == (2, 2)
-
-
 def test_a_folder_must_have_the_same_classes_in_both_parts(tmp_path):
     from PIL import Image
 
@@ -150,23 +115,6 @@ def test_a_folder_must_have_the_same_classes_in_both_parts(tmp_path):
         load(f"folder:{tmp_path}", "data", download=False)
     (tmp_path / "test/c").rename(tmp_path / "test/b")
     assert load(f"folder:{tmp_path}", "data", download=False)[1].classes == ("a", "b")
-
-
-@pytest.mark.parametrize("name", ["arrow-left", "align-right", "undo", "redo"])
-def test_names_that_say_a_side(name):
-    assert names_a_side(name)
-
-
-@pytest.mark.parametrize(
-    "name", ["arrow-up", "bright", "left-over", "copyright", "undone", "thumbs-down", "T-shirt/top"]
-)
-def test_names_that_say_none(name):
-    assert not names_a_side(name)
-
-
-def test_ten_classes_of_icons_say_a_side(icons):
-    arrows = {f"{name}-{side}" for name in ("arrow", "chevron", "align", "rotate") for side in ("left", "right")}
-    assert {name for name in icons["classes"].tolist() if names_a_side(name)} == {*arrows, "undo", "redo"}
 
 
 # how the script chooses and divides
@@ -210,17 +158,6 @@ def test_families_join_by_word_author_and_shared_pictures():
     }
 
 
-def test_a_third_of_the_sets_are_for_testing_and_families_whole():
-    family = {f"set{number}": f"family{number // 2}" for number in range(60)}
-    chosen = make_icons.families_for_testing(family)
-    assert sum(name in chosen for name in family.values()) == 20
-
-
-def test_copies_go_and_so_does_what_bears_two_classes():
-    pictures = [picture(0, "a", 1), picture(0, "b", 1), picture(1, "a", 1), picture(1, "b", 2), picture(2, "b", 2)]
-    assert make_icons.unique(pictures) == [pictures[0], pictures[4]]
-
-
 def test_near_copies_of_training_pictures_go():
     white = Picture(bytes([255]) * 1024, 0, "a")
     near, far = (Picture(bytes([255 - by]) * 1024, 0, "b") for by in (1, 2))
@@ -259,16 +196,3 @@ def test_the_script_writes_the_same_bytes_twice_and_nothing_that_it_should_not(p
     names = {make_icons.NAMES[label] for part in PARTS for label in arrays[f"{part}_labels"]}
     assert names == {"play", "pause"}
     assert files[0][1].decode().count("\n| `") == 3
-
-
-def test_drawings_are_black_on_white():
-    pytest.importorskip("resvg_py")
-    icon = {"body": '<path fill="currentColor" d="M12 0h12v24h-12z"/>', "left": 12, "width": 24, "height": 24}
-    pixels = np.frombuffer(make_icons.render(make_icons.svg(icon)), np.uint8).reshape(32, 32)
-    assert (pixels[:, :16] == 0).all() and (pixels[:, 16:] == 255).all()
-
-
-def test_without_the_renderer_the_script_names_the_command(monkeypatch):
-    monkeypatch.setitem(sys.modules, "resvg_py", None)
-    with pytest.raises(SystemExit, match="pip install resvg-py pillow"):
-        make_icons.render("<svg/>")

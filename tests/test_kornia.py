@@ -49,13 +49,6 @@ def test_sequential_moves_labels_replays_and_inverts():
     torch.testing.assert_close(back[3], points, atol=1e-3, rtol=0)
 
 
-def test_p_and_pickle():
-    shell = LearnedAffine(vivid(), p=0.0)
-    images = torch.rand(4, 1, 12, 12)
-    assert torch.equal(shell(images), images)
-    assert pickle.loads(pickle.dumps(shell)).p == 0.0
-
-
 def test_arguments_are_checked():
     with pytest.raises(TypeError, match="augment must be a LearnedAffineAugment"):
         LearnedAffine(3)
@@ -99,24 +92,6 @@ def test_images_and_masks_follow_torchs_rot90(size, kinds):
         torch.testing.assert_close(got, expected, atol=most, rtol=0)
 
 
-def test_symmetries_are_replayed_and_inverted():
-    pipeline = AugmentationSequential(LearnedAffine(symmetric(AffineLimits(5, 1.1, 3, 0.02))), data_keys=KEYS)
-    images, parts = torch.rand(16, 3, 12, 12), labels(16, 12, 12)
-    out = pipeline(images, *parts)
-    assert 3 < (torch.linalg.det(pipeline.transform_matrix[:, :2, :2]) < 0).sum() < 13
-    again = pipeline(images, *parts, params=pipeline._params)
-    assert all(torch.equal(one, other) for one, other in zip(out, again, strict=True))
-    torch.testing.assert_close(pipeline.inverse(*out)[3], parts[2], atol=1e-3, rtol=0)
-
-
-def test_limits_without_mirrors_mirror_nothing():
-    images, shell = torch.rand(16, 3, 8, 8), LearnedAffine(vivid(AffineLimits(symmetries="none")))
-    shell(images)
-    assert not parameters_of(shell, images).mirror.any() and shell._params["noise"].shape == (16, 6)
-    still = LearnedAffine(vivid(STILL, deterministic=True))
-    torch.testing.assert_close(still(images), images, atol=1e-5, rtol=0)
-
-
 # -- kornia's switches ------------------------------------------------------------------------------------------------
 
 
@@ -149,18 +124,6 @@ def test_whether_the_frames_of_a_clip_share_a_draw(same):
         same_frames = torch.equal(out, out[:, :1].expand_as(out))
         assert same_frames == same and out.shape == clips.shape
         assert not torch.equal(out[0], out[1])
-
-
-def test_a_clip_follows_the_policy_of_its_first_frame():
-    clips, shell = torch.rand(3, 4, 3, 10, 12), LearnedAffine(vivid(LIMITS))
-    pipeline = VideoSequential(shell, data_format="BTCHW", same_on_frame=True)
-    out = pipeline(clips)
-    noise = pipeline._params[0].data["noise"].view(3, 4, -1)
-    assert torch.equal(noise, noise[:, :1].expand_as(noise))
-    for row in range(3):
-        drawn = shell.augment.draw_parameters(clips[row, :1], noise[row, :1])
-        expected = torch.cat([shell.augment.warp(one[None], drawn) for one in clips[row]])
-        torch.testing.assert_close(out[row], expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("same", [False, True])
@@ -197,22 +160,3 @@ def test_nothing_of_the_policy_needs_a_gradient_and_the_image_keeps_its_own():
     expected = torch.where(mirror.view(-1, 1, 1, 1), hflip(images), images)
     torch.testing.assert_close(out, expected, atol=1e-4, rtol=0)
     assert copy.deepcopy(shell)(images.detach()).shape == images.shape
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_other_floating_dtypes_are_kept(dtype):
-    images = torch.rand(4, 3, 8, 8).to(dtype)
-    out = LearnedAffine(vivid(LIMITS))(images)
-    assert out.dtype == dtype and torch.isfinite(out).all()
-
-
-def test_a_bad_pixel_stays_in_its_image():
-    shell, clean = LearnedAffine(vivid(LIMITS)), torch.rand(3, 3, 12, 12)
-    images = clean.clone()
-    images[1, 0, 4, 4] = float("nan")
-    torch.manual_seed(0)
-    expected = shell(clean)
-    torch.manual_seed(0)
-    out = shell(images)
-    assert torch.isfinite(shell.transform_matrix).all() and torch.isnan(out[1]).sum() < 20
-    torch.testing.assert_close(out[[0, 2]], expected[[0, 2]], atol=0, rtol=0)

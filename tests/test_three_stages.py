@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from examples import three_stages
-from examples.datasets import Images, load
-from learned_affine import AffineLimits, LearnedAffineAugment
+from examples.datasets import load
+from learned_affine import LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
 
 TINY = "--train-size 300 --val-size 100 --test-size 200 --epochs 1 --fit-rounds 1 --finetune-epochs 1"
@@ -67,22 +67,6 @@ def test_held_out_icons_are_of_families_of_their_own():
         assert 500 < len(held_out) <= 600 and len(rest) + len(held_out) == len(train)
         parts = [set(part.families.tolist()) for part in (rest, held_out, test)]
         assert sum(map(len, parts)) == len(set.union(*parts))
-
-
-def test_held_out_images_without_families_are_as_many_as_asked_for():
-    images = Images(torch.arange(10.0)[:, None, None, None], torch.zeros(10, dtype=torch.long))
-    rest, held_out = images.hold_out(3, 0)
-    assert len(held_out) == 3 and sorted(torch.cat([rest.images, held_out.images]).flatten().tolist()) == list(
-        range(10)
-    )
-
-
-def test_half_of_the_images_are_mirrored_and_another_half_warped():
-    augment = three_stages.MirroredAndWarped(AffineLimits(), {"padding_mode": "border"})
-    image = torch.rand(1, 1, 8, 8)
-    images = augment(image.expand(1000, -1, -1, -1))
-    untouched, flipped = (float((images == one).flatten(1).all(1).float().mean()) for one in (image, image.flip(-1)))
-    assert untouched == pytest.approx(0.25, abs=0.06) and flipped == pytest.approx(0.25, abs=0.06)
 
 
 @pytest.mark.parametrize("size", ["0", "300"])

@@ -19,10 +19,6 @@ def test_the_table_pairs_the_two_trainings_by_seed():
     assert "**+1.10 ± 0.25**" in lines and "3 seeds" in lines  # 4.303 * 0.1 / sqrt(3)
 
 
-def test_without_rows_nothing_is_claimed():
-    assert table([]) == "Not measured yet."
-
-
 def test_the_page_has_its_seed_in_one_place_and_the_committed_rows_are_above():
     assert PAGE.read_text().count(LINE) == 1
     rows = read(ROWS)

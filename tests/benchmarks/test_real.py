@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.common.rows import read
 from benchmarks.real import arms, report, run
-from benchmarks.real.data import PARTS, SIDES, Batches, Pictures, read_set
+from benchmarks.real.data import PARTS, SIDES, Batches, read_set
 
 
 @pytest.fixture
@@ -20,13 +20,6 @@ def folder(tmp_path):
                 pixels = (90 * torch.rand(20, 24, 3) + 120 * label).byte().numpy()
                 PIL.Image.fromarray(pixels).save(tmp_path / "flowers" / part / name / f"{number}.png")
     return tmp_path
-
-
-def test_a_set_is_read_with_its_classes_and_parts(folder):
-    found = read_set(folder, "flowers")
-    assert found.classes == ["bright", "dark"] and found.test.images.shape == (48, 3, 48, 48)
-    assert found.train.images.dtype == torch.uint8 and found.held_out.labels.tolist() == [0] * 24 + [1] * 24
-    assert found.train.images[:24].float().mean() > 150 > 60 > found.train.images[24:].float().mean()
 
 
 def test_bad_folders_are_named_before_any_training(folder, monkeypatch):
@@ -87,18 +80,6 @@ def test_a_run_leaves_rows_that_the_report_reads_and_is_not_run_again(folder, mo
     run.main()
     assert read(folder / "rows.jsonl") == found
     assert f"| learned_colour | {100 * found[1]['accuracy']:.1f} |" in report.page(found)
-
-
-def test_a_policy_of_symmetries_alone_moves_pixels_and_blends_none(folder, monkeypatch):
-    pictures = read_set(folder, "flowers")
-    dark = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2))
-    setting = arms.Setting(pictures, 0, lambda: dark)
-    policy = setting.learned(arms.NO_WARPS, rounds=1, images=100)
-    assert policy.p == 1.0 and setting.learned(arms.NO_WARPS, rounds=1, images=100) is policy
-    (images, _), *_ = Batches(Pictures(pictures.train.images[:8], pictures.train.labels[:8]))
-    moved = policy(images)
-    assert not torch.equal(moved, images)
-    assert torch.equal(moved.flatten(2).sort().values, images.flatten(2).sort().values)
 
 
 def row(name: str, arm: str, seed: int, first: float, second: float) -> dict:

@@ -3,19 +3,11 @@
 import pytest
 import torch
 
-from benchmarks.tasks.attributes import LABELS, attributes_of, class_mirror, label_mirror, mirror_of, sided
-from benchmarks.tasks.run import ARMS, average_precision, flipped, questions
-from examples.datasets import load, names_a_side
+from benchmarks.tasks.attributes import LABELS, attributes_of, label_mirror, mirror_of
+from benchmarks.tasks.run import average_precision, flipped
+from examples.datasets import load
 
 ICONS = load("icons", "", False)[1]
-
-
-def test_a_mirror_changes_the_classes_that_name_a_side_and_no_other():
-    order = class_mirror(ICONS.classes)
-    assert [order[one] for one in order] == list(range(53))
-    changed = {name for name, one in zip(ICONS.classes, order, strict=True) if ICONS.classes[one] != name}
-    assert changed == {name for name in ICONS.classes if names_a_side(name)}
-    assert mirror_of("undo") == "redo" and mirror_of("rotate-right") == "rotate-left" and mirror_of("star") == "star"
 
 
 def test_attributes_go_with_the_mirror():
@@ -25,11 +17,6 @@ def test_attributes_go_with_the_mirror():
         assert attributes_of(mirror_of(name)) == [own[one] for one in label_mirror()], name
     assert {LABELS[row] for row, has in enumerate(attributes_of("arrow-left")) if has} == {"left", "arrow"}
     assert not any(attributes_of("minus"))
-
-
-def test_icons_of_a_side():
-    own = sided(ICONS)
-    assert len(own) == int(ICONS.names_side().sum()) and set(own.labels.tolist()) == {0, 1}
 
 
 def test_average_precision_by_hand():
@@ -46,12 +33,3 @@ def test_flips_rename_what_they_mirror(mirror):
     assert torch.equal(moved[mirrored], images[mirrored].flip(-1)) and 5 < int(mirrored.sum()) < 35
     renamed = labels if mirror is None else torch.where(mirrored, torch.tensor([1, 0, 2])[labels], labels)
     assert torch.equal(new, renamed)
-
-
-def test_every_question_has_its_labels():
-    assert len(ARMS) == 5
-    for question in questions(ICONS.classes).values():
-        own, labels = question.labels(ICONS)
-        assert len(own) == len(labels)
-        logits = torch.zeros(len(labels), question.outputs)
-        assert {"accuracy", "sides"} <= set(question.measure(logits, labels, own))

@@ -33,12 +33,6 @@ def test_pixels_that_stand_for_no_data_give_finite_scores(value):
     assert one.learn(images, images.flip(-1)) < 10
 
 
-@pytest.mark.parametrize(("given", "kind", "rate"), [(None, torch.optim.Adam, 1e-3), (torch.optim.SGD,) * 2 + (1e-4,)])
-def test_the_paper_learns_by_sgd_and_the_default_by_adam(given, kind, rate):
-    optimizer = Adversary(3, CPU, optimizer=given).optimizer
-    assert type(optimizer) is kind and optimizer.param_groups[0]["lr"] == rate
-
-
 def test_it_learns_to_tell_originals_from_augmented_images():
     one = Adversary(3, CPU)
     originals, warped = torch.rand(16, 3, 16, 16), torch.rand(16, 3, 16, 16) + 0.5

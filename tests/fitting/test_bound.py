@@ -4,10 +4,8 @@ import math
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
 
-from learned_affine import AffineLimits, FitConfig, FitHistory, LearnedAffineAugment
-from learned_affine.diagnostics.checks import check_fit
+from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
 from tests.fits import IMAGES, LABELS, PAPER, SETTLED, SHORT, loader, quick
@@ -22,12 +20,6 @@ def test_fit_on_an_instance_keeps_its_arguments():
     assert augment.p == 0.3 and augment.limits.angle == 10 and augment.history.rounds == SHORT.rounds + SETTLED
     with pytest.raises(TypeError, match="no constructor arguments, got p"):
         augment.fit(Halves(), loader(), p=1.0)
-
-
-def test_instance_takes_images_of_other_channels():
-    augment = LearnedAffineAugment()  # observes three
-    quick(augment=augment)
-    assert augment.localization.channels == 3 and augment.history.rounds == SHORT.rounds + SETTLED
 
 
 @pytest.mark.parametrize(
@@ -45,10 +37,6 @@ def test_a_network_is_taken_as_it_is():
     assert quick(localization=network).localization is network
     instance = LearnedAffineAugment(localization=network)
     assert quick(augment=instance).localization is network
-
-
-def test_an_empty_history_sets_off_no_alarm():
-    assert check_fit(FitHistory(), False) == []
 
 
 # -- what it shows ----------------------------------------------------------------------------------------------------
@@ -69,11 +57,6 @@ def test_no_bar_where_none_is_wanted(capsys):
 
 
 # -- bad input --------------------------------------------------------------------------------------------------------
-
-
-def no_gradient(images):
-    with torch.no_grad():
-        return Halves()(images)
 
 
 @pytest.mark.parametrize(
@@ -120,11 +103,6 @@ def test_errors_name_the_argument(options, error, named):
         quick(**options)
 
 
-def test_a_classifier_that_uses_nothing_of_the_image_is_refused():
-    with pytest.raises(ValueError, match="classifier must give logits that depend on its input, got the same for"):
-        quick(lambda images: torch.zeros(len(images), 2), [(IMAGES, LABELS)], config=FitConfig(target=0.4))
-
-
 def test_held_out_images_are_given_by_name():
     by_name = r"val_loader must be given by its name: fit\(classifier, loader, val_loader=\.\.\.\)"
     for augment in (LearnedAffineAugment, LearnedAffineAugment()):
@@ -144,13 +122,3 @@ def test_held_out_images_are_given_by_name():
 def test_keywords_that_are_gone_say_what_to_do_instead(keyword, instead):
     with pytest.raises(TypeError, match=f"^fit takes no keyword '{keyword}' any more: {instead}"):
         quick(**{keyword: 1})
-
-
-def test_names_of_classes_come_from_the_dataset():
-    class Named(TensorDataset):
-        classes = ("left", "right")
-
-    data = DataLoader(Named(IMAGES, LABELS), 16)
-    assert quick(data=data, val_loader=loader()).history.info["class_names"] == ["left", "right"]
-    assert quick(data=loader(), val_loader=data).history.info["class_names"] == ["left", "right"]
-    assert "class_names" not in quick(val_loader=loader()).history.info

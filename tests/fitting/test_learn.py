@@ -123,13 +123,3 @@ def test_old_draws_count_less():
     with torch.no_grad():
         found = float(one.costs(torch.tensor([0])).curvature.mean())
     assert found == pytest.approx((5 + weight * 1) / (1 + weight), rel=0.15)
-
-
-def test_costs_of_rows_are_those_of_the_network():
-    images, _ = kinds(6)
-    one, rows = learner(images), torch.tensor([4, 1])
-    torch.nn.init.normal_(one.network.head.weight)
-    with torch.no_grad():
-        mine, theirs = one.costs(rows), one.network.costs(images[rows])
-    for name in ("centre", "curvature", "symmetries", "gate"):
-        torch.testing.assert_close(getattr(mine, name), getattr(theirs, name))

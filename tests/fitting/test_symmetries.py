@@ -110,12 +110,6 @@ def test_an_image_is_drawn_to_its_class_by_hand():
     torch.testing.assert_close(shrunk(cost, torch.tensor([3, -1]), means), expected)
 
 
-def test_without_classes_nothing_is_drawn_anywhere():
-    cost = torch.rand(5, 8)
-    means = class_means(cost, torch.full((5,), -1), 5)
-    assert means == {} and torch.equal(shrunk(cost, torch.full((5,), -1), means), cost)
-
-
 # -- what is told -----------------------------------------------------------------------------------------------------
 
 

@@ -81,16 +81,6 @@ def corners_of(boxes: tv_tensors.BoundingBoxes) -> Tensor:
     return F.convert_bounding_box_format(boxes, new_format="XYXYXYXY").as_subclass(Tensor).reshape(-1, 4, 2)
 
 
-@pytest.mark.parametrize("code", [0, 2, 4, 6])
-@pytest.mark.parametrize("format_", FORMATS)
-def test_flips_of_boxes_are_torchvisions_own(format_, code):
-    boxes = boxes_of(format_)
-    horizontal, vertical = F.horizontal_flip(boxes), F.vertical_flip(boxes)
-    expected = {0: boxes, 2: F.horizontal_flip(vertical), 4: horizontal, 6: vertical}[code]
-    difference = (rearrange_boxes(boxes, code) - expected).abs()
-    assert difference.max() < 1e-4 and (format_ not in PLAIN or difference.max() == 0)
-
-
 @pytest.mark.parametrize("code", EIGHT)
 def test_integer_boxes_of_a_symmetry_are_exact_and_not_clamped(code):
     boxes = tv_tensors.BoundingBoxes([[3, 5, 21, 50]], format="XYXY", canvas_size=(41, 41))
@@ -117,29 +107,6 @@ def test_mirrored_boxes_are_those_of_the_flipped_image(format_, angle, turns):
     unmirrored = one(angle, 1.2, 0.9, 5, 0.1, -0.1, turns=turns).matrix(30, 40)[0]
     expected = F.perspective(F.horizontal_flip(boxes), None, None, coefficients=coefficients(unmirrored))
     torch.testing.assert_close(moved, expected, atol=1e-3, rtol=0)
-
-
-@pytest.mark.parametrize("format_", ["XYWHR", "CXCYWHR", "XYXYXYXY"])
-def test_corners_of_a_mirrored_rotated_box_stand_on_the_corners_of_what_it_marks(format_):
-    boxes = tv_tensors.wrap(rotated(format_), like=rotated(format_), clamping_mode=None)
-    matrix = one(33, 1, 1, 0, 0.1, 0.05, mirror=True).matrix(30, 40)[0]  # keeps right angles right
-    before, after = (
-        F.convert_bounding_box_format(one_, new_format="XYXYXYXY").as_subclass(Tensor).reshape(-1, 4, 2)
-        for one_ in (boxes, warp_boxes(boxes, matrix))
-    )
-    distance = torch.cdist(warp_points(before, matrix).float(), after)
-    assert distance.amin(2).max() < 1e-3 and distance.amin(1).max() < 1e-3
-
-
-def test_mirrored_key_points_stay_on_what_they_mark():
-    """Of key points ``horizontal_flip`` counts pixel indices, of boxes continuous coordinates, as ``affine`` does."""
-    points = tv_tensors.KeyPoints([[10.0, 12], [0, 5], [40, 30]], canvas_size=(30, 40))
-    moved = warp_key_points(points, only_mirrored(True).matrix(30, 40)[0]).as_subclass(Tensor)
-    corners = tv_tensors.BoundingBoxes(points.as_subclass(Tensor).repeat(1, 2), format="XYXY", canvas_size=(30, 40))
-    assert torch.equal(moved, F.horizontal_flip(corners).as_subclass(Tensor)[:, :2])
-    assert torch.equal(moved, F.horizontal_flip(points).as_subclass(Tensor) + torch.tensor([1.0, 0]))
-    turned = F.affine(F.vertical_flip(points), angle=180, translate=[0, 0], scale=1, shear=[0, 0])
-    torch.testing.assert_close(moved, turned.as_subclass(Tensor) - torch.tensor([0.0, 1]), atol=1e-4, rtol=0)
 
 
 @given(st.integers(0, 10_000))

@@ -28,7 +28,7 @@ from learned_affine.geometry.warp import (
     warp_images,
     working,
 )
-from tests.geometry.matrices import coefficients, one, only_mirrored, rearranged, some, symmetries_alone
+from tests.geometry.matrices import coefficients, one, rearranged, some, symmetries_alone
 
 SIZES = [(1, 1), (1, 7), (5, 3), (32, 32), (97, 61), (224, 300)]
 EXTREME = AffineParameters.cat(
@@ -132,18 +132,6 @@ def test_the_map_of_one_image_is_that_of_a_batch(dtype):
     assert alone.dtype == dtype
 
 
-def test_the_map_is_the_inverse_of_the_matrix():
-    parameters, (height, width) = some(20, symmetries=True), (11, 17)
-    bottom = torch.tensor([[[0.0, 0.0, 1.0]]], dtype=torch.float64).expand(20, 1, 3)
-    to_pixels = torch.tensor(
-        [[width / 2, 0, (width - 1) / 2], [0, height / 2, (height - 1) / 2], [0, 0, 1]], dtype=torch.float64
-    )
-    whole = torch.cat([parameters.matrix(height, width), bottom], dim=1)
-    expected = (torch.linalg.inv(to_pixels) @ torch.linalg.inv(whole) @ to_pixels)[:, :2].permute(2, 1, 0)
-    got = torch.stack(inverse_map(parameters, height, width, torch.float64))
-    torch.testing.assert_close(got[..., 0, 0], expected)
-
-
 # -- images against kornia's ------------------------------------------------------------------------------------------
 
 
@@ -209,16 +197,6 @@ def test_every_dtype_is_within_its_rounding_of_kornia_in_float64(dtype, most, in
     assert (got - truth).abs().max() <= most + 1e-5
 
 
-@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
-@pytest.mark.parametrize("padding_mode", PADDING_MODES)
-def test_with_a_gradient_the_same_pixels_come(interpolation, padding_mode):
-    images, parameters = torch.rand(8, 2, 12, 9, dtype=torch.float64), some(8, symmetries=True)
-    plain = warp_images(images, parameters, interpolation, padding_mode)
-    followed = warp_images(images.clone().requires_grad_(), parameters, interpolation, padding_mode)
-    assert followed.requires_grad and not plain.requires_grad
-    torch.testing.assert_close(followed.detach(), plain, atol=1e-9, rtol=0)
-
-
 # -- pieces, layouts, threads, graphs ---------------------------------------------------------------------------------
 
 
@@ -237,16 +215,6 @@ def test_a_batch_in_pieces_is_the_batch_in_one(monkeypatch, threads, dtype, padd
             assert torch.equal(got, expected)
     finally:
         torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.bool, torch.float16])
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_a_result_of_another_dtype_is_made_piece_by_piece(monkeypatch, dtype, layout):
-    images, parameters = 120 * torch.rand(8, 3, 12, 10).to(memory_format=layout), to(EXTREME, torch.float32)
-    expected = as_dtype(warp_images(images, parameters), dtype)
-    monkeypatch.setattr(warp, "PIECE", 3 * 120)
-    got = warp_images(images, parameters, dtype=dtype)
-    assert torch.equal(got, expected) and got.dtype == dtype
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
@@ -294,18 +262,3 @@ def test_a_gradient_reaches_each_number_alone(name):
     images = smooth(2, 9, 8, torch.float32)
     warp_images(images, AffineParameters(**{**fields, name: value}), padding_mode="border")[..., :3].sum().backward()
     assert value.grad.abs().min() > 0
-
-
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64])
-def test_integers_are_rounded_not_cut_off(dtype):
-    images = torch.randint(0, 200, (2, 1, 16, 16)).to(dtype)
-    parameters = some(2)
-    exact = warp_images(images.double(), parameters, padding_mode="border")
-    got = warp_integers(images, parameters, "bilinear", "border")
-    assert got.dtype == dtype
-    assert (got.double() - exact).abs().max() <= 0.5 + 1e-3
-
-
-def test_bool_stays_bool():
-    images = torch.rand(1, 1, 8, 8) > 0.5
-    assert torch.equal(warp_integers(images, only_mirrored(False), "nearest", "fill"), images)

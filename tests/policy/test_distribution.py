@@ -44,14 +44,6 @@ def test_a_draw_stands_within_the_limits_draw_after_draw():
     assert still.displacement().abs().max() == 0 and not still.codes().any()
 
 
-def test_noise_follows_the_generator_alone():
-    torch.manual_seed(3)
-    state = torch.get_rng_state()
-    one, other = (Policy.noise(2, 5, generator=torch.Generator().manual_seed(7)) for _ in range(2))
-    assert one.shape == (2, 5, 6) and torch.equal(one, other)
-    assert torch.equal(torch.get_rng_state(), state)
-
-
 def test_the_divergence_from_the_prior_is_torchs():
     one = policy(CHANCES)
     normal = MultivariateNormal(one.mean, torch.diag_embed(one.width.square()))
@@ -95,21 +87,6 @@ def test_symmetries_are_as_frequent_as_their_chances(strength):
     assert torch.equal(one.chances, CHANCES)
 
 
-def test_symmetries_are_independent_of_the_six_numbers():
-    one = policy(CHANCES)
-    drawn = one.draw(Policy.noise(20_000, 5, symmetries=True), AffineLimits())
-    numbers = drawn.stacked().view(-1, 5, 6)[:, [0, 3]]
-    changed = (drawn.codes() > 0).view(-1, 5, 1)[:, [0, 3]].float()
-    numbers, changed = ((part - part.mean(0)) / part.std(0) for part in (numbers, changed))
-    assert (numbers * changed).mean(0).abs().max() < 4.5 / math.sqrt(20_000)
-
-
-def test_the_six_numbers_are_the_same_bits_with_and_without_symmetries():
-    noise, limits = Policy.noise(5, symmetries=True), AffineLimits.wide()
-    assert noise.shape == (5, 7)
-    assert torch.equal(policy(CHANCES).draw(noise, limits).stacked(), policy().draw(noise[:, :6], limits).stacked())
-
-
 def test_who_has_no_symmetries():
     noise, limits, one = Policy.noise(500, 5, symmetries=True), AffineLimits(), policy(CHANCES)
     assert one.draw(noise, limits).codes().any()
@@ -117,11 +94,3 @@ def test_who_has_no_symmetries():
     assert not one.draw(None, limits).codes().any()  # the mode
     assert not policy().draw(noise, limits).codes().any()
     assert policy().chances.tolist() == [[1.0] + [0.0] * 7] * 5 and policy().sample_symmetry(noise[..., 6]) is None
-
-
-@pytest.mark.parametrize("chances", [None, CHANCES])
-def test_policies_of_some_images_are_those_of_the_batch(chances):
-    one, rows = policy(chances), torch.tensor([3, 0])
-    part, noise = one.rows(rows), Policy.noise(5, symmetries=True)
-    assert part.draw(noise[rows], AffineLimits()).to_dict() == one.draw(noise, AffineLimits())[[3, 0]].to_dict()
-    assert torch.equal(part.kl(), one.kl()[rows])
