@@ -1,19 +1,15 @@
 """The classifier sees the dtype and the range that the loader gives, in all that calls it."""
 
-import warnings
-
 import pytest
 import torch
 from torch import nn
 from torchvision import models
 from torchvision.transforms import v2
 
-from learned_affine import FitConfig, LearnedAffineAugment
+from learned_affine import FitConfig
 from learned_affine.classifier import evaluate_classifier, train_classifier
-from learned_affine.diagnostics import FitWarning, PixelRangeWarning
 from learned_affine.plots import plot_entropy
-from learned_affine.tasks.model import Model
-from tests.fits import IMAGES, LABELS, PAPER, ROUNDS, SHORT, assert_same, loader, quick, silent, snapshot
+from tests.fits import IMAGES, LABELS, ROUNDS, quick, silent
 from tests.subjects import Halves, small_net, vivid
 
 BYTES = (IMAGES * 255).round().to(torch.uint8)
@@ -76,15 +72,6 @@ def test_a_classifier_of_another_precision_sees_its_own(use, dtype):
     assert set(seen) == {dtype} and all(parameter.dtype == dtype for parameter in classifier.parameters())
 
 
-@pytest.mark.parametrize("use", [fit, evaluate, judge, plot], ids=lambda use: use.__name__)
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str)
-def test_it_comes_back_in_its_precision(use, dtype):
-    classifier = small_net().to(dtype)
-    before = snapshot(classifier)
-    use(classifier, [(IMAGES.to(dtype), LABELS)])
-    assert_same(before, classifier)
-
-
 PREPROCESS = {
     "weights.transforms()": models.ResNet18_Weights.DEFAULT.transforms(
         crop_size=16, resize_size=16, mean=[0.0], std=[1.0], antialias=False
@@ -129,34 +116,6 @@ def test_accuracy_and_target_are_those_of_the_same_pixels_as_floats():
     assert found[0][1] == found[0][2] == 1
 
 
-def test_a_policy_fitted_on_bytes_is_nearly_that_of_the_same_pixels_as_floats():
-    """Warped bytes are rounded, so losses differ a little, and policies by as much."""
-    ends = []
-    for images in (BYTES, BYTES.float() / 255):
-        data = [(images, LABELS)]
-        augment = quick(Halves(4.0), data, interpolation="bilinear")
-        ends.append(augment.policy(BYTES.float() / 255))
-    torch.testing.assert_close(ends[0].mean, ends[1].mean, atol=0.02, rtol=0.02)
-    torch.testing.assert_close(ends[0].width, ends[1].width, atol=0.02, rtol=0.02)
-    torch.testing.assert_close(ends[0].chances, ends[1].chances, atol=0.02, rtol=0.02)
-
-
-def test_large_logits_in_half_precision_are_finite():
-    """Their sum is not, in float16."""
-    logits = torch.full((64, 2), 5e4, dtype=torch.float16)
-    assert torch.equal(Model(lambda images: logits).answer(IMAGES), logits.float())
-
-
-def test_bytes_are_in_the_range_of_their_dtype():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)
-        warnings.simplefilter("error", PixelRangeWarning)
-        options = {"preprocess": PREPROCESS["v2"], "config": SHORT}
-        LearnedAffineAugment.fit(small_net(), [(BYTES, LABELS)], **options)
-        with pytest.raises(PixelRangeWarning, match="0 to 255 as floats"):
-            LearnedAffineAugment.fit(small_net(), [(BYTES.float(), LABELS)], **options)
-
-
 # -- no-data values ---------------------------------------------------------------------------------------------------
 
 
@@ -199,9 +158,3 @@ def test_pixels_that_are_not_finite_are_refused_by_name(use, value):
 def test_other_dtypes_are_named(dtype):
     with pytest.raises(TypeError, match=f"loader must give floating images, or one of uint8, .* got {dtype}"):
         quick(data=[(IMAGES.to(dtype), LABELS)])
-
-
-def test_the_papers_gradient_needs_floats():
-    with pytest.raises(TypeError, match=r"loader must give floating images for a fit by gradient, got torch\.uint8"):
-        quick(data=[(BYTES, LABELS)], config=PAPER)
-    assert quick(data=loader(), config=PAPER).history.rounds == PAPER.rounds

@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, TensorDataset, WeightedRandomSampler
 
 from learned_affine import LearnedAffineAugment
-from tests.fits import IMAGES, LABELS, PAPER, quick, same_weights
+from tests.fits import IMAGES, LABELS, PAPER, quick
 from tests.subjects import Halves, blobs, vivid
 
 DATA = TensorDataset(IMAGES, LABELS)
@@ -94,17 +94,6 @@ def test_a_generator_of_the_loaders_is_left_alone(use, whose):
     assert all(torch.equal(one.get_state(), state) for one, state in zip(generators, states, strict=True))
 
 
-def test_the_next_epoch_is_the_one_that_would_have_been():
-    orders = []
-    for use in (None, fit, evaluate):
-        torch.manual_seed(3)
-        loader = DataLoader(DATA, 16, shuffle=True)
-        if use is not None:
-            use(loader)
-        orders.append(torch.cat([images for images, _ in loader]))
-    assert torch.equal(orders[0], orders[1]) and torch.equal(orders[0], orders[2])
-
-
 # -- workers ----------------------------------------------------------------------------------------------------------
 
 
@@ -155,18 +144,3 @@ def test_persistent_workers_that_run_go_on_as_they_were(use):
         assert loader._iterator is own
         later.append(epoch(loader))
     assert torch.equal(*later)
-
-
-def test_a_fit_in_the_middle_of_an_epoch_leaves_the_rest_of_it():
-    torch.manual_seed(1)
-    whole = epoch(persistent())
-    torch.manual_seed(1)
-    loader, parts = persistent(), []
-    for images, _ in loader:
-        parts.append(images)
-        evaluate(loader)
-    assert torch.equal(torch.cat(parts), whole)
-
-
-def test_persistent_workers_draw_the_same_in_every_fit():
-    assert same_weights(*(quick(data=persistent()) for _ in range(2)))

@@ -77,17 +77,6 @@ def test_the_fit_moves_what_only_the_labels_forbid():
     assert float(chances[0][0]) > 0.3 and float(chances[1].min()) > 0.1
 
 
-@pytest.mark.parametrize("task", ["binary", "multi-label"])
-def test_every_task_takes_a_map(task):
-    data = [(IMAGES, nn.functional.one_hot(LABELS, 2).float() if task == "multi-label" else LABELS)]
-    assert not same_weights(quick(data=data, task=task, label_map=SWAP), quick(data=data, task=task))
-
-
-def test_predicted_labels_are_those_of_the_image_before_it_is_moved():
-    predicted = quick(label_map=SWAP, config=SHORT.replace(labels="predicted"))
-    assert same_weights(predicted, quick(label_map=SWAP))  # the classifier is always right
-
-
 def test_evaluate_renames_what_it_moves():
     """Every image is moved or not, and the classifier is right about each where the labels follow."""
     data = [compass()]
@@ -117,15 +106,6 @@ def test_labels_follow_the_pixels_in_training(one_by_one):
         moved, new = augment(images, labels)
     assert torch.equal(Compass()(moved).argmax(-1), new)
     assert len(torch.unique(4 * labels + new)) == 16
-
-
-def test_labels_of_a_batch_follow_the_pixels():
-    """``Halves`` reads the side off the pixels."""
-    images, labels = MappedLabels(mirroring(), SWAP)(IMAGES, LABELS)
-    moved = (images != IMAGES).flatten(1).any(1)
-    assert 10 < int(moved.sum()) < 54
-    assert torch.equal(labels, torch.where(moved, 1 - LABELS, LABELS))
-    assert torch.equal(Halves()(images).argmax(-1), labels)
 
 
 @pytest.mark.parametrize("rule", [[1, 0], lambda soft: soft.flip(-1)])
@@ -158,11 +138,6 @@ def test_key_points_change_their_order_with_the_symmetry():
         _, target = augment(IMAGES[0], {"points": points, "name": "face"})
         torch.testing.assert_close(target["points"].as_subclass(torch.Tensor), around)
         assert isinstance(target["points"], tv_tensors.KeyPoints) and target["name"] == "face"
-
-
-def test_it_stands_in_a_pipeline():
-    images, labels = v2.Compose([MappedLabels(mirroring(), SWAP), v2.Normalize([0.5], [0.5])])(IMAGES, LABELS)
-    assert torch.equal(Halves()(images / 2 + 0.5).argmax(-1), labels)
 
 
 # -- bad input --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from torch.nn import functional as F
 from torchvision import tv_tensors
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
-from learned_affine.diagnostics import FitWarning
 from learned_affine.tasks.targets import choose, count_of, join, take
 from tests.fits import quick, same_weights, silent
 from tests.subjects import Halves, blobs
@@ -123,34 +122,6 @@ def test_the_policy_does_not_depend_on_the_unit_of_the_loss():
     )
     assert same_weights(one, other)
     assert one.history["cost"] == other.history["cost"]
-
-
-def test_a_given_target_is_in_the_unit_of_the_loss():
-    augment = fit(difference, LABELS, Halves(4.0), config=FitConfig(target=0.4))
-    with torch.no_grad():
-        plain = float(F.cross_entropy(Halves(4.0)(IMAGES), LABELS))
-    assert augment.history.info["target"] == pytest.approx(0.4 / plain, rel=1e-4)
-
-
-def test_without_held_out_images_the_unit_is_that_of_training_images():
-    data = [(IMAGES, LABELS)]
-    with pytest.warns(FitWarning, match="without val_loader the target is a guess"):
-        augment = LearnedAffineAugment.fit(Halves(4.0), data, loss=difference, config=MEASURED, progress=False)
-    assert augment.history.info["target"] == pytest.approx(1.25, rel=1e-4)
-
-
-def test_a_policy_is_as_narrow_as_the_loss_demands():
-    """A loss that grows with every movement, and one that does not care."""
-
-    def strict(output, target):
-        return 0.01 + (output - target).abs().mean((1, 2, 3))
-
-    def careless(output, target):
-        return 1 + 0 * output.mean((1, 2, 3)) + 1e-3 * output.mean((1, 2, 3))
-
-    options = {"config": FitConfig(rounds=3, images=900), "padding_mode": "zeros"}
-    moved = [fit(loss, IMAGES, **options).history.last()["displacement"] for loss in (strict, careless)]
-    assert moved[0] < 0.5 * moved[1]
 
 
 def test_evaluate_tells_the_loss():

@@ -97,13 +97,6 @@ def test_an_unknown_label_counts_nothing():
 # -- what a guess costs, temperature, entropy -------------------------------------------------------------------------
 
 
-def test_a_guess_of_one_class_knows_how_many_there_are():
-    assert SingleLabel().guess(LOGITS, INDICES) == Binary().guess(LOGITS, INDICES) == math.log(5)
-    assert SingleLabel(weight=WEIGHT).guess(LOGITS, INDICES) == pytest.approx(
-        float(WEIGHT[INDICES].mean()) * math.log(5), rel=1e-5
-    )
-
-
 @pytest.mark.parametrize("options", [{}, {"pos_weight": [3.0, 1.0, 0.5, 8.0, 1.0]}, {"weight": WEIGHT}])
 def test_a_guess_of_several_labels_is_the_best_output_that_is_the_same_for_all(options):
     """Found by gradient descent on one row of logits."""
@@ -189,17 +182,6 @@ def test_one_hot_soft_labels_give_the_same_bits_as_class_indices():
     for key in set(one.history) - {"seconds"}:
         torch.testing.assert_close(one.history[key], other.history[key], rtol=0, atol=0, equal_nan=True)
     assert one.history.info["classes_moved"] == other.history.info["classes_moved"]
-
-
-def test_several_labels_of_which_each_is_one_of_two_classes():
-    """Two opposite labels: the sum of two binary tasks, so each image costs twice as much."""
-    both = lambda images: torch.cat([-difference(images), difference(images)], 1)  # noqa: E731
-    model, plain = Model(both, task=MultiLabel()), Model(difference, task=Binary())
-    losses = [
-        one.task.loss(one.output(one.answer(IMAGES)), one.task.labels(labels, 64))
-        for one, labels in ((model, F.one_hot(LABELS, 2)), (plain, LABELS))
-    ]
-    torch.testing.assert_close(losses[0], 2 * losses[1])
 
 
 # -- bad input --------------------------------------------------------------------------------------------------------

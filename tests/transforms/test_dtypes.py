@@ -4,12 +4,10 @@ import pytest
 import torch
 from torchvision import tv_tensors
 
-from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
+from learned_affine import AffineParameters, LearnedAffineAugment
 from tests.geometry.matrices import one
 from tests.subjects import vivid
-from tests.transforms.pictures import DTYPES, INTEGERS, pixels
-
-LIMITS = AffineLimits(20, 1.2, 5, 0.1)
+from tests.transforms.pictures import INTEGERS, pixels
 
 
 def one_by_one(augment, images, parameters, labels=None):
@@ -32,33 +30,6 @@ def assert_alike(got, expected):
         assert apart.max() <= most
     else:
         assert apart.max() <= 1 and (apart > 0).double().mean() < 0.02
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("p", [0.5, 1.0])
-@pytest.mark.parametrize("kind", [torch.Tensor, tv_tensors.Image])
-def test_a_batch_is_its_images_one_by_one(dtype, p, kind):
-    augment, images = vivid(LIMITS, p=p), pixels(dtype, 10, 3, 14, 11)
-    before = images.clone()
-    out = augment(images if kind is torch.Tensor else kind(images))
-    assert type(out) is kind and out.dtype == dtype and torch.equal(images, before)
-    expected = one_by_one(augment, images, augment.last_parameters)
-    still = augment.last_parameters.is_still()
-    assert torch.equal(out[still], images[still]) and (p == 1 or 0 < still.sum() < 10)
-    assert_alike(out.as_subclass(torch.Tensor), expected)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("p", [0.5, 1.0])
-@pytest.mark.parametrize("shape", [(10, 14, 11), (10, 2, 14, 11)])
-def test_batched_masks_of_every_dtype_follow_their_images(dtype, p, shape):
-    augment = vivid(LIMITS, p=p)
-    images, masks = tv_tensors.Image(torch.rand(10, 1, 14, 11)), tv_tensors.Mask(pixels(dtype, *shape))
-    _, out = augment(images, masks)
-    assert type(out) is tv_tensors.Mask and out.dtype == dtype and out.shape == masks.shape
-    expected = one_by_one(augment, masks, augment.last_parameters, lambda row: tv_tensors.Mask(masks[row]))
-    assert (out.as_subclass(torch.Tensor) != expected).double().mean() < 0.01  # where the nearest pixel is a toss-up
-    assert set(out.unique().tolist()) <= set(masks.unique().tolist()) | {0}
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)

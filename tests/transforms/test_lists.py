@@ -96,23 +96,6 @@ def test_a_column_of_images_with_its_labels_is_its_rows_one_by_one(kind, wrap):
     assert_equal(augment.apply(sample, augment.last_parameters), out)
 
 
-def test_images_and_targets_that_are_not_collated():
-    augment, images, targets = vivid(LIMITS), pictures("Image", 2), [{"boxes": box(0)}, {"boxes": box(1)}]
-    expected, _ = one_by_one(augment, list(zip(images, targets, strict=True)))
-    for container in (list, tuple):
-        torch.manual_seed(3)
-        found, moved = augment(images, container(targets))
-        assert_equal(found, [one for one, _ in expected])
-        assert_equal(moved, container(one for _, one in expected))
-
-
-def test_two_columns_of_images_share_a_draw_row_by_row():
-    augment, images = vivid(LIMITS), pictures("PIL", 3)
-    out = augment({"image": images, "again": [image.copy() for image in images]})
-    assert_equal(out["image"], out["again"])
-    assert len(set(augment.last_parameters.angle.tolist())) == 3
-
-
 Views = namedtuple("Views", ["left", "right"])
 ONE_SAMPLE = {
     "a tuple": lambda one, two: (one, two),

@@ -40,33 +40,6 @@ def test_the_image_is_found_behind_other_tensors():
         assert len(augment.last_parameters) == 1
 
 
-def test_several_images_share_one_matrix():
-    image = torch.rand(3, 12, 12)
-    first, second = vivid()(tv_tensors.Image(image), tv_tensors.Image(image.clone()))
-    assert torch.equal(first, second)
-
-
-@pytest.mark.parametrize(
-    ("image", "error"),
-    [
-        (torch.rand(8), ValueError),
-        (torch.rand(8, 8), ValueError),
-        (torch.rand(3, 0, 8), ValueError),
-        (torch.rand(5, 8, 8), ValueError),
-        (torch.zeros(3, 8, 8, dtype=torch.complex64), TypeError),
-    ],
-)
-def test_what_is_no_image_is_refused(image, error):
-    with pytest.raises(error, match="image"):
-        vivid()(image)
-
-
-def test_boxes_without_an_image_are_refused():
-    box = tv_tensors.BoundingBoxes([[0, 0, 4, 4]], format="XYXY", canvas_size=(8, 8))
-    with pytest.raises(ValueError, match="must hold an image"):
-        vivid()({"boxes": box})
-
-
 @pytest.mark.parametrize("shape", [(32, 40, 3), (4, 32, 40, 3), (2, 5, 32, 40, 1), (32, 40, 4)])
 @pytest.mark.parametrize("kind", [torch.Tensor, tv_tensors.Image])
 def test_channels_last_are_told(shape, kind):
@@ -164,18 +137,6 @@ def test_labels_of_a_subclass_keep_their_metadata(p):
         for name, label in out.items():
             assert type(label) is kinds[name] and label.mine == name
         assert out["boxes"].format == tv_tensors.BoundingBoxFormat.XYXY and out["points"].canvas_size == (9, 9)
-
-
-@pytest.mark.parametrize(("shape", "p"), [((3, 8, 8), 1.0), ((6, 3, 8, 8), 1.0), ((6, 3, 8, 8), 0.5)])
-def test_a_parameter_as_image_becomes_a_tensor_that_passes_its_gradient_on(shape, p):
-    image = torch.nn.Parameter(torch.rand(shape))
-    augment = vivid(padding_mode="border", p=p)
-    out = augment(image)
-    assert type(out) is torch.Tensor and not out.is_leaf
-    out.sum().backward()
-    assert image.grad.sum().item() == pytest.approx(image.numel(), rel=1e-4)  # each pixel is a mean of some
-    with torch.no_grad():
-        assert type(augment(image)) is torch.Tensor and not augment(image).requires_grad
 
 
 IMAGES = tv_tensors.Image(torch.rand(3, 1, 16, 16))

@@ -52,8 +52,3 @@ def test_a_state_without_limits_loads_in_silence():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         LearnedAffineAugment().load_state_dict(state)
-
-
-def test_the_keys_are_the_networks():
-    augment = vivid()
-    assert list(augment.state_dict()) == [f"localization.{name}" for name in augment.localization.state_dict()]

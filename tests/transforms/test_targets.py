@@ -86,65 +86,6 @@ def test_everything_inside_a_target_follows_its_image(make, p, container):
     assert_each_follows_its_image(augment, images, targets, out)
 
 
-@pytest.mark.parametrize("count", [2, 3, 4])
-@pytest.mark.parametrize("inner", [lambda target: target, lambda target: {"target": target}, lambda target: [target]])
-def test_one_target_object_for_several_views_moves_with_each(count, inner):
-    shared = {"boxes": box(), "masks": mask(0, count)}
-    before = shared["boxes"].clone()
-    targets, augment, images = [inner(shared) for _ in range(count)], vivid(LIMITS), batch(count)
-    _, out = augment(images, targets)
-    assert_each_follows_its_image(augment, images, targets, out)
-    assert torch.equal(shared["boxes"], before)
-    first = pytree.tree_leaves(out)
-    assert len({id(leaf) for leaf in first}) == len(first)  # each has its own
-
-
-def test_two_sets_of_masks_in_each_of_two_targets():
-    """As many targets, sets and masks as images: whatever is counted, it is two."""
-    augment, images = vivid(LIMITS), batch(2)
-    targets = [(mask(1, 2), mask(2, 2)), (mask(3, 2), mask(4, 2))]
-    _, out = augment(images, targets)
-    assert_each_follows_its_image(augment, images, targets, out)
-
-
-SAMPLES = {
-    "by place": lambda images, targets: (images, targets),
-    "labels first": lambda images, targets: (targets, images),
-    "a dict": lambda images, targets: {"target": targets, "image": images},
-    "class indices first": lambda images, targets: {"label": torch.arange(4), "image": images, "target": targets},
-    "an embedding first": lambda images, targets: [torch.rand(4, 7), [images, "x"], targets],
-}
-
-
-@pytest.mark.parametrize("put", SAMPLES.values(), ids=SAMPLES.keys())
-@pytest.mark.parametrize("kind", [tv_tensors.Image, tv_tensors.Video])
-def test_wherever_the_batch_stands(put, kind):
-    images = batch(4) if kind is tv_tensors.Image else tv_tensors.Video(torch.rand(4, 2, 3, *SIZE))
-    augment, targets = vivid(LIMITS), [{"boxes": box(i), "masks": mask(i, 2)} for i in range(4)]
-    sample = put(images, targets)
-    out = augment(sample)
-    again = augment.apply(sample, augment.last_parameters)
-    assert_same(out, again)
-    moved = pytree.tree_leaves(out, is_leaf=lambda node: isinstance(node, list) and isinstance(node[0], dict))
-    found = next(node for node in moved if isinstance(node, list))
-    assert_each_follows_its_image(augment, images, targets, found)
-
-
-def test_a_plain_batch_with_targets():
-    augment, images, targets = vivid(LIMITS), torch.rand(3, 3, *SIZE), [box(i) for i in range(3)]
-    _, out = augment(images, targets)
-    assert_each_follows_its_image(augment, images, targets, out)
-
-
-def test_several_lists_of_targets():
-    augment, images = vivid(LIMITS), batch(3)
-    found, masks = [box(i) for i in range(3)], [mask(i, 3) for i in range(3)]
-    out = augment({"image": images, "boxes": found, "masks": masks, "names": ["a", "b", "c"]})
-    assert_each_follows_its_image(augment, images, found, out["boxes"])
-    assert_each_follows_its_image(augment, images, masks, out["masks"])
-    assert out["names"] == ["a", "b", "c"]
-
-
 Pair = namedtuple("Pair", ["images", "targets"])
 
 
@@ -215,13 +156,6 @@ def test_what_cannot_be_assigned_is_an_error(make, came, p):
         augment(sample)
     with pytest.raises(ValueError, match=said):
         augment.apply(sample, LearnedAffineAugment().sample_parameters(sample[0]))
-
-
-def test_images_in_a_sample_must_be_as_many():
-    with pytest.raises(
-        ValueError, match=r"images of one sample must be as many as the first \(3\), got Image of shape"
-    ):
-        vivid()(batch(3), batch(2))
 
 
 # -- labels alone -----------------------------------------------------------------------------------------------------
