@@ -43,6 +43,7 @@ def test_overlap_by_hand():
     assert segmentation.overlap(everything, data) == pytest.approx(share, rel=1e-4)
 
 
+@pytest.mark.long
 def test_a_run_gives_a_row_for_each_pipeline(tmp_path, monkeypatch, capsys):
     options = ["--scenes", "40", "--epochs", "1", "--out", str(tmp_path / "rows.jsonl")]
     monkeypatch.setattr(sys, "argv", ["segmentation.py", *options])

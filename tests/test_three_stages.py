@@ -31,6 +31,7 @@ def demo(tmp_path, monkeypatch, capsys):
     return run, tmp_path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "columns"),
     [("", 3), ("--data fashion-mini", 1), ("--preset paper", 3)],

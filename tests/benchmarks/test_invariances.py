@@ -71,6 +71,7 @@ def test_rows_survive_a_killed_writer_and_versions_do_not_mix(tmp_path: Path) ->
     assert "an earlier version (b)" in told
 
 
+@pytest.mark.long
 def test_a_small_run_of_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
     small = "--size 66 --width 4 --epochs 1 --rounds 1 --images 60"
     monkeypatch.setattr(sys, "argv", ["run", *small.split()])

@@ -10,17 +10,7 @@ from benchmarks.common.digests import KINDS, SAME, digest, digest_now
 from benchmarks.common.rows import RESULTS, read
 
 ROOT = Path(__file__).parents[2]
-QUESTIONS = (
-    "fit_cost",
-    "invariances",
-    "pipelines",
-    "quick_start",
-    "real",
-    "tasks",
-    "throughput",
-    "transfer",
-    "what_to_fit_to",
-)
+QUESTIONS = sorted(path.parent.name for path in (ROOT / "benchmarks").glob("*/run.py"))
 SCRIPTS = sorted((ROOT / "benchmarks").rglob("*.py"))
 PUBLIC = ("", ".averaging", ".classifier", ".colour", ".diagnostics", ".kornia", ".losses", ".label_map", ".plots")
 

@@ -147,6 +147,7 @@ def rows(monkeypatch, tmp_path):
     torch.set_num_threads(threads)
 
 
+@pytest.mark.long
 def test_a_run_leaves_rows_that_the_report_reads_and_is_not_run_again(rows):
     asked = ("--arms", "none", "learned", "learned, symmetries shuffled")
     found = rows(*asked)

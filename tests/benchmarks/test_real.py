@@ -63,6 +63,7 @@ def test_arms_that_fit_nothing_keep_shape_and_range_and_draw_for_each_image(fold
         assert (len(images.flatten(1).unique(dim=0)) > 3) == (name != "none")
 
 
+@pytest.mark.long
 def test_a_run_leaves_rows_that_the_report_reads_and_is_not_run_again(folder, monkeypatch):
     given = ["run", "--root", str(folder), "--sets", "flowers", "--seeds", "1", "--epochs", "2"]
     given += ["--out", str(folder / "rows.jsonl"), "--arms", "none", "learned_colour", "learned_shuffled"]

@@ -23,7 +23,6 @@ from tests.fits import SHORT, loader
 from tests.subjects import Halves, Sides, blobs, sides
 
 IMAGES, LABELS = blobs(64)
-fit = LearnedAffineAugment.fit
 
 
 # -- as fits set them off ---------------------------------------------------------------------------------------------
@@ -116,6 +115,8 @@ def moved(harm):
         ({"cost": 0.151}, TargetWarning),  # half as much again
         ({"info": moved(0.101)}, SymmetryWarning),
         ({"info": moved(0.099)}, None),
+        ({"info": moved(0.1), "budget": 0.001, "cost": 0.0}, SymmetryWarning),
+        ({"info": moved(0.004), "budget": 0.001, "cost": 0.0}, None),  # costs are known no better
     ],
 )
 def test_alarms(values, alarm):

@@ -69,7 +69,6 @@ def test_no_bar_where_none_is_wanted(capsys):
         (lambda x: x.mean((1, 2, 3)), None, {}, ValueError, "m >= 2"),
         (lambda x: "cat", None, {}, TypeError, "must return logits"),
         (lambda x: Halves()(x) * math.nan, None, {}, ValueError, "finite logits"),
-        (no_gradient, None, {"config": PAPER}, ValueError, "pass a gradient"),
         (lambda x: torch.zeros(len(x), 2), None, {}, ValueError, "depend on its input, got the same"),
         (lambda x: torch.zeros(len(x), 2), None, {"config": PAPER}, ValueError, "pass a gradient"),
         (Halves(), [(IMAGES * math.nan, LABELS)], {}, ValueError, "finite images"),

@@ -10,7 +10,7 @@ from torch import nn
 from learned_affine import FitConfig
 from learned_affine.diagnostics import FitWarning, LittleToGainWarning, TargetWarning
 from learned_affine.fitting.pool import Pool
-from learned_affine.fitting.target import LEAST, Target, budget, measure_target
+from learned_affine.fitting.target import HELD_OUT_IMAGES, LEAST, TRAINING_IMAGES, Target, budget, measure_target
 from learned_affine.tasks.model import Model, temperature_of
 from tests.fits import quick
 from tests.subjects import Halves, blobs
@@ -207,6 +207,22 @@ def test_predicted_labels_cost_what_the_classifiers_own_answers_do():
 
 
 # -- what it is measured on -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "most"),
+    [("held_out", (IMAGES, NOISY), HELD_OUT_IMAGES), ("training", (OWN, OWN_LABELS), TRAINING_IMAGES)],
+)
+def test_it_is_measured_on_some_thousand_images_of_each_kind_and_no_more(name, batch, most):
+    given = []
+
+    def forever():
+        while True:
+            given.append(COUNT)
+            yield batch
+
+    assert measure(**{name: forever()}).value == pytest.approx(measure().value, rel=1e-5)
+    assert most <= sum(given) < most + COUNT
 
 
 @pytest.mark.parametrize(

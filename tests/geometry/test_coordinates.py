@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torchvision import tv_tensors
@@ -110,7 +110,6 @@ def test_mirrored_boxes_are_those_of_the_flipped_image(format_, angle, turns):
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=100)
 def test_axis_aligned_box_is_the_box_round_its_moved_corners(seed):
     torch.manual_seed(seed)
     low = torch.rand(3, 2, dtype=torch.float64) * 15

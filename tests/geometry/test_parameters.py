@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as F
 
@@ -41,7 +41,6 @@ def numpy_matrix(values: tuple[float, ...], code: int, height: int, width: int) 
 
 
 @given(UNIT, CODES, SIDES, SIDES)
-@settings(max_examples=200)
 def test_matrix_agrees_with_numpy(unit, code, height, width):
     parameters = of_unit(unit, code)
     expected = numpy_matrix(tuple(parameters.stacked()[0].tolist()), code, height, width)
@@ -49,7 +48,6 @@ def test_matrix_agrees_with_numpy(unit, code, height, width):
 
 
 @given(UNIT, CODES, SIDES, SIDES)
-@settings(max_examples=200)
 def test_from_matrix_undoes_matrix(unit, code, height, width):
     parameters = of_unit(unit, code, AffineLimits(170, 2, 30, 0.4))
     matrix = parameters.matrix(height, width)
@@ -76,7 +74,6 @@ ENTRIES = st.lists(st.floats(-2, 2), min_size=6, max_size=6)
 
 
 @given(ENTRIES.filter(lambda m: abs(m[0] * m[4] - m[1] * m[3]) > 1e-2), st.integers(2, 50), st.integers(2, 50))
-@settings(max_examples=200)
 def test_every_invertible_matrix_has_its_parameters(entries, height, width):
     """Every orientation: whatever the sign of the determinant, the factors are positive and the angle within 180."""
     matrix = torch.tensor(entries, dtype=torch.float64).view(1, 2, 3)
@@ -87,7 +84,6 @@ def test_every_invertible_matrix_has_its_parameters(entries, height, width):
 
 
 @given(UNIT, CODES, SIDES, SIDES)
-@settings(max_examples=100)
 def test_inverse_composes_to_the_identity(unit, code, height, width):
     parameters = of_unit(unit, code)
     there = parameters.matrix(height, width)[0]
@@ -128,7 +124,6 @@ def test_signs_are_those_of_torchvision(values, options):
 
 
 @given(UNIT, CODES, SIDES, SIDES)
-@settings(max_examples=100)
 def test_displacement_is_the_mean_shift_of_the_corners(unit, code, height, width):
     parameters = of_unit(unit, code)
     corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]])

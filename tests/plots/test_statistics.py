@@ -22,7 +22,6 @@ def test_entropy_is_that_of_the_classifier_on_the_warped_images():
     moved = 100 * one.without_symmetry().displacement()
     places = [x for line in lines for x in line.get_xdata().tolist()]
     assert bool(one.codes().any()) and sorted(places) == pytest.approx(sorted(moved.tolist()), abs=1e-4)
-    assert classifier.training and classifier.sharpness.requires_grad
 
 
 def test_histograms_have_a_row_a_class_by_name():

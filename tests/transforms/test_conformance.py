@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torchvision import transforms as v1
 from torchvision import tv_tensors
@@ -73,7 +73,6 @@ def kinds(item):
 
 @each
 @given(image=images())
-@settings(max_examples=400)
 def test_images_keep_type_shape_and_dtype_and_are_not_changed(transform, image):
     before = image.clone()
     out = transform(image)
@@ -84,7 +83,6 @@ def test_images_keep_type_shape_and_dtype_and_are_not_changed(transform, image):
 
 @each
 @given(sample=samples())
-@settings(max_examples=300)
 def test_samples_keep_their_structure(transform, sample):
     before = copy.deepcopy(sample)
     out = transform(sample)
@@ -92,7 +90,6 @@ def test_samples_keep_their_structure(transform, sample):
 
 
 @given(sample=samples(), seed=st.integers(0, 1000))
-@settings(max_examples=200)
 def test_replay_is_bitwise_on_everything(sample, seed):
     torch.manual_seed(seed)
     out = OURS(sample)

@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torchvision import tv_tensors
@@ -266,7 +266,6 @@ AUGMENTS = {p: vivid(LIMITS, p=p) for p in (0.0, 0.5, 1.0)}
     st.sampled_from([dict, UserDict, Record]),
     st.booleans(),
 )
-@settings(max_examples=500, deadline=None)
 def test_samples_of_mixed_kinds_are_their_rows_one_by_one(kinds, found, p, wrap, last):
     augment, count = AUGMENTS[p], len(kinds)
     images = [pictures(kind, 1)[0] for kind in kinds]

@@ -66,7 +66,7 @@ def test_fill_shows_where_the_image_is_gone(fill, expected):
 def test_masks_are_filled_with_zero_unless_a_dict_says_otherwise():
     gone = AffineLimits(0, 1, 0, 1).parameters(torch.tensor([[0.0, 0, 0, 0, 1, 1]]))
     sample = (tv_tensors.Image(torch.rand(3, 8, 8)), tv_tensors.Mask(torch.ones(8, 8, dtype=torch.long)))
-    assert vivid().apply(sample, gone)[1][1, 1] == 0
+    assert vivid(padding_mode="fill", fill=7).apply(sample, gone)[1][1, 1] == 0
     assert vivid(fill={tv_tensors.Mask: 255}).apply(sample, gone)[1][1, 1] == 255
 
 

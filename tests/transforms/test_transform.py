@@ -134,6 +134,9 @@ def test_torchvision_detection_dataset_wrapped_for_v2(tmp_path):
     assert torch.equal(target["boxes"], expected) and not torch.equal(target["boxes"], start)
 
 
+CONTEXTS = ["fork", *(pytest.param(name, marks=pytest.mark.long) for name in ("spawn", "forkserver"))]
+
+
 class Still(Dataset):
     """The same image again and again, augmented."""
 
@@ -147,7 +150,7 @@ class Still(Dataset):
         return self.augment(torch.linspace(0, 1, 64).reshape(1, 8, 8))
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("own", [False, True])
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_workers_draw_distinct_and_repeatable(context, own):

@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 from learned_affine import LearnedAffineAugment
 from tests.subjects import vivid
 
+CONTEXTS = ["fork", *(pytest.param(name, marks=pytest.mark.long) for name in ("spawn", "forkserver"))]
+
 
 class Views(Dataset):
     """Two views of one image, by two transforms."""
@@ -33,7 +35,7 @@ def views(first: LearnedAffineAugment, second: LearnedAffineAugment, context: st
     return torch.cat(list(DataLoader(Views(first, second), 1, num_workers=2, multiprocessing_context=context)))
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_two_that_share_a_generator_draw_what_one_would_that_is_called_twice(context):
     generator = torch.Generator().manual_seed(7)
