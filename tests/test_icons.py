@@ -10,7 +10,6 @@ import torch
 
 from examples.data import make_icons
 from examples.data.make_icons import Picture
-from examples.datasets import load
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "examples" / "data"
@@ -96,38 +95,7 @@ def test_licences_are_the_four_that_permit_it_and_their_notices_are_there(table)
 # how it is loaded
 
 
-def test_load(icons):
-    for part, loaded in zip(PARTS, load("icons", "data", download=False), strict=True):
-        assert loaded.images.shape == (len(icons[f"{part}_labels"]), 1, 32, 32)
-        assert torch.equal((loaded.images[:, 0] * 255).round().byte(), torch.from_numpy(icons[f"{part}_images"]))
-        assert loaded.labels.tolist() == icons[f"{part}_labels"].tolist()
-        assert loaded.classes == tuple(icons["classes"].tolist())
-        assert float(loaded.images[:, 0, 0, 0].mean()) > 0.9  # paper is white
-
-
-def test_a_folder_must_have_the_same_classes_in_both_parts(tmp_path):
-    from PIL import Image
-
-    for folder in ("train/a", "train/b", "test/a", "test/c"):
-        (tmp_path / folder).mkdir(parents=True)
-        Image.new("RGB", (4, 4)).save(tmp_path / folder / "one.png")
-    with pytest.raises(SystemExit, match="same classes"):
-        load(f"folder:{tmp_path}", "data", download=False)
-    (tmp_path / "test/c").rename(tmp_path / "test/b")
-    assert load(f"folder:{tmp_path}", "data", download=False)[1].classes == ("a", "b")
-
-
 # how the script chooses and divides
-
-
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [("play", "play"), ("play-bold-24", "play"), ("book-outline", "book"), ("bookmark-2", "bookmark")]
-    + [(name, None) for name in ("play-circle", "replay", "book-open", "arrow", "playbold", "play-", "home-car")],
-)
-def test_a_name_says_a_class_with_words_of_style_alone(name, meant):
-    label = make_icons.label_of(name)
-    assert (None if label is None else make_icons.NAMES[label]) == meant
 
 
 def entry(author: str = "A", licence: str = "MIT", **others) -> dict:
@@ -144,24 +112,6 @@ def test_sets_that_are_not_permitted():
 
 def picture(seed: int, prefix: str, label: int = 0) -> Picture:
     return Picture(np.random.default_rng(seed).integers(0, 255, 1024, np.uint8).tobytes(), label, prefix)
-
-
-def test_families_join_by_word_author_and_shared_pictures():
-    sets = {"fa-solid": entry("one"), "fa6-thin": entry("two"), "zed": entry("Two"), "copy": entry("three")}
-    sets |= {"origin": entry("four"), "alone": entry("five")}
-    pictures = [picture(seed, prefix) for prefix in ("copy", "origin") for seed in range(5)]
-    pictures += [picture(seed, prefix) for prefix in ("alone", "zed") for seed in range(10, 14)]  # four are too few
-    assert make_icons.families(sets, pictures) == {
-        "alone": "alone",
-        **dict.fromkeys(("copy", "origin"), "copy"),
-        **dict.fromkeys(("fa-solid", "fa6-thin", "zed"), "fa-solid"),
-    }
-
-
-def test_near_copies_of_training_pictures_go():
-    white = Picture(bytes([255]) * 1024, 0, "a")
-    near, far = (Picture(bytes([255 - by]) * 1024, 0, "b") for by in (1, 2))
-    assert make_icons.unlike([near, far], [white]) == [far]
 
 
 @pytest.fixture

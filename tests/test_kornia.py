@@ -10,11 +10,9 @@ from kornia.geometry.transform import hflip
 
 from learned_affine import AffineLimits, AffineParameters
 from learned_affine.kornia import LearnedAffine
-from tests.geometry.matrices import rearranged
 from tests.subjects import flipping, symmetric, vivid
 
 LIMITS = AffineLimits(20, 1.2, 5, 0.05)
-STILL = AffineLimits(0, 1, 0, 0)
 KEYS = ["input", "mask", "bbox_xyxy", "keypoints"]
 
 
@@ -78,18 +76,6 @@ def test_everything_follows_kornias_own_flip():
     for got, start, there in zip(out, (images, masks, boxes, points), flipped, strict=True):
         choose = mirror.view(-1, *[1] * (start.ndim - 1))
         torch.testing.assert_close(got, torch.where(choose, there, start), atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize(("size", "kinds"), [((10, 10), 8), ((10, 14), 4)])
-def test_images_and_masks_follow_torchs_rot90(size, kinds):
-    images, masks = torch.rand(64, 3, *size), (torch.rand(64, 1, *size) > 0.5).float()
-    shell = LearnedAffine(symmetric(STILL))
-    out, moved = AugmentationSequential(shell, data_keys=KEYS[:2])(images, masks)
-    codes = shell.augment.draw_parameters(images, shell._params["noise"]).codes().tolist()
-    assert len(set(codes)) == kinds
-    for got, start, most in ((out, images, 1e-4), (moved, masks, 0)):
-        expected = torch.stack([rearranged(*pair) for pair in zip(start, codes, strict=True)])
-        torch.testing.assert_close(got, expected, atol=most, rtol=0)
 
 
 # -- kornia's switches ------------------------------------------------------------------------------------------------

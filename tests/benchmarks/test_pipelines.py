@@ -11,8 +11,8 @@ from torchvision.transforms import v2
 
 from benchmarks.common.rows import read
 from benchmarks.pipelines import arms, plan, report, run
-from benchmarks.pipelines.groups import OTHER, SIDE, Setting, classes, comparable, grouped
-from examples.datasets import DATA, Images, names_a_side
+from benchmarks.pipelines.groups import Setting, classes, grouped
+from examples.datasets import DATA, Images
 from learned_affine import AffineParameters
 
 ICONS, FASHION = report.CHANCES
@@ -76,18 +76,6 @@ def test_held_out_images_are_in_no_training(data):
         assert len(held_out) == run.HELD_OUT
 
 
-@pytest.mark.parametrize("data", ["icons", "fashion-mnist"])
-def test_seeds_draw_other_images_and_sizes_are_nested(data):
-    images = numbered(len(families("train")))
-    first, second = run.split(data, images, 500, 1), run.split(data, images, 500, 2)
-    assert places(first[0]) != places(second[0]) and places(first[1]) != places(second[1])
-    larger = run.split(data, images, 1000, 1)
-    assert len(first[1]) == 500 and len(larger[1]) == 1000
-    assert places(larger[0]) == places(first[0]) and places(first[1]) < places(larger[1])
-    with pytest.raises(SystemExit, match=r"--size must leave the held-out images of .*, got 100000"):
-        run.split(data, images, 100_000, 1)
-
-
 @pytest.mark.parametrize(
     ("whole", "colours", "arguments"),
     [
@@ -113,15 +101,6 @@ def test_shuffled_symmetries_are_as_many_and_the_numbers_stay():
     assert int(warped.mirror.sum()) == 10 and not torch.equal(warped.mirror, own.mirror)
     assert torch.equal(warped.quarter_turns, 2 * warped.mirror)
     assert torch.equal(warped.scale_x, own.scale_x)
-
-
-def test_shuffled_parameters_go_together():
-    policy, images = Policy(mirrored=10), torch.rand(40, 1, 4, 4)
-    arms.dealt_to_others(policy)(images)
-    (warped,) = policy.warped
-    assert sorted(warped.scale_x.tolist()) == [1.0 + place for place in range(40)]
-    assert torch.equal(warped.mirror, warped.scale_x < 11)
-    assert not torch.equal(warped.scale_x, policy.sample_parameters(images).scale_x)
 
 
 def test_every_arm_of_the_plan_is_known_and_no_job_comes_twice(tmp_path):
@@ -175,16 +154,6 @@ def row(arm: str, seed: int, accuracy: float, setting: Setting = ICONS, **values
     }
 
 
-def test_groups_of_classes_are_weighed_by_their_images():
-    counts = classes("icons")
-    by_class = [0.25 if name == "arrow-left" else 0.5 if names_a_side(name) else 0.75 for name in counts]
-    one = grouped([row("none", 1, 0.5, by_class=by_class)])[ICONS]["none"][1]
-    side = sum(count for name, count in counts.items() if names_a_side(name))
-    assert side == 239 and counts["arrow-left"] == 39  # 39 of .25 and 200 of .5
-    assert one[SIDE] == pytest.approx(109.75 / 239) and one[OTHER] == pytest.approx(0.75)
-    assert one["arrow-left"] == 0.25
-
-
 def test_a_table_by_hand():
     found = [row("none", 1, 0.50), row("none", 2, 0.54), row("flip", 1, 0.51), row("flip", 2, 0.57)]
     found += [row("none", 3, 0.1), row("flip", 3, 0.1), row("learned", 1, 0.9)]  # one seed of three is too few for bold
@@ -194,14 +163,6 @@ def test_a_table_by_hand():
     assert lines[3].startswith("| flip | 3 | **39.3 ± 25.6** | +1.33 ± 3.79 | **39.3 ± 25.6** |")
     assert "| **0.607 ± 0.256** |" in lines[3] and lines[4].startswith("| learned | 1 | 90.0 | +40.00 | 90.0 |")
     assert lines[2].startswith("| none | 3 | 38.0 ± 24.3 |  | 38.0 ± 24.3 |")
-
-
-def test_means_are_compared_over_shared_seeds():
-    arms_of = {"none": {1: {}, 2: {}, 3: {}}, "flip": {2: {}, 3: {}}, "learned": {1: {}}}
-    assert comparable(arms_of) == {"none": {2: {}, 3: {}}, "flip": {2: {}, 3: {}}}
-    assert comparable({"none": {1: {}}, "flip": {2: {}}}) == {} == comparable({})
-    found = grouped([row("none", 1, 0.5), row("none", 2, 0.9), row("flip", 1, 0.6)])[ICONS]
-    assert report.best_arm(found, "accuracy") == "flip" and report.best_arm(found, "nll") == "flip"
 
 
 def test_differences_are_paired_and_pairs_that_were_not_measured_stay_empty():

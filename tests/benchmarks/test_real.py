@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.common.rows import read
 from benchmarks.real import arms, report, run
-from benchmarks.real.data import PARTS, SIDES, Batches, read_set
+from benchmarks.real.data import PARTS, SIDES
 
 
 @pytest.fixture
@@ -35,32 +35,6 @@ def test_bad_folders_are_named_before_any_training(folder, monkeypatch):
     (whole / "heldout").rename(whole / "elsewhere")
     with pytest.raises(SystemExit, match=r"must hold flowers/train, heldout and test, got no folder .*heldout"):
         run.main()
-
-
-def test_all_eight_positions_come_equally_often():
-    image = torch.arange(9.0).view(1, 1, 3, 3)
-    torch.manual_seed(0)
-    moved = arms.all_eight(image.repeat(4000, 1, 1, 1)).flatten(1)
-    positions, counts = moved.unique(dim=0, return_counts=True)
-    assert len(positions) == 8 and counts.min() > 400 and counts.max() < 600
-    assert {tuple(one) for one in positions.int().tolist()} >= {
-        (0, 1, 2, 3, 4, 5, 6, 7, 8),
-        (6, 3, 0, 7, 4, 1, 8, 5, 2),
-    }
-
-
-@pytest.mark.parametrize("name", [name for name in arms.ARMS if not arms.fits(name)])
-def test_arms_that_fit_nothing_keep_shape_and_range_and_draw_for_each_image(folder, name):
-    pictures = read_set(folder, "flowers")
-    pictures.train.images[:] = pictures.train.images[:1].clone()
-    torch.manual_seed(0)
-    for aerial in (False, True):
-        pictures.name = "aerial" if aerial else "flowers"
-        arm = arms.ARMS[name](arms.Setting(pictures, 0, pytest.fail))
-        (images, _), *_ = Batches(pictures.train, pipeline=arm.one)
-        images = images if arm.many is None else arm.many(images)
-        assert images.shape == (48, 3, 48, 48) and images.min() >= 0 and images.max() <= 1
-        assert (len(images.flatten(1).unique(dim=0)) > 3) == (name != "none")
 
 
 @pytest.mark.long

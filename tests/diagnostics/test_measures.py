@@ -29,12 +29,6 @@ def test_variance_between_images_is_its_share(between, within):
     assert variance_between_images(policy, AffineLimits()) == pytest.approx(share, abs=0.02)
 
 
-def test_where_all_images_have_the_same_policy_no_variance_is_between_them():
-    policy = Policy(torch.full((500, 6), 0.1), torch.full((500, 6), 0.3))
-    assert variance_between_images(policy, AffineLimits.wide()) < 1e-9
-    assert variance_between_images(policy.rows(torch.tensor([0])), AffineLimits(0, 1, 0, 0)) == 0
-
-
 def test_spread_within_and_between_images_by_hand():
     """Two images: the angle's draws have means 3 and 7 and deviations 1 and 2."""
     mean, deviation = torch.zeros(2, 6), torch.zeros(2, 6)

@@ -131,9 +131,3 @@ def test_ranges_are_the_standard_deviation_of_all_draws():
     text = augment.summary(images, [0, 0, 0, 2, 2, 2])
     assert text.startswith("The augmenter is not fitted.")
     assert [line.split()[:3] for line in text.splitlines()[-2:]] == [["class", "0", "3"], ["class", "2", "3"]]
-
-
-def test_labels_that_are_none_are_named():
-    for labels in ([0, 1], torch.zeros(6)):
-        with pytest.raises(ValueError, match=r"labels must be class indices of shape \(6,\), one an image, got Tensor"):
-            LearnedAffineAugment().summary(torch.rand(6, 3, 8, 8), labels)

@@ -105,12 +105,6 @@ def test_the_cost_is_that_of_images_shifted_by_hand():
     assert costs("bilinear")["bilinear"] == pytest.approx(after - before, rel=1e-4) and after - before > 0.1
 
 
-def test_the_augmenter_keeps_its_interpolation():
-    augment = LearnedAffineAugment(interpolation="nearest")
-    found = costs("bilinear", "bicubic", augment=augment)
-    assert augment.interpolation == "nearest" and found["bicubic"] < found["bilinear"]
-
-
 # -- the choice -------------------------------------------------------------------------------------------------------
 
 

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_affine import AffineParameters, LearnedAffineAugment
+from learned_affine import AffineParameters
 from learned_affine.geometry import enlarge
 from learned_affine.geometry.enlarge import PREFILTER, enlarged
-from learned_affine.geometry.warp import warp_by_matrix, warp_images, working
-from tests.geometry.matrices import some
+from learned_affine.geometry.warp import warp_by_matrix, warp_images
 from tests.geometry.test_warp import EXTREME, PADS, kornias_grid
 
 SIZES = [(1, 1), (1, 7), (5, 3), (40, 33), (61, 130)]
@@ -110,15 +109,6 @@ def test_a_bad_pixel_spoils_only_what_is_made_of_it(monkeypatch, value, graph):
     assert not apart[0, 1].any() and not apart[0, 0][~touched].any() and apart[0, 0][touched].all()
 
 
-def test_bytes_are_clamped_where_sharpening_overshoots():
-    images = (torch.rand(4, 3, 24, 24) > 0.5).to(torch.uint8) * 255
-    parameters = some(4).map(lambda value: value.float())
-    exact = warp_images(working(images), parameters, "sharp")
-    assert exact.min() < -1 and exact.max() > 256
-    out = LearnedAffineAugment(interpolation="sharp").warp(images, parameters)
-    assert torch.equal(out, exact.round().clamp(0, 255).to(torch.uint8))
-
-
 def test_what_is_kept_of_one_call_serves_the_next():
     """Also where the first was in inference mode and the second is differentiated."""
     enlarge.bands.cache_clear()
@@ -129,17 +119,3 @@ def test_what_is_kept_of_one_call_serves_the_next():
     second.sum().backward()
     torch.testing.assert_close(second.detach(), first.clone())
     torch.testing.assert_close(images.grad.sum(), torch.tensor(121.0))
-
-
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-def test_a_compiled_sharp_warp_gives_the_same_pixels(backend):
-    torch._dynamo.reset()
-    images, parameters = torch.rand(3, 2, 16, 12), some(3).map(lambda value: value.float())
-    compiled = torch.compile(warp_images, backend=backend, fullgraph=True)
-    expected = warp_images(images, parameters, "sharp")
-    torch.testing.assert_close(compiled(images, parameters, "sharp"), expected, atol=1e-5, rtol=0)
-
-
-def test_inside_of_vmap_too():
-    images = torch.rand(3, 2, 1, 16, 12)
-    torch.testing.assert_close(torch.vmap(enlarged)(images), torch.stack([enlarged(some) for some in images]))

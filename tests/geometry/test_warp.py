@@ -4,8 +4,6 @@ Without a gradient a sampling grid is computed straight from the parameters; wit
 called. Kornia's own grid in float64 is the truth for both.
 """
 
-import itertools
-
 import pytest
 import torch
 from kornia.geometry.transform import warp_affine
@@ -14,11 +12,9 @@ from torch.nn import functional as nn_functional
 from torchvision.transforms.v2 import functional as F
 
 from learned_affine import AffineLimits, AffineParameters
-from learned_affine.geometry import warp
 from learned_affine.geometry.parameters import EIGHT, NAMES
 from learned_affine.geometry.warp import (
     INTERPOLATIONS,
-    PADDING_MODES,
     along_the_sides,
     as_dtype,
     inverse_map,
@@ -200,31 +196,6 @@ def test_every_dtype_is_within_its_rounding_of_kornia_in_float64(dtype, most, in
 # -- pieces, layouts, threads, graphs ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("padding_mode", PADDING_MODES)
-def test_a_batch_in_pieces_is_the_batch_in_one(monkeypatch, threads, dtype, padding_mode):
-    images, parameters = torch.rand(8, 3, 12, 10, dtype=dtype), to(EXTREME, dtype)
-    expected = warp_images(images, parameters, "bilinear", padding_mode)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        for pixels, layout in itertools.product((2**30, 3 * 120, 1), (torch.contiguous_format, torch.channels_last)):
-            monkeypatch.setattr(warp, "PIECE", pixels)
-            got = warp_images(images.to(memory_format=layout), parameters, "bilinear", padding_mode)
-            assert torch.equal(got, expected)
-    finally:
-        torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-def test_a_compiled_warp_gives_the_same_pixels(backend):
-    torch._dynamo.reset()
-    images, parameters = torch.rand(8, 3, 16, 12), to(EXTREME, torch.float32)
-    compiled = torch.compile(warp_images, backend=backend, fullgraph=True)
-    torch.testing.assert_close(compiled(images, parameters), warp_images(images, parameters), atol=1e-5, rtol=0)
-
-
 @pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
 @pytest.mark.parametrize("fill", [0.3, (0.1, 0.7, 0.4)])
 def test_fill_in_one_pass_is_kornias_own(interpolation, fill):
@@ -234,13 +205,6 @@ def test_fill_in_one_pass_is_kornias_own(interpolation, fill):
     expected = warp_affine(images, matrix, (20, 20), interpolation, "fill", align_corners=False, fill_value=value)
     torch.testing.assert_close(warp_images(images, parameters, interpolation, "fill", fill), expected)
     torch.testing.assert_close(warp_by_matrix(images, matrix, interpolation, "fill", fill), expected)
-
-
-def test_autocast_does_not_move_pixels():
-    images, parameters = torch.rand(2, 3, 64, 64), to(some(2), torch.float32)
-    expected = warp_images(images, parameters)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(warp_images(images, parameters), expected)
 
 
 def test_warp_passes_gradcheck_in_image_and_parameters():

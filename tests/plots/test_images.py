@@ -46,15 +46,6 @@ def test_fan_outlines_are_the_moved_corners():
             torch.testing.assert_close(points[4], points[0])
 
 
-def test_quiver_arrows_lead_to_the_mean_of_the_dots():
-    figure = plots.plot_quiver(vivid(), IMAGES, draws=8)
-    for axis in figure.axes:
-        dots = torch.tensor(axis.lines[0].get_xydata()).reshape(8, 4, 2)
-        arrows = axis.collections[0]
-        ends = CORNERS + torch.stack([torch.tensor(arrows.U), torch.tensor(arrows.V)], 1)
-        torch.testing.assert_close(ends.double(), dots.mean(0).double(), atol=1e-4, rtol=0)
-
-
 def test_quiver_does_not_take_a_symmetry_for_a_movement():
     augment = symmetric()
     drawn = seeded(augment, IMAGES, 8)
@@ -93,8 +84,3 @@ def test_nan_is_drawn_black_and_infinity_white():
     shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     assert all(np.isfinite(picture).all() for picture in shown)
     assert (shown[0][0, 0] == 0).all() and (shown[1][3, 3] == 1).all()
-
-
-def test_no_draws_are_refused():
-    with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
-        plots.plot_fan(vivid(), IMAGES, draws=0)

@@ -6,10 +6,9 @@ from torch import nn
 from torchvision import models
 from torchvision.transforms import v2
 
-from learned_affine import FitConfig
 from learned_affine.classifier import evaluate_classifier, train_classifier
 from learned_affine.plots import plot_entropy
-from tests.fits import IMAGES, LABELS, ROUNDS, quick, silent
+from tests.fits import IMAGES, LABELS, ROUNDS, quick
 from tests.subjects import Halves, small_net, vivid
 
 BYTES = (IMAGES * 255).round().to(torch.uint8)
@@ -89,31 +88,6 @@ def test_what_scales_bytes_gets_bytes(use, name):
     use(classifier, [(BYTES, LABELS)], preprocess=PREPROCESS[name])
     assert {kind for kind, _, _ in classifier.seen} == {torch.float32}
     assert all(0.5 < high <= 1.001 for _, _, high in classifier.seen)
-
-
-class Bright(nn.Module):
-    """Tells the sides apart by differences of at least 0.05, in pixels of [0, 1]; surely wrong about those beyond."""
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if images.dtype == torch.uint8:
-            images = images.float() / 255
-        left, right = images[..., :8].mean((1, 2, 3)), images[..., 8:].mean((1, 2, 3))
-        return 50 * torch.stack([left - right, right - left], dim=1)
-
-
-def test_accuracy_and_target_are_those_of_the_same_pixels_as_floats():
-    """On bytes and on the same pixels in [0, 1] the classifier is as good, and what it may lose is as much."""
-    found = []
-    for images in (BYTES, BYTES.float() / 255):
-        data = [(images, LABELS)]
-        info = silent(
-            classifier=Bright(), data=data, val_loader=data, config=FitConfig(rounds=1, images=64)
-        ).history.info
-        judged = vivid().evaluate(Bright(), data)
-        plain = evaluate_classifier(Bright(), data, progress=False)
-        found.append((info["target"], judged["clean_accuracy"], plain["accuracy"], plain["cross_entropy"]))
-    assert found[0] == pytest.approx(found[1], rel=1e-5)
-    assert found[0][1] == found[0][2] == 1
 
 
 # -- no-data values ---------------------------------------------------------------------------------------------------

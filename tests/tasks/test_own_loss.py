@@ -8,7 +8,7 @@ from torchvision import tv_tensors
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.tasks.targets import choose, count_of, join, take
-from tests.fits import quick, same_weights, silent
+from tests.fits import quick, same_weights
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
@@ -83,17 +83,6 @@ def test_key_points_and_boxes_are_where_the_pixels_are(targets):
     limits = AffineLimits(angle=10, scale=1.05, shear=3, translate=0.02)
     fit(loss, targets, limits=limits, padding_mode="zeros")
     assert max(seen[PROBES:]) < 1.5
-
-
-def test_plain_tensors_and_words_stay():
-    words = [f"image {row}" for row in range(64)]
-    known = dict(zip(words, INSIDE.sum((1, 2)).tolist(), strict=True))
-
-    def loss(output, target):
-        assert [known[word] for word in target["name"]] == target["size"].tolist()
-        return output.mean((1, 2, 3))
-
-    fit(loss, {"size": INSIDE.sum((1, 2)), "name": words})
 
 
 # -- what it may cost -------------------------------------------------------------------------------------------------
@@ -179,13 +168,6 @@ def test_a_loss_needs_targets_and_must_be_a_function():
         fit("cross entropy", LABELS)
     with pytest.raises(ValueError, match=r"loader must give targets beside its images for loss=, got none"):
         fit(difference, None)
-
-
-def test_targets_of_another_number_are_named():
-    with pytest.raises(ValueError, match=r"loader must give targets of 64 images, as many as images, got 3"):
-        silent(classifier=as_it_is, data=[(IMAGES, LABELS[:3])], loss=difference)
-    with pytest.raises(TypeError, match=r"loader must give targets as tensors with a row for each image, .* got str"):
-        silent(classifier=as_it_is, data=[(IMAGES, "cat")], loss=difference)
 
 
 def test_what_does_not_go_together_is_named():

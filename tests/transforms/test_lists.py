@@ -238,11 +238,6 @@ def as_dict(node):
     return type(node)(as_dict(one) for one in node) if isinstance(node, list | tuple) else node
 
 
-def test_a_mapping_keeps_its_attributes():
-    out = vivid()(BatchFeature({"pixel_values": torch.rand(2, 3, 8, 8)}, skip="a"))
-    assert out.skip == "a" and out.pixel_values is out["pixel_values"]
-
-
 # -- generated --------------------------------------------------------------------------------------------------------
 
 labels = st.sampled_from(["number", "text", "boxes", "mask", "points", "array", "depth", "nested"])

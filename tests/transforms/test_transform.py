@@ -1,7 +1,6 @@
 """``LearnedAffineAugment`` as a citizen of torchvision: inputs, labels, containers, randomness."""
 
 import copy
-import pickle
 
 import PIL.Image
 import pytest
@@ -9,21 +8,14 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
-from torchvision import datasets, tv_tensors
 from torchvision import transforms as v1
+from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
 from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
 from learned_affine.kornia import LearnedAffine
 from tests.geometry.matrices import one
 from tests.subjects import symmetric, vivid
-
-
-def test_every_image_of_a_batch_gets_its_own_parameters():
-    augment = vivid()
-    augment(torch.rand(1, 1, 8, 8).expand(6, -1, -1, -1))
-    assert len(augment.last_parameters) == 6
-    assert len(set(augment.last_parameters.angle.tolist())) == 6
 
 
 def test_p_leaves_the_others_bit_identical_and_says_so():
@@ -79,17 +71,6 @@ def test_warp_is_differentiable_in_image_and_parameters_and_calls_are_not():
     assert not augment(torch.rand(2, 1, 8, 8)).requires_grad
 
 
-@pytest.mark.parametrize("generator", [None, torch.Generator().manual_seed(4)])
-def test_pickle_and_deepcopy_draw_the_same(generator):
-    augment, images = vivid(generator=generator), torch.rand(4, 1, 8, 8)
-    copies = [pickle.loads(pickle.dumps(augment)), copy.deepcopy(augment)]
-    torch.manual_seed(0)
-    expected = augment(images)
-    for again in copies:
-        torch.manual_seed(0)
-        assert torch.equal(again(images), expected)
-
-
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -103,35 +84,6 @@ def test_pickle_and_deepcopy_draw_the_same(generator):
 def test_containers(wrap):
     out = wrap(vivid())(PIL.Image.new("L", (11, 9), 100))
     assert out.shape == (1, 9, 11)
-
-
-def voc_folder(root):
-    """One image with one object, as Pascal VOC lays it out."""
-    base = root / "VOCdevkit" / "VOC2012"
-    for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
-        (base / name).mkdir(parents=True)
-    PIL.Image.new("RGB", (40, 30), (90, 30, 60)).save(base / "JPEGImages" / "a.jpg")
-    (base / "ImageSets" / "Main" / "train.txt").write_text("a\n")
-    box = "<bndbox><xmin>10</xmin><ymin>8</ymin><xmax>20</xmax><ymax>18</ymax></bndbox>"
-    size = "<size><width>40</width><height>30</height><depth>3</depth></size>"
-    (base / "Annotations" / "a.xml").write_text(
-        f"<annotation>{size}<object><name>cat</name>{box}</object></annotation>"
-    )
-    return root
-
-
-def test_torchvision_detection_dataset_wrapped_for_v2(tmp_path):
-    augment = vivid(AffineLimits(10, 1.1, 5, 0.05))
-    data = datasets.VOCDetection(
-        str(voc_folder(tmp_path)), "2012", "train", transforms=v2.Compose([v2.ToImage(), augment])
-    )
-    image, target = datasets.wrap_dataset_for_transforms_v2(data)[0]
-    assert image.shape == (3, 30, 40) and isinstance(target["boxes"], tv_tensors.BoundingBoxes)
-    start = tv_tensors.BoundingBoxes(
-        [[10, 8, 20, 18]], format="XYXY", canvas_size=(30, 40), dtype=target["boxes"].dtype
-    )
-    expected = augment.apply((tv_tensors.Image(torch.zeros(3, 30, 40)), start), augment.last_parameters)[1]
-    assert torch.equal(target["boxes"], expected) and not torch.equal(target["boxes"], start)
 
 
 CONTEXTS = ["fork", *(pytest.param(name, marks=pytest.mark.long) for name in ("spawn", "forkserver"))]
