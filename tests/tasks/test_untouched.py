@@ -228,8 +228,9 @@ def inference(images):
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_fit_inside_no_grad_says_so(mode):
+    classifier = eager()
     with mode(), pytest.raises(ValueError, match="fit must be called with gradients on"):
-        quick(eager())
+        quick(classifier)
 
 
 def test_a_classifier_in_inference_mode_is_enough_for_all_but_the_papers_fit():
