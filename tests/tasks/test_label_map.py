@@ -145,11 +145,7 @@ def test_key_points_change_their_order_with_the_symmetry():
         ({"quarter_turn": [1, 2, 0]}, ValueError, r"when it is used four times, got 0 to 1 to 2 to 0 to 1$"),
         ({"mirror": "left"}, TypeError, r"label_map\['mirror'\] must be a permutation of .* or a function, got 'left'"),
         ({"mirror": [0.0, 1.0]}, TypeError, r"must be a permutation of class indices or a function, got \[0.0, 1.0\]"),
-        (
-            {"quarter_turn": TURN},
-            ValueError,
-            r"label_map\['quarter_turn'\] must be a permutation of 2 classes, got .* 4",
-        ),
+        ({"quarter_turn": TURN}, ValueError, r"\['quarter_turn'\] must be a permutation of 2 classes, got .* 4"),
         ({"mirror": lambda labels: labels.tolist()}, ValueError, r"must return labels of the kind .* got list"),
         ({"mirror": lambda labels: labels[:1]}, ValueError, r"label_map\['mirror'\] must return labels .*, got Tensor"),
     ],

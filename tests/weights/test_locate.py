@@ -50,19 +50,8 @@ def test_a_repository_that_is_not_there_is_said_in_a_line(hub):
 @pytest.mark.parametrize(
     "source",
     [
-        *(
-            "policies/mine.safetensors",
-            "a/b/c",
-            "../policy",
-            "./policy",
-            "~/policy",
-            "a//b",
-            "/a/b",
-            "a/",
-            "-a/b",
-            "a/.b",
-        ),
-        *("a b/c", "a/b\n", "https://x/y", "\0/a", "a/\0", "x" * 5000, "x" * 5000 + "/y.safetensors", "ä/b", ""),
+        *("policies/mine.safetensors", "a/b/c", "../policy", "~/policy", "a//b", "/a/b", "a/", "-a/b", "a/.b"),
+        *("a b/c", "a/b\n", "https://x/y", "a/\0", "x" * 5000, "ä/b", ""),
     ],
 )
 def test_what_can_only_be_a_path_is_never_looked_for_on_a_network(hub, source):
