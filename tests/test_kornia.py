@@ -1,7 +1,6 @@
 """The shell for kornia: the same pixels as the shell for torchvision, and labels that follow."""
 
 import copy
-import pickle
 
 import pytest
 import torch
@@ -124,16 +123,6 @@ def test_images_that_are_left_alone_are_bit_identical(p, same):
         assert not (out[chosen] == images[chosen]).flatten(1).all(1).any()
         found.add(int(chosen.sum()))
     assert found == {0} if p == 0 else (found == {0, 16} if same else len(found - {0, 16}) > 1)
-
-
-@pytest.mark.parametrize("options", [{}, {"same_on_batch": True}, {"p": 1.0, "keepdim": True}])
-def test_copies_and_pickles_draw_the_same(options):
-    shell, images = LearnedAffine(vivid(LIMITS), **options), torch.rand(4, 3, 8, 8)
-    torch.manual_seed(2)
-    expected = shell(images)
-    for other in (copy.deepcopy(shell), pickle.loads(pickle.dumps(shell))):
-        torch.manual_seed(2)
-        assert torch.equal(other(images), expected)
 
 
 def test_nothing_of_the_policy_needs_a_gradient_and_the_image_keeps_its_own():

@@ -38,37 +38,6 @@ def test_errors_are_clear():
 # -- spread -----------------------------------------------------------------------------------------------------------
 
 
-def true_moments(augment: LearnedAffineAugment) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and deviation of each image's parameters, ``(B, 6)`` each, by a dense sum over the normal density."""
-    policy = augment.policy(IMAGES)
-    steps = torch.linspace(-8, 8, 4001, dtype=torch.float64)
-    density = torch.exp(-(steps**2) / 2)
-    density /= density.sum()
-    unit = augment.strength * torch.tanh(policy.mean.double()[..., None] + policy.width.double()[..., None] * steps)
-    limits = augment.limits
-    values = torch.empty_like(unit)
-    for place, name in enumerate(NAMES):
-        if name.startswith("scale"):
-            values[:, place] = limits.scale ** unit[:, place]
-        else:
-            values[:, place] = getattr(limits, name.partition("_")[0]) * unit[:, place]
-    mean = values @ density
-    return mean, (((values - mean[..., None]) ** 2) @ density).sqrt()
-
-
-@pytest.mark.parametrize("strength", [1.0, 0.4])
-def test_spread_is_that_of_the_policy_without_sampling_noise(strength):
-    augment = vivid(AffineLimits.wide(), strength=strength)
-    mean, deviation = true_moments(augment)
-    few, many = (augment.evaluate(Halves(), loader(), draws=draws) for draws in (2, 32))
-    for place, name in enumerate(NAMES):
-        assert few[f"within_{name}"] == pytest.approx(float(deviation[:, place].mean()), rel=1e-4)
-        assert few[f"between_{name}"] == pytest.approx(float(mean[:, place].std()), rel=1e-4)
-    for key in few:
-        if key.startswith(("within_", "between_", "symmetry_")):
-            assert few[key] == many[key], key
-
-
 def test_one_policy_for_all_images_has_no_spread_between_them():
     found = LearnedAffineAugment().evaluate(Halves(), [torch.rand(32, 1, 16, 16)], draws=1)
     assert all(found[f"between_{name}"] < 1e-6 < found[f"within_{name}"] for name in NAMES)

@@ -70,13 +70,6 @@ def test_a_judgement_is_that_of_each_image_alone(adversarial):
         assert float(found.score[place]) == pytest.approx(score, abs=1e-4)
 
 
-def test_what_is_known_of_the_images_as_they_are():
-    one = judge()
-    torch.testing.assert_close(torch.stack(one.outputs[:64]), logits(IMAGES))
-    torch.testing.assert_close(one.cost[:64], F.cross_entropy(logits(IMAGES), LABELS, reduction="none"))
-    assert one.classes.tolist() == [*LABELS.tolist(), *LABELS[:10].tolist()]
-
-
 def test_predicted_labels_take_the_place_of_those_that_are_given():
     one = judge(labels="predicted")
     assert torch.cat(one.pool.labels).tolist() == [int(output.argmax()) for output in one.outputs]

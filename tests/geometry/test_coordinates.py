@@ -14,7 +14,6 @@ from learned_affine.geometry.coordinates import (
     rearrange_boxes,
     visible_area,
     warp_boxes,
-    warp_key_points,
     warp_points,
 )
 from learned_affine.geometry.parameters import EIGHT
@@ -81,14 +80,6 @@ def corners_of(boxes: tv_tensors.BoundingBoxes) -> Tensor:
     return F.convert_bounding_box_format(boxes, new_format="XYXYXYXY").as_subclass(Tensor).reshape(-1, 4, 2)
 
 
-@pytest.mark.parametrize("code", EIGHT)
-def test_integer_boxes_of_a_symmetry_are_exact_and_not_clamped(code):
-    boxes = tv_tensors.BoundingBoxes([[3, 5, 21, 50]], format="XYXY", canvas_size=(41, 41))
-    moved = corners_of(rearrange_boxes(boxes, code))
-    expected = warp_points(corners_of(boxes), symmetries_alone(code).matrix(41, 41)[0])
-    assert moved.dtype == torch.int64 and torch.cdist(expected, moved.double()).amin(2).max() == 0
-
-
 @pytest.mark.parametrize("mirror", [False, True])
 def test_boxes_beyond_the_canvas_are_clamped_only_where_they_are_moved(mirror):
     boxes = tv_tensors.BoundingBoxes([[30.0, 20, 50, 44]], format="XYXY", canvas_size=(30, 40))
@@ -119,19 +110,6 @@ def test_axis_aligned_box_is_the_box_round_its_moved_corners(seed):
     moved = warp_points(corners[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(3, 4, 2), matrix)
     expected = torch.cat([moved.amin(1), moved.amax(1)], dim=1)
     torch.testing.assert_close(warp_boxes(boxes, matrix).as_subclass(Tensor), expected, atol=1e-3, rtol=0)
-
-
-def test_no_boxes_stay_no_boxes():
-    boxes = tv_tensors.BoundingBoxes(torch.zeros(0, 4), format="XYXY", canvas_size=(30, 40))
-    moved = warp_boxes(boxes, matrices(1, 30, 40)[0])
-    assert moved.shape == (0, 4) and isinstance(moved, tv_tensors.BoundingBoxes)
-
-
-def test_key_points_agree_with_perspective():
-    points = tv_tensors.KeyPoints([[10.0, 12], [20, 5], [39, 29]], canvas_size=(30, 40))  # the last one leaves
-    matrix = matrices(1, 30, 40)[0]
-    expected = F.perspective(points, None, None, coefficients=coefficients(matrix))
-    torch.testing.assert_close(warp_key_points(points, matrix), expected, atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize("seed", EIGHT)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_affine import AffineParameters
 from learned_affine.geometry import enlarge
 from learned_affine.geometry.enlarge import PREFILTER, enlarged
 from learned_affine.geometry.warp import warp_by_matrix, warp_images
@@ -72,27 +71,6 @@ def test_sharp_is_bilinear_reading_of_the_finer_copy(size, padding_mode, fill):
     torch.testing.assert_close(warp_by_matrix(images, EXTREME.matrix(*size), *options), expected, atol=1e-9, rtol=0)
     followed = warp_images(images.clone().requires_grad_(), EXTREME, *options)
     torch.testing.assert_close(followed.detach(), expected, atol=1e-9, rtol=0)
-
-
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-def test_shifts_below_a_pixel_keep_more_detail(interpolation):
-    """Against the exact shift, by Fourier, of periodic noise whose power falls with the square of the frequency."""
-    generator, count, side = torch.Generator().manual_seed(0), 16, 64
-    along = torch.fft.fftfreq(side, dtype=torch.float64)
-    slope = 1 / (along[:, None] ** 2 + along**2 + 1 / side**2).sqrt()
-    spectrum = torch.fft.fft2(torch.randn(count, side, side, generator=generator, dtype=torch.float64)) * slope
-    right, down = torch.rand(2, count, 1, 1, generator=generator, dtype=torch.float64) - 0.5
-    moved = spectrum * torch.exp(-2j * torch.pi * (along * right + along[:, None] * down))
-    images, exact = (torch.fft.ifft2(values).real[:, None] for values in (spectrum, moved))
-    still = AffineParameters.identity(count).double()
-    shifts = (right.flatten() / side, down.flatten() / side)
-    parameters = AffineParameters(still.angle, still.scale_x, still.scale_y, still.shear, *shifts)
-
-    def lost(name: str) -> float:
-        apart = warp_images(images, parameters, name) - exact
-        return float(apart[..., 8:-8, 8:-8].square().mean().sqrt())
-
-    assert lost("sharp") < lost(interpolation)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 3e38])

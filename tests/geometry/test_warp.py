@@ -153,28 +153,6 @@ def test_without_a_gradient_images_are_kornias(size, interpolation, padding_mode
     torch.testing.assert_close(got, truth, atol=1e-9, rtol=0)
 
 
-def away_from_edges(size: tuple[int, int], least: float = 1e-6) -> Tensor:
-    """Where a grid is not just on a pixel or between two: there rounding decides which of two values is taken."""
-    grid = kornias_grid(EXTREME, *size)
-    place = (grid + 1) * torch.tensor(size[::-1], dtype=torch.float64)  # in halves of a pixel
-    return ((place - place.round()).abs() > least).all(-1)[:, None]
-
-
-@pytest.mark.parametrize("size", SIZES[:-1])
-@pytest.mark.parametrize(("padding_mode", "fill"), PADS)
-def test_nearest_is_kornias_but_where_it_is_a_toss_up(size, padding_mode, fill):
-    images = torch.rand(len(EXTREME), 2, *size, dtype=torch.float64)
-    truth = warp_by_matrix(images, EXTREME.matrix(*size), "nearest", padding_mode, fill)
-    steady = away_from_edges(size)
-    got = warp_images(images, EXTREME, "nearest", padding_mode, fill)
-    assert torch.equal(torch.where(steady, got, 0.0), torch.where(steady, truth, 0.0))
-    moved = warp_images(images.float(), to(EXTREME, torch.float32), "nearest", padding_mode, fill)
-    steady = away_from_edges(size, 2e-4)
-    torch.testing.assert_close(
-        torch.where(steady, moved.double(), 0.0), torch.where(steady, truth, 0.0), atol=1e-6, rtol=0
-    )
-
-
 @pytest.mark.parametrize(
     ("dtype", "most"), [(torch.float32, 5e-5), (torch.bfloat16, 4e-3), (torch.float16, 5e-4), (torch.uint8, 0.5 / 255)]
 )

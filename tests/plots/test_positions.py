@@ -5,7 +5,7 @@ import torch
 
 from learned_affine import AffineLimits, plots
 from learned_affine.policy.raw_head import RawHead
-from tests.subjects import blobs, flipping, vivid
+from tests.subjects import flipping, vivid
 
 IMAGES = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([1, 0, 1, 1])
@@ -65,12 +65,6 @@ def test_of_each_class_the_first_images_are_shown_and_the_class_is_named_once(tm
 def test_positions_that_would_not_keep_the_shape_are_not_drawn():
     shown = sheet(plots.symmetries(flipping(), IMAGES[..., :10]), width=10)
     assert [bool((shown[:, code] == 1).all()) for code in range(8)] == [False, True] * 4
-
-
-def test_bytes_and_grey_images_are_shown():
-    grey = blobs(3)[0]
-    one, other = (sheet(plots.symmetries(vivid(), images)) for images in (grey, (255 * grey).round().to(torch.uint8)))
-    assert (one - other).abs().max() < 0.02
 
 
 def test_what_does_not_fit_is_named():

@@ -95,16 +95,6 @@ def test_a_symmetry_that_is_forbidden_is_never_drawn_and_the_others_stay():
     torch.testing.assert_close(after[:, rest], before[:, rest] / before[:, rest].sum(-1, keepdim=True))
 
 
-def test_noise_has_a_seventh_number_only_where_it_is_used():
-    none = AffineLimits(symmetries="none")
-    widths = [
-        one.noise(2, limits, None).shape[1] for one in (lively(), lively(symmetries="none")) for limits in (ALL, none)
-    ]
-    assert widths == [7, 6, 6, 6]
-    generators = [torch.Generator().manual_seed(5) for _ in range(2)]
-    assert torch.equal(lively().noise(2, none, generators[0]), Policy.noise(2, generator=generators[1]))
-
-
 # -- prices -----------------------------------------------------------------------------------------------------------
 
 

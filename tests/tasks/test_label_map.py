@@ -98,13 +98,6 @@ def test_labels_follow_the_pixels_in_training(one_by_one):
     assert len(torch.unique(4 * labels + new)) == 16
 
 
-@pytest.mark.parametrize("rule", [[1, 0], lambda soft: soft.flip(-1)])
-def test_soft_labels_and_a_tuple(rule):
-    soft = nn.functional.one_hot(LABELS, 2).float()
-    images, labels = MappedLabels(mirroring(), {"mirror": rule})((IMAGES, soft))
-    assert torch.equal(Halves()(images).argmax(-1), labels.argmax(-1))
-
-
 def test_one_image_with_its_label():
     augment, seen = MappedLabels(mirroring(), SWAP), set()
     for row in range(40):

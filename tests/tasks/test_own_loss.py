@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 from torchvision import tv_tensors
 
-from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
+from learned_affine import AffineLimits, FitConfig
 from learned_affine.tasks.targets import choose, count_of, join, take
 from tests.fits import quick, same_weights
 from tests.subjects import Halves, blobs
@@ -177,20 +176,3 @@ def test_what_does_not_go_together_is_named():
         fit(difference, LABELS, Halves(), config=FitConfig.paper())
     with pytest.raises(ValueError, match=r"label_map must be of functions where the targets hold no key points"):
         fit(difference, LABELS, Halves(4.0), label_map={"mirror": [1, 0]})
-
-
-def test_targets_of_a_detector_move_their_boxes_and_keep_their_labels():
-    boxes = torch.tensor([[1.0, 2, 5, 6]])
-
-    def target():
-        given = tv_tensors.BoundingBoxes(boxes.clone(), format="XYXY", canvas_size=(16, 16))
-        return {"boxes": given, "labels": torch.tensor([1])}
-
-    def loss(output, targets):
-        moved = torch.cat([one["boxes"].as_subclass(torch.Tensor) for one in targets])
-        assert all(torch.equal(one["labels"], torch.tensor([1])) for one in targets)
-        return (output - moved / 16).square().mean(1) + 0.1
-
-    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 4))
-    batch = torch.rand(8, 3, 16, 16), [target() for _ in range(8)]
-    assert LearnedAffineAugment().evaluate(network, [batch], loss=loss)["loss"] > 0.1

@@ -116,18 +116,6 @@ def test_images_of_one_sample_share_a_draw_as_in_torchvision(put):
         assert_equal(other, out[0])
 
 
-def test_a_list_of_a_batch_and_its_labels_is_one_sample():
-    """As the default collate function of a DataLoader gives it."""
-    augment, images, labels = vivid(LIMITS), torch.rand(4, 3, *SIZE), torch.arange(4)
-    torch.manual_seed(3)
-    expected = augment(images)
-    torch.manual_seed(3)
-    found, same = augment([images, labels])
-    assert torch.equal(found, expected) and same is labels
-    for other in (torch.rand(4, 9), torch.rand(4, 5, 9)):
-        assert augment([images, other])[1] is other
-
-
 IMAGE, GREY, NUMBERS = torch.rand(3, *SIZE), torch.rand(1, *SIZE), torch.ones(3, *SIZE, dtype=torch.int64)
 UNKNOWN = {
     "an image and a mask": [IMAGE, GREY],

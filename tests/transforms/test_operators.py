@@ -93,13 +93,6 @@ def test_a_symmetry_alone_and_the_identity_are_not_sampled(options, device, p):
     assert found.operators[SAMPLING] == 0
 
 
-def test_what_p_leaves_alone_is_not_looked_at():
-    images = torch.rand(16, 3, 48, 48)
-    assert counted(wide(p=0.0), images).total <= 3
-    found = counted(wide(p=0.5), images)
-    assert found.operators["clone"] == 1 and found.operators[SAMPLING] == 1
-
-
 # -- memory -----------------------------------------------------------------------------------------------------------
 
 
