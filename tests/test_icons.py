@@ -102,14 +102,6 @@ def entry(author: str = "A", licence: str = "MIT", **others) -> dict:
     return {"name": "N", "author": {"name": author, "url": "http://a"}, "license": {"spdx": licence}, **others}
 
 
-def test_sets_that_are_not_permitted():
-    sets = {"fine": entry(), "free": entry(licence="CC0-1.0"), "by": entry(licence="CC-BY-4.0")}
-    sets |= {"gpl": entry(licence="GPL-3.0"), "coloured": entry(palette=True), "logos": entry(category="Logos")}
-    sets |= {"nowhere": {"name": "N", "author": {"name": "A", "url": ""}, "license": {"spdx": "MIT"}}}
-    sets |= {"unknown": {"name": "N", "author": {"name": "A", "url": "http://a"}, "license": {"title": "Own"}}}
-    assert sorted(make_icons.permitted(sets)) == ["fine", "free"]
-
-
 def picture(seed: int, prefix: str, label: int = 0) -> Picture:
     return Picture(np.random.default_rng(seed).integers(0, 255, 1024, np.uint8).tobytes(), label, prefix)
 

@@ -8,8 +8,7 @@ import torch
 
 from benchmarks.common import rows
 from benchmarks.invariances import glyphs
-from benchmarks.invariances.run import parse, pose_change, run, spearman
-from learned_affine import AffineParameters, LearnedAffineAugment
+from benchmarks.invariances.run import parse, run, spearman
 
 
 @pytest.mark.parametrize("name", ["turn", "shift", "size"])
@@ -30,23 +29,6 @@ def test_true_interval_is_where_the_label_holds(name: str) -> None:
             same &= moved.abs() <= task.reach  # nothing further out is ever shown
         reached = same.int().cumprod(0).sum(0).clamp_min(1) - 1  # the last step before the label is lost
         torch.testing.assert_close(grid[reached], end, atol=2 * float(grid[1]), rtol=0)
-
-
-def test_a_drawing_moves_as_the_augmenter_moves_it() -> None:
-    points = glyphs.STROKES[:4]
-    zero, radius = torch.zeros(4), torch.full((4,), 0.25)
-    upright = glyphs.render(points, zero, radius, zero, torch.zeros(4, 2))
-    turn, shift, size = torch.tensor([40.0, -70, 0, 0]), torch.tensor([0, 0, 0.125, 0]), torch.tensor([0, 0, 0, 0.3])
-    drawn = glyphs.render(points, turn, radius * size.exp(), zero, torch.stack([shift, zero], -1))
-    parameters = AffineParameters(turn, size.exp(), size.exp(), zero, shift, zero)
-    warped = LearnedAffineAugment(padding_mode="zeros").warp(upright, parameters)
-    assert (
-        float((warped - drawn).abs().mean((1, 2, 3)).max()) < 0.03
-    )  # blur, and the softness of a stroke, which does not grow
-    assert float((upright - drawn).abs().mean((1, 2, 3)).min()) > 0.04
-    for index, name in enumerate(("turn", "turn", "shift", "size")):
-        change = pose_change(glyphs.TASKS[name], parameters)[index]
-        torch.testing.assert_close(change, (turn, turn, shift, size)[index][index])
 
 
 def test_rank_correlation_by_hand() -> None:

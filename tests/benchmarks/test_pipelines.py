@@ -13,36 +13,9 @@ from benchmarks.common.rows import read
 from benchmarks.pipelines import arms, plan, report, run
 from benchmarks.pipelines.groups import Setting, classes, grouped
 from examples.datasets import DATA, Images
-from learned_affine import AffineParameters
 
 ICONS, FASHION = report.CHANCES
 GEOMETRIC = {"ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"}
-
-
-class Policy:
-    """In the place of a fitted one: mirrors and turns the first images, and enlarges each by a factor of its own."""
-
-    p = 1.0
-
-    def __init__(self, mirrored: int) -> None:
-        self.mirrored, self.warped = mirrored, []
-
-    def sample_parameters(self, images):
-        still = AffineParameters.identity(len(images))
-        place = torch.arange(len(images))
-        first = place < self.mirrored
-        return AffineParameters(still.angle, 1.0 + place, *still.tensors()[2:], mirror=first, quarter_turns=2 * first)
-
-    def warp(self, images, parameters):
-        self.warped.append(parameters)
-        return images
-
-    def __call__(self, images):
-        return self.warp(images, self.sample_parameters(images))
-
-
-def setting_with(policy, symmetries: str = "all") -> arms.Setting:
-    return arms.Setting(None, None, None, 1, 28, "zeros", 0, {arms.Fit(symmetries=symmetries): policy})
 
 
 def families(name: str) -> np.ndarray:
@@ -91,16 +64,6 @@ def test_colours_are_all_operations_but_the_geometric_ones(whole, colours, argum
     drawn = arms.per_image(colours())(image.repeat(60, 1, 1, 1))
     assert bool((drawn.flatten(1).max(1).values == drawn[:, 0, 2, 6]).all())
     assert not torch.equal(drawn, image.repeat(60, 1, 1, 1))
-
-
-def test_shuffled_symmetries_are_as_many_and_the_numbers_stay():
-    policy, images = Policy(mirrored=10), torch.rand(40, 1, 4, 4)
-    arms.shuffled_symmetries(setting_with(policy))(images)
-    (warped,) = policy.warped
-    own = policy.sample_parameters(images)
-    assert int(warped.mirror.sum()) == 10 and not torch.equal(warped.mirror, own.mirror)
-    assert torch.equal(warped.quarter_turns, 2 * warped.mirror)
-    assert torch.equal(warped.scale_x, own.scale_x)
 
 
 def test_every_arm_of_the_plan_is_known_and_no_job_comes_twice(tmp_path):

@@ -21,13 +21,6 @@ def test_identity_changes_nothing():
     assert found["within_angle"] == found["between_angle"] == found["symmetry_chance"] == found["worst_class_loss"] == 0
 
 
-def test_a_wide_policy_shows_and_prints_as_a_table():
-    found = vivid(AffineLimits.wide(), padding_mode="zeros").evaluate(Halves(), loader())
-    assert found["displacement"] > 0.2 and found["agreement"] < 1 and found["between_angle"] > 0
-    measures, chances = str(found).split("\n\n")
-    assert measures.count("\n") == len(found) - 1 and chances.count("\n") == 2  # a head, and a row a class
-
-
 def test_errors_are_clear():
     with pytest.raises(ValueError, match="at least one batch"):
         vivid().evaluate(Halves(), [])
@@ -79,9 +72,9 @@ def test_the_chance_of_a_symmetry_is_how_often_images_get_one(limits, options):
         augment.localization.head.bias[12:] = 1.0
     changed = LearnedAffineAugment(limits, localization=augment.localization, **options)
     found = changed.evaluate(Halves(), loader())
-    often = torch.stack([changed.sample_parameters(IMAGES).codes() > 0 for _ in range(400)]).double().mean(0)
-    assert found["symmetry_chance"] == pytest.approx(float(often.mean()), abs=4 * 0.5 / math.sqrt(400 * 64))
-    assert found["symmetry_spread"] == pytest.approx(float(often.std()), abs=0.02)
+    often = torch.stack([changed.sample_parameters(IMAGES).codes() > 0 for _ in range(150)]).double().mean(0)
+    assert found["symmetry_chance"] == pytest.approx(float(often.mean()), abs=4 * 0.5 / math.sqrt(150 * 64))
+    assert found["symmetry_spread"] == pytest.approx(float(often.std()), abs=0.03)
 
 
 # -- the worst class --------------------------------------------------------------------------------------------------

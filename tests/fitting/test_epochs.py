@@ -73,12 +73,6 @@ def test_each_pass_has_its_number_and_afterwards_it_is_as_it_was(kind):
     assert counting(loader).calls == [0, 1, 2, 7] and counting(loader).epoch == 7
 
 
-def test_a_fit_that_reads_the_loader_once_counts_one_pass():
-    loader = KINDS["sampler"]()
-    quick(data=loader)
-    assert loader.sampler.calls == [0, 7]
-
-
 def test_it_is_as_it_was_after_an_error_too():
     loader = KINDS["sampler"]()
 

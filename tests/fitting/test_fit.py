@@ -86,27 +86,6 @@ def test_a_network_that_knows_of_more_than_the_limits_allow_draws_no_more():
     assert float(chances[:, [1, 2, 3, 5, 6, 7]].max()) < 0.01
 
 
-# -- images of several sizes ------------------------------------------------------------------------------------------
-
-
-def resized(*size: int) -> torch.Tensor:
-    return nn.functional.interpolate(IMAGES, size=size)
-
-
-def test_held_out_images_of_every_size_are_judged_as_often():
-    seen, classifier = {}, Halves()
-
-    def note(module, args):
-        side = args[0].shape[-1]
-        seen[side] = seen.get(side, 0) + len(args[0])
-
-    classifier.register_forward_pre_hook(note)
-    held_out = [(resized(side, side), LABELS) for side in (20, 24, 28)]
-    quick(classifier, val_loader=held_out)
-    counts = [seen[side] for side in (20, 24, 28)]
-    assert min(counts) > 64 and max(counts) < 1.2 * min(counts)
-
-
 # -- loaders and seeds ------------------------------------------------------------------------------------------------
 
 

@@ -16,9 +16,7 @@ from learned_affine.fitting.symmetries import (
     class_table,
     judge_symmetries,
     recognised_as,
-    shrunk,
 )
-from learned_affine.policy.costs import MOST
 from learned_affine.policy.distribution import Policy
 from learned_affine.tasks.model import Model
 from tests.fits import IMAGES, LABELS
@@ -85,12 +83,6 @@ def test_images_that_were_not_judged_are_learned_by_their_class(judged):
         assert float(target.std(0).max()) < 1e-6 and float(target[0, 4]) > 2
 
 
-def test_what_symmetries_are_expected_to_cost(judged):
-    chances = torch.rand(40, 8, generator=torch.Generator().manual_seed(0)).softmax(-1)
-    expected = sum(float(chances[row] @ judged.cost[row].clamp_max(MOST)) for row in range(40)) / 40
-    assert judged.expected(policy(chances)) == pytest.approx(expected, rel=1e-5)
-
-
 # -- class by class ---------------------------------------------------------------------------------------------------
 
 
@@ -102,12 +94,6 @@ def test_the_mean_of_a_class_by_hand():
     assert set(means) == {0, 1}
     torch.testing.assert_close(means[0], torch.full((8,), (2 * 1 + 2 * 2 + 4 + 2 * everything) / 7))
     torch.testing.assert_close(means[1], torch.full((8,), (10 + 2 * everything) / 3))
-
-
-def test_an_image_is_drawn_to_its_class_by_hand():
-    cost, means = torch.tensor([[1.0], [5.0]]).expand(2, 8), {3: torch.full((8,), 2.0)}
-    expected = torch.tensor([[0.3 * 1 + 0.7 * 2], [5.0]]).expand(2, 8)
-    torch.testing.assert_close(shrunk(cost, torch.tensor([3, -1]), means), expected)
 
 
 # -- what is told -----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from torch import nn
 from learned_affine import FitConfig
 from learned_affine.diagnostics import FitWarning, LittleToGainWarning, TargetWarning
 from learned_affine.fitting.pool import Pool
-from learned_affine.fitting.target import HELD_OUT_IMAGES, TRAINING_IMAGES, Target, budget, measure_target
+from learned_affine.fitting.target import HELD_OUT_IMAGES, TRAINING_IMAGES, Target, measure_target
 from learned_affine.tasks.model import Model, temperature_of
 from tests.fits import quick
 from tests.subjects import Halves, blobs
@@ -71,23 +71,6 @@ def fit(classifier=None, **options):
 
 
 @pytest.mark.parametrize(
-    ("known", "gap", "tolerance", "extra"),
-    [
-        (2.0, 0.1, 0.15, 0.1),  # what memorising gained
-        (2.0, 0.9, 0.15, 0.3),  # at most the tolerance's share of what is known
-        (2.0, 0.9, 0.5, 0.9),
-        (2.0, 0.01, 0.15, 0.06),  # and at least 3 % of it
-        (2.0, -0.5, 0.15, 0.06),
-        (2.0, 0.9, 0.01, 0.02),  # unless the tolerance is smaller yet
-        (2.0, 0.9, 0.0, 0.0),
-        (0.0, 0.9, 0.15, 0.0),  # who knows nothing has nothing to lose
-    ],
-)
-def test_what_warps_may_cost_by_hand(known, gap, tolerance, extra):
-    assert budget(known, gap, tolerance) == pytest.approx(extra)
-
-
-@pytest.mark.parametrize(
     ("one_in", "tolerance", "rule"),  # of the training labels, as many as those that are wrong
     [
         (COUNT, 1.0, lambda known, gap: gap),
@@ -114,14 +97,6 @@ def test_the_target_is_what_held_out_images_cost_and_a_budget(one_in, tolerance,
     trained = float((logits(OWN).argmax(-1) == own_labels).double().mean())
     measured |= {"held_out_accuracy": right, "training_accuracy": trained}
     assert found.measures == pytest.approx(measured, rel=1e-4)
-
-
-def test_a_fit_takes_the_target_over():
-    history = fit(val_loader=[(IMAGES, NOISY)], interpolation="nearest").history  # which moves nothing below a pixel
-    found = measure(FitConfig())
-    assert history.info["target"] == pytest.approx(found.value, abs=1e-5) and history.info["held_on"] == "held-out"
-    assert {key: history.info[key] for key in found.measures} == pytest.approx(found.measures)
-    assert history["budget"] == pytest.approx([found.budget] * history.rounds)
 
 
 # -- its warnings -----------------------------------------------------------------------------------------------------

@@ -58,14 +58,6 @@ def test_quiver_does_not_take_a_symmetry_for_a_movement():
             torch.testing.assert_close(moved, expected, atol=1e-4, rtol=0)
 
 
-def test_policies_stand_in_rows_under_the_originals():
-    figure = plots.plot_policies({"weak": vivid(strength=0.0), "strong": vivid()}, IMAGES, draws=2)
-    rows = [figure.axes[start : start + 6] for start in range(0, 30, 6)]
-    assert [row[0].get_ylabel() for row in rows] == ["before", "weak", "", "strong", ""]
-    first, weak, strong = (torch.tensor(row[0].images[0].get_array()) for row in (rows[0], rows[1], rows[3]))
-    assert torch.allclose(first, weak, atol=1e-4) and not torch.allclose(first, strong, atol=0.1)
-
-
 @pytest.mark.parametrize("plot", [plots.plot_before_after, plots.plot_fan, plots.plot_quiver])
 def test_the_number_of_images_must_fit(plot):
     with pytest.raises(ValueError, match="images must be 1 to 16 to fit a picture, got 17"):

@@ -45,9 +45,9 @@ def test_probabilities_are_those_of_the_draws(options):
     augment = vivid(**options)
     with torch.no_grad():
         augment.localization.head.bias[12:] = 0.5
-    codes = torch.stack([augment.sample_parameters(IMAGES[:2]).codes() for _ in range(1000)])
+    codes = torch.stack([augment.sample_parameters(IMAGES[:2]).codes() for _ in range(300)])
     often = torch.nn.functional.one_hot(codes, 8).double().mean(0).flatten()
-    assert texts(plots.symmetries(augment, IMAGES[:2])) == pytest.approx((100 * often).tolist(), abs=6)
+    assert texts(plots.symmetries(augment, IMAGES[:2])) == pytest.approx((100 * often).tolist(), abs=9)
 
 
 @pytest.mark.parametrize("augment", [vivid(deterministic=True), vivid(localization=RawHead(3), p=1.0)])

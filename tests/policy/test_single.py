@@ -25,8 +25,8 @@ def network(symmetries: str = "all", per_image: bool = True) -> LocalizationNetw
 @pytest.mark.parametrize("noisy", [True, False])
 @pytest.mark.parametrize(("symmetries", "per_image"), [("all", True), ("mirror", True), ("none", True), ("all", False)])
 def test_one_image_is_drawn_as_in_a_batch(limits, strength, noisy, symmetries, per_image):
-    one, images = network(symmetries, per_image), torch.rand(64, 3, 24, 24)
-    noise = one.noise(64, limits, None) if noisy else None
+    one, images = network(symmetries, per_image), torch.rand(24, 3, 24, 24)
+    noise = one.noise(24, limits, None) if noisy else None
     together, extent = one.draw(images, noise, limits, strength), torch.tensor(limits.extent())
     for row, expected in enumerate(together):
         alone = one.draw(images[row : row + 1], None if noise is None else noise[row : row + 1], limits, strength)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from learned_affine import FitConfig, LearnedAffineAugment
 from learned_affine.tasks import Binary, MultiLabel, SingleLabel
-from learned_affine.tasks.model import TASKS, Model, task_of, temperature_of
+from learned_affine.tasks.model import TASKS, task_of, temperature_of
 from tests.fits import SHORT, quick, same_weights
 from tests.subjects import Halves, blobs
 
@@ -204,15 +204,6 @@ def test_one_hot_soft_labels_give_the_same_bits_as_class_indices():
 def test_labels_of_the_wrong_kind_are_named(task, labels, message):
     with pytest.raises(ValueError, match=message):
         quick(data=[(IMAGES, labels)], task=task)
-
-
-def test_outputs_of_the_wrong_kind_are_named():
-    with pytest.raises(
-        ValueError, match=r"classifier must return logits of shape \(64, m\).* one logit is task='binary'"
-    ):
-        Model(difference).answer(IMAGES)
-    with pytest.raises(ValueError, match=r"for the task 'binary', got \(64, 3\)"):
-        Model(lambda images: torch.zeros(64, 3), task=Binary()).answer(IMAGES)
 
 
 def test_a_task_that_is_none_is_named():

@@ -10,7 +10,6 @@ from torch import nn
 from torchvision import models
 from torchvision.models.resnet import BasicBlock
 
-from learned_affine import FitConfig
 from learned_affine.classifier import evaluate_classifier
 from learned_affine.plots import plot_entropy
 from learned_affine.tasks.frozen import frozen
@@ -206,16 +205,6 @@ def test_every_kind_leads_to_the_policy_of_the_eager_module():
     for name, make in SAME.items():
         other = fit()(make())
         assert same_weights(plain, other) and plain.history["cost"] == other.history["cost"], name
-
-
-@pytest.mark.parametrize("kind", ["frozen", "optimized", "quantised"])
-def test_where_numbers_are_rounded_otherwise_the_policy_is_that_of_the_bare_function(kind):
-    """Folded or quantised weights; what is given to the fit as a function is not touched at all."""
-    classifier = KINDS[kind]()
-    assert same_weights(fit()(lambda images: classifier(images)), fit()(classifier))
-    measured = fit(config=FitConfig(rounds=1, images=64))
-    target, near = (measured(one).history.info["target"] for one in (eager(), KINDS[kind]()))
-    assert near == pytest.approx(target, rel=0.02 if kind == "quantised" else 1e-4)
 
 
 # -- without gradients ------------------------------------------------------------------------------------------------

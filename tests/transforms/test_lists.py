@@ -74,28 +74,6 @@ def test_a_list_of_images_is_its_images_one_by_one(kind, p, sizes):
     assert_equal(augment.apply(images, augment.last_parameters), expected)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("wrap", [dict, UserDict])
-def test_a_column_of_images_with_its_labels_is_its_rows_one_by_one(kind, wrap):
-    """What the ``with_transform`` of the library ``datasets`` hands over."""
-    augment, images = vivid(LIMITS, p=0.5), pictures(kind)
-    columns = {"image": images, "label": [3, 1, 2, 0], "name": ("a", "b", "c", "d"), "ids": torch.arange(4)}
-    if kind not in ("tensor", "uint8"):  # beside which, as in torchvision, a plain tensor is no image
-        columns |= {"boxes": [box(i) for i in range(4)], "parts": [{"masks": mask(0, 4), "points": points(0, 2)}] * 4}
-    rows = [{key: column[i] for key, column in columns.items() if key != "ids"} for i in range(4)]
-    expected, _ = one_by_one(augment, rows)
-    torch.manual_seed(3)
-    sample = wrap(columns)
-    out = augment(sample)
-    assert type(out) is wrap and out is not sample and sample["image"] is images
-    assert out["ids"] is columns["ids"]
-    for key, column in out.items():
-        if key != "ids":
-            assert type(column) is type(columns[key])
-            assert_equal(list(column), [row[key] for row in expected])
-    assert_equal(augment.apply(sample, augment.last_parameters), out)
-
-
 Views = namedtuple("Views", ["left", "right"])
 ONE_SAMPLE = {
     "a tuple": lambda one, two: (one, two),

@@ -79,10 +79,10 @@ def test_an_exported_transform_draws_as_it_does(options, strict, count):
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:`torch.jit")
 def test_a_traced_transform_draws_as_it_does_whatever_was_drawn_while_it_was_traced(options, count):
     augment, images = symmetric(AffineLimits(20, 1.2, 5, 0.1), **options), IMAGES[:count]
-    for at in range(12):
+    for at in range(5):
         torch.manual_seed(at)
         traced = torch.jit.trace(augment, (images,), check_trace=False)
-        for seed in range(3):
+        for seed in range(2):
             torch.manual_seed(seed)
             expected = augment(images)
             torch.manual_seed(seed)

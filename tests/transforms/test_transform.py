@@ -1,6 +1,7 @@
 """``LearnedAffineAugment`` as a citizen of torchvision: inputs, labels, containers, randomness."""
 
 import copy
+import pickle
 
 import PIL.Image
 import pytest
@@ -69,6 +70,18 @@ def test_warp_is_differentiable_in_image_and_parameters_and_calls_are_not():
     out.square().sum().backward()
     assert images.grad.abs().sum() > 0 and unit.grad.abs().min() > 0
     assert not augment(torch.rand(2, 1, 8, 8)).requires_grad
+
+
+@pytest.mark.parametrize("generator", [None, 4])
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_copies_and_pickles_draw_the_same(generator, again):
+    own = {} if generator is None else {"generator": torch.Generator().manual_seed(generator)}
+    augment, images = vivid(**own), torch.rand(4, 1, 8, 8)
+    other = again(augment)
+    torch.manual_seed(0)
+    expected = augment(images)
+    torch.manual_seed(0)
+    assert torch.equal(other(images), expected)
 
 
 @pytest.mark.parametrize(

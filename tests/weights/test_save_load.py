@@ -102,7 +102,7 @@ def test_loading_draws_no_random_number(path):
 
 
 def test_the_same_fit_gives_the_same_bytes(tmp_path):
-    files = [quick().save_pretrained(tmp_path / f"{number}.safetensors") for number in range(6)]
+    files = [quick().save_pretrained(tmp_path / f"{number}.safetensors") for number in range(2)]
     assert len({path.read_bytes() for path in files}) == 1
 
 

@@ -172,9 +172,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("change", "named"), REFUSED.values(), ids=REFUSED)
-def test_files_that_say_what_they_should_not_are_refused(tmp_path, change, named):
+def test_files_that_say_what_they_should_not_are_refused(tmp_path, fitted, change, named):
     augment = vivid()
-    augment.history = quick().history
+    augment.history = fitted.history
     path = augment.save_pretrained(tmp_path / "a.safetensors")
     rewrite(path, change)
     with pytest.raises(WeightsError, match=rf"weights file '.*a\.safetensors' cannot be used: .*{named}"):
