@@ -171,7 +171,3 @@ def test_vmap_is_a_loop_over_batches(classifier, augment):
     averaged = AveragedClassifier(classifier, augment, draws=2)
     batches = IMAGES[:6].unflatten(0, (3, 2))
     torch.testing.assert_close(torch.func.vmap(averaged)(batches), torch.stack([averaged(one) for one in batches]))
-
-
-def test_no_images_have_no_answers(classifier, augment):
-    assert AveragedClassifier(classifier, augment)(IMAGES[:0]).shape == (0, 4)

@@ -59,18 +59,3 @@ def test_sides_and_others_make_up_all_classes():
     found, share = three_stages.measure(classifier, test), float(side.float().mean())
     assert 0.1 < share < 0.2
     assert found["clean"] == pytest.approx(share * found["sides"] + (1 - share) * found["others"], abs=1e-6)
-
-
-def test_held_out_icons_are_of_families_of_their_own():
-    train, test = load("icons", "", download=False)
-    for seed in range(3):
-        rest, held_out = train.hold_out(600, seed)
-        assert 500 < len(held_out) <= 600 and len(rest) + len(held_out) == len(train)
-        parts = [set(part.families.tolist()) for part in (rest, held_out, test)]
-        assert sum(map(len, parts)) == len(set.union(*parts))
-
-
-@pytest.mark.parametrize("size", ["0", "300"])
-def test_held_out_images_that_leave_none_are_refused(demo, size):
-    with pytest.raises(SystemExit, match=f"--val-size must be within 1 and 299, got {size}"):
-        demo[0](f"--val-size {size}")

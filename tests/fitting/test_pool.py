@@ -39,14 +39,6 @@ def test_of_many_each_is_as_likely_to_be_kept():
     assert abs(float(torch.cat(found).double().mean()) - (4 * KEPT - 1) / 2) < 4 * deviation
 
 
-def test_labels_of_any_structure_stay_with_their_image():
-    images, numbers = numbered(10)
-    targets = {"number": numbers, "names": [str(number) for number in numbers.tolist()]}
-    pool = Pool(None, kept([(images, targets)]))
-    ((_, images, found),) = pool.batches(torch.tensor([7, 2]))
-    assert images[:, 0, 0, 0].tolist() == [7, 2] == found["number"].tolist() and found["names"] == ["7", "2"]
-
-
 # -- a pool -----------------------------------------------------------------------------------------------------------
 
 

@@ -27,13 +27,6 @@ def policy(chances: torch.Tensor | None = None, count: int = 5) -> Policy:
     return Policy(mean, width, chances, (0,) if chances is None else ALL)
 
 
-def test_draws_are_those_of_a_squashed_normal():
-    one, noise = policy(), torch.randn(3, 5, 6)
-    torch.testing.assert_close(one.sample(noise), torch.tanh(one.mean + one.width * noise))
-    assert torch.equal(one.mode(), torch.tanh(one.mean))
-    torch.testing.assert_close(one.sample(torch.zeros(5, 6)), one.mode())
-
-
 def test_a_draw_stands_within_the_limits_draw_after_draw():
     one, noise, limits = policy(CHANCES), Policy.noise(3, 5, symmetries=True), AffineLimits.wide()
     drawn, alone = one.draw(noise, limits), [one.draw(single, limits) for single in noise]

@@ -10,7 +10,7 @@ from torch import nn
 from torchvision import models
 
 from learned_affine.tasks.model import Model, temperature_of
-from tests.fits import PAPER, quick
+from tests.fits import quick
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
@@ -120,10 +120,3 @@ def test_preprocess_by_the_transforms_of_a_model():
     assert {tuple(images.shape[1:]) for images in seen} == {(3, 24, 24)}
     assert min(float(images.min()) for images in seen) < -1  # normalised
     assert augment.localization.head.bias.abs().sum() > 0  # the fit has learned through it
-
-
-def test_preprocess_that_passes_no_gradient_is_refused():
-    with pytest.raises(ValueError, match="let preprocess be differentiable"):
-        quick(preprocess=lambda images: images.detach(), config=PAPER)
-    with pytest.raises(ValueError, match="gradient of 0 at every pixel"):
-        quick(preprocess=torch.round, config=PAPER)
