@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from learned_affine.classifier import SmallConvNet, calibration_error, evaluate_classifier, train_classifier
+from learned_affine.classifier import calibration_error, evaluate_classifier, train_classifier
 from tests.fits import loader
 from tests.subjects import Halves, blobs, small_net, vivid
 
@@ -55,11 +55,6 @@ def test_calibration_error_by_hand():
     labels = torch.tensor([0, 1, 1])
     expected = (2 * abs(0.5 - 0.9) + abs(1 - 0.6)) / 3
     assert calibration_error(logits, labels) == pytest.approx(expected)
-
-
-def test_small_net_takes_channels_and_sizes():
-    assert SmallConvNet(7, 3)(torch.rand(2, 3, 32, 32)).shape == (2, 7)
-    assert SmallConvNet()(torch.rand(2, 1, 28, 28)).shape == (2, 10)
 
 
 @pytest.mark.parametrize(

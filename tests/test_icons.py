@@ -1,15 +1,11 @@
 """The embedded icons: what the file holds, who is named for it, and how the script chooses and divides."""
 
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-from examples.data import make_icons
-from examples.data.make_icons import Picture
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "examples" / "data"
@@ -96,45 +92,3 @@ def test_licences_are_the_four_that_permit_it_and_their_notices_are_there(table)
 
 
 # how the script chooses and divides
-
-
-def entry(author: str = "A", licence: str = "MIT", **others) -> dict:
-    return {"name": "N", "author": {"name": author, "url": "http://a"}, "license": {"spdx": licence}, **others}
-
-
-def picture(seed: int, prefix: str, label: int = 0) -> Picture:
-    return Picture(np.random.default_rng(seed).integers(0, 255, 1024, np.uint8).tobytes(), label, prefix)
-
-
-@pytest.fixture
-def package(tmp_path) -> Path:
-    """A package of three sets, whose drawings' bodies are seeds."""
-    (tmp_path / "json").mkdir()
-    (tmp_path / "package.json").write_text('{"version": "1.2.3"}')
-    sets = {prefix: entry(author=prefix) for prefix in ("one", "two", "three")}
-    (tmp_path / "collections.json").write_text(json.dumps(sets))
-    for place, prefix in enumerate(sets):
-        icons = {"play": {"body": f"{place}"}, "pause-bold": {"body": f"{place + 10}"}, "no-class": {"body": "30"}}
-        icons |= {"home": {"body": "7<animate/>"}, "star": {"body": "blank"}, "heart": {"body": "0"}}
-        (tmp_path / "json" / f"{prefix}.json").write_text(json.dumps({"prefix": prefix, "icons": icons}))
-    return tmp_path
-
-
-def drawing(text: str) -> bytes:
-    body = re.search(r">(.*)</svg>", text)[1]
-    return bytes(1024) if body == "blank" else picture(int(re.match(r"\d+", body)[0]), "").pixels
-
-
-def test_the_script_writes_the_same_bytes_twice_and_nothing_that_it_should_not(package, tmp_path, monkeypatch):
-    monkeypatch.setattr(make_icons, "render", drawing)
-    files = []
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-        make_icons.make(package, tmp_path / name)
-        files.append([(tmp_path / name / file).read_bytes() for file in ("icons.npz", "ICONS.md")])
-    assert files[0] == files[1]
-    arrays = np.load(tmp_path / "first" / "icons.npz")
-    assert [len(arrays[f"{part}_sets"]) for part in PARTS] == [3, 2]  # 'play' of set 0 is a 'heart', too
-    names = {make_icons.NAMES[label] for part in PARTS for label in arrays[f"{part}_labels"]}
-    assert names == {"play", "pause"}
-    assert files[0][1].decode().count("\n| `") == 3

@@ -7,14 +7,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
-from torchvision import models
 
 from learned_affine.tasks.model import Model, temperature_of
-from tests.fits import quick
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
-RGB = IMAGES.expand(-1, 3, -1, -1)
 LOGITS = torch.tensor([[0.75, 0.25], [0.5, 0.5]]).log()
 
 
@@ -72,14 +69,6 @@ def test_optional_labels_are_used_where_they_are_class_indices(given, used):
     assert (None if found is None else found.tolist()) == used
 
 
-def test_labels_that_are_needed_are_named():
-    model = Model(Halves())
-    with pytest.raises(ValueError, match=r"^loader must give labels .* for the objective 'calibrated', got none"):
-        model.labels_of(IMAGES[:2], None, LOGITS)
-    with pytest.raises(ValueError, match=r"^val_loader's labels must be within \[0, 2\), the classifier's, got 1 to 2"):
-        model.check(torch.tensor([1, 2]), LOGITS, "val_loader")
-
-
 # -- temperature ------------------------------------------------------------------------------------------------------
 
 
@@ -105,18 +94,3 @@ def test_where_all_of_few_images_are_right_the_temperature_stays_near_1(count, m
     found = temperature_of(logits, torch.zeros(count, dtype=torch.long))
     assert found == pytest.approx(max(math.exp(low), 0.1), rel=0.013)  # the scales are 2.3 % apart
     assert found > 0.25 or count > 20
-
-
-# -- preprocess -------------------------------------------------------------------------------------------------------
-
-
-def test_preprocess_by_the_transforms_of_a_model():
-    """What torchvision ships with weights: resizing, cropping, scaling and normalising, all differentiable."""
-    seen = []
-    classifier = Halves()
-    classifier.register_forward_pre_hook(lambda module, args: seen.append(args[0].detach()))
-    preprocess = models.ResNet18_Weights.DEFAULT.transforms(crop_size=24, resize_size=28)
-    augment = quick(classifier, [(RGB, LABELS)], preprocess=preprocess)
-    assert {tuple(images.shape[1:]) for images in seen} == {(3, 24, 24)}
-    assert min(float(images.min()) for images in seen) < -1  # normalised
-    assert augment.localization.head.bias.abs().sum() > 0  # the fit has learned through it

@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
 from learned_affine.label_map import MappedLabels
 from learned_affine.tasks.classification import SingleLabel
-from learned_affine.tasks.targets import LabelMap, permuted_points
+from learned_affine.tasks.targets import LabelMap
 from tests.fits import SHORT, quick
 from tests.subjects import COMPASS, Compass, EverySymmetry, Halves, blobs, compass
 
@@ -152,16 +152,6 @@ def test_the_keyword_of_version_0_2_says_what_to_use():
     for call in (quick, lambda **options: LearnedAffineAugment().evaluate(Halves(), [(IMAGES, LABELS)], **options)):
         with pytest.raises(TypeError, match=r"no keyword 'label_mirror' any more: use label_map=\{\"mirror\": ...\}"):
             call(label_mirror=[1, 0])
-
-
-def test_the_wrapper_names_what_it_cannot_use():
-    with pytest.raises(TypeError, match=r"augment must be a LearnedAffineAugment, got Identity"):
-        MappedLabels(nn.Identity(), SWAP)
-    with pytest.raises(TypeError, match=r"the sample must be images and labels, got Tensor of shape \(64, 1, 16, 16\)"):
-        MappedLabels(mirroring(), SWAP)(IMAGES)
-    points = tv_tensors.KeyPoints(torch.zeros(1, 3, 2), canvas_size=(4, 4))
-    with pytest.raises(ValueError, match=r"label_map must be a permutation of 3 key points, got one of 2"):
-        LabelMap(SWAP).renamed("mirror", points, permuted_points)
 
 
 # -- labels of every kind ---------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from torchvision import tv_tensors
 
 from learned_affine import AffineLimits, FitConfig
-from learned_affine.tasks.targets import choose, count_of, join, take
+from learned_affine.tasks.targets import take
 from tests.fits import quick, same_weights
 from tests.subjects import Halves, blobs
 
@@ -119,22 +119,6 @@ def test_evaluate_tells_the_loss():
         plain = float(F.cross_entropy(Halves(4.0)(IMAGES), LABELS))
     assert told["clean_loss"] == pytest.approx(plain, rel=1e-5) and told["loss"] > plain
     assert {"own_gain", "displacement", "symmetry_chance"} < set(told) and not {"accuracy", "entropy"} & set(told)
-
-
-# -- row by row -------------------------------------------------------------------------------------------------------
-
-
-def test_targets_are_taken_and_joined_row_by_row():
-    whole = {"mask": MASKS, "name": [str(row) for row in range(64)], "boxes": BOXES}
-    parts = [take(whole, rows.tolist()) for rows in torch.arange(64).split(20)]
-    again = join(parts)
-    assert [count_of(part) for part in parts] == [20, 20, 20, 4]
-    assert isinstance(again["mask"], tv_tensors.Mask) and torch.equal(again["mask"], MASKS)
-    assert again["name"] == whole["name"] and all(a is b for a, b in zip(again["boxes"], BOXES, strict=True))
-    which = torch.arange(64) % 3 == 0
-    chosen = choose(which, {**whole, "name": ["other"] * 64}, whole)
-    assert [name == "other" for name in chosen["name"]] == which.tolist()
-    assert join([parts[0], None]) is None and take(None, [1]) is None
 
 
 # -- bad input --------------------------------------------------------------------------------------------------------

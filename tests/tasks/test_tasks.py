@@ -135,14 +135,6 @@ def test_entropy_is_that_of_torchs_distributions():
         assert task.relative_entropy(torch.zeros(1, 5)).item() == pytest.approx(1)
 
 
-def test_chance_is_how_often_outputs_agree_that_are_dealt_to_other_images():
-    torch.manual_seed(0)
-    for task in (SingleLabel(), MultiLabel()):
-        outputs = torch.randn(20_000, 4) - (1.0 if isinstance(task, MultiLabel) else 0.0)
-        dealt = task.agrees(outputs, task.predicted(outputs[torch.randperm(20_000)])).mean()
-        assert task.chance(outputs) == pytest.approx(float(dealt), abs=0.01)
-
-
 # -- the same question in another form --------------------------------------------------------------------------------
 
 

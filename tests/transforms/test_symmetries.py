@@ -169,21 +169,6 @@ def test_lists_of_images_of_any_shape_draw_what_keeps_it(limits):
 # -- a symmetry and a warp --------------------------------------------------------------------------------------------
 
 
-@each_code
-def test_images_are_moved_after_their_symmetry(code):
-    """So it is the flipped or rotated image that is moved, whatever its kind."""
-    whole, photo = torch.rand(3, *SQUARE), pil("RGB", SQUARE)
-    for image, most in ((whole, 1e-4), (tv_tensors.Video(torch.rand(2, 3, *SQUARE)), 1e-4), (whole.double(), 1e-5)):
-        first = type(image)(rearranged(image, code)) if type(image) is not torch.Tensor else rearranged(image, code)
-        got, expected = AUGMENT.apply(image, moved(code)), AUGMENT.apply(first, MOVED)
-        torch.testing.assert_close(got, expected, atol=most, rtol=0)
-    got, expected = (
-        F.pil_to_tensor(AUGMENT.apply(image, parameters)).int()
-        for image, parameters in ((photo, moved(code)), (rearranged_pil(photo, code), MOVED))
-    )
-    assert (got - expected).abs().max() <= 1
-
-
 @pytest.mark.parametrize("p", [0.5, 1.0])
 def test_replay_and_inversion(p):
     augment = symmetric(STILL, p=p)

@@ -1,7 +1,5 @@
 """Batches with targets: everything inside the i-th target follows image i, held to a plain loop over the images."""
 
-from collections import namedtuple
-
 import pytest
 import torch
 from torch.utils import _pytree as pytree
@@ -55,36 +53,6 @@ def assert_each_follows_its_image(augment, images, targets, out):
         else:
             alone = images[row] if type(images) is torch.Tensor else type(images)(images[row])
             assert_same(out[row], augment.apply((alone, target), parameters)[1])
-
-
-TARGETS = {
-    "everything": lambda i: {"boxes": box(i), "masks": mask(i, 3), "points": points(i, 2), "id": i},
-    "as many masks as images": lambda i: {"masks": mask(i, 4), "more": mask(i + 9, 4)},
-    "deeply nested": lambda i: {"a": [{"b": (box(i), [points(i, 1)] * i)}, None, "text"], "c": mask(i)},
-    "an image too": lambda i: {"depth": tv_tensors.Image(torch.rand(1, *SIZE)), "boxes": box(i)},
-    "a clip too": lambda i: tv_tensors.Video(torch.rand(2, 3, *SIZE)),
-}
-
-
-@pytest.mark.parametrize("make", TARGETS.values(), ids=TARGETS.keys())
-@pytest.mark.parametrize("p", [0.5, 1.0])
-def test_everything_inside_a_target_follows_its_image(make, p):
-    augment, images = vivid(LIMITS, p=p), batch(4)
-    targets = [make(i) for i in range(4)]
-    _, out = augment(images, targets)
-    assert_each_follows_its_image(augment, images, targets, out)
-
-
-Pair = namedtuple("Pair", ["images", "targets"])
-
-
-def test_a_pair_is_no_list_of_two_targets():
-    augment, images, targets = vivid(LIMITS), batch(2), [box(0), box(1)]
-    out = augment(Pair(images, targets))
-    assert isinstance(out, Pair)
-    assert_each_follows_its_image(augment, images, targets, out.targets)
-    out = augment((images, targets))
-    assert_each_follows_its_image(augment, images, targets, out[1])
 
 
 @pytest.mark.parametrize("p", [0.5, 1.0])
