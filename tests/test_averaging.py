@@ -63,14 +63,6 @@ def test_without_strength_it_is_the_classifier(classifier, augment):
     torch.testing.assert_close(averaged(IMAGES), classifier(IMAGES).log_softmax(-1))
 
 
-def test_the_images_are_preprocessed_after_the_warp(classifier, augment):
-    def halve(images):
-        return images / 2
-
-    own = AveragedClassifier(lambda images: classifier(halve(images)), augment)(IMAGES)
-    assert torch.equal(AveragedClassifier(classifier, augment, preprocess=halve)(IMAGES), own)
-
-
 # -- over the symmetries ----------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from kornia.augmentation import AugmentationSequential, RandomAffine, RandomHorizontalFlip, VideoSequential
+from kornia.augmentation import AugmentationSequential, RandomHorizontalFlip
 
 from learned_affine import AffineLimits, AffineParameters
 from learned_affine.kornia import LearnedAffine
@@ -94,18 +94,6 @@ def test_one_draw_for_all_images_of_a_batch():
     apart = LearnedAffine(vivid(LIMITS))
     apart(images)
     assert len(torch.unique(apart.transform_matrix, dim=0)) == 6
-
-
-@pytest.mark.parametrize("same", [False, True])
-def test_whether_the_frames_of_a_clip_share_a_draw(same):
-    """As for kornia's own affine: with ``same_on_frame`` the clips differ, but not the frames of one."""
-    frame = torch.rand(3, 1, 3, 10, 12)
-    clips = frame.expand(3, 4, 3, 10, 12)  # the same frame four times
-    for inner in (LearnedAffine(vivid(LIMITS)), RandomAffine(20, p=1.0)):
-        out = VideoSequential(inner, data_format="BTCHW", same_on_frame=same)(clips)
-        same_frames = torch.equal(out, out[:, :1].expand_as(out))
-        assert same_frames == same and out.shape == clips.shape
-        assert not torch.equal(out[0], out[1])
 
 
 @pytest.mark.parametrize("same", [False, True])

@@ -86,12 +86,6 @@ def test_the_page_says_what_every_policy_pads_with(member):
     assert row.endswith(f"| {load(member).padding_mode} |")
 
 
-def test_the_policies_stay_under_one_megabyte():
-    folder = MEMBERS[0].path.parent
-    assert {path.name for path in folder.iterdir()} == {member.url for member in MEMBERS}
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 1_000_000
-
-
 @every_policy
 def test_the_policies_are_useful_ones(member):
     """Neither the identity nor the prior, and different from image to image."""

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torchvision.transforms import v2
 
 from benchmarks.common.rows import read
 from benchmarks.pipelines import arms, plan, report, run
@@ -47,23 +46,6 @@ def test_held_out_images_are_in_no_training(data):
         assert not set(families("train")) & set(families("test"))
     else:
         assert len(held_out) == run.HELD_OUT
-
-
-@pytest.mark.parametrize(
-    ("whole", "colours", "arguments"),
-    [
-        (v2.TrivialAugmentWide, arms.Colours, (31,)),
-        (v2.RandAugment, arms.RandColours, (31, (9, 9))),
-    ],
-)
-def test_colours_are_all_operations_but_the_geometric_ones(whole, colours, arguments):
-    names = set(whole._AUGMENTATION_SPACE)
-    assert names >= GEOMETRIC and set(colours()._augmentation_space(*arguments)) == names - GEOMETRIC
-    image = torch.zeros(1, 9, 9)
-    image[0, 2, 6] = 1.0  # alone: no colour operation moves it
-    drawn = arms.per_image(colours())(image.repeat(60, 1, 1, 1))
-    assert bool((drawn.flatten(1).max(1).values == drawn[:, 0, 2, 6]).all())
-    assert not torch.equal(drawn, image.repeat(60, 1, 1, 1))
 
 
 def test_every_arm_of_the_plan_is_known_and_no_job_comes_twice(tmp_path):

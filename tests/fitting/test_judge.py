@@ -70,12 +70,6 @@ def test_a_judgement_is_that_of_each_image_alone(adversarial):
         assert float(found.score[place]) == pytest.approx(score, abs=1e-4)
 
 
-def test_predicted_labels_take_the_place_of_those_that_are_given():
-    one = judge(labels="predicted")
-    assert torch.cat(one.pool.labels).tolist() == [int(output.argmax()) for output in one.outputs]
-    assert torch.equal(one.classes, torch.cat(one.pool.labels))
-
-
 def test_labels_follow_the_mirror():
     mirrored = replace(AffineParameters.identity(64), mirror=torch.ones(64, dtype=torch.bool))
     rows = torch.arange(64)

@@ -8,7 +8,6 @@ from torchvision.transforms.v2 import functional as F
 
 from learned_affine import AffineLimits
 from learned_affine.geometry.coordinates import (
-    continuous,
     rearrange_boxes,
     visible_area,
     warp_boxes,
@@ -108,14 +107,6 @@ def test_drawn_blob_is_found_where_its_key_point_went(seed):
     warped = warp_images(image, parameters, padding_mode="zeros")[0, 0]
     found = torch.stack([(warped.sum(0) * steps).sum(), (warped.sum(1) * steps).sum()]) / warped.sum()
     torch.testing.assert_close(found, warp_points(point, parameters.matrix(80, 80)[0]), atol=0.01, rtol=0)
-
-
-def test_continuous_keeps_the_centre_of_a_rotation():
-    right_angle = torch.tensor([[1.0, 0, 0, 0, 0, 0]], dtype=torch.float64)
-    rotation = AffineLimits(90, 1, 0, 0).parameters(right_angle).matrix(9, 5)
-    middle = torch.tensor([2.5, 4.5], dtype=torch.float64)
-    moved = continuous(rotation)[0]
-    torch.testing.assert_close(moved[:, :2] @ middle + moved[:, 2], middle)
 
 
 def test_visible_area_of_a_half_shift_is_a_half():

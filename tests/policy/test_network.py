@@ -35,13 +35,6 @@ def test_an_unfitted_policy_is_narrow_and_round_the_identity():
     assert float(policy.chances[:, 1:].min()) > 0 and float(policy.chances[:, 1:].max()) < 0.03
 
 
-def test_one_policy_for_all_observes_no_image():
-    policy = lively(per_image=False)(torch.rand(4, 1, 16, 16))
-    for one in (policy.mean, policy.width, policy.chances):
-        assert torch.equal(one, one[:1].expand_as(one))
-    assert policy.mean.abs().sum() > 0
-
-
 def test_costs_are_bounded_whatever_the_head_gives():
     network = lively()
     for extreme, curvature in ((-1e4, FLATTEST), (1e4, STEEPEST)):

@@ -36,18 +36,6 @@ def test_one_image_is_drawn_as_in_a_batch(limits, strength, noisy, symmetries, p
     assert bool(together.codes().any()) == drawn
 
 
-@pytest.mark.parametrize("size", [(16, 16), (16, 24)])
-def test_the_symmetries_of_one_image_are_as_frequent_as_its_policy_says(size):
-    """Within 4.5 standard deviations of a binomial; before and after another price."""
-    one, image, limits, count = network(), torch.rand(1, 3, *size), AffineLimits(), 2000
-    one.head.weight[12:], one.head.bias[12:] = 0, torch.linspace(-0.5, 2, 7)
-    chances = one(image, limits).chances[0]
-    one.reprice(5.0, 0.2)
-    codes = torch.cat([one.draw(image, noise, limits, 1.0).codes() for noise in torch.randn(count, 1, 7)])
-    found = torch.bincount(codes, minlength=8) / count
-    assert ((found - chances).abs() <= 4.5 * (chances * (1 - chances) / count).sqrt() + 1e-7).all()
-
-
 def careful(images: torch.Tensor) -> torch.Tensor:
     """Two of the same take the way of a batch."""
     return thumbnail(torch.cat([images, images]), 16, 3)[:1]

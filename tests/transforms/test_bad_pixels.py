@@ -1,11 +1,9 @@
 """Pixels that are not finite, and huge values that stand for no data: only what is interpolated from them is bad."""
 
 import numpy as np
-import PIL.Image
 import pytest
 import torch
 from torchvision import tv_tensors
-from torchvision.transforms.v2 import functional as F
 
 from learned_affine.geometry.parameters import NAMES
 from tests.subjects import vivid
@@ -69,21 +67,3 @@ def test_labels_follow_as_they_do_without_bad_pixels(value):
     _, *expected = augment.apply((clean, *labels), augment.last_parameters)
     assert all(torch.equal(got, right) for got, right in zip(out, expected, strict=True))
     assert out[3].any() and torch.isfinite(out[0]).all()
-
-
-@each_value
-def test_clips_and_pil_images_too(value):
-    augment, bad = vivid(), one_pixel(20, 24)
-    clip = tv_tensors.Video(torch.rand(3, 1, 20, 24))
-    clip[:, :, bad] = value
-    out = augment(clip)
-    assert_as_good_as_of_the_clean_image(augment.last_parameters, augment)
-    touched = augment.apply(bad[None].double(), augment.last_parameters)[0] > 0
-    assert torch.isfinite(out[..., ~touched]).all() and touched.sum() < 12
-    plain = torch.rand(20, 24)
-    plain[bad] = value
-    drawn = augment(PIL.Image.fromarray(plain.numpy()))
-    assert drawn.mode == "F"
-    assert_as_good_as_of_the_clean_image(augment.last_parameters, augment)
-    touched = augment.apply(bad[None].double(), augment.last_parameters)[0] > 0
-    assert torch.isfinite(F.pil_to_tensor(drawn)[0][~touched]).all() and touched.sum() < 12

@@ -166,24 +166,6 @@ def test_lists_of_images_of_any_shape_draw_what_keeps_it(limits):
         assert all(torch.equal(*pair) for pair in zip(out, map(rearranged, images, codes.tolist()), strict=True))
 
 
-# -- a symmetry and a warp --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("p", [0.5, 1.0])
-def test_replay_and_inversion(p):
-    augment = symmetric(STILL, p=p)
-    image = tv_tensors.Image(torch.rand(16, 3, 9, 9))
-    sample = (image, tv_tensors.Mask(torch.rand(16, 9, 9) > 0.5))
-    out = augment(sample)
-    parameters = augment.last_parameters
-    again, back = augment.apply(out, augment.invert(parameters, 9, 9)), augment.apply(sample, parameters)
-    for first, second, third, start in zip(out, back, again, sample, strict=True):
-        assert torch.equal(first, second) and torch.equal(third, start)
-    wide = symmetric(AffineLimits(20, 1.2, 5, 0.05), p=p)
-    whole = torch.rand(16, 3, 12, 12)
-    assert torch.equal(wide.apply(wide(whole), AffineParameters.identity(1)), wide.apply(whole, wide.last_parameters))
-
-
 # -- other people's machinery -----------------------------------------------------------------------------------------
 
 

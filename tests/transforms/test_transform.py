@@ -170,15 +170,6 @@ def test_compile_has_no_graph_break_and_gives_the_same(p, dtype):
             torch.testing.assert_close(augment.last_parameters.stacked(), drawn.stacked())
 
 
-def test_a_compiled_transform_with_its_own_generator_draws_from_it():
-    """torch traces no generators, so that there is a graph break; the draws are those without compiling."""
-    torch._dynamo.reset()
-    images, generators = torch.rand(6, 3, 8, 8), [torch.Generator().manual_seed(4) for _ in range(2)]
-    expected = vivid(p=0.5, generator=generators[0])(images)
-    out = torch.compile(vivid(p=0.5, generator=generators[1]), backend="eager")(images)
-    torch.testing.assert_close(out, expected, atol=1e-3, rtol=0)
-
-
 # -- inside other people's models -------------------------------------------------------------------------------------
 
 
