@@ -1,7 +1,4 @@
-"""Images a quarter finer, and sharp interpolation, which reads them.
-
-The truth is the definition, pixel by pixel in float64: a prefilter, then a cubic B-spline in its textbook form.
-"""
+"""Images a quarter finer, and sharp interpolation, against their definition pixel by pixel in float64."""
 
 import pytest
 import torch

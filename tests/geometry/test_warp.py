@@ -1,8 +1,4 @@
-"""Pixels by their parameters, against torchvision's ``perspective``, an independent implementation, and kornia.
-
-Without a gradient a sampling grid is computed straight from the parameters; with one, kornia's ``warp_affine`` is
-called. Kornia's own grid in float64 is the truth for both.
-"""
+"""Pixels by their parameters, against torchvision's ``perspective``, and kornia's own grid in float64."""
 
 import pytest
 import torch

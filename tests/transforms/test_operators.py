@@ -1,8 +1,4 @@
-"""How many operators a call dispatches, what it waits for, and what it holds: the cost of a call that has no clock.
-
-On the meta device a tensor has no data: an operator that needs some, such as ``item``, raises. So a call that comes
-through there never waits for a GPU.
-"""
+"""How many operators a call dispatches, what it waits for, and what it holds: the cost of a call that has no clock."""
 
 import pytest
 import torch
@@ -76,6 +72,7 @@ OPTIONS = [
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.uint8])
 def test_a_gpu_is_never_waited_for(options, dtype):
+    """On the meta device a tensor has no data, so that an operator that needs some, such as ``item``, raises."""
     images = torch.empty(16, 3, 64, 64, device="meta", dtype=dtype)
     found = counted(wide(**options), images)
     assert "meta" not in found.waiting  # of the CPU's own numbers anything may be asked: they are there

@@ -109,15 +109,7 @@ def test_images_of_a_subclass_keep_their_metadata(kind, p):
 IMAGES = tv_tensors.Image(torch.rand(3, 1, 16, 16))
 
 
-@pytest.mark.parametrize(
-    ("other", "text"),
-    [
-        (IMAGES[:2], "images of one sample must be as many as the first (3), got Image of shape (2, 1, 16, 16)"),
-        (tv_tensors.Video(IMAGES[:2, None]), "as many as the first (3), got Video of shape (2, 1, 1, 16, 16)"),
-    ],
-)
-def test_images_that_do_not_fit_the_first_are_named_with_their_type_and_shape(other, text):
-    other = tv_tensors.wrap(other, like=IMAGES) if type(other) is torch.Tensor else other
-    with pytest.raises(ValueError) as caught:
-        vivid()(IMAGES, other)
-    assert text in str(caught.value)
+def test_images_that_do_not_fit_the_first_are_named_with_their_type_and_shape():
+    said = r"images of one sample must be as many as the first \(3\), got Video of shape \(2, 1, 1, 16, 16\)"
+    with pytest.raises(ValueError, match=said):
+        vivid()(IMAGES, tv_tensors.Video(IMAGES[:2, None]))

@@ -147,12 +147,6 @@ def test_labels_alone_are_assigned_by_the_number_of_parameters():
     assert_same(augment.apply([box(0)] * 3, only_mirrored(False, False, False)), [box(0)] * 3)
 
 
-def test_what_has_nothing_to_move_warns_and_passes():
-    text = {"name": "a"}
-    with pytest.warns(UserWarning, match="no image to augment in the sample, got str"):
-        assert vivid().apply(text, only_mirrored(True)) == text
-
-
 def test_apply_without_parameters_says_so():
     for sample in ((), (box(),), (batch(2), None)):
         with pytest.raises(TypeError, match="parameters must be AffineParameters, got"):

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms as v1
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
@@ -99,38 +98,6 @@ def test_containers(wrap):
     assert out.shape == (1, 9, 11)
 
 
-CONTEXTS = ["fork", *(pytest.param(name, marks=pytest.mark.long) for name in ("spawn", "forkserver"))]
-
-
-class Still(Dataset):
-    """The same image again and again, augmented."""
-
-    def __init__(self, augment, count=8):
-        self.augment, self.count = augment, count
-
-    def __len__(self):
-        return self.count
-
-    def __getitem__(self, index):
-        return self.augment(torch.linspace(0, 1, 64).reshape(1, 8, 8))
-
-
-@pytest.mark.parametrize("context", CONTEXTS)
-@pytest.mark.parametrize("own", [False, True])
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_workers_draw_distinct_and_repeatable(context, own):
-    generator = torch.Generator().manual_seed(7) if own else None
-    loader = DataLoader(Still(vivid(generator=generator)), 1, num_workers=2, multiprocessing_context=context)
-    runs = []
-    for _ in range(2 if context == "fork" else 1):
-        torch.manual_seed(2)
-        runs.append(torch.cat(list(loader)))
-    assert len(torch.unique(runs[0], dim=0)) == 8
-    assert all(torch.equal(run, runs[0]) for run in runs)
-    if context == "fork":
-        assert not torch.equal(torch.cat(list(loader)), runs[0])  # the next epoch draws anew
-
-
 def test_inference_mode_and_autocast():
     images, augment = torch.rand(2, 3, 16, 16), vivid()
     torch.manual_seed(0)
@@ -216,15 +183,6 @@ def test_a_model_trains_itself_and_not_the_policy_that_it_holds(shell, wrap, one
         assert not any(parameter.requires_grad for parameter in one_.augment.parameters())
         assert one_(images).shape == (4, 2)
     assert averaged(images).requires_grad  # of the model's own layer
-
-
-def test_parameters_in_hand_are_plain_numbers():
-    augment, images = vivid(), torch.rand(3, 3, 8, 8, requires_grad=True)
-    for parameters in (augment.sample_parameters(images), augment.draw_parameters(images.detach(), augment.noise(3))):
-        assert parameters.angle.numpy().shape == (3,) and not parameters.stacked().requires_grad
-    augment(images)
-    assert not augment.last_parameters.stacked().requires_grad
-    assert augment.warp(images.detach(), augment.sample_parameters(images)).numpy().shape == images.shape
 
 
 def test_a_models_own_apply_goes_through_it():
