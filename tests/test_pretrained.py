@@ -1,7 +1,5 @@
 """The policies that ship with the package: torchvision's convention, and use far from where they were fitted."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torchvision.models import WeightsEnum
@@ -77,13 +75,6 @@ def test_a_boot_is_left_as_it_is_and_a_shirt_is_flipped():
     boots, trousers = (test.images[test.labels == test.classes.index(name)] for name in ("Ankle boot", "Trouser"))
     boot, trouser = (load("FASHION_MNIST_V3").policy(images).chances.mean(0) for images in (boots, trousers))
     assert boot[0] > 0.95 and trouser[4] > 0.3 and trouser[[1, 3, 5, 7]].max() < 0.02
-
-
-@every_policy
-def test_the_page_says_what_every_policy_pads_with(member):
-    page = (Path(__file__).parent.parent / "docs" / "pretrained.md").read_text()
-    (row,) = [line for line in page.splitlines() if line.startswith(f"| `{member.name}`")]
-    assert row.endswith(f"| {load(member).padding_mode} |")
 
 
 @every_policy

@@ -71,15 +71,3 @@ def test_each_pass_has_its_number_and_afterwards_it_is_as_it_was(kind):
     loader = KINDS[kind]()
     quick(data=loader, config=PAPER.replace(rounds=3))
     assert counting(loader).calls == [0, 1, 2, 7] and counting(loader).epoch == 7
-
-
-def test_it_is_as_it_was_after_an_error_too():
-    loader = KINDS["sampler"]()
-
-    def stop(values):
-        if values["round"] == 2:
-            raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError, match="stop"):
-        quick(data=loader, config=PAPER.replace(rounds=4), callbacks=stop)
-    assert loader.sampler.calls == [0, 1, 7]

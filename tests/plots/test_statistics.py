@@ -30,14 +30,13 @@ def test_histograms_have_a_row_a_class_by_name():
     assert len(figure.axes) == 6
 
 
-def test_bad_labels_are_refused():
-    with pytest.raises(ValueError, match="labels must be those of 6 images in 1 to 20 classes, got 5"):
-        plots.plot_parameters(vivid(), IMAGES, LABELS[:5])
-
-
-def test_more_classes_than_fit_a_picture_say_what_to_do():
-    images = IMAGES[:1].expand(43, -1, -1, -1)
-    with pytest.raises(
-        ValueError, match=r"in 1 to 20 classes, got 43 in 43: choose some, .*images\[some\], labels\[some\]"
-    ):
-        plots.plot_parameters(vivid(), images, torch.arange(43))
+@pytest.mark.parametrize(
+    ("images", "classes", "said"),
+    [
+        (6, 5, "those of 6 images in 1 to 20 classes, got 5 in"),
+        (43, 43, r"got 43 in 43: choose some, .*images\[some\]"),
+    ],
+)
+def test_labels_that_do_not_fit_a_picture_are_named(images, classes, said):
+    with pytest.raises(ValueError, match=said):
+        plots.plot_parameters(vivid(), IMAGES[:1].expand(images, -1, -1, -1), torch.arange(classes))
