@@ -1,11 +1,9 @@
-"""Checks of what users hand in: each error names the argument, the rule and what came."""
+"""A warning points at the line of the user that led to it."""
 
 import warnings
 
 from learned_affine import FitConfig, LearnedAffineAugment
 from tests.subjects import Halves, blobs
-
-# -- where a warning points -------------------------------------------------------------------------------------------
 
 
 def warned(give) -> list[warnings.WarningMessage]:

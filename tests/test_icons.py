@@ -1,4 +1,4 @@
-"""The embedded icons: what the file holds, who is named for it, and how the script chooses and divides."""
+"""The embedded icons: what the file holds, and who is named for it."""
 
 import re
 from pathlib import Path

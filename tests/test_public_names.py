@@ -1,4 +1,4 @@
-"""What users import: few names, each where the contract says, with one signature of ``fit`` and ``from_pretrained``."""
+"""What users import is there, with one signature of ``fit`` and the arguments of the constructor."""
 
 import importlib
 import inspect

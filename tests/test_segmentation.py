@@ -1,4 +1,4 @@
-"""The example of segmentation: its scenes, its losses, and a whole run at a size that takes seconds."""
+"""The example of segmentation: its scenes, its loss, and a whole run at a size that takes seconds."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The pipelines benchmark: arms that draw what they are called, held-out images, a run, and a report by hand."""
+"""The pipelines benchmark: held-out images, a run, and its table by hand."""
 
 import sys
 from dataclasses import replace

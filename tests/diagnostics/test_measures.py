@@ -1,4 +1,4 @@
-"""Measures of a policy, against values worked out by hand."""
+"""How far images move, and the share of variance between them, against values worked out by hand."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""How each type follows the parameters that were drawn: images, clips, masks, boxes and key points."""
+"""How images of every memory layout, with a graph, and of a type of the user's follow what was drawn."""
 
 import pytest
 import torch
