@@ -1,5 +1,7 @@
 """What symmetries cost, image by image and class by class: by hand, and by torchvision's own moves."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -81,6 +83,23 @@ def test_images_that_were_not_judged_are_learned_by_their_class(judged):
     for one in (0, 1):
         target = judged.target[48:][LABELS[others] == one]
         assert float(target.std(0).max()) < 1e-6 and float(target[0, 4]) > 2
+
+
+def test_what_training_images_cost_more_by_heart_is_taken_off_what_is_learned(monkeypatch):
+    """Training images cost 2 nats more in the mean, whatever the symmetry."""
+    pool = Pool(kept(IMAGES[:48], LABELS[:48]), kept(IMAGES[48:], LABELS[48:]))
+    judge, own = (
+        Judge(LearnedAffineAugment(), Model(Halves(4.0)), pool, Processes(), torch.device("cpu")),
+        Judge.__call__,
+    )
+    memory = 2.0 * (torch.arange(64) >= 48)
+    monkeypatch.setattr(Judge, "__call__", lambda self, rows, moved: dearer(own(self, rows, moved), memory[rows]))
+    learned = judge_symmetries(judge, torch.arange(64), 48, (0, 6), 0.8)
+    assert float(learned.cost[48:, 6].mean()) > 1.5 and abs(float(learned.target[48:, 6].mean())) < 0.2
+
+
+def dearer(judged, extra):
+    return replace(judged, cost=judged.cost + extra)
 
 
 # -- class by class ---------------------------------------------------------------------------------------------------

@@ -112,3 +112,4 @@ def test_drawn_blob_is_found_where_its_key_point_went(seed):
 def test_visible_area_of_a_half_shift_is_a_half():
     shift = torch.tensor([[[1.0, 0, 8], [0, 1, 0]], [[0.5, 0, 3.75], [0, 0.5, 3.75]]])
     torch.testing.assert_close(visible_area(shift, 16, 16), torch.tensor([0.5, 0.25]))
+    assert visible_area(shift[:1], 16, 32).item() == 0.75

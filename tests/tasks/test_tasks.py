@@ -88,6 +88,7 @@ def test_ignored_images_are_left_out():
 
 def test_an_unknown_label_counts_nothing():
     task, unknown = MultiLabel(ignore_index=-1), torch.where(SOFT > 0.4, -1.0, MANY)
+    assert len(task.known(LOGITS, unknown)[1]) == 200, "of each image some label is known"
     expected = torch.where(SOFT > 0.4, 0.0, binary(MANY)).sum(1)
     torch.testing.assert_close(task.loss(LOGITS, task.check(unknown, LOGITS)), expected)
     hits = (LOGITS.sigmoid().round() == MANY).float().masked_fill(SOFT > 0.4, math.nan)
