@@ -108,7 +108,6 @@ def fit(**options):
 
 USES = {  # what is done, and what it ends with
     "fit": (fit(), None),
-    "predicted labels": (fit(config=SHORT.replace(labels="predicted")), None),
     "callback": (fit(callbacks=stop), OSError),
     "Ctrl-C": (fit(callbacks=interrupt), KeyboardInterrupt),
     "loader": (lambda classifier: quick(classifier, loader_that_breaks()), OSError),
@@ -119,11 +118,13 @@ USES = {  # what is done, and what it ends with
 CASES = [
     *((KINDS[kind], *USES[use]) for kind in KINDS for use in USES),
     *((make, fit(config=PAPER), None) for make in (eager, Wrapped, *LARGE.values())),
+    (eager, fit(config=SHORT.replace(labels="predicted")), None),
     *((make, fit(), None) for make in LARGE.values()),
 ]
 NAMES = [
     *(f"{kind}, {use}" for kind in KINDS for use in USES),
     *(f"{kind}, paper" for kind in ("eager", "new buffers", *LARGE)),
+    "eager, predicted labels",
     *(f"{kind}, fit" for kind in LARGE),
 ]
 
@@ -192,7 +193,7 @@ class Callable:
 
 
 SAME = {  # the same operators run on the same numbers
-    **{name: KINDS[name] for name in ("scripted", "traced", "exported", "compiled", "graph")},
+    **{name: KINDS[name] for name in ("scripted", "exported", "graph")},
     "function": lambda: eager(False).__call__,
     "object": lambda: Callable(eager(False)),
     "partial": lambda: functools.partial(torch.func.functional_call, net := eager(False), dict(net.named_parameters())),
