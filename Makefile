@@ -16,8 +16,8 @@ test: $(READY)  ## all checks
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
-test-long: $(READY)  ## the checks that take minutes
-	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m long
+test-long: $(READY)  ## the checks that take minutes, and generated samples by the thousand
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m "long or hypothesis"
 
 docs: $(DOCS_READY)  ## the site, with the gallery run and every page's code run; warnings are errors
 	$(BIN)/python docs/run_blocks.py $(addprefix docs/,using.md symmetries.md what_to_fit_to.md dials.md fitting.md reading.md inputs.md averaging.md tasks.md pretrained.md)

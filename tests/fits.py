@@ -60,15 +60,19 @@ def bits(tensor: torch.Tensor) -> bytes:
 
 
 def snapshot(classifier: nn.Module) -> dict:
-    """Everything of a classifier that a fit must leave alone; tensors as the same objects with the same bits."""
+    """Everything of a classifier that a fit must leave alone: the same memory with the same bits, modes, gradients."""
     tensors = {**dict(classifier.named_parameters()), **dict(classifier.named_buffers())}
     hooks = [name for name in vars(classifier) if name.endswith("hooks")]
     return {
-        "tensors": {name: (id(one), one.dtype, one.device, one.stride(), bits(one)) for name, one in tensors.items()},
-        "training": [module.training for module in classifier.modules()],
+        "tensors": {
+            name: (one.data_ptr(), one.dtype, one.device, one.stride(), bits(one)) for name, one in tensors.items()
+        },
+        "training": [getattr(module, "training", None) for module in classifier.modules()],
         "grads": [(p.requires_grad, None if p.grad is None else bits(p.grad)) for p in classifier.parameters()],
         "hooks": [[list(getattr(module, name, None) or ()) for name in hooks] for module in classifier.modules()],
-        "attributes": [sorted(vars(module)) for module in classifier.modules()],
+        "attributes": [
+            sorted(vars(one)) for one in classifier.modules() if not isinstance(one, torch.jit.ScriptModule)
+        ],
     }
 
 

@@ -1,6 +1,5 @@
 """What the site's own build does not see: the README's links, and whether the API pages name everything public."""
 
-import ast
 import re
 from pathlib import Path
 
@@ -13,7 +12,6 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 INDEX, API_INDEX = ROOT / "docs" / "index.md", ROOT / "docs" / "api" / "index.md"
 API = sorted((ROOT / "docs" / "api").glob("*.md"))
-EXAMPLES = sorted((ROOT / "examples" / "gallery").glob("plot_*.py"))
 
 
 def test_links_of_the_readme_lead_somewhere():
@@ -49,11 +47,3 @@ def test_the_sidebar_lists_each_page_once():
     pages = {path.relative_to(ROOT / "docs").with_suffix("").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     pages = {page for page in pages if not page.startswith(("_build/", "auto_examples/"))} - {"index"}
     assert sorted(sidebar(INDEX) + sidebar(API_INDEX, "api/")) == sorted(pages | {"auto_examples/index"})
-
-
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_examples_have_a_title_and_need_no_network(path):
-    text = path.read_text()
-    title, underline = (ast.get_docstring(ast.parse(text)) or "").splitlines()[:2]
-    assert title and set(underline) == {"="} and len(underline) == len(title)
-    assert "pretrained=True," not in text and "download" not in text

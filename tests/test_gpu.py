@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 from torchvision import tv_tensors
-from torchvision.transforms import v2
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.averaging import AveragedClassifier
 from learned_affine.classifier import SmallConvNet, train_classifier
+from tests.subjects import symmetric
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 PADDINGS = ("reflection", "border", "zeros", "fill")
@@ -48,14 +48,14 @@ def test_a_sample_of_many_types_stays_on_the_gpu():
     assert all(out[key].is_cuda and type(out[key]) is type(sample[key]) for key in sample)
 
 
-def test_a_flip_alone_moves_pixels_exactly():
-    augment = LearnedAffineAugment(AffineLimits(0, 1, 0, 0), p=1.0)
-    parameters = augment.limits.parameters(torch.zeros(4, 6), torch.tensor([True, False, True, True]))
-    batch = images(4).cuda()
-    out = augment.warp(batch, parameters)
-    flipped = v2.functional.horizontal_flip(batch)
-    assert torch.equal(out[0], flipped[0])
-    assert torch.equal(out[1], batch[1])
+@pytest.mark.parametrize("p", [0.5, 1.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.uint16])
+@pytest.mark.parametrize("size", [(12, 12), (9, 12)])
+def test_symmetries_alone_are_exact_and_those_of_the_cpu(p, dtype, size):
+    augment = symmetric(AffineLimits(0, 1, 0, 0), p=p)
+    batch = (200 * images(32)[..., : size[0], : size[1]]).to(dtype)
+    here, there = drawn(augment, batch), drawn(copy.deepcopy(augment), batch.cuda())
+    assert torch.equal(there.cpu(), here)
 
 
 def fitted(device: str) -> LearnedAffineAugment:
@@ -88,9 +88,10 @@ def test_a_batched_call_waits_for_the_gpu_nowhere():
     augment(batch)  # the network moves to the GPU
     torch.cuda.set_sync_debug_mode("error")
     try:
-        augment(batch)
+        out = augment(batch)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert out.is_cuda and not torch.equal(out, batch)
 
 
 def test_averaging_gives_what_it_gives_on_the_cpu():

@@ -1,18 +1,11 @@
-"""The embedded icons: what the file holds, who is named for it, and how the script chooses and divides."""
+"""The embedded icons: what the file holds, and who is named for it."""
 
-import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-from examples.data import make_icons
-from examples.data.make_icons import Picture
-from examples.datasets import Images, load, names_a_side
-from examples.three_stages import build
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "examples" / "data"
@@ -43,10 +36,6 @@ def words(linked: str) -> str:
 # what the file holds
 
 
-def test_the_file_is_small():
-    assert (DATA / "icons.npz").stat().st_size <= 1_000_000
-
-
 def test_no_picture_is_there_twice(icons):
     pictures = [image.tobytes() for part in PARTS for image in icons[f"{part}_images"]]
     assert len(set(pictures)) == len(pictures) > 5000
@@ -57,17 +46,6 @@ def test_no_test_picture_is_nearly_one_for_training(icons):
         train, test = (icons[f"{part}_images"][icons[f"{part}_labels"] == label].reshape(-1, 1024) for part in PARTS)
         apart = torch.cdist(torch.tensor(test).double(), torch.tensor(train).double(), p=1) / 1024
         assert float(apart.min()) >= 2
-
-
-def test_no_picture_is_blank(icons):
-    for part in PARTS:
-        assert int(np.ptp(icons[f"{part}_images"], axis=(1, 2)).min()) > 10
-
-
-def test_every_class_is_in_both_parts(icons):
-    assert len(icons["classes"]) == 53
-    for part in PARTS:
-        assert np.bincount(icons[f"{part}_labels"], minlength=53).min() >= 5
 
 
 def test_sets_families_first_words_and_authors_are_in_one_part_alone(icons, table):
@@ -82,12 +60,6 @@ def test_sets_families_first_words_and_authors_are_in_one_part_alone(icons, tabl
     assert of_part["train"] & of_part["test"] == set()
     shares = [sum(kind == "set" for kind, _ in of_part[part]) / len(prefixes) for part in PARTS]
     assert sum(shares) == 1 and 0.3 < shares[1] < 0.35
-
-
-@pytest.mark.parametrize("kin", [("feather", "lucide"), ("famicons", "ion"), ("uil", "uim"), ("icons8", "la")])
-def test_sets_known_to_be_kin_are_one_family(icons, kin):
-    family = dict(zip(icons["prefixes"].tolist(), icons["families"].tolist(), strict=True))
-    assert family[kin[0]] == family[kin[1]]
 
 
 # who is named for it
@@ -119,156 +91,4 @@ def test_licences_are_the_four_that_permit_it_and_their_notices_are_there(table)
 # how it is loaded
 
 
-def test_load(icons):
-    for part, loaded in zip(PARTS, load("icons", "data", download=False), strict=True):
-        assert loaded.images.shape == (len(icons[f"{part}_labels"]), 1, 32, 32)
-        assert torch.equal((loaded.images[:, 0] * 255).round().byte(), torch.from_numpy(icons[f"{part}_images"]))
-        assert loaded.labels.tolist() == icons[f"{part}_labels"].tolist()
-        assert loaded.classes == tuple(icons["classes"].tolist())
-        assert float(loaded.images[:, 0, 0, 0].mean()) > 0.9  # paper is white
-
-
-def test_classes_are_known_for_others_too_and_stay_with_a_part():
-    train, test = load("fashion-mini", "data", download=False)
-    assert train.classes == test.classes and train.classes[0] == "T-shirt/top" and train.classes[9] == "Ankle boot"
-    assert train.take(torch.arange(3)).classes == train.classes
-
-
-def test_a_classifier_knows_of_classes_that_few_images_lack():
-    images = torch.zeros(2, 1, 32, 32)
-    assert build("small", Images(images, torch.tensor([0, 1]), ("a", "b", "c")))(images).shape == (2, 3)
-    assert build("small", Images(images, torch.tensor([0, 1])))(images).shape == (2, 2)
-
-
-def test_a_folder_must_have_the_same_classes_in_both_parts(tmp_path):
-    from PIL import Image
-
-    for folder in ("train/a", "train/b", "test/a", "test/c"):
-        (tmp_path / folder).mkdir(parents=True)
-        Image.new("RGB", (4, 4)).save(tmp_path / folder / "one.png")
-    with pytest.raises(SystemExit, match="same classes"):
-        load(f"folder:{tmp_path}", "data", download=False)
-    (tmp_path / "test/c").rename(tmp_path / "test/b")
-    assert load(f"folder:{tmp_path}", "data", download=False)[1].classes == ("a", "b")
-
-
-@pytest.mark.parametrize("name", ["arrow-left", "align-right", "undo", "redo"])
-def test_names_that_say_a_side(name):
-    assert names_a_side(name)
-
-
-@pytest.mark.parametrize(
-    "name", ["arrow-up", "bright", "left-over", "copyright", "undone", "thumbs-down", "T-shirt/top"]
-)
-def test_names_that_say_none(name):
-    assert not names_a_side(name)
-
-
-def test_ten_classes_of_icons_say_a_side(icons):
-    arrows = {f"{name}-{side}" for name in ("arrow", "chevron", "align", "rotate") for side in ("left", "right")}
-    assert {name for name in icons["classes"].tolist() if names_a_side(name)} == {*arrows, "undo", "redo"}
-
-
 # how the script chooses and divides
-
-
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [("play", "play"), ("play-bold-24", "play"), ("book-outline", "book"), ("bookmark-2", "bookmark")]
-    + [(name, None) for name in ("play-circle", "replay", "book-open", "arrow", "playbold", "play-", "home-car")],
-)
-def test_a_name_says_a_class_with_words_of_style_alone(name, meant):
-    label = make_icons.label_of(name)
-    assert (None if label is None else make_icons.NAMES[label]) == meant
-
-
-def entry(author: str = "A", licence: str = "MIT", **others) -> dict:
-    return {"name": "N", "author": {"name": author, "url": "http://a"}, "license": {"spdx": licence}, **others}
-
-
-def test_sets_that_are_not_permitted():
-    sets = {"fine": entry(), "free": entry(licence="CC0-1.0"), "by": entry(licence="CC-BY-4.0")}
-    sets |= {"gpl": entry(licence="GPL-3.0"), "coloured": entry(palette=True), "logos": entry(category="Logos")}
-    sets |= {"nowhere": {"name": "N", "author": {"name": "A", "url": ""}, "license": {"spdx": "MIT"}}}
-    sets |= {"unknown": {"name": "N", "author": {"name": "A", "url": "http://a"}, "license": {"title": "Own"}}}
-    assert sorted(make_icons.permitted(sets)) == ["fine", "free"]
-
-
-def picture(seed: int, prefix: str, label: int = 0) -> Picture:
-    return Picture(np.random.default_rng(seed).integers(0, 255, 1024, np.uint8).tobytes(), label, prefix)
-
-
-def test_families_join_by_word_author_and_shared_pictures():
-    sets = {"fa-solid": entry("one"), "fa6-thin": entry("two"), "zed": entry("Two"), "copy": entry("three")}
-    sets |= {"origin": entry("four"), "alone": entry("five")}
-    pictures = [picture(seed, prefix) for prefix in ("copy", "origin") for seed in range(5)]
-    pictures += [picture(seed, prefix) for prefix in ("alone", "zed") for seed in range(10, 14)]  # four are too few
-    assert make_icons.families(sets, pictures) == {
-        "alone": "alone",
-        **dict.fromkeys(("copy", "origin"), "copy"),
-        **dict.fromkeys(("fa-solid", "fa6-thin", "zed"), "fa-solid"),
-    }
-
-
-def test_a_third_of_the_sets_are_for_testing_and_families_whole():
-    family = {f"set{number}": f"family{number // 2}" for number in range(60)}
-    chosen = make_icons.families_for_testing(family)
-    assert sum(name in chosen for name in family.values()) == 20
-
-
-def test_copies_go_and_so_does_what_bears_two_classes():
-    pictures = [picture(0, "a", 1), picture(0, "b", 1), picture(1, "a", 1), picture(1, "b", 2), picture(2, "b", 2)]
-    assert make_icons.unique(pictures) == [pictures[0], pictures[4]]
-
-
-def test_near_copies_of_training_pictures_go():
-    white = Picture(bytes([255]) * 1024, 0, "a")
-    near, far = (Picture(bytes([255 - by]) * 1024, 0, "b") for by in (1, 2))
-    assert make_icons.unlike([near, far], [white]) == [far]
-
-
-@pytest.fixture
-def package(tmp_path) -> Path:
-    """A package of three sets, whose drawings' bodies are seeds."""
-    (tmp_path / "json").mkdir()
-    (tmp_path / "package.json").write_text('{"version": "1.2.3"}')
-    sets = {prefix: entry(author=prefix) for prefix in ("one", "two", "three")}
-    (tmp_path / "collections.json").write_text(json.dumps(sets))
-    for place, prefix in enumerate(sets):
-        icons = {"play": {"body": f"{place}"}, "pause-bold": {"body": f"{place + 10}"}, "no-class": {"body": "30"}}
-        icons |= {"home": {"body": "7<animate/>"}, "star": {"body": "blank"}, "heart": {"body": "0"}}
-        (tmp_path / "json" / f"{prefix}.json").write_text(json.dumps({"prefix": prefix, "icons": icons}))
-    return tmp_path
-
-
-def drawing(text: str) -> bytes:
-    body = re.search(r">(.*)</svg>", text)[1]
-    return bytes(1024) if body == "blank" else picture(int(re.match(r"\d+", body)[0]), "").pixels
-
-
-def test_the_script_writes_the_same_bytes_twice_and_nothing_that_it_should_not(package, tmp_path, monkeypatch):
-    monkeypatch.setattr(make_icons, "render", drawing)
-    files = []
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-        make_icons.make(package, tmp_path / name)
-        files.append([(tmp_path / name / file).read_bytes() for file in ("icons.npz", "ICONS.md")])
-    assert files[0] == files[1]
-    arrays = np.load(tmp_path / "first" / "icons.npz")
-    assert [len(arrays[f"{part}_sets"]) for part in PARTS] == [3, 2]  # 'play' of set 0 is a 'heart', too
-    names = {make_icons.NAMES[label] for part in PARTS for label in arrays[f"{part}_labels"]}
-    assert names == {"play", "pause"}
-    assert files[0][1].decode().count("\n| `") == 3
-
-
-def test_drawings_are_black_on_white():
-    pytest.importorskip("resvg_py")
-    icon = {"body": '<path fill="currentColor" d="M12 0h12v24h-12z"/>', "left": 12, "width": 24, "height": 24}
-    pixels = np.frombuffer(make_icons.render(make_icons.svg(icon)), np.uint8).reshape(32, 32)
-    assert (pixels[:, :16] == 0).all() and (pixels[:, 16:] == 255).all()
-
-
-def test_without_the_renderer_the_script_names_the_command(monkeypatch):
-    monkeypatch.setitem(sys.modules, "resvg_py", None)
-    with pytest.raises(SystemExit, match="pip install resvg-py pillow"):
-        make_icons.render("<svg/>")

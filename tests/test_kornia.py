@@ -1,20 +1,14 @@
 """The shell for kornia: the same pixels as the shell for torchvision, and labels that follow."""
 
-import copy
-import pickle
-
 import pytest
 import torch
-from kornia.augmentation import AugmentationSequential, RandomAffine, RandomHorizontalFlip, VideoSequential
-from kornia.geometry.transform import hflip
+from kornia.augmentation import AugmentationSequential, RandomHorizontalFlip
 
 from learned_affine import AffineLimits, AffineParameters
 from learned_affine.kornia import LearnedAffine
-from tests.geometry.matrices import rearranged
 from tests.subjects import flipping, symmetric, vivid
 
 LIMITS = AffineLimits(20, 1.2, 5, 0.05)
-STILL = AffineLimits(0, 1, 0, 0)
 KEYS = ["input", "mask", "bbox_xyxy", "keypoints"]
 
 
@@ -49,13 +43,6 @@ def test_sequential_moves_labels_replays_and_inverts():
     torch.testing.assert_close(back[3], points, atol=1e-3, rtol=0)
 
 
-def test_p_and_pickle():
-    shell = LearnedAffine(vivid(), p=0.0)
-    images = torch.rand(4, 1, 12, 12)
-    assert torch.equal(shell(images), images)
-    assert pickle.loads(pickle.dumps(shell)).p == 0.0
-
-
 def test_arguments_are_checked():
     with pytest.raises(TypeError, match="augment must be a LearnedAffineAugment"):
         LearnedAffine(3)
@@ -87,36 +74,6 @@ def test_everything_follows_kornias_own_flip():
         torch.testing.assert_close(got, torch.where(choose, there, start), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(("size", "kinds"), [((10, 10), 8), ((10, 14), 4)])
-def test_images_and_masks_follow_torchs_rot90(size, kinds):
-    images, masks = torch.rand(64, 3, *size), (torch.rand(64, 1, *size) > 0.5).float()
-    shell = LearnedAffine(symmetric(STILL))
-    out, moved = AugmentationSequential(shell, data_keys=KEYS[:2])(images, masks)
-    codes = shell.augment.draw_parameters(images, shell._params["noise"]).codes().tolist()
-    assert len(set(codes)) == kinds
-    for got, start, most in ((out, images, 1e-4), (moved, masks, 0)):
-        expected = torch.stack([rearranged(*pair) for pair in zip(start, codes, strict=True)])
-        torch.testing.assert_close(got, expected, atol=most, rtol=0)
-
-
-def test_symmetries_are_replayed_and_inverted():
-    pipeline = AugmentationSequential(LearnedAffine(symmetric(AffineLimits(5, 1.1, 3, 0.02))), data_keys=KEYS)
-    images, parts = torch.rand(16, 3, 12, 12), labels(16, 12, 12)
-    out = pipeline(images, *parts)
-    assert 3 < (torch.linalg.det(pipeline.transform_matrix[:, :2, :2]) < 0).sum() < 13
-    again = pipeline(images, *parts, params=pipeline._params)
-    assert all(torch.equal(one, other) for one, other in zip(out, again, strict=True))
-    torch.testing.assert_close(pipeline.inverse(*out)[3], parts[2], atol=1e-3, rtol=0)
-
-
-def test_limits_without_mirrors_mirror_nothing():
-    images, shell = torch.rand(16, 3, 8, 8), LearnedAffine(vivid(AffineLimits(symmetries="none")))
-    shell(images)
-    assert not parameters_of(shell, images).mirror.any() and shell._params["noise"].shape == (16, 6)
-    still = LearnedAffine(vivid(STILL, deterministic=True))
-    torch.testing.assert_close(still(images), images, atol=1e-5, rtol=0)
-
-
 # -- kornia's switches ------------------------------------------------------------------------------------------------
 
 
@@ -140,30 +97,6 @@ def test_one_draw_for_all_images_of_a_batch():
 
 
 @pytest.mark.parametrize("same", [False, True])
-def test_whether_the_frames_of_a_clip_share_a_draw(same):
-    """As for kornia's own affine: with ``same_on_frame`` the clips differ, but not the frames of one."""
-    frame = torch.rand(3, 1, 3, 10, 12)
-    clips = frame.expand(3, 4, 3, 10, 12)  # the same frame four times
-    for inner in (LearnedAffine(vivid(LIMITS)), RandomAffine(20, p=1.0)):
-        out = VideoSequential(inner, data_format="BTCHW", same_on_frame=same)(clips)
-        same_frames = torch.equal(out, out[:, :1].expand_as(out))
-        assert same_frames == same and out.shape == clips.shape
-        assert not torch.equal(out[0], out[1])
-
-
-def test_a_clip_follows_the_policy_of_its_first_frame():
-    clips, shell = torch.rand(3, 4, 3, 10, 12), LearnedAffine(vivid(LIMITS))
-    pipeline = VideoSequential(shell, data_format="BTCHW", same_on_frame=True)
-    out = pipeline(clips)
-    noise = pipeline._params[0].data["noise"].view(3, 4, -1)
-    assert torch.equal(noise, noise[:, :1].expand_as(noise))
-    for row in range(3):
-        drawn = shell.augment.draw_parameters(clips[row, :1], noise[row, :1])
-        expected = torch.cat([shell.augment.warp(one[None], drawn) for one in clips[row]])
-        torch.testing.assert_close(out[row], expected, atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize("same", [False, True])
 @pytest.mark.parametrize("p", [0.0, 0.5])
 def test_images_that_are_left_alone_are_bit_identical(p, same):
     images, found = torch.rand(16, 3, 8, 8), set()
@@ -175,44 +108,3 @@ def test_images_that_are_left_alone_are_bit_identical(p, same):
         assert not (out[chosen] == images[chosen]).flatten(1).all(1).any()
         found.add(int(chosen.sum()))
     assert found == {0} if p == 0 else (found == {0, 16} if same else len(found - {0, 16}) > 1)
-
-
-@pytest.mark.parametrize("options", [{}, {"same_on_batch": True}, {"p": 1.0, "keepdim": True}])
-def test_copies_and_pickles_draw_the_same(options):
-    shell, images = LearnedAffine(vivid(LIMITS), **options), torch.rand(4, 3, 8, 8)
-    torch.manual_seed(2)
-    expected = shell(images)
-    for other in (copy.deepcopy(shell), pickle.loads(pickle.dumps(shell))):
-        torch.manual_seed(2)
-        assert torch.equal(other(images), expected)
-
-
-def test_nothing_of_the_policy_needs_a_gradient_and_the_image_keeps_its_own():
-    shell, images = LearnedAffine(flipping()), torch.rand(4, 3, 8, 8, requires_grad=True)
-    out = shell(images)
-    assert not shell.transform_matrix.requires_grad and not any(p.requires_grad for p in shell.parameters())
-    out.sum().backward()
-    torch.testing.assert_close(images.grad, torch.ones_like(images), atol=1e-4, rtol=0)
-    mirror = parameters_of(shell, images).mirror
-    expected = torch.where(mirror.view(-1, 1, 1, 1), hflip(images), images)
-    torch.testing.assert_close(out, expected, atol=1e-4, rtol=0)
-    assert copy.deepcopy(shell)(images.detach()).shape == images.shape
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_other_floating_dtypes_are_kept(dtype):
-    images = torch.rand(4, 3, 8, 8).to(dtype)
-    out = LearnedAffine(vivid(LIMITS))(images)
-    assert out.dtype == dtype and torch.isfinite(out).all()
-
-
-def test_a_bad_pixel_stays_in_its_image():
-    shell, clean = LearnedAffine(vivid(LIMITS)), torch.rand(3, 3, 12, 12)
-    images = clean.clone()
-    images[1, 0, 4, 4] = float("nan")
-    torch.manual_seed(0)
-    expected = shell(clean)
-    torch.manual_seed(0)
-    out = shell(images)
-    assert torch.isfinite(shell.transform_matrix).all() and torch.isnan(out[1]).sum() < 20
-    torch.testing.assert_close(out[[0, 2]], expected[[0, 2]], atol=0, rtol=0)

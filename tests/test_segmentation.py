@@ -1,4 +1,4 @@
-"""The example of segmentation: its scenes, its losses, and a whole run at a size that takes seconds."""
+"""The example of segmentation: its scenes, its loss, and a whole run at a size that takes seconds."""
 
 import json
 import sys
@@ -35,14 +35,7 @@ def test_the_loss_is_torchs_mean_image_by_image_and_one_less_dice():
     assert torch.equal(moved, images.flip(-1)) and torch.equal(following, masks.flip(-1))
 
 
-def test_overlap_by_hand():
-    """An output that is the mask itself, and one that calls everything an icon."""
-    data, _ = segmentation.parts(0, 20, 1)
-    share = sum(float(mask.float().mean()) for _, mask in data) / 20
-    everything = lambda images: torch.ones(len(images), 1, 48, 48)  # noqa: E731
-    assert segmentation.overlap(everything, data) == pytest.approx(share, rel=1e-4)
-
-
+@pytest.mark.long
 def test_a_run_gives_a_row_for_each_pipeline(tmp_path, monkeypatch, capsys):
     options = ["--scenes", "40", "--epochs", "1", "--out", str(tmp_path / "rows.jsonl")]
     monkeypatch.setattr(sys, "argv", ["segmentation.py", *options])

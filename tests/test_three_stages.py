@@ -6,11 +6,9 @@ import sys
 import warnings
 
 import pytest
-import torch
 
 from examples import three_stages
-from examples.datasets import Images, load
-from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine import LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
 
 TINY = "--train-size 300 --val-size 100 --test-size 200 --epochs 1 --fit-rounds 1 --finetune-epochs 1"
@@ -31,6 +29,7 @@ def demo(tmp_path, monkeypatch, capsys):
     return run, tmp_path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "columns"),
     [("", 3), ("--data fashion-mini", 1), ("--preset paper", 3)],
@@ -48,44 +47,3 @@ def test_the_table_and_the_files(demo, options, columns):
     assert {path.name for path in folder.iterdir()} == set(three_stages.FILES)
     assert all(path.stat().st_size > 1000 for path in folder.glob("*.png"))
     assert LearnedAffineAugment.from_pretrained(folder / "augmenter.safetensors").history is not None
-
-
-def test_sides_and_others_make_up_all_classes():
-    _, test = load("icons", "", download=False)
-    test = test.take(torch.arange(0, len(test), 8))
-    side = test.names_side()
-    classifier = three_stages.build("small", test).eval()
-    found, share = three_stages.measure(classifier, test), float(side.float().mean())
-    assert 0.1 < share < 0.2
-    assert found["clean"] == pytest.approx(share * found["sides"] + (1 - share) * found["others"], abs=1e-6)
-
-
-def test_held_out_icons_are_of_families_of_their_own():
-    train, test = load("icons", "", download=False)
-    for seed in range(3):
-        rest, held_out = train.hold_out(600, seed)
-        assert 500 < len(held_out) <= 600 and len(rest) + len(held_out) == len(train)
-        parts = [set(part.families.tolist()) for part in (rest, held_out, test)]
-        assert sum(map(len, parts)) == len(set.union(*parts))
-
-
-def test_held_out_images_without_families_are_as_many_as_asked_for():
-    images = Images(torch.arange(10.0)[:, None, None, None], torch.zeros(10, dtype=torch.long))
-    rest, held_out = images.hold_out(3, 0)
-    assert len(held_out) == 3 and sorted(torch.cat([rest.images, held_out.images]).flatten().tolist()) == list(
-        range(10)
-    )
-
-
-def test_half_of_the_images_are_mirrored_and_another_half_warped():
-    augment = three_stages.MirroredAndWarped(AffineLimits(), {"padding_mode": "border"})
-    image = torch.rand(1, 1, 8, 8)
-    images = augment(image.expand(1000, -1, -1, -1))
-    untouched, flipped = (float((images == one).flatten(1).all(1).float().mean()) for one in (image, image.flip(-1)))
-    assert untouched == pytest.approx(0.25, abs=0.06) and flipped == pytest.approx(0.25, abs=0.06)
-
-
-@pytest.mark.parametrize("size", ["0", "300"])
-def test_held_out_images_that_leave_none_are_refused(demo, size):
-    with pytest.raises(SystemExit, match=f"--val-size must be within 1 and 299, got {size}"):
-        demo[0](f"--val-size {size}")

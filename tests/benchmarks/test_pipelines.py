@@ -1,51 +1,19 @@
-"""The pipelines benchmark: arms that draw what they are called, held-out images, a run, and a report by hand."""
+"""The pipelines benchmark: held-out images, a run, and its table by hand."""
 
-import argparse
 import sys
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from torchvision.transforms import v2
 
 from benchmarks.common.rows import read
-from benchmarks.pipelines import arms, plan, report, run
-from benchmarks.pipelines.groups import OTHER, SIDE, Setting, classes, comparable, grouped
-from examples.datasets import DATA, Images, names_a_side
-from learned_affine import AffineParameters
+from benchmarks.pipelines import report, run
+from benchmarks.pipelines.groups import Setting, classes, grouped
+from examples.datasets import DATA, Images
 
 ICONS, FASHION = report.CHANCES
-CIFAR = Setting("cifar10", 4000, "small", "stages", 20)
-
 GEOMETRIC = {"ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"}
-
-
-class Policy:
-    """In the place of a fitted one: mirrors and turns the first images, and enlarges each by a factor of its own."""
-
-    p = 1.0
-
-    def __init__(self, mirrored: int) -> None:
-        self.mirrored, self.warped = mirrored, []
-
-    def sample_parameters(self, images):
-        still = AffineParameters.identity(len(images))
-        place = torch.arange(len(images))
-        first = place < self.mirrored
-        return AffineParameters(still.angle, 1.0 + place, *still.tensors()[2:], mirror=first, quarter_turns=2 * first)
-
-    def warp(self, images, parameters):
-        self.warped.append(parameters)
-        return images
-
-    def __call__(self, images):
-        return self.warp(images, self.sample_parameters(images))
-
-
-def setting_with(policy, symmetries: str = "all") -> arms.Setting:
-    return arms.Setting(None, None, None, 1, 28, "zeros", 0, {arms.Fit(symmetries=symmetries): policy})
 
 
 def families(name: str) -> np.ndarray:
@@ -79,106 +47,6 @@ def test_held_out_images_are_in_no_training(data):
         assert len(held_out) == run.HELD_OUT
 
 
-@pytest.mark.parametrize("data", ["icons", "fashion-mnist"])
-def test_seeds_draw_other_images_and_sizes_are_nested(data):
-    images = numbered(len(families("train")))
-    first, second = run.split(data, images, 500, 1), run.split(data, images, 500, 2)
-    assert places(first[0]) != places(second[0]) and places(first[1]) != places(second[1])
-    larger = run.split(data, images, 1000, 1)
-    assert len(first[1]) == 500 and len(larger[1]) == 1000
-    assert places(larger[0]) == places(first[0]) and places(first[1]) < places(larger[1])
-    with pytest.raises(SystemExit, match=r"--size must leave the held-out images of .*, got 100000"):
-        run.split(data, images, 100_000, 1)
-
-
-def test_flip_moves_whole_images_and_half_of_them():
-    images = torch.rand(1000, 3, 4, 6)
-    drawn = arms.flip()(images)
-    mirrored = (drawn == images.flip(-1)).flatten(1).all(1)
-    assert bool((mirrored | (drawn == images).flatten(1).all(1)).all())
-    assert 450 < int(mirrored.sum()) < 550
-
-
-@pytest.mark.parametrize(
-    ("whole", "colours", "arguments"),
-    [
-        (v2.TrivialAugmentWide, arms.Colours, (31,)),
-        (v2.RandAugment, arms.RandColours, (31, (9, 9))),
-    ],
-)
-def test_colours_are_all_operations_but_the_geometric_ones(whole, colours, arguments):
-    names = set(whole._AUGMENTATION_SPACE)
-    assert names >= GEOMETRIC and set(colours()._augmentation_space(*arguments)) == names - GEOMETRIC
-    image = torch.zeros(1, 9, 9)
-    image[0, 2, 6] = 1.0  # alone: no colour operation moves it
-    drawn = arms.per_image(colours())(image.repeat(60, 1, 1, 1))
-    assert bool((drawn.flatten(1).max(1).values == drawn[:, 0, 2, 6]).all())
-    assert not torch.equal(drawn, image.repeat(60, 1, 1, 1))
-
-
-def test_pipelines_that_draw_once_a_call_draw_for_each_image():
-    images = torch.rand(1, 1, 28, 28).repeat(20, 1, 1, 1)
-    for name in ("flip + crop", "flip + affine", "TrivialAugmentWide", "RandAugment", "flip + crop + colour"):
-        drawn = arms.ARMS[name](setting_with(None))(images)
-        assert drawn.shape == images.shape and drawn.dtype == images.dtype
-        assert len({one.numpy().tobytes() for one in drawn}) > 5, name
-
-
-def test_a_crop_of_icons_brings_no_black():
-    white = torch.ones(20, 1, 32, 32)
-    for padding, least in (("border", 1.0), ("zeros", 0.0)):
-        setting = arms.Setting(None, None, None, 1, 32, padding, 0)
-        assert float(arms.per_image(*arms.flip_and_crop(setting))(white).min()) == least
-
-
-def test_shuffled_symmetries_are_as_many_and_the_numbers_stay():
-    policy, images = Policy(mirrored=10), torch.rand(40, 1, 4, 4)
-    arms.shuffled_symmetries(setting_with(policy))(images)
-    (warped,) = policy.warped
-    own = policy.sample_parameters(images)
-    assert int(warped.mirror.sum()) == 10 and not torch.equal(warped.mirror, own.mirror)
-    assert torch.equal(warped.quarter_turns, 2 * warped.mirror)
-    assert torch.equal(warped.scale_x, own.scale_x)
-
-
-def test_shuffled_parameters_go_together():
-    policy, images = Policy(mirrored=10), torch.rand(40, 1, 4, 4)
-    arms.dealt_to_others(policy)(images)
-    (warped,) = policy.warped
-    assert sorted(warped.scale_x.tolist()) == [1.0 + place for place in range(40)]
-    assert torch.equal(warped.mirror, warped.scale_x < 11)
-    assert not torch.equal(warped.scale_x, policy.sample_parameters(images).scale_x)
-
-
-def test_learned_and_colour_does_both_and_flips_come_before_learned_warps():
-    images = (torch.rand(20, 1, 28, 28) * 255).round() / 255
-    policy = Policy(mirrored=0)
-    drawn = arms.ARMS["learned + colour"](setting_with(policy))(images)
-    assert len(policy.warped) == 1 and not torch.allclose(drawn, images, atol=0.01)
-    plain = Policy(mirrored=0)
-    flipped = arms.ARMS["flip + learned, no symmetries"](setting_with(plain, "none"))(images)
-    assert len(plain.warped) == 1 and Counter((flipped == images).flatten(1).all(1).tolist()).keys() == {True, False}
-
-
-def test_half_the_modest_limits_are_half_of_each():
-    augment = arms.flip_and_affine(setting_with(None))
-    bright = torch.zeros(400, 1, 28, 28)
-    bright[:, :, 13:15, 13:15] = 1
-    drawn = augment(bright)
-    weight = drawn.sum((2, 3), keepdim=True)
-    place = torch.arange(28.0) - 13.5
-    shift = (drawn * place).sum((2, 3), keepdim=True) / weight
-    assert 1.5 < float(shift.abs().max()) <= 0.075 * 28 + 0.51  # torchvision rounds shifts to pixels
-
-
-def test_every_arm_of_the_plan_is_known_and_no_job_comes_twice(tmp_path):
-    given = argparse.Namespace(arms="all", cifar10="folder:x", root="data", device="cpu", out=tmp_path / "rows.jsonl")
-    jobs = [job for parts in plan.PLAN.values() for part in parts for job in part.jobs(given)]
-    runs = [tuple(sorted(one.items(), key=str)) for job in jobs for one in run.missing(job)]
-    assert {dict(one)["arm"] for one in runs} == set(arms.ARMS)
-    assert len(runs) == len(set(runs))
-
-
 @pytest.fixture
 def rows(monkeypatch, tmp_path):
     """The command line on few icons to train on, and the rows that it leaves."""
@@ -194,6 +62,7 @@ def rows(monkeypatch, tmp_path):
     torch.set_num_threads(threads)
 
 
+@pytest.mark.long
 def test_a_run_leaves_rows_that_the_report_reads_and_is_not_run_again(rows):
     asked = ("--arms", "none", "learned", "learned, symmetries shuffled")
     found = rows(*asked)
@@ -221,16 +90,6 @@ def row(arm: str, seed: int, accuracy: float, setting: Setting = ICONS, **values
     }
 
 
-def test_groups_of_classes_are_weighed_by_their_images():
-    counts = classes("icons")
-    by_class = [0.25 if name == "arrow-left" else 0.5 if names_a_side(name) else 0.75 for name in counts]
-    one = grouped([row("none", 1, 0.5, by_class=by_class)])[ICONS]["none"][1]
-    side = sum(count for name, count in counts.items() if names_a_side(name))
-    assert side == 239 and counts["arrow-left"] == 39  # 39 of .25 and 200 of .5
-    assert one[SIDE] == pytest.approx(109.75 / 239) and one[OTHER] == pytest.approx(0.75)
-    assert one["arrow-left"] == 0.25
-
-
 def test_a_table_by_hand():
     found = [row("none", 1, 0.50), row("none", 2, 0.54), row("flip", 1, 0.51), row("flip", 2, 0.57)]
     found += [row("none", 3, 0.1), row("flip", 3, 0.1), row("learned", 1, 0.9)]  # one seed of three is too few for bold
@@ -240,65 +99,3 @@ def test_a_table_by_hand():
     assert lines[3].startswith("| flip | 3 | **39.3 ± 25.6** | +1.33 ± 3.79 | **39.3 ± 25.6** |")
     assert "| **0.607 ± 0.256** |" in lines[3] and lines[4].startswith("| learned | 1 | 90.0 | +40.00 | 90.0 |")
     assert lines[2].startswith("| none | 3 | 38.0 ± 24.3 |  | 38.0 ± 24.3 |")
-
-
-def test_means_are_compared_over_shared_seeds():
-    arms_of = {"none": {1: {}, 2: {}, 3: {}}, "flip": {2: {}, 3: {}}, "learned": {1: {}}}
-    assert comparable(arms_of) == {"none": {2: {}, 3: {}}, "flip": {2: {}, 3: {}}}
-    assert comparable({"none": {1: {}}, "flip": {2: {}}}) == {} == comparable({})
-    found = grouped([row("none", 1, 0.5), row("none", 2, 0.9), row("flip", 1, 0.6)])[ICONS]
-    assert report.best_arm(found, "accuracy") == "flip" and report.best_arm(found, "nll") == "flip"
-
-
-def test_without_none_gains_are_over_flip_and_crop():
-    four = CIFAR
-    found = grouped([row("flip + crop", 1, 0.5, four), row("learned", 1, 0.52, four)])
-    assert "minus flip + crop" in report.table(found[four]) and "| +2.00 |" in report.table(found[four])
-    assert four.title == "CIFAR-10, 4,000 images, small CNN, 20 + 20 epochs"
-
-
-def test_the_readme_gets_the_pipelines_that_there_are():
-    icons, fashion = report.SHOWN[:2]
-    found = [row("none", 1, 0.5, icons), row("flip + crop", 1, 0.6, icons), row("learned", 1, 0.61, icons)]
-    found += [row("flip", 1, 0.9, icons), row("none", 1, 0.4, fashion), row("none", 1, 0.4, CIFAR)]
-    assert report.results(grouped(found)).splitlines() == [
-        "| accuracy, % | none | flip + crop | learned |",
-        "|---|---:|---:|---:|",
-        "| icons, 3,700 images, small CNN (1 seeds) | 50.0 | 60.0 | **61.0** |",
-    ]
-    found += [row(arm, 1, 0.62, fashion) for arm in arms.ARMS if arm != "none"]
-    lines = report.results(grouped(found)).splitlines()
-    assert lines[0] == f"| accuracy, % | {' | '.join(report.PIPELINES)} |" and len(lines) == 4
-    assert lines[2] == "| icons, 3,700 images, small CNN (1 seeds) | 50.0 | 60.0 |  |  |  | **61.0** |  |"
-    assert report.results({}) == "Not measured yet."
-
-
-def test_every_arm_that_a_page_names_is_there():
-    pairs = {arm for pair in (*report.RIVALS, *report.PARTS.values()) for arm in pair}
-    assert {*report.PIPELINES, *report.GEOMETRIC, *pairs} <= set(arms.ARMS)
-
-
-def test_the_picture_is_drawn_from_few_rows_too(tmp_path):
-    report.draw(grouped([row("none", 1, 0.5), row("flip", 1, 0.6)]), tmp_path / "one.png")
-    assert (tmp_path / "one.png").stat().st_size > 1000
-
-
-def test_differences_are_paired_and_pairs_that_were_not_measured_stay_empty():
-    found = [row(arm, seed, 0.5 + gain * seed) for seed in (1, 2, 3) for arm, gain in (("none", 0), ("learned", 0.01))]
-    lines = report.paired_table(grouped(found), {"a": ("learned", "none"), "b": ("learned", "flip")}).splitlines()
-    assert lines[0] == "| points of accuracy | a | b |"
-    assert lines[2:] == [f"| {ICONS.what} | +2.00 ± 2.48 |  |"]  # 4.303 * 1 / sqrt(3)
-
-
-def test_harm_to_a_class_is_shown_where_a_fixed_geometry_does_it():
-    found = [row(arm, 1, 0.5, CIFAR) for arm in ("none", "flip", "learned")]
-    found[1]["by_class"] = [0.4, 0.45, *[0.49] * 8]  # harm of 10 and of 5 points
-    found[2]["by_class"] = [0.48, 0.53, *[0.5] * 8]  # of 2 and of -3
-    assert report.harm_table(grouped(found)).splitlines()[2:] == [f"| {CIFAR.what} | `flip` | 2 | 7.5 | -0.5 |"]
-
-
-def test_chances_are_means_over_seeds():
-    other = [[1.0, *[0.0] * 7]] * 10
-    found = [row("learned", 1, 0.8, FASHION), row("learned", 2, 0.8, FASHION, symmetries_by_class=other)]
-    assert report.chance_tables(grouped(found)).splitlines()[2].startswith("| T-shirt/top | 0.80 | 0.20 | 0.00 |")
-    assert report.chance_tables({}) == "Not measured yet."

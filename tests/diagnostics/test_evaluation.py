@@ -8,10 +8,9 @@ from torch import nn
 
 from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.geometry.parameters import NAMES
-from learned_affine.policy.network import SYMMETRY_START
 from learned_affine.policy.raw_head import RawHead
-from tests.fits import IMAGES, LABELS, assert_same, loader, mixed_state, snapshot
-from tests.subjects import Halves, blobs, flipping, small_net, vivid
+from tests.fits import IMAGES, LABELS, loader
+from tests.subjects import Halves, vivid
 
 
 def test_identity_changes_nothing():
@@ -21,18 +20,7 @@ def test_identity_changes_nothing():
     assert found["within_angle"] == found["between_angle"] == found["symmetry_chance"] == found["worst_class_loss"] == 0
 
 
-def test_a_wide_policy_shows_and_prints_as_a_table():
-    found = vivid(AffineLimits.wide(), padding_mode="zeros").evaluate(Halves(), loader())
-    assert found["displacement"] > 0.2 and found["agreement"] < 1 and found["between_angle"] > 0
-    measures, chances = str(found).split("\n\n")
-    assert measures.count("\n") == len(found) - 1 and chances.count("\n") == 2  # a head, and a row a class
-
-
-def test_classifier_is_untouched_and_errors_are_clear():
-    classifier = mixed_state(small_net())
-    before = snapshot(classifier)
-    vivid().evaluate(classifier, [blobs(8)[0]])
-    assert_same(before, classifier)
+def test_errors_are_clear():
     with pytest.raises(ValueError, match="at least one batch"):
         vivid().evaluate(Halves(), [])
     with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
@@ -40,52 +28,6 @@ def test_classifier_is_untouched_and_errors_are_clear():
 
 
 # -- spread -----------------------------------------------------------------------------------------------------------
-
-
-def true_moments(augment: LearnedAffineAugment) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and deviation of each image's parameters, ``(B, 6)`` each, by a dense sum over the normal density."""
-    policy = augment.policy(IMAGES)
-    steps = torch.linspace(-8, 8, 4001, dtype=torch.float64)
-    density = torch.exp(-(steps**2) / 2)
-    density /= density.sum()
-    unit = augment.strength * torch.tanh(policy.mean.double()[..., None] + policy.width.double()[..., None] * steps)
-    limits = augment.limits
-    values = torch.empty_like(unit)
-    for place, name in enumerate(NAMES):
-        if name.startswith("scale"):
-            values[:, place] = limits.scale ** unit[:, place]
-        else:
-            values[:, place] = getattr(limits, name.partition("_")[0]) * unit[:, place]
-    mean = values @ density
-    return mean, (((values - mean[..., None]) ** 2) @ density).sqrt()
-
-
-@pytest.mark.parametrize("strength", [1.0, 0.4])
-def test_spread_is_that_of_the_policy_without_sampling_noise(strength):
-    augment = vivid(AffineLimits.wide(), strength=strength)
-    mean, deviation = true_moments(augment)
-    few, many = (augment.evaluate(Halves(), loader(), draws=draws) for draws in (2, 32))
-    for place, name in enumerate(NAMES):
-        assert few[f"within_{name}"] == pytest.approx(float(deviation[:, place].mean()), rel=1e-4)
-        assert few[f"between_{name}"] == pytest.approx(float(mean[:, place].std()), rel=1e-4)
-    for key in few:
-        if key.startswith(("within_", "between_", "symmetry_")):
-            assert few[key] == many[key], key
-
-
-def test_spread_is_that_of_the_draws():
-    augment = vivid(AffineLimits(40))
-    drawn = torch.stack([augment.sample_parameters(IMAGES).angle for _ in range(1000)])
-    found = augment.evaluate(Halves(), loader())
-    assert found["within_angle"] == pytest.approx(float(drawn.std(0).mean()), rel=0.03)
-    assert found["between_angle"] == pytest.approx(float(drawn.mean(0).std()), rel=0.1)
-
-
-def test_one_policy_for_all_images_has_no_spread_between_them():
-    found = LearnedAffineAugment().evaluate(Halves(), [torch.rand(32, 1, 16, 16)], draws=1)
-    assert all(found[f"between_{name}"] < 1e-6 < found[f"within_{name}"] for name in NAMES)
-    eight = 7 / (math.exp(SYMMETRY_START) + 7)
-    assert found["symmetry_chance"] == pytest.approx(eight, rel=1e-4) and found["symmetry_spread"] < 1e-6
 
 
 @pytest.mark.parametrize("kind", ["deterministic", "raw"])
@@ -122,9 +64,9 @@ def test_the_chance_of_a_symmetry_is_how_often_images_get_one(limits, options):
         augment.localization.head.bias[12:] = 1.0
     changed = LearnedAffineAugment(limits, localization=augment.localization, **options)
     found = changed.evaluate(Halves(), loader())
-    often = torch.stack([changed.sample_parameters(IMAGES).codes() > 0 for _ in range(400)]).double().mean(0)
-    assert found["symmetry_chance"] == pytest.approx(float(often.mean()), abs=4 * 0.5 / math.sqrt(400 * 64))
-    assert found["symmetry_spread"] == pytest.approx(float(often.std()), abs=0.02)
+    often = torch.stack([changed.sample_parameters(IMAGES).codes() > 0 for _ in range(150)]).double().mean(0)
+    assert found["symmetry_chance"] == pytest.approx(float(often.mean()), abs=4 * 0.5 / math.sqrt(150 * 64))
+    assert found["symmetry_spread"] == pytest.approx(float(often.std()), abs=0.03)
 
 
 # -- the worst class --------------------------------------------------------------------------------------------------
@@ -150,24 +92,6 @@ def test_the_worst_class_is_the_one_whose_cross_entropy_grows_most():
     assert found["worst_class_loss"] == pytest.approx(float(grown[LABELS == 0].mean()), rel=1e-4)
     assert found["worst_class_accuracy"] == float(right[LABELS == 0].mean())
     assert found["accuracy"] == float(right.mean())
-
-
-def test_a_class_that_mirrors_make_wrong_is_told_although_the_mean_cost_is_small():
-    """Classes 0 to 9 are told by how bright the upper half is, class 10 by the lower half's left side."""
-    labels = torch.cat([torch.arange(10).repeat(6), torch.full((4,), 10)])
-    images = torch.zeros(64, 1, 8, 8)
-    images[:, :, :4] = labels[:, None, None, None] / 10
-    images[labels == 10, :, 4:, :4] = 1
-
-    def classifier(seen):
-        upper, left, right = seen[:, 0, :4], seen[:, 0, 4:, :4].mean((1, 2)), seen[:, 0, 4:, 4:].mean((1, 2))
-        ten = 40 * (left - right) - 20
-        return torch.cat([-((10 * upper.mean((1, 2))[:, None] - torch.arange(10)) ** 2), ten[:, None]], dim=1)
-
-    found = flipping().evaluate(classifier, [(images, labels)], draws=32)
-    assert found["worst_class"] == 10 and found["worst_class_loss"] > 10
-    assert found["clean_accuracy"] - found["accuracy"] < 0.05
-    assert found["worst_class_accuracy"] == pytest.approx(0.5, abs=0.2)
 
 
 # -- what an image's own policy gains ---------------------------------------------------------------------------------
@@ -212,29 +136,7 @@ def rolled(images, places):
     return torch.stack([one[..., 8 - place : 24 - place] for one, place in zip(wide, places.tolist(), strict=True)])
 
 
-def test_a_policy_made_against_each_image_loses_as_much(monkeypatch):
-    found = shifted(monkeypatch, lambda images: -to_the_outside(images)).evaluate(Halves(), [(IMAGES, LABELS)])
-    assert found["own_gain"] < -1
-
-
-def test_own_gain_is_0_where_all_images_are_moved_alike(monkeypatch):
-    alike = shifted(monkeypatch, lambda images: torch.full((len(images),), 0.2))
-    found = alike.evaluate(Halves(), loader())
-    assert found["own_gain"] == found["own_gain_error"] == 0
-
-
-def test_own_gain_of_one_policy_for_all_is_within_its_error():
-    augment = vivid(AffineLimits.wide())
-    nn.init.zeros_(augment.localization.head.weight)
-    found = augment.evaluate(Halves(), [(IMAGES, LABELS)], draws=16)
-    assert 0 < abs(found["own_gain"]) < 3 * found["own_gain_error"]
-
-
 def test_own_gain_of_one_image_has_no_error_and_without_labels_there_is_none():
     found = vivid().evaluate(Halves(), [(IMAGES[:1], LABELS[:1])])
     assert found["own_gain"] == 0 and math.isnan(found["own_gain_error"])
     assert not {"own_gain", "own_gain_error"} & set(vivid().evaluate(Halves(), [IMAGES]))
-
-
-def test_without_labels_there_is_no_worst_class():
-    assert "worst_class" not in vivid().evaluate(Halves(), [IMAGES])

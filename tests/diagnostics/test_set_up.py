@@ -94,12 +94,6 @@ def test_a_preprocess_that_does_not_pickle_stays_behind():
     assert augment.history.preprocess is not None
 
 
-def test_a_module_that_preprocesses_is_no_part_of_the_augmenter():
-    augment = quick(preprocess=v2.Normalize([0.5], [0.5]))
-    assert not any(isinstance(one, v2.Normalize) for one in augment.modules())
-    assert "preprocess" not in str(augment.history.to_dict())
-
-
 # -- classes by name --------------------------------------------------------------------------------------------------
 
 
@@ -135,11 +129,6 @@ def test_integers_that_preprocess_does_not_take_are_named():
         quick(data=data, preprocess=v2.Normalize([0.5], [0.5]))
     scaled = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5], [0.5])])
     assert quick(data=data, preprocess=scaled).history.rounds == ROUNDS
-
-
-def test_another_error_of_preprocess_is_passed_on():
-    with pytest.raises(TypeError, match="float tensor"):
-        quick(preprocess=lambda images: v2.functional.normalize(images.to(torch.uint8), [0.5], [0.5]))
 
 
 class BatchFeature(UserDict):

@@ -108,14 +108,6 @@ def test_the_table_shows_the_symmetries_that_were_judged():
     assert symmetry_text({}) == "Symmetries were not judged class by class."
 
 
-def test_the_model_card_shows_the_table_and_the_proposals(tmp_path):
-    fitted({**INFO, "class_names": ["```", "two\nlines", *NAMES[2:]]}).save_pretrained(tmp_path)
-    card = (tmp_path / "README.md").read_text()
-    assert "\n    heart       9  0.50 100%  0.50 100%       -   0%\n" in card
-    assert "\n    ``` mirrored is recognised as two lines, 92 %, and back, 90 %\n" in card
-    assert "recognised: 4" not in card
-
-
 def test_evaluate_tells_the_chances_of_each_class():
     augment = LearnedAffineAugment()
     told = augment.evaluate(Compass(), [(IMAGES, LABELS)])
@@ -139,9 +131,3 @@ def test_ranges_are_the_standard_deviation_of_all_draws():
     text = augment.summary(images, [0, 0, 0, 2, 2, 2])
     assert text.startswith("The augmenter is not fitted.")
     assert [line.split()[:3] for line in text.splitlines()[-2:]] == [["class", "0", "3"], ["class", "2", "3"]]
-
-
-def test_labels_that_are_none_are_named():
-    for labels in ([0, 1], torch.zeros(6)):
-        with pytest.raises(ValueError, match=r"labels must be class indices of shape \(6,\), one an image, got Tensor"):
-            LearnedAffineAugment().summary(torch.rand(6, 3, 8, 8), labels)

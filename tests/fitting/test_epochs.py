@@ -1,7 +1,6 @@
 """A fit counts the passes for whoever follows them, as ``DistributedSampler`` does, and leaves the count as it was."""
 
 import pytest
-import torch
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, IterableDataset, TensorDataset
 
 from tests.fits import IMAGES, LABELS, PAPER, quick
@@ -72,38 +71,3 @@ def test_each_pass_has_its_number_and_afterwards_it_is_as_it_was(kind):
     loader = KINDS[kind]()
     quick(data=loader, config=PAPER.replace(rounds=3))
     assert counting(loader).calls == [0, 1, 2, 7] and counting(loader).epoch == 7
-
-
-def test_a_fit_that_reads_the_loader_once_counts_one_pass():
-    loader = KINDS["sampler"]()
-    quick(data=loader)
-    assert loader.sampler.calls == [0, 7]
-
-
-def test_it_is_as_it_was_after_an_error_too():
-    loader = KINDS["sampler"]()
-
-    def stop(values):
-        if values["round"] == 2:
-            raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError, match="stop"):
-        quick(data=loader, config=PAPER.replace(rounds=4), callbacks=stop)
-    assert loader.sampler.calls == [0, 1, 7]
-
-
-def test_the_order_is_that_of_a_loop_that_sets_the_epoch():
-    ordered, orders, given = sampler(seed=3), [], []
-    for epoch in range(2):
-        ordered.set_epoch(epoch)
-        orders.append(torch.cat([labels for _, labels in DataLoader(DATA, 16, sampler=ordered)]))
-    ordered.set_epoch(0)
-
-    def noted(rows):
-        images, labels = torch.utils.data.default_collate(rows)
-        given.append(labels)
-        return images, labels
-
-    quick(data=DataLoader(DATA, 16, sampler=ordered, collate_fn=noted), config=PAPER.replace(rounds=2))
-    assert torch.equal(torch.cat(given)[-2 * len(LABELS) :], torch.cat(orders))
-    assert not torch.equal(orders[0], orders[1])

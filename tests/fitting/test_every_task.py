@@ -32,6 +32,7 @@ def test_history_and_evaluation_hold_what_is_known(name):
     assert all(math.isfinite(value) for value in told.values())
 
 
+@pytest.mark.long
 def test_two_processes_stay_equal_and_agree_with_one(tmp_path):
     pytest.importorskip("accelerate")
     main, other = run("tests.fitting.every_task", tmp_path / "two", 2)

@@ -70,25 +70,6 @@ def test_a_judgement_is_that_of_each_image_alone(adversarial):
         assert float(found.score[place]) == pytest.approx(score, abs=1e-4)
 
 
-def test_an_image_that_is_left_alone_costs_nothing():
-    found = judge()(torch.arange(64), AffineParameters.identity(64))
-    torch.testing.assert_close(found.cost, torch.full((64,), -RESAMPLING))
-    assert bool(found.agrees.all()) and float(found.entropy.abs().max()) < 1e-5
-
-
-def test_what_is_known_of_the_images_as_they_are():
-    one = judge()
-    torch.testing.assert_close(torch.stack(one.outputs[:64]), logits(IMAGES))
-    torch.testing.assert_close(one.cost[:64], F.cross_entropy(logits(IMAGES), LABELS, reduction="none"))
-    assert one.classes.tolist() == [*LABELS.tolist(), *LABELS[:10].tolist()]
-
-
-def test_predicted_labels_take_the_place_of_those_that_are_given():
-    one = judge(labels="predicted")
-    assert torch.cat(one.pool.labels).tolist() == [int(output.argmax()) for output in one.outputs]
-    assert torch.equal(one.classes, torch.cat(one.pool.labels))
-
-
 def test_labels_follow_the_mirror():
     mirrored = replace(AffineParameters.identity(64), mirror=torch.ones(64, dtype=torch.bool))
     rows = torch.arange(64)

@@ -25,11 +25,6 @@ def test_the_price_is_that_at_which_the_cost_is_the_budget(budget, share):
     assert price == pytest.approx(share / budget, rel=1e-4)
 
 
-def test_the_price_keeps_to_its_range():
-    assert price_for(0.1, lambda price: 0.0) == pytest.approx(1e-2 / 0.1, rel=1e-3)
-    assert price_for(0.1, lambda price: 1.0) == pytest.approx(1e5 / 0.1, rel=1e-3)
-
-
 # -- the draws --------------------------------------------------------------------------------------------------------
 
 
@@ -121,13 +116,3 @@ def test_old_draws_count_less():
     with torch.no_grad():
         found = float(one.costs(torch.tensor([0])).curvature.mean())
     assert found == pytest.approx((5 + weight * 1) / (1 + weight), rel=0.15)
-
-
-def test_costs_of_rows_are_those_of_the_network():
-    images, _ = kinds(6)
-    one, rows = learner(images), torch.tensor([4, 1])
-    torch.nn.init.normal_(one.network.head.weight)
-    with torch.no_grad():
-        mine, theirs = one.costs(rows), one.network.costs(images[rows])
-    for name in ("centre", "curvature", "symmetries", "gate"):
-        torch.testing.assert_close(getattr(mine, name), getattr(theirs, name))

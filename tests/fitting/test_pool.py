@@ -39,29 +39,6 @@ def test_of_many_each_is_as_likely_to_be_kept():
     assert abs(float(torch.cat(found).double().mean()) - (4 * KEPT - 1) / 2) < 4 * deviation
 
 
-def test_the_same_seed_keeps_the_same():
-    batches = [numbered(50, start=start) for start in range(0, 500, 50)]
-    first, again, other = (kept(batches, seed).labels for seed in (3, 3, 4))
-    assert first == again and torch.cat(first).tolist() != torch.cat(other).tolist()
-
-
-def test_large_images_are_kept_in_smaller_number():
-    assert len(kept([(torch.zeros(70, 3, 700, 700), None)]).images) == 64
-
-
-def test_images_do_not_hold_their_batch_in_memory():
-    (image, *_) = kept([numbered(10)]).images
-    assert image.untyped_storage().nbytes() == image.numel() * 4
-
-
-def test_labels_of_any_structure_stay_with_their_image():
-    images, numbers = numbered(10)
-    targets = {"number": numbers, "names": [str(number) for number in numbers.tolist()]}
-    pool = Pool(None, kept([(images, targets)]))
-    ((_, images, found),) = pool.batches(torch.tensor([7, 2]))
-    assert images[:, 0, 0, 0].tolist() == [7, 2] == found["number"].tolist() and found["names"] == ["7", "2"]
-
-
 # -- a pool -----------------------------------------------------------------------------------------------------------
 
 
@@ -88,11 +65,6 @@ def test_batches_are_of_one_size_and_say_where_their_images_stand(monkeypatch):
     assert list(pool().batches(rows[:0])) == []
 
 
-def test_large_images_come_in_small_batches(monkeypatch):
-    monkeypatch.setattr(pools, "NUMBERS_AT_ONCE", 8)  # two of 2 by 2 pixels
-    assert [len(images) for _, images, _ in pool().batches(torch.arange(5))] == [2, 2, 1]
-
-
 def test_all_are_drawn_before_any_is_drawn_again():
     one = pool()
     drawn = one.some(one.training, 15, seeded(0))
@@ -100,8 +72,3 @@ def test_all_are_drawn_before_any_is_drawn_again():
     assert sorted(drawn[:6].tolist()) == sorted(drawn[6:12].tolist()) == one.training.tolist() != drawn[:6].tolist()
     assert sorted(one.some(one.training, 15, seeded(0), again=False).tolist()) == one.training.tolist()
     assert one.some(one.training[:0], 15, seeded(0)).tolist() == []
-
-
-def test_without_labels_there_are_none():
-    ((_, _, labels),) = Pool(None, kept([(numbered(4)[0], None)])).batches(torch.arange(4))
-    assert labels is None

@@ -18,7 +18,6 @@ from learned_affine.fitting.resampling import (
 )
 from learned_affine.tasks.model import Model
 from tests.fits import few_steps, quick
-from tests.subjects import Halves, blobs
 
 SIDE, COUNT = 12, 64
 
@@ -106,16 +105,6 @@ def test_the_cost_is_that_of_images_shifted_by_hand():
     assert costs("bilinear")["bilinear"] == pytest.approx(after - before, rel=1e-4) and after - before > 0.1
 
 
-def test_whole_pixels_cost_nothing():
-    assert costs("nearest")["nearest"] == pytest.approx(0.0, abs=1e-6)
-
-
-def test_the_augmenter_keeps_its_interpolation():
-    augment = LearnedAffineAugment(interpolation="nearest")
-    found = costs("bilinear", "bicubic", augment=augment)
-    assert augment.interpolation == "nearest" and found["bicubic"] < found["bilinear"]
-
-
 # -- the choice -------------------------------------------------------------------------------------------------------
 
 
@@ -143,12 +132,6 @@ def test_sharp_images_get_the_sharper_interpolation_and_say_so():
     assert info["target"] == pytest.approx(info["held_out_cost"] + budget + charged)
 
 
-def test_smooth_images_stay_bilinear():
-    images, labels = blobs(128)
-    wrong = torch.where(torch.arange(128) // 2 % 10 == 0, 1 - labels, labels)
-    assert fit(images, wrong, Halves()).interpolation == "bilinear"
-
-
 @pytest.mark.parametrize("name", ["bilinear", "nearest"])
 def test_one_that_is_given_is_kept_and_charged(name):
     for augment in (fit(interpolation=name), fit(augment=LearnedAffineAugment(interpolation=name))):
@@ -158,18 +141,6 @@ def test_one_that_is_given_is_kept_and_charged(name):
         ]
         extra = max(info[f"resampling_{name}"], 0.0)
         assert info["target"] == pytest.approx(info["held_out_cost"] + budget + extra)
-
-
-def test_a_target_of_ones_own_is_not_changed():
-    info = fit(config=FitConfig(rounds=1, images=50, target=0.4)).history.info
-    assert info["target"] == 0.4 and not any(key.startswith("resampling_") for key in info)
-
-
-def test_the_choice_goes_into_the_file_and_its_card(tmp_path):
-    path = fit().save_pretrained(tmp_path)
-    assert LearnedAffineAugment.from_pretrained(tmp_path).interpolation == "sharp"
-    card = (path.parent / "README.md").read_text()
-    assert "interpolation='sharp'" in card and "resampling_bilinear" in card
 
 
 # -- the alarm --------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What symmetries cost, image by image and class by class: by hand, and by torchvision's own moves."""
 
-import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
@@ -18,9 +18,8 @@ from learned_affine.fitting.symmetries import (
     class_table,
     judge_symmetries,
     recognised_as,
-    shrunk,
 )
-from learned_affine.policy.costs import MOST, Costs
+from learned_affine.policy.costs import Costs
 from learned_affine.policy.distribution import Policy
 from learned_affine.tasks.model import Model
 from tests.fits import IMAGES, LABELS
@@ -91,16 +90,26 @@ def test_images_of_unknown_class_teach_nothing_of_symmetries(judged):
     target = judged.target.clone()
     target[1:] = torch.nan
     costs = Costs(torch.zeros(2, 6), torch.ones(2, 6), torch.zeros(2, 8), torch.ones(2, 8))
-    known = dataclasses.replace(judged, target=target)
-    allowed = list(judged.allowed)
+    known, allowed = replace(judged, target=target), list(judged.allowed)
     assert float(known.error(costs, torch.tensor([0, 5]))) == pytest.approx(float(target[0, allowed].square().mean()))
     assert float(known.error(costs, torch.tensor([5, 6]))) == 0.0
 
 
-def test_what_symmetries_are_expected_to_cost(judged):
-    chances = torch.rand(40, 8, generator=torch.Generator().manual_seed(0)).softmax(-1)
-    expected = sum(float(chances[row] @ judged.cost[row].clamp_max(MOST)) for row in range(40)) / 40
-    assert judged.expected(policy(chances)) == pytest.approx(expected, rel=1e-5)
+def test_what_training_images_cost_more_by_heart_is_taken_off_what_is_learned(monkeypatch):
+    """Training images cost 2 nats more in the mean, whatever the symmetry."""
+    pool = Pool(kept(IMAGES[:48], LABELS[:48]), kept(IMAGES[48:], LABELS[48:]))
+    judge, own = (
+        Judge(LearnedAffineAugment(), Model(Halves(4.0)), pool, Processes(), torch.device("cpu")),
+        Judge.__call__,
+    )
+    memory = 2.0 * (torch.arange(64) >= 48)
+    monkeypatch.setattr(Judge, "__call__", lambda self, rows, moved: dearer(own(self, rows, moved), memory[rows]))
+    learned = judge_symmetries(judge, torch.arange(64), 48, (0, 6), 0.8)
+    assert float(learned.cost[48:, 6].mean()) > 1.5 and abs(float(learned.target[48:, 6].mean())) < 0.2
+
+
+def dearer(judged, extra):
+    return replace(judged, cost=judged.cost + extra)
 
 
 # -- class by class ---------------------------------------------------------------------------------------------------
@@ -114,18 +123,6 @@ def test_the_mean_of_a_class_by_hand():
     assert set(means) == {0, 1}
     torch.testing.assert_close(means[0], torch.full((8,), (2 * 1 + 2 * 2 + 4 + 2 * everything) / 7))
     torch.testing.assert_close(means[1], torch.full((8,), (10 + 2 * everything) / 3))
-
-
-def test_an_image_is_drawn_to_its_class_by_hand():
-    cost, means = torch.tensor([[1.0], [5.0]]).expand(2, 8), {3: torch.full((8,), 2.0)}
-    expected = torch.tensor([[0.3 * 1 + 0.7 * 2], [5.0]]).expand(2, 8)
-    torch.testing.assert_close(shrunk(cost, torch.tensor([3, -1]), means), expected)
-
-
-def test_without_classes_nothing_is_drawn_anywhere():
-    cost = torch.rand(5, 8)
-    means = class_means(cost, torch.full((5,), -1), 5)
-    assert means == {} and torch.equal(shrunk(cost, torch.full((5,), -1), means), cost)
 
 
 # -- what is told -----------------------------------------------------------------------------------------------------

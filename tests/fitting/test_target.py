@@ -10,7 +10,7 @@ from torch import nn
 from learned_affine import FitConfig
 from learned_affine.diagnostics import FitWarning
 from learned_affine.fitting.pool import Pool
-from learned_affine.fitting.target import HELD_OUT_IMAGES, LEAST, TRAINING_IMAGES, Target, budget, measure_target
+from learned_affine.fitting.target import HELD_OUT_IMAGES, TRAINING_IMAGES, Target, measure_target
 from learned_affine.tasks.model import Model, temperature_of
 from tests.fits import quick
 from tests.subjects import Halves, blobs
@@ -71,23 +71,6 @@ def fit(classifier=None, **options):
 
 
 @pytest.mark.parametrize(
-    ("known", "gap", "tolerance", "extra"),
-    [
-        (2.0, 0.1, 0.15, 0.1),  # what memorising gained
-        (2.0, 0.9, 0.15, 0.3),  # at most the tolerance's share of what is known
-        (2.0, 0.9, 0.5, 0.9),
-        (2.0, 0.01, 0.15, 0.06),  # and at least 3 % of it
-        (2.0, -0.5, 0.15, 0.06),
-        (2.0, 0.9, 0.01, 0.02),  # unless the tolerance is smaller yet
-        (2.0, 0.9, 0.0, 0.0),
-        (0.0, 0.9, 0.15, 0.0),  # who knows nothing has nothing to lose
-    ],
-)
-def test_what_warps_may_cost_by_hand(known, gap, tolerance, extra):
-    assert budget(known, gap, tolerance) == pytest.approx(extra)
-
-
-@pytest.mark.parametrize(
     ("one_in", "tolerance", "rule"),  # of the training labels, as many as those that are wrong
     [
         (COUNT, 1.0, lambda known, gap: gap),
@@ -114,27 +97,6 @@ def test_the_target_is_what_held_out_images_cost_and_a_budget(one_in, tolerance,
     trained = float((logits(OWN).argmax(-1) == own_labels).double().mean())
     measured |= {"held_out_accuracy": right, "training_accuracy": trained}
     assert found.measures == pytest.approx(measured, rel=1e-4)
-
-
-def test_a_classifier_that_knows_nothing_is_allowed_nothing():
-    labels = torch.arange(COUNT) // 2 % 2  # right half the time
-    plain = cross_entropy(labels, temperature_of(logits(), labels))
-    found = measure(held_out=[(IMAGES, labels)])
-    assert found.value == pytest.approx(plain + LEAST, rel=1e-5) and plain > math.log(2) and found.budget == LEAST
-
-
-def test_a_classifier_without_errors_has_a_target_above_0():
-    with pytest.warns(FitWarning, match="little-to-gain: "):
-        found = measure(FitConfig(tolerance=0.0), held_out=[(IMAGES, LABELS)], model=Model(Halves(1e4)))
-    assert found.value == pytest.approx(LEAST)
-
-
-def test_a_fit_takes_the_target_over():
-    history = fit(val_loader=[(IMAGES, NOISY)], interpolation="nearest").history  # which moves nothing below a pixel
-    found = measure(FitConfig())
-    assert history.info["target"] == pytest.approx(found.value, abs=1e-5) and history.info["held_on"] == "held-out"
-    assert {key: history.info[key] for key in found.measures} == pytest.approx(found.measures)
-    assert history["budget"] == pytest.approx([found.budget] * history.rounds)
 
 
 # -- its warnings -----------------------------------------------------------------------------------------------------
@@ -175,18 +137,6 @@ def test_a_classifier_that_hardly_overfits_is_told():
     assert alarms() == {}, "one error in ten held-out images, and none in the others"
 
 
-def test_a_gap_within_twice_its_error_is_none():
-    """Two errors in thirty images, and one in ten held-out ones: above 3 % of what is known, and not above chance."""
-    few = 30
-    own_labels = with_errors(OWN_LABELS, 15)[:few]
-    found = alarms(training=[(OWN[:few], own_labels)])
-    scale = temperature_of(logits(), NOISY)
-    plain, own = cost_of_each(IMAGES, NOISY, scale), cost_of_each(OWN[:few], own_labels, scale)
-    gap, error = float(plain.mean() - own.mean()), math.sqrt(plain.var() / COUNT + own.var() / few)
-    assert 0.03 * (math.log(2) - float(plain.mean())) < gap < 2 * error
-    assert set(found) == {"little-to-gain"}
-
-
 # -- where it comes from ----------------------------------------------------------------------------------------------
 
 
@@ -197,12 +147,6 @@ def test_a_given_target_is_held_at_the_temperature_of_the_held_out_images():
     assert found.budget == pytest.approx(0.6 - cross_entropy(NOISY, scale), rel=1e-4)
     assert found.source == "FitConfig.target, on held-out images (val_loader)"
     assert len(pool.held_out) == len(pool.training) == COUNT
-
-
-def test_a_given_target_without_held_out_images_is_held_on_the_training_images():
-    found, pool = measured(FitConfig(target=0.4), held_out=None)
-    assert (found.value, found.source, found.temperature) == (0.4, "FitConfig.target", 1)
-    assert torch.equal(pool.held_out, pool.training)
 
 
 def test_without_held_out_images_the_target_is_a_guess_and_said_to_be_one():
@@ -227,28 +171,20 @@ def test_predicted_labels_cost_what_the_classifiers_own_answers_do():
 # -- what it is measured on -------------------------------------------------------------------------------------------
 
 
-def test_it_is_measured_on_some_thousand_images_and_no_more():
+@pytest.mark.parametrize(
+    ("name", "batch", "most"),
+    [("held_out", (IMAGES, NOISY), HELD_OUT_IMAGES), ("training", (OWN, OWN_LABELS), TRAINING_IMAGES)],
+)
+def test_it_is_measured_on_some_thousand_images_of_each_kind_and_no_more(name, batch, most):
     given = []
 
     def forever():
         while True:
             given.append(COUNT)
-            yield IMAGES, NOISY
+            yield batch
 
-    assert measure(held_out=forever()).value == pytest.approx(measure(held_out=32 * [(IMAGES, NOISY)]).value)
-    assert HELD_OUT_IMAGES <= sum(given) < HELD_OUT_IMAGES + COUNT
-
-
-def test_the_gap_is_measured_on_some_thousand_training_images_and_no_more():
-    given = []
-
-    def forever():
-        while True:
-            given.append(COUNT)
-            yield OWN, OWN_LABELS
-
-    assert measure(training=forever()).value == pytest.approx(measure().value, rel=1e-5)
-    assert TRAINING_IMAGES <= sum(given) < TRAINING_IMAGES + COUNT
+    assert measure(**{name: forever()}).value == pytest.approx(measure(**{name: 32 * [batch]}).value, rel=1e-5)
+    assert most <= sum(given) < most + COUNT
 
 
 @pytest.mark.parametrize(
@@ -262,11 +198,6 @@ def test_the_gap_is_measured_on_some_thousand_training_images_and_no_more():
 def test_held_out_images_that_will_not_do_are_named(batches, named):
     with pytest.raises(ValueError, match=named):
         measure(held_out=batches)
-
-
-def test_held_out_images_without_labels_are_refused():
-    with pytest.raises(ValueError, match="labels"):
-        fit(val_loader=[IMAGES])
 
 
 # -- how sure the classifier is ---------------------------------------------------------------------------------------

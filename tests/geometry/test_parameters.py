@@ -1,20 +1,18 @@
 """The symmetry and the six numbers: against an independent matrix, torchvision's signs, and inverses."""
 
-import json
 import math
-import re
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as F
 
 from learned_affine import AffineLimits, AffineParameters
 from learned_affine.geometry.parameters import EIGHT, NAMES
-from learned_affine.geometry.warp import rearrange, warp_images
-from tests.geometry.matrices import one, only_mirrored, rearranged, some, symmetries_alone, symmetry
+from learned_affine.geometry.warp import warp_images
+from tests.geometry.matrices import one, rearranged, some, symmetries_alone, symmetry
 
 UNIT = st.lists(st.floats(-1, 1), min_size=6, max_size=6)
 SIDES = st.integers(1, 300)
@@ -40,23 +38,10 @@ def numpy_matrix(values: tuple[float, ...], code: int, height: int, width: int) 
 
 
 @given(UNIT, CODES, SIDES, SIDES)
-@settings(max_examples=200)
 def test_matrix_agrees_with_numpy(unit, code, height, width):
     parameters = of_unit(unit, code)
     expected = numpy_matrix(tuple(parameters.stacked()[0].tolist()), code, height, width)
     np.testing.assert_allclose(parameters.matrix(height, width)[0].numpy(), expected, atol=1e-9)
-
-
-@given(UNIT, CODES, SIDES, SIDES)
-@settings(max_examples=200)
-def test_from_matrix_undoes_matrix(unit, code, height, width):
-    parameters = of_unit(unit, code, AffineLimits(170, 2, 30, 0.4))
-    matrix = parameters.matrix(height, width)
-    again = AffineParameters.from_matrix(matrix, height, width)
-    torch.testing.assert_close(again.matrix(height, width), matrix, atol=1e-9, rtol=0)
-    assert torch.equal(again.mirror, parameters.mirror) and again.quarter_turns.tolist() == [0]
-    if code % 4 == 0:
-        torch.testing.assert_close(again.stacked(), parameters.stacked(), atol=1e-9, rtol=0)
 
 
 @pytest.mark.parametrize("code", EIGHT)
@@ -75,7 +60,6 @@ ENTRIES = st.lists(st.floats(-2, 2), min_size=6, max_size=6)
 
 
 @given(ENTRIES.filter(lambda m: abs(m[0] * m[4] - m[1] * m[3]) > 1e-2), st.integers(2, 50), st.integers(2, 50))
-@settings(max_examples=200)
 def test_every_invertible_matrix_has_its_parameters(entries, height, width):
     """Every orientation: whatever the sign of the determinant, the factors are positive and the angle within 180."""
     matrix = torch.tensor(entries, dtype=torch.float64).view(1, 2, 3)
@@ -85,30 +69,7 @@ def test_every_invertible_matrix_has_its_parameters(entries, height, width):
     assert parameters.mirror == (torch.linalg.det(matrix[:, :, :2]) < 0)
 
 
-ORIENTATIONS = {
-    "as it is": (lambda x: x, 0, False),
-    "left and right": (F.horizontal_flip, 0, True),
-    "upside down": (F.vertical_flip, 180, True),
-    "turned by 180": (lambda x: x.rot90(2, (-2, -1)), 180, False),
-    "turned by 90": (lambda x: x.rot90(-1, (-2, -1)), 90, False),
-    "turned by -90": (lambda x: x.rot90(1, (-2, -1)), -90, False),
-    "transposed": (lambda x: x.mT, -90, True),
-    "about the other diagonal": (lambda x: x.rot90(2, (-2, -1)).mT, 90, True),
-}
-
-
-@pytest.mark.parametrize(("move", "angle", "mirror"), ORIENTATIONS.values(), ids=ORIENTATIONS.keys())
-def test_an_angle_of_180_with_mirrors_covers_every_orientation(move, angle, mirror):
-    image = torch.rand(1, 2, 7, 7, dtype=torch.float64)
-    parameters = one(angle, 1, 1, 0, 0, 0, mirror=mirror)
-    got = warp_images(image, parameters, padding_mode="zeros")
-    torch.testing.assert_close(got, move(image), atol=1e-9, rtol=0)
-    turned = one(0, 1, 1, 0, 0, 0, mirror=mirror, turns=angle // 90 % 4)  # the same without an angle
-    torch.testing.assert_close(parameters.matrix(7, 7), turned.matrix(7, 7), atol=1e-12, rtol=0)
-
-
 @given(UNIT, CODES, SIDES, SIDES)
-@settings(max_examples=100)
 def test_inverse_composes_to_the_identity(unit, code, height, width):
     parameters = of_unit(unit, code)
     there = parameters.matrix(height, width)[0]
@@ -118,12 +79,6 @@ def test_inverse_composes_to_the_identity(unit, code, height, width):
     torch.testing.assert_close(back[:, :2] @ there[:, 2] + back[:, 2], torch.zeros(2).double(), atol=1e-7, rtol=0)
 
 
-def test_inverse_needs_only_the_ratio_of_the_sides():
-    parameters = one(20, 1.2, 0.8, 10, 0.1, -0.2, mirror=True)
-    torch.testing.assert_close(parameters.inverse(2, 3).stacked(), parameters.inverse(200, 300).stacked())
-    assert parameters.inverse(2, 3).mirror.tolist() == [True]
-
-
 @pytest.mark.parametrize("size", [(1, 1), (5, 9)])
 def test_a_symmetry_is_undone_by_a_symmetry(size):
     undone = symmetries_alone(*EIGHT).inverse(*size)
@@ -131,15 +86,6 @@ def test_a_symmetry_is_undone_by_a_symmetry(size):
     among = AffineParameters.cat([symmetries_alone(1, 5), some(2, symmetries=True).map(torch.Tensor.float)])
     undone = among.inverse(*size)
     assert undone.codes()[:2].tolist() == [3, 5] and undone.is_still().tolist() == [True, True, False, False]
-
-
-@pytest.mark.parametrize("code", EIGHT)
-def test_what_a_symmetry_is_called(code):
-    parameters = symmetries_alone(code)
-    assert parameters.codes().tolist() == [code]
-    assert parameters.quarter_turns.tolist() == [code % 4] and parameters.mirror.tolist() == [code >= 4]
-    assert rearranged(torch.arange(4).view(2, 2), code).equal(rearrange(torch.arange(4).view(2, 2), code))
-    assert not parameters.without_symmetry().codes().any()
 
 
 @pytest.mark.parametrize(
@@ -163,23 +109,7 @@ def test_signs_are_those_of_torchvision(values, options):
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=0)  # torchvision's grid is made in float32
 
 
-def test_displacement_of_a_shift_is_its_length():
-    assert one(0, 1, 1, 0, 0.3, -0.4).displacement(10, 10).item() == pytest.approx(0.5)
-
-
-def test_displacement_of_a_rotation_by_180_degrees_is_the_diagonal():
-    assert one(180, 1, 1, 0, 0, 0).displacement(5, 5).item() == pytest.approx(math.sqrt(2))
-
-
-def test_displacement_of_a_mirror_is_that_of_its_corners():
-    mirrored = only_mirrored(True)
-    assert mirrored.displacement(5, 5).item() == 1 and mirrored.displacement(10, 30).item() == 1.5
-    assert mirrored.without_symmetry().displacement(5, 5).item() == 0
-    assert symmetries_alone(*EIGHT).displacement().gt(0).tolist() == [False] + [True] * 7
-
-
 @given(UNIT, CODES, SIDES, SIDES)
-@settings(max_examples=100)
 def test_displacement_is_the_mean_shift_of_the_corners(unit, code, height, width):
     parameters = of_unit(unit, code)
     corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]])
@@ -187,46 +117,6 @@ def test_displacement_is_the_mean_shift_of_the_corners(unit, code, height, width
     moved = corners @ matrix[:, :2].T + matrix[:, 2]
     expected = np.linalg.norm(moved - corners, axis=1).mean() / ((height + width) / 2)
     assert parameters.displacement(height, width).item() == pytest.approx(expected, rel=1e-9, abs=1e-9)
-
-
-def test_negative_determinant_is_read_as_a_mirror():
-    upside_down = torch.tensor([[[1.0, 0.0, 0.0], [0.0, -1.0, 9.0]]], dtype=torch.float64)
-    parameters = AffineParameters.from_matrix(upside_down, 10, 10)
-    assert parameters.mirror.item() and abs(parameters.angle.item()) == pytest.approx(180)
-    assert parameters.scale_y.item() == pytest.approx(1)
-    torch.testing.assert_close(parameters.matrix(10, 10), upside_down)
-
-
-def test_what_stays_where_it_is_but_for_a_symmetry():
-    moved = [one(*(0, 1, 1, 0, 0, 0)[:place], 2, *(0, 1, 1, 0, 0, 0)[place + 1 :]).is_still() for place in range(6)]
-    assert not torch.cat(moved).any() and symmetries_alone(*EIGHT).is_still().all()
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"angle": 181}, "limits.angle"),
-        ({"angle": float("nan")}, "limits.angle"),
-        ({"scale": 0.9}, "limits.scale"),
-        ({"shear": 90}, "limits.shear"),
-        ({"translate": -0.1}, "limits.translate"),
-    ],
-)
-def test_limits_out_of_range_are_named(options, named):
-    with pytest.raises(ValueError, match=named):
-        AffineLimits(**options)
-
-
-@pytest.mark.parametrize("value", [True, 0, None, 0.5, ["all"], torch.tensor(True), "All", "yes", "flip", ""])
-def test_symmetries_are_one_of_three_words(value):
-    error, came = (ValueError, repr(value)) if isinstance(value, str) else (TypeError, type(value).__name__)
-    with pytest.raises(error, match=rf"^limits\.symmetries must be .*'all', 'mirror', 'none', got {came}"):
-        AffineLimits(symmetries=value)
-
-
-def test_limits_take_no_mirror():
-    with pytest.raises(TypeError, match="unexpected keyword argument 'mirror'"):
-        AffineLimits(mirror=True)
 
 
 @pytest.mark.parametrize(
@@ -239,11 +129,6 @@ def test_which_symmetries_an_image_may_get(word, square, other):
     assert limits.allowed_symmetries(8, 9) == limits.allowed_symmetries(9, 8) == other
     kept = [code for code in square if rearranged(torch.zeros(8, 9), code).shape == (8, 9)]
     assert tuple(kept) == other
-
-
-def test_limits_of_the_wrong_kind_are_named():
-    with pytest.raises(TypeError, match=r"limits\.angle must be a number"):
-        AffineLimits(angle="30")
 
 
 def test_unit_cube_reaches_the_limits_and_no_further():
@@ -269,13 +154,6 @@ def test_parameters_read_like_a_batch():
     assert parameters[torch.tensor([3, 1])].quarter_turns.tolist() == [3, 1]
     assert not parameters.without_symmetry().mirror.any() and parameters.detach().double().mirror.sum() == 4
     assert parameters.detach().double().to("cpu").quarter_turns.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
-
-
-def test_to_dict_is_ready_for_json():
-    parameters = AffineLimits().parameters(torch.rand(3, 6), torch.tensor([True, False, True]))
-    plain = json.loads(json.dumps(parameters.to_dict()))
-    assert plain["angle"] == parameters.angle.tolist() and plain["mirror"] == [True, False, True]
-    assert list(plain) == [*NAMES, "mirror", "quarter_turns"] and plain["quarter_turns"] == [0, 0, 0]
 
 
 def test_the_table_has_a_row_an_image_and_says_which_symmetry_it_gets():
@@ -307,12 +185,6 @@ def test_a_caption_says_what_is_done_in_words(parameters, expected):
     assert parameters.caption() == expected
 
 
-@pytest.mark.parametrize("parameters", list(CAPTIONS)[:3])
-def test_nothing_says_minus_zero(parameters):
-    for text in (str(parameters), str(parameters.inverse()), parameters.caption()):
-        assert not re.search(r"-0(\.0+)?(?![\d.])", text), text
-
-
 def test_from_matrix_refuses_other_shapes():
     with pytest.raises(ValueError, match=r"\(B, 2, 3\)"):
         AffineParameters.from_matrix(torch.eye(3), 8, 8)
@@ -320,61 +192,45 @@ def test_from_matrix_refuses_other_shapes():
         AffineParameters.from_matrix("...", 8, 8)
 
 
-ZERO, ONES = torch.zeros(2), torch.ones(2)
+@pytest.mark.parametrize(
+    ("options", "error", "named"),
+    [
+        ({"angle": 181}, ValueError, "limits.angle must be in .0, 180. degrees, got 181"),
+        ({"angle": float("nan")}, ValueError, "limits.angle"),
+        ({"angle": "30"}, TypeError, "limits.angle must be a number"),
+        ({"scale": 0.9}, ValueError, "limits.scale"),
+        ({"shear": 90}, ValueError, "limits.shear"),
+        ({"translate": -0.1}, ValueError, "limits.translate"),
+        ({"symmetries": True}, TypeError, r"limits\.symmetries must be 'all', 'mirror', 'none', got bool"),
+        ({"symmetries": "flip"}, ValueError, r"limits\.symmetries must be one of 'all', 'mirror', 'none', got 'flip'"),
+    ],
+)
+def test_limits_that_are_none_are_named(options, error, named):
+    with pytest.raises(error, match=named):
+        AffineLimits(**options)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_fields_of_another_length_or_kind_are_named(name):
-    fields = dict(zip(NAMES, AffineParameters.identity(2).tensors(), strict=True))
-    with pytest.raises(TypeError, match=rf"^{name} must be a tensor of shape \(B,\), got float$"):
-        AffineParameters(**{**fields, name: 1.0})
-    shape = "B" if name == "angle" else "2"
-    with pytest.raises(ValueError, match=rf"^{name} must have the shape \({shape},\) of angle, got \(\)$"):
-        AffineParameters(**{**fields, name: torch.tensor(1.0)})
-    other = "scale_x" if name == "angle" else name  # the first one tells how many there are
-    with pytest.raises(ValueError, match=rf"^{other} must have the shape \(\d,\) of angle, got \(\d,\)$"):
-        AffineParameters(**{**fields, name: torch.ones(3)})
+FIELDS = dict(zip((*NAMES, "mirror", "quarter_turns"), AffineParameters.identity(2).leaves(), strict=True))
+MIRROR, TURNS = r"a bool tensor of shape \(2,\), got ", r"an integer tensor of shape \(2,\), got "
 
 
 @pytest.mark.parametrize(
-    ("mirror", "error", "said"),
+    ("name", "value", "error", "said"),
     [
-        (torch.tensor([1, 0]), TypeError, r"^mirror must be a bool tensor of shape \(2,\), got torch\.int64$"),
-        (torch.zeros(2), TypeError, r"^mirror must be a bool tensor of shape \(2,\), got torch\.float32$"),
-        (True, TypeError, r"^mirror must be a bool tensor of shape \(2,\), got bool$"),
-        ([True, False], TypeError, r"^mirror must be a bool tensor of shape \(2,\), got list$"),
-        (torch.tensor([True]), ValueError, r"^mirror must have the shape \(2,\) of angle, got \(1,\)$"),
-        (torch.tensor(True), ValueError, r"^mirror must have the shape \(2,\) of angle, got \(\)$"),
+        ("scale_x", 1.0, TypeError, r"a tensor of shape \(B,\), got float"),
+        ("shear", torch.tensor(1.0), ValueError, r"\(2,\) of angle, got \(\)"),
+        ("translate_y", torch.ones(3), ValueError, r"\(2,\) of angle, got \(3,\)"),
+        ("mirror", torch.tensor([1, 0]), TypeError, MIRROR + r"torch\.int64"),
+        ("mirror", [True, False], TypeError, MIRROR + "list"),
+        ("mirror", torch.tensor([True]), ValueError, r"\(2,\) of angle, got \(1,\)"),
+        ("quarter_turns", torch.zeros(2), TypeError, TURNS + r"torch\.float32"),
+        ("quarter_turns", torch.zeros(2) > 0, TypeError, TURNS + r"torch\.bool"),
+        ("quarter_turns", 1, TypeError, TURNS + "int"),
+        ("quarter_turns", torch.tensor([1]), ValueError, r"\(2,\) of angle, got \(1,\)"),
+        ("quarter_turns", torch.tensor([0, 4]), ValueError, "0, 1, 2 or 3, got 4"),
+        ("quarter_turns", torch.tensor([-1, 0]), ValueError, "0, 1, 2 or 3, got -1"),
     ],
 )
-def test_a_mirror_of_another_kind_or_length_is_named(mirror, error, said):
-    with pytest.raises(error, match=said):
-        AffineParameters(ZERO, ONES, ONES, ZERO, ZERO, ZERO, mirror)
-
-
-@pytest.mark.parametrize(
-    ("turns", "error", "said"),
-    [
-        (torch.zeros(2), TypeError, r"^quarter_turns must be an integer tensor of shape \(2,\), got torch\.float32$"),
-        (torch.zeros(2) > 0, TypeError, r"^quarter_turns must be an integer tensor of shape \(2,\), got torch\.bool$"),
-        (torch.zeros(2) * 1j, TypeError, r"^quarter_turns must be an integer tensor .* got torch\.complex64$"),
-        (1, TypeError, r"^quarter_turns must be an integer tensor of shape \(2,\), got int$"),
-        (np.array([1, 2]), TypeError, r"^quarter_turns must be an integer tensor of shape \(2,\), got int64$"),
-        (torch.tensor([1]), ValueError, r"^quarter_turns must have the shape \(2,\) of angle, got \(1,\)$"),
-        (torch.tensor([0, 4]), ValueError, r"^quarter_turns must be 0, 1, 2 or 3, got 4$"),
-        (torch.tensor([-1, 0]), ValueError, r"^quarter_turns must be 0, 1, 2 or 3, got -1$"),
-    ],
-)
-def test_quarter_turns_of_another_kind_length_or_value_are_named(turns, error, said):
-    with pytest.raises(error, match=said):
-        AffineParameters(ZERO, ONES, ONES, ZERO, ZERO, ZERO, None, turns)
-    with pytest.raises(error, match=said):
-        AffineLimits().parameters(torch.zeros(2, 6), None, turns)
-
-
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int32, torch.int64])
-def test_quarter_turns_of_any_integer_dtype_are_taken(dtype):
-    turns = torch.tensor([3, 1], dtype=dtype)
-    assert AffineParameters(ZERO, ONES, ONES, ZERO, ZERO, ZERO, quarter_turns=turns).codes().tolist() == [3, 1]
-    none = AffineParameters(*(torch.zeros(0) for _ in range(6)), quarter_turns=turns[:0])
-    assert len(none) == 0 and none.quarter_turns.dtype == torch.int64
+def test_fields_of_another_kind_length_or_value_are_named(name, value, error, said):
+    with pytest.raises(error, match=rf"^{name} must .*{said}$"):
+        AffineParameters(**{**FIELDS, name: value})

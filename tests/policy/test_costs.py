@@ -1,12 +1,10 @@
 """What transforms cost and the policy at a price: the closed form against a search by gradient, and its limits."""
 
-import math
-
 import pytest
 import torch
 
 from learned_affine.policy.costs import MOST, Costs
-from learned_affine.policy.distribution import PRIOR_WIDTH, Policy
+from learned_affine.policy.distribution import Policy
 
 
 def some(symmetries: bool = False, count: int = 3) -> Costs:
@@ -86,13 +84,3 @@ def test_what_equals_its_moved_copy_bears_that_symmetry():
 def test_without_symmetries_there_are_none():
     assert some().at(1.0, allowed=tuple(range(8))).symmetries is None
     assert some(symmetries=True).at(1.0).symmetries is None
-
-
-def test_a_price_of_0_gives_the_prior_and_a_high_one_the_centre():
-    costs = some(symmetries=True)
-    prior = costs.at(0.0, 0.0, tuple(range(8)))
-    torch.testing.assert_close(prior.width, torch.full((3, 6), PRIOR_WIDTH))
-    torch.testing.assert_close(prior.kl(), torch.zeros(3), atol=1e-5, rtol=0)
-    dear = costs.at(1e8, 0.0, tuple(range(8)))
-    torch.testing.assert_close(dear.mean, costs.centre, atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(dear.symmetry_kl(), torch.full((3,), math.log(8)), atol=1e-3, rtol=0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as tv
 
-from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine import AffineLimits
 from learned_affine.policy.distribution import FLATTEST, PRIOR_WIDTH, REACH, STEEPEST, Policy
 from learned_affine.policy.network import CODES, DIFFERENT, NUMBERS, LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
@@ -28,34 +28,11 @@ def assert_same_policy(one: Policy, other: Policy) -> None:
         torch.testing.assert_close(getattr(one, name), getattr(other, name), atol=1e-5, rtol=1e-4)
 
 
-def test_batched_is_one_by_one():
-    images, noise, network, limits = blobs(8)[0], torch.randn(8, 7), lively(), AffineLimits.wide()
-    together = network.draw(images, noise, limits, 1.0)
-    for row, expected in enumerate(together):
-        alone = network.draw(images[row : row + 1], noise[row : row + 1], limits, 1.0)
-        torch.testing.assert_close(alone.stacked(), expected.stacked(), atol=1e-4, rtol=1e-4)
-        assert torch.equal(alone.codes(), expected.codes())
-    assert int((together.codes() > 0).sum()) > 0
-
-
 def test_an_unfitted_policy_is_narrow_and_round_the_identity():
     policy = LocalizationNetwork(1).requires_grad_(False)(torch.rand(4, 1, 16, 16))
     assert torch.equal(policy.mean, torch.zeros(4, 6))
     torch.testing.assert_close(policy.width, torch.full((4, 6), 0.1 * PRIOR_WIDTH), rtol=0.01, atol=0)
     assert float(policy.chances[:, 1:].min()) > 0 and float(policy.chances[:, 1:].max()) < 0.03
-
-
-def test_strength_moves_toward_the_identity():
-    images, noise, network = blobs(4)[0], torch.randn(4, 6), vivid().localization
-    moved = [network.draw(images, noise, ALL, s).displacement().mean().item() for s in (0.0, 0.5, 1.0)]
-    assert moved[0] == 0 and 0 < moved[1] < moved[2]
-
-
-def test_one_policy_for_all_observes_no_image():
-    policy = lively(per_image=False)(torch.rand(4, 1, 16, 16))
-    for one in (policy.mean, policy.width, policy.chances):
-        assert torch.equal(one, one[:1].expand_as(one))
-    assert policy.mean.abs().sum() > 0
 
 
 def test_costs_are_bounded_whatever_the_head_gives():
@@ -80,16 +57,6 @@ def test_a_symmetry_has_a_chance_where_network_limits_and_shape_allow_it(word, s
         allowed -= {1, 3, 5, 7} if size[0] != size[1] else set()
         assert {*(policy.chances > 0).any(0).nonzero().flatten().tolist()} == allowed
         torch.testing.assert_close(policy.chances.sum(-1), torch.ones(3))
-
-
-@pytest.mark.parametrize("word", CODES)
-def test_a_network_is_made_again_from_its_arguments(word):
-    network = lively(symmetries=word)
-    assert network.head.out_features == NUMBERS + len(CODES[word]) - 1
-    again = LocalizationNetwork(**network.arguments())
-    again.load_state_dict(network.state_dict())
-    assert_same_policy(again(blobs(2)[0]), network(blobs(2)[0]))
-    assert LearnedAffineAugment(AffineLimits(symmetries=word)).localization.symmetries == word
 
 
 def test_the_gate_is_how_much_an_image_differs_from_its_moved_copies():
@@ -119,16 +86,6 @@ def test_a_symmetry_that_is_forbidden_is_never_drawn_and_the_others_stay():
     assert float(after[:, [1, 6]].max()) < 1e-20
     rest = [0, 2, 3, 4, 5, 7]
     torch.testing.assert_close(after[:, rest], before[:, rest] / before[:, rest].sum(-1, keepdim=True))
-
-
-def test_noise_has_a_seventh_number_only_where_it_is_used():
-    none = AffineLimits(symmetries="none")
-    widths = [
-        one.noise(2, limits, None).shape[1] for one in (lively(), lively(symmetries="none")) for limits in (ALL, none)
-    ]
-    assert widths == [7, 6, 6, 6]
-    generators = [torch.Generator().manual_seed(5) for _ in range(2)]
-    assert torch.equal(lively().noise(2, none, generators[0]), Policy.noise(2, generator=generators[1]))
 
 
 # -- prices -----------------------------------------------------------------------------------------------------------

@@ -8,10 +8,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from learned_affine.fitting.target import TRAINING_IMAGES
 from learned_affine.tasks.batches import unpack
-from tests.fits import PAPER, ROUNDS, SHORT, quick, same_weights
-from tests.subjects import Halves, blobs
+from tests.fits import ROUNDS, quick
+from tests.subjects import blobs
 
 IMAGES, LABELS = blobs(64)
 RGB = IMAGES.expand(-1, 3, -1, -1)
@@ -117,16 +116,6 @@ def test_what_is_no_class_index_is_none(name):
         quick(data=[(IMAGES, NO_INDICES[name])])
 
 
-@pytest.mark.parametrize("form", ["array", "list of numpy ints", "list of 0-d tensors"])
-def test_the_policy_does_not_depend_on_the_form_of_the_labels(form):
-    one, other = (
-        quick(data=[(IMAGES, labels)] * 2, val_loader=[(IMAGES, labels)]) for labels in (LABELS, LABEL_FORMS[form])
-    )
-    assert same_weights(one, other)
-    found = [other.evaluate(Halves(), [(IMAGES, labels)]) for labels in (LABELS, LABEL_FORMS[form])]
-    assert found[0]["clean_accuracy"] == found[1]["clean_accuracy"] == 1
-
-
 @pytest.mark.parametrize("labels", [LABELS[:3], LABELS[:3].numpy(), LABELS[:3].tolist(), torch.zeros(64, 2).long()])
 def test_labels_of_another_number_are_named(labels):
     with pytest.raises(ValueError, match=r"loader must give one class index an image \(64\), got "):
@@ -140,43 +129,8 @@ def test_loaders(name):
     assert all(torch.isfinite(parameter).all() for parameter in augment.parameters())
 
 
-def test_cost_does_not_grow_with_the_data():
-    """A stream without an end is read no further than the images that are kept."""
-    read = []
-
-    class Forever:
-        def __iter__(self):
-            for number in itertools.count():
-                read.append(number)
-                yield IMAGES[:8], LABELS[:8]
-
-    assert quick(data=Forever()).history.rounds == ROUNDS
-    assert TRAINING_IMAGES // 8 <= len(read) <= TRAINING_IMAGES // 8 + 1  # the first batch is read before
-
-
-def test_a_last_batch_of_one_does_not_make_nan_of_the_history():
-    history = quick(data=[(IMAGES[:4], LABELS[:4]), (IMAGES[:1], LABELS[:1])]).history
-    assert all(value == value for key in ("cost", "entropy", "agreement", "visible_area") for value in history[key])
-
-
-def test_iterator_is_used_up_once():
-    batches = [(IMAGES, LABELS)] * 2
-    assert same_weights(quick(data=iter(batches), val_loader=iter(batches)), quick(data=batches, val_loader=batches))
-
-
 def test_dict_keys_by_name():
     data = [{"scan": IMAGES, "kind": LABELS}]
     assert quick(data=data, image_key="scan", label_key="kind").history.rounds == ROUNDS
     with pytest.raises(ValueError, match=r"image_key must be one of image.*keys scan, kind"):
         quick(data=data)
-
-
-def test_images_alone_do_where_no_labels_are_needed():
-    assert quick(data=[IMAGES], config=PAPER).history.rounds == PAPER.rounds
-    assert quick(data=[IMAGES], config=SHORT.replace(labels="predicted")).history.rounds == ROUNDS
-
-
-def test_network_observes_the_loaders_channels():
-    images = torch.rand(4, 3, 16, 16)
-    assert quick(data=[(images, LABELS[:4])]).localization.channels == 3
-    assert quick().localization.channels == 1

@@ -7,16 +7,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
-from torchvision import models
-from torchvision.transforms import v2
 
-from learned_affine.classifier import evaluate_classifier
 from learned_affine.tasks.model import Model, temperature_of
-from tests.fits import PAPER, ROUNDS, quick, same_weights
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
-RGB = IMAGES.expand(-1, 3, -1, -1)
 LOGITS = torch.tensor([[0.75, 0.25], [0.5, 0.5]]).log()
 
 
@@ -49,16 +44,6 @@ def test_logits_come_as_a_tensor_or_by_name(name):
     torch.testing.assert_close(model.answer(IMAGES[:2]), LOGITS, rtol=1e-2 if name == "half precision" else 0, atol=0)
 
 
-@pytest.mark.parametrize("name", list(OUTPUTS)[1:-1])
-def test_the_policy_does_not_depend_on_the_form_of_the_output(name):
-    one, other = (
-        quick(lambda images, wrap=wrap: wrap(Halves()(images))) for wrap in (OUTPUTS["tensor"], OUTPUTS[name])
-    )
-    assert same_weights(one, other)
-    wrapped = lambda images: OUTPUTS[name](Halves()(images))  # noqa: E731
-    assert evaluate_classifier(wrapped, [(IMAGES, LABELS)], progress=False)["accuracy"] == 1
-
-
 @pytest.mark.parametrize("output", [{"scores": LOGITS}, {"logits": "cat"}, (LOGITS, LOGITS), None, "cat"])
 def test_other_outputs_are_named(output):
     with pytest.raises(TypeError, match=r"classifier must return logits, .* or a dict with 'logits', got "):
@@ -74,18 +59,7 @@ def test_an_output_is_the_logits_at_the_temperature():
     assert torch.equal(model.answer(IMAGES[:2]), LOGITS)
 
 
-def test_the_cost_is_the_cross_entropy_by_hand():
-    model = Model(Halves())
-    torch.testing.assert_close(model.task.loss(LOGITS, torch.tensor([1, 0])), torch.tensor([math.log(4), math.log(2)]))
-    assert model.task.guess(torch.zeros(3, 10), LABELS) == pytest.approx(math.log(10))
-
-
 # -- labels -----------------------------------------------------------------------------------------------------------
-
-
-def test_predicted_labels_are_the_classifiers_own_on_the_untouched_image():
-    model = Model(Halves(), labels="predicted")
-    assert torch.equal(model.labels_of(IMAGES, None, LOGITS), LABELS)
 
 
 @pytest.mark.parametrize(("given", "used"), [(None, None), ([0, 2], None), ([-1, 1], None), ([0, 1], [0, 1])])
@@ -95,23 +69,7 @@ def test_optional_labels_are_used_where_they_are_class_indices(given, used):
     assert (None if found is None else found.tolist()) == used
 
 
-def test_labels_that_are_needed_are_named():
-    model = Model(Halves())
-    with pytest.raises(ValueError, match=r"^loader must give labels .* for the objective 'calibrated', got none"):
-        model.labels_of(IMAGES[:2], None, LOGITS)
-    with pytest.raises(ValueError, match=r"^val_loader's labels must be within \[0, 2\), the classifier's, got 1 to 2"):
-        model.check(torch.tensor([1, 2]), LOGITS, "val_loader")
-
-
 # -- temperature ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
-def test_temperature_undoes_a_scale(scale):
-    """Labels drawn from the softmax itself: logits times a scale have that scale for temperature."""
-    logits = 2 * torch.randn(20_000, 5, generator=torch.Generator().manual_seed(0))
-    labels = torch.multinomial(logits.softmax(-1), 1, generator=torch.Generator().manual_seed(1))[:, 0]
-    assert temperature_of(scale * logits, labels) == pytest.approx(scale, rel=0.05)
 
 
 @pytest.mark.parametrize(("certain", "scale"), [(True, 0.1), (False, 100.0)])
@@ -136,52 +94,3 @@ def test_where_all_of_few_images_are_right_the_temperature_stays_near_1(count, m
     found = temperature_of(logits, torch.zeros(count, dtype=torch.long))
     assert found == pytest.approx(max(math.exp(low), 0.1), rel=0.013)  # the scales are 2.3 % apart
     assert found > 0.25 or count > 20
-
-
-def test_of_many_images_the_prior_takes_nothing():
-    """A classifier four times too sure: as without a prior, within what a hundred images more would change."""
-    generator = torch.Generator().manual_seed(0)
-    logits = 2 * torch.randn(4000, 5, generator=generator)
-    labels = torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
-    scales = torch.logspace(-1, 2, 3001)
-    free = min(scales.tolist(), key=lambda one: float(nn.functional.cross_entropy(4 * logits / one, labels)))
-    assert temperature_of(4 * logits, labels) == pytest.approx(free, rel=0.015)
-
-
-# -- preprocess -------------------------------------------------------------------------------------------------------
-
-
-def test_preprocess_by_the_transforms_of_a_model():
-    """What torchvision ships with weights: resizing, cropping, scaling and normalising, all differentiable."""
-    seen = []
-    classifier = Halves()
-    classifier.register_forward_pre_hook(lambda module, args: seen.append(args[0].detach()))
-    preprocess = models.ResNet18_Weights.DEFAULT.transforms(crop_size=24, resize_size=28)
-    augment = quick(classifier, [(RGB, LABELS)], preprocess=preprocess)
-    assert {tuple(images.shape[1:]) for images in seen} == {(3, 24, 24)}
-    assert min(float(images.min()) for images in seen) < -1  # normalised
-    assert augment.localization.head.bias.abs().sum() > 0  # the fit has learned through it
-
-
-def test_preprocess_by_a_pipeline():
-    pipeline = v2.Compose([v2.Resize(20), v2.CenterCrop(16), v2.Normalize([0.5], [0.5])])
-    assert quick(preprocess=pipeline).history.rounds == ROUNDS
-
-
-def test_preprocess_that_passes_no_gradient_is_refused():
-    with pytest.raises(ValueError, match="let preprocess be differentiable"):
-        quick(preprocess=lambda images: images.detach(), config=PAPER)
-    with pytest.raises(ValueError, match="gradient of 0 at every pixel"):
-        quick(preprocess=torch.round, config=PAPER)
-
-
-def test_preprocess_need_not_pass_a_gradient():
-    assert quick(preprocess=lambda images: images.mul(255).to(torch.uint8).float()).history.rounds == ROUNDS
-
-
-def test_preprocess_stands_before_the_classifier():
-    seen = []
-    classifier = Halves()
-    classifier.register_forward_pre_hook(lambda module, args: seen.append(args[0].mean().item()))
-    quick(classifier, preprocess=v2.Normalize([-1.0], [1.0]))
-    assert min(seen) > 1

@@ -2,14 +2,12 @@
 
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 from torchvision import tv_tensors
 
-from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
-from learned_affine.diagnostics import FitWarning
-from learned_affine.tasks.targets import choose, count_of, join, take
-from tests.fits import quick, same_weights, silent
+from learned_affine import AffineLimits, FitConfig
+from learned_affine.tasks.targets import take
+from tests.fits import quick, same_weights
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
@@ -86,17 +84,6 @@ def test_key_points_and_boxes_are_where_the_pixels_are(targets):
     assert max(seen[PROBES:]) < 1.5
 
 
-def test_plain_tensors_and_words_stay():
-    words = [f"image {row}" for row in range(64)]
-    known = dict(zip(words, INSIDE.sum((1, 2)).tolist(), strict=True))
-
-    def loss(output, target):
-        assert [known[word] for word in target["name"]] == target["size"].tolist()
-        return output.mean((1, 2, 3))
-
-    fit(loss, {"size": INSIDE.sum((1, 2)), "name": words})
-
-
 # -- what it may cost -------------------------------------------------------------------------------------------------
 
 
@@ -125,34 +112,6 @@ def test_the_policy_does_not_depend_on_the_unit_of_the_loss():
     assert one.history["cost"] == other.history["cost"]
 
 
-def test_a_given_target_is_in_the_unit_of_the_loss():
-    augment = fit(difference, LABELS, Halves(4.0), config=FitConfig(target=0.4))
-    with torch.no_grad():
-        plain = float(F.cross_entropy(Halves(4.0)(IMAGES), LABELS))
-    assert augment.history.info["target"] == pytest.approx(0.4 / plain, rel=1e-4)
-
-
-def test_without_held_out_images_the_unit_is_that_of_training_images():
-    data = [(IMAGES, LABELS)]
-    with pytest.warns(FitWarning, match="without val_loader the target is a guess"):
-        augment = LearnedAffineAugment.fit(Halves(4.0), data, loss=difference, config=MEASURED, progress=False)
-    assert augment.history.info["target"] == pytest.approx(1.25, rel=1e-4)
-
-
-def test_a_policy_is_as_narrow_as_the_loss_demands():
-    """A loss that grows with every movement, and one that does not care."""
-
-    def strict(output, target):
-        return 0.01 + (output - target).abs().mean((1, 2, 3))
-
-    def careless(output, target):
-        return 1 + 0 * output.mean((1, 2, 3)) + 1e-3 * output.mean((1, 2, 3))
-
-    options = {"config": FitConfig(rounds=3, images=900), "padding_mode": "zeros"}
-    moved = [fit(loss, IMAGES, **options).history.last()["displacement"] for loss in (strict, careless)]
-    assert moved[0] < 0.5 * moved[1]
-
-
 def test_evaluate_tells_the_loss():
     augment = fit(difference, LABELS, Halves(4.0), interpolation="bilinear")  # bicubic may sharpen what the loss sees
     told = augment.evaluate(Halves(4.0), [(IMAGES, LABELS)], loss=difference)
@@ -160,22 +119,6 @@ def test_evaluate_tells_the_loss():
         plain = float(F.cross_entropy(Halves(4.0)(IMAGES), LABELS))
     assert told["clean_loss"] == pytest.approx(plain, rel=1e-5) and told["loss"] > plain
     assert {"own_gain", "displacement", "symmetry_chance"} < set(told) and not {"accuracy", "entropy"} & set(told)
-
-
-# -- row by row -------------------------------------------------------------------------------------------------------
-
-
-def test_targets_are_taken_and_joined_row_by_row():
-    whole = {"mask": MASKS, "name": [str(row) for row in range(64)], "boxes": BOXES}
-    parts = [take(whole, rows.tolist()) for rows in torch.arange(64).split(20)]
-    again = join(parts)
-    assert [count_of(part) for part in parts] == [20, 20, 20, 4]
-    assert isinstance(again["mask"], tv_tensors.Mask) and torch.equal(again["mask"], MASKS)
-    assert again["name"] == whole["name"] and all(a is b for a, b in zip(again["boxes"], BOXES, strict=True))
-    which = torch.arange(64) % 3 == 0
-    chosen = choose(which, {**whole, "name": ["other"] * 64}, whole)
-    assert [name == "other" for name in chosen["name"]] == which.tolist()
-    assert join([parts[0], None]) is None and take(None, [1]) is None
 
 
 # -- bad input --------------------------------------------------------------------------------------------------------
@@ -210,13 +153,6 @@ def test_a_loss_needs_targets_and_must_be_a_function():
         fit(difference, None)
 
 
-def test_targets_of_another_number_are_named():
-    with pytest.raises(ValueError, match=r"loader must give targets of 64 images, as many as images, got 3"):
-        silent(classifier=as_it_is, data=[(IMAGES, LABELS[:3])], loss=difference)
-    with pytest.raises(TypeError, match=r"loader must give targets as tensors with a row for each image, .* got str"):
-        silent(classifier=as_it_is, data=[(IMAGES, "cat")], loss=difference)
-
-
 def test_what_does_not_go_together_is_named():
     with pytest.raises(ValueError, match=r"labels must be 'given' where loss is"):
         fit(difference, LABELS, Halves(), config=FitConfig(labels="predicted"))
@@ -224,20 +160,3 @@ def test_what_does_not_go_together_is_named():
         fit(difference, LABELS, Halves(), config=FitConfig.paper())
     with pytest.raises(ValueError, match=r"label_map must be of functions where the targets hold no key points"):
         fit(difference, LABELS, Halves(4.0), label_map={"mirror": [1, 0]})
-
-
-def test_targets_of_a_detector_move_their_boxes_and_keep_their_labels():
-    boxes = torch.tensor([[1.0, 2, 5, 6]])
-
-    def target():
-        given = tv_tensors.BoundingBoxes(boxes.clone(), format="XYXY", canvas_size=(16, 16))
-        return {"boxes": given, "labels": torch.tensor([1])}
-
-    def loss(output, targets):
-        moved = torch.cat([one["boxes"].as_subclass(torch.Tensor) for one in targets])
-        assert all(torch.equal(one["labels"], torch.tensor([1])) for one in targets)
-        return (output - moved / 16).square().mean(1) + 0.1
-
-    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 4))
-    batch = torch.rand(8, 3, 16, 16), [target() for _ in range(8)]
-    assert LearnedAffineAugment().evaluate(network, [batch], loss=loss)["loss"] > 0.1

@@ -1,5 +1,6 @@
-"""The classifier comes back as it was, bit by bit, whatever it is and however the fit ends."""
+"""A classifier of any kind comes back as it was, bit by bit, whatever is done with it and however that ends."""
 
+import functools
 import signal
 from types import SimpleNamespace
 
@@ -7,129 +8,220 @@ import pytest
 import torch
 from torch import nn
 from torchvision import models
-from torchvision.models.convnext import CNBlockConfig
 from torchvision.models.resnet import BasicBlock
 
-from tests.fits import PAPER, assert_same, mixed_state, quick, snapshot
-from tests.subjects import small_net
+from learned_affine.classifier import evaluate_classifier
+from learned_affine.tasks.frozen import frozen
+from tests.fits import IMAGES, LABELS, PAPER, ROUNDS, SHORT, assert_same, mixed_state, quick, same_weights, snapshot
+from tests.subjects import Halves, small_net, vivid
 
-IMAGES = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-BATCH = (IMAGES, torch.tensor([0, 1, 0, 1]))
+pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated")  # kinds that are still in use
+DATA = [(IMAGES[:32], LABELS[:32])] * 3
+CPU = torch.device("cpu")
 
 
-class WithLogits(nn.Module):
-    """An output with ``.logits``, as in Hugging Face's models."""
+def eager(training: bool = True) -> nn.Module:
+    """Always the same net, its BatchNorm with statistics that are no round numbers, its parts in two modes."""
+    net = small_net()
+    torch.manual_seed(0)
+    net(IMAGES)
+    return mixed_state(net) if training else net.eval()
+
+
+def exported() -> nn.Module:
+    rows = {0: torch.export.Dim("rows")}
+    return torch.export.export(eager(False), (IMAGES[:8],), dynamic_shapes=(rows,)).module()
+
+
+class Wrapped(nn.Module):
+    """Another net's output with ``.logits``, as in Hugging Face's models; replaces a buffer, and adds another one."""
 
     def __init__(self):
         super().__init__()
-        self.net = small_net(3)
+        self.net = small_net()
+        self.register_buffer("calls", torch.zeros(()))
 
     def forward(self, images):
+        self.calls = self.calls + 1
+        if "seen" not in dict(self.named_buffers()):
+            self.register_buffer("seen", torch.ones(()), persistent=False)
         return SimpleNamespace(logits=self.net(images))
 
 
-def timm_model():
-    timm = pytest.importorskip("timm")
-    return timm.create_model("mobilenetv3_small_050", num_classes=2)
+def with_shared_weights() -> nn.Module:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(256, 8), nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 2))
+    net[3].weight = net[2].weight
+    return net
 
 
-MODELS = {
-    "resnet": lambda: models.ResNet(BasicBlock, [1, 1, 1, 1], num_classes=2),
-    "mobilenet": lambda: models.mobilenet_v3_small(num_classes=2),
-    "vit": lambda: models.VisionTransformer(32, 8, 1, 2, 16, 32, num_classes=2),
-    "convnext": lambda: models.ConvNeXt([CNBlockConfig(16, 32, 1), CNBlockConfig(32, None, 1)], num_classes=2),
-    "timm": timm_model,
-    "logits": WithLogits,
+def with_channels_last_and_hooks() -> nn.Module:
+    net = eager().to(memory_format=torch.channels_last)
+    net[0].register_forward_hook(lambda module, args, output: None)
+    return net
+
+
+def grey(model: nn.Module) -> nn.Module:
+    """A model of torchvision's in a mixed state, for grey images."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.1)  # a new ViT's head is 0 and passes no gradient
+    return mixed_state(nn.Sequential(nn.Conv2d(1, 3, 1), model))
+
+
+KINDS = {
+    "eager": eager,
+    "scripted": lambda: torch.jit.script(eager()),
+    "traced": lambda: torch.jit.trace(eager(False), IMAGES[:4]),
+    "frozen": lambda: torch.jit.freeze(torch.jit.script(eager(False))),
+    "optimized": lambda: torch.jit.optimize_for_inference(torch.jit.script(eager(False))),
+    "exported": exported,
+    "compiled": lambda: torch.compile(eager(), backend="eager"),
+    "quantised": lambda: torch.ao.quantization.quantize_dynamic(eager(False), {nn.Linear}),
+    "graph": lambda: torch.fx.symbolic_trace(eager()),
+    "output by name, new buffers": Wrapped,
+    "shared weights": with_shared_weights,
+    "channels last, hooks": with_channels_last_and_hooks,
+}
+LARGE = {
+    "resnet": lambda: grey(models.ResNet(BasicBlock, [1, 1, 1, 1], num_classes=2)),
+    "vit": lambda: grey(models.VisionTransformer(16, 8, 1, 2, 16, 32, num_classes=2)),
 }
 
 
-def make(name):
-    """A classifier of that kind with a gradient, in a state that a careless restore would not bring back."""
-    classifier = MODELS[name]()
-    for module in classifier.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=0.1)  # a new ViT's head is 0 and passes no gradient
-    mixed_state(classifier).to(memory_format=torch.channels_last)
-    classifier(IMAGES)  # BatchNorm's statistics are no round numbers
-    classifier.register_forward_pre_hook(lambda module, args: None)
-    return classifier
-
-
-def breaks(error, at):
-    """A function that raises when it is called for the ``at``-th time."""
-    calls = []
-
-    def step(*args):
-        calls.append(1)
-        if len(calls) == at:
-            raise error
-
-    return step
-
-
-def loader_that_breaks():
-    yield BATCH
-    yield BATCH
-    raise OSError("disk gone")
+def stop(values):
+    raise OSError("disk full")
 
 
 def interrupt(values):
-    if values["round"] == 2:
-        signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
 
 
-ENDS = {
-    "done": ({}, None),
-    "paper": ({"config": PAPER}, None),
-    "loader": ({"data": loader_that_breaks}, OSError),
-    "callback": ({}, RuntimeError),
-    "Ctrl-C": ({"callbacks": interrupt}, KeyboardInterrupt),
+def loader_that_breaks():
+    yield from DATA[:2]
+    raise OSError("disk gone")
+
+
+def fit(**options):
+    return lambda classifier: quick(classifier, **{"data": DATA, "val_loader": DATA, **options})
+
+
+USES = {  # what is done, and what it ends with
+    "fit": (fit(), None),
+    "callback": (fit(callbacks=stop), OSError),
+    "Ctrl-C": (fit(callbacks=interrupt), KeyboardInterrupt),
+    "loader": (lambda classifier: quick(classifier, loader_that_breaks()), OSError),
+    "evaluate": (lambda classifier: vivid().evaluate(classifier, DATA), None),
+    "evaluate_classifier": (lambda classifier: evaluate_classifier(classifier, DATA, progress=False), None),
 }
+CASES = [
+    *((KINDS[kind], *USES[use]) for kind in KINDS for use in USES),
+    *((make, fit(config=PAPER), None) for make in (eager, Wrapped, *LARGE.values())),
+    (eager, fit(config=SHORT.replace(labels="predicted")), None),
+    *((make, fit(), None) for make in LARGE.values()),
+]
+NAMES = [
+    *(f"{kind}, {use}" for kind in KINDS for use in USES),
+    *(f"{kind}, paper" for kind in ("eager", "new buffers", *LARGE)),
+    "eager, predicted labels",
+    *(f"{kind}, fit" for kind in LARGE),
+]
 
 
-@pytest.mark.parametrize("end", [*ENDS, "classifier"])
-@pytest.mark.parametrize("name", MODELS)
-def test_classifier_is_untouched(name, end):
-    classifier = make(name)
-    options, error = ENDS.get(end, ({}, ZeroDivisionError))
-    if end == "callback":
-        options = {"callbacks": breaks(RuntimeError("boom"), 2)}
-    if end == "classifier":
-        classifier.register_forward_hook(breaks(ZeroDivisionError(), 3))
-    before, options = snapshot(classifier), dict(options)
-    data = options.pop("data", lambda: [BATCH] * 4)()
+@pytest.mark.parametrize(("make", "use", "error"), CASES, ids=NAMES)
+def test_it_comes_back_as_it_was(make, use, error):
+    classifier = make()
+    before = snapshot(classifier)
     if error is None:
-        assert quick(classifier, data, **options).history.rounds > 0
+        use(classifier)
     else:
         with pytest.raises(error):
-            quick(classifier, data, **options)
+            use(classifier)
     assert_same(before, classifier)
 
 
-class Grows(nn.Module):
-    """Registers a buffer in its first call, which is no business of a fit's."""
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
+def test_it_comes_back_after_an_error_of_its_own(error):
+    classifier, calls = eager(), []
 
-    def __init__(self):
-        super().__init__()
-        self.net = small_net(3)
+    def fourth(module, args):
+        calls.append(1)
+        if len(calls) == 4:
+            raise error
 
-    def forward(self, images):
-        if "seen" not in dict(self.named_buffers()):
-            self.register_buffer("seen", torch.ones(()), persistent=False)
+    classifier.register_forward_pre_hook(fourth)
+    before = snapshot(classifier)
+    with pytest.raises(type(error)):
+        quick(classifier)
+    assert_same(before, classifier)
+
+
+def test_inside_it_is_frozen():
+    classifier = eager()
+    before = snapshot(classifier)
+    with frozen(classifier, CPU):
+        assert not any(module.training for module in classifier.modules())
+        assert not any(parameter.requires_grad for parameter in classifier.parameters())
+        classifier.train()(IMAGES)  # would change the statistics of BatchNorm
+    assert_same(before, classifier)
+
+
+@pytest.mark.parametrize("config", [SHORT, PAPER], ids=lambda config: config.objective)
+def test_gradients_stay_as_they_were(config):
+    """Also of a module within a function, which is not frozen, as nothing is known of it."""
+    inner, outer = small_net().eval(), small_net()
+    outer(IMAGES).sum().backward()
+    before = [parameter.grad.clone() for parameter in outer.parameters()]
+    quick(lambda images: inner(images), config=config)
+    quick(outer, config=config)
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in inner.parameters())
+    assert all(torch.equal(p.grad, old) for p, old in zip(outer.parameters(), before, strict=True))
+
+
+# -- the same policy --------------------------------------------------------------------------------------------------
+
+
+class Callable:
+    """No module, but it can be called."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self.net = net
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
         return self.net(images)
 
 
-def test_buffers_that_the_classifier_adds_are_taken_away():
-    classifier = Grows()
-    before = snapshot(classifier)
-    quick(classifier, [BATCH])
-    assert_same(before, classifier)
+SAME = {  # the same operators run on the same numbers
+    **{name: KINDS[name] for name in ("scripted", "exported", "graph")},
+    "function": lambda: eager(False).__call__,
+    "object": lambda: Callable(eager(False)),
+    "partial": lambda: functools.partial(torch.func.functional_call, net := eager(False), dict(net.named_parameters())),
+    "no_grad": lambda: torch.no_grad()(eager(False).forward),
+}
 
 
-def test_weights_shared_by_two_layers_stay_shared():
-    classifier = nn.Sequential(nn.Flatten(), nn.Linear(3072, 64), nn.Linear(64, 64), nn.Linear(64, 64))
-    classifier[3].weight = classifier[2].weight
-    before = snapshot(classifier)
-    quick(classifier, [BATCH])
-    assert_same(before, classifier)
-    assert classifier[3].weight is classifier[2].weight
+def test_every_kind_leads_to_the_policy_of_the_eager_module():
+    plain = fit()(eager())
+    for name, make in SAME.items():
+        other = fit()(make())
+        assert same_weights(plain, other) and plain.history["cost"] == other.history["cost"], name
+
+
+# -- without gradients ------------------------------------------------------------------------------------------------
+
+
+def inference(images):
+    with torch.inference_mode():
+        return Halves()(images)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_fit_inside_no_grad_says_so(mode):
+    classifier = eager()
+    with mode(), pytest.raises(ValueError, match="fit must be called with gradients on"):
+        quick(classifier)
+
+
+def test_a_classifier_in_inference_mode_is_enough_for_all_but_the_papers_fit():
+    assert quick(inference).history.rounds == ROUNDS
+    with pytest.raises(ValueError, match="pass a gradient"):
+        quick(inference, config=PAPER)

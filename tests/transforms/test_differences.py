@@ -1,7 +1,4 @@
-"""Ours and ``v2.RandomAffine`` over the same inputs: where they differ, docs/inputs.md says so, and why.
-
-A difference that goes or comes fails here.
-"""
+"""Ours and ``v2.RandomAffine`` over the same inputs: they differ where docs/inputs.md says so, and nowhere else."""
 
 import warnings
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Generated samples, held to a plain loop: one image after another, each label by geometry's own functions."""
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils import _pytree as pytree
 from torchvision import tv_tensors
@@ -116,7 +116,6 @@ def batches(draw):
 
 
 @given(batches(), augments, seeds)
-@settings(max_examples=500)
 def test_a_batch_with_targets_is_its_images_one_by_one(made, which, seed):
     (sample, images, targets), augment = made, AUGMENTS[which]
     before = [leaf.clone() if isinstance(leaf, torch.Tensor) else leaf for leaf in pytree.tree_leaves(sample)]
@@ -180,7 +179,6 @@ def images_of_any_dtype(draw):
 
 
 @given(images_of_any_dtype(), augments, seeds)
-@settings(max_examples=400)
 def test_a_batch_of_any_dtype_is_its_images_one_by_one(made, which, seed):
     (images, masks), augment = made, AUGMENTS[which]
     torch.manual_seed(seed)
@@ -210,7 +208,6 @@ def images_with_bad_pixels(draw):
 
 
 @given(images_with_bad_pixels(), augments, seeds)
-@settings(max_examples=400)
 def test_only_what_is_interpolated_from_bad_pixels_is_bad(made, which, seed):
     (clean, bad, value), augment = made, AUGMENTS[which]
     images = clean.masked_fill(bad, value)

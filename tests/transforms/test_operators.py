@@ -1,26 +1,17 @@
-"""How many operators a call dispatches, what it waits for, and what it holds: the cost of a call that has no clock.
-
-On the meta device a tensor has no data: an operator that needs some, such as ``item``, raises. So a call that comes
-through there never waits for a GPU.
-"""
+"""How many operators a call dispatches, what it waits for, and what it holds: the cost of a call that has no clock."""
 
 import pytest
 import torch
 from torch import nn
 
 from benchmarks.common.counting import counted
-from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
-from learned_affine.transforms.kernels import _with_still_rows, _with_still_rows_on_gpu
-from learned_affine.transforms.sample import SampleParameters
-from learned_affine.transforms.sampling import Sampling
-from tests.geometry.matrices import one, symmetries_alone
+from learned_affine import AffineLimits, LearnedAffineAugment
 from tests.subjects import symmetric
 
 # what commit 278965f, the first version, dispatched for the same calls on the CPU and, as on a GPU, on meta
 FIRST = {("cpu", 1.0): 164, ("cpu", 0.5): 187, ("meta", 1.0): 164, ("meta", 0.5): 190}
 SAMPLING = "grid_sampler_2d"
 STILL = AffineLimits(0, 1, 0, 0)
-MOVED = one(20, 1.2, 0.9, 8, 0.1, -0.05)
 
 
 def wide(limits: AffineLimits | None = None, **options: object) -> LearnedAffineAugment:
@@ -57,12 +48,6 @@ def test_a_batch_on_a_gpu_takes_few_operators(p, symmetries, share):
     assert found.total <= share * FIRST["meta", p]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
-def test_one_image_takes_half_the_operators_of_a_batch(dtype):
-    image = (255 * torch.rand(3, 32, 32)).to(dtype)
-    assert counted(wide(), image).total <= 0.6 * counted(wide(), image.expand(8, -1, -1, -1).contiguous()).total
-
-
 def test_the_number_of_operators_does_not_grow_with_the_batch():
     few, many = (counted(wide(), torch.rand(count, 3, 16, 16)).total for count in (2, 200))
     assert few == many
@@ -87,23 +72,11 @@ OPTIONS = [
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.uint8])
 def test_a_gpu_is_never_waited_for(options, dtype):
+    """On the meta device a tensor has no data, so that an operator that needs some, such as ``item``, raises."""
     images = torch.empty(16, 3, 64, 64, device="meta", dtype=dtype)
     found = counted(wide(**options), images)
     assert "meta" not in found.waiting  # of the CPU's own numbers anything may be asked: they are there
     assert found.copies and all(way == ("cpu", "meta", False) for way in found.copies)
-
-
-def test_what_waits_would_be_seen():
-    """The test above rests on this."""
-    with pytest.raises((RuntimeError, NotImplementedError)):
-        bool(torch.ones(1, device="meta").any())
-    with pytest.raises((RuntimeError, NotImplementedError)):
-        torch.ones(1, device="meta").cpu()
-
-
-def test_on_the_cpu_a_batch_asks_once():
-    """Whether a pixel is bad, in which case the careful way is taken."""
-    assert counted(wide(), torch.rand(8, 3, 32, 32)).waiting == {"cpu": 1}
 
 
 # -- what needs no sampling -------------------------------------------------------------------------------------------
@@ -115,33 +88,6 @@ def test_on_the_cpu_a_batch_asks_once():
 def test_a_symmetry_alone_and_the_identity_are_not_sampled(options, device, p):
     found = counted(symmetric(p=p, **options), torch.empty(16, 3, 48, 48, device=device).fill_(0.5))
     assert found.operators[SAMPLING] == 0
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.uint16])
-@pytest.mark.parametrize("rows", [None, torch.tensor([1, 2, 4, 5])])
-@pytest.mark.parametrize("all_still", [True, False])
-@pytest.mark.parametrize("size", [(12, 12), (9, 12)])
-def test_by_masks_the_same_pixels_come_as_by_rows(dtype, rows, all_still, size):
-    """What a GPU does, on the CPU, where both ways can be gone."""
-    images = (200 * torch.rand(6, 3, *size)).to(dtype)
-    exact = [symmetries_alone(code) for code in ((4, 1, 3, 7) if size[0] == size[1] else (4, 2, 6, 0))]
-    parts = exact if all_still else [MOVED, exact[1], exact[2], MOVED]
-    parameters = AffineParameters.cat([*parts, exact[0], MOVED][: 6 if rows is None else 4])
-    parameters = AffineParameters.identity(len(parameters)) if all_still and rows is None else parameters
-    parameters = parameters.map(torch.Tensor.float)
-    still, sampling = parameters.is_still(), Sampling("bilinear", "reflection", 0.0)
-    symmetries = AffineLimits().allowed_symmetries(*size)
-    drawn = SampleParameters(parameters, rows, 6, None, still, symmetries=symmetries)
-    expected = _with_still_rows(images, drawn, sampling)
-    assert bool(still.all()) == all_still
-    assert torch.equal(_with_still_rows_on_gpu(images, still, drawn, sampling), expected)
-
-
-def test_what_p_leaves_alone_is_not_looked_at():
-    images = torch.rand(16, 3, 48, 48)
-    assert counted(wide(p=0.0), images).total <= 3
-    found = counted(wide(p=0.5), images)
-    assert found.operators["clone"] == 1 and found.operators[SAMPLING] == 1
 
 
 # -- memory -----------------------------------------------------------------------------------------------------------
@@ -160,9 +106,3 @@ def test_a_call_holds_at_most_2_2_times_the_batch(count, size, threads):
             assert found.most <= 2.2 * images.nbytes, p
     finally:
         torch.set_num_threads(before)
-
-
-def test_a_call_on_bytes_holds_two_floating_batches():
-    """One is made of it; the rest comes back piece by piece."""
-    images = (255 * torch.rand(32, 3, 192, 192)).byte()
-    assert counted(wide(), images).most <= 2.2 * 4 * images.nbytes

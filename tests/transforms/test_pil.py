@@ -9,7 +9,7 @@ import torch
 from PIL import ImageOps
 from torchvision.transforms.v2 import functional as F
 
-from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
+from learned_affine import AffineParameters, LearnedAffineAugment
 from learned_affine.transforms.pil import INDEXED, MODES, SIXTEEN_BIT
 from tests.geometry.matrices import coefficients, one, only_mirrored
 from tests.subjects import vivid
@@ -75,33 +75,12 @@ def test_values_are_those_of_pil_without_its_rounding(mode, parameters):
 
 
 @each_map
-@pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in SIXTEEN_BIT])
-def test_values_are_those_of_pil_in_its_own_mode(mode, parameters):
-    """Within its rounding, of transparent ones twice, and cutting off. Of 16 bits PIL blends the bytes one by one."""
+@pytest.mark.parametrize("mode", INDEXED)
+def test_indices_are_those_of_pil(mode, parameters):
     image = pil(mode, (40, 30))
-    out, expected = AUGMENT.apply(image, floats(parameters)), pils_own(image, parameters, mode in INDEXED)
-    premultiplied = {"RGBA": "RGBa", "LA": "La"}.get(mode)
-    if premultiplied:
-        out, expected = out.convert(premultiplied), expected.convert(premultiplied)
+    out, expected = AUGMENT.apply(image, floats(parameters)), pils_own(image, parameters, nearest=True)
     apart = np.abs(bands(out) - bands(expected))[inside(image, parameters)]
-    if mode in INDEXED:
-        assert (apart > 0).mean() < 0.01  # but where the nearest of two pixels is a toss-up
-    else:
-        assert apart.max() <= (3 if premultiplied else 2)
-        assert (apart > 2).mean() < 0.001
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_drawn_warps_keep_mode_and_size_and_move_pixels(mode):
-    image = pil(mode)
-    out = vivid(AffineLimits(symmetries="none"))(image)
-    assert isinstance(out, PIL.Image.Image) and (out.mode, out.size) == (mode, image.size)
-    assert out.tobytes() != image.tobytes()
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_what_torchvision_takes_is_taken(mode):
-    assert F.affine(pil(mode), angle=5, translate=[1, 2], scale=1.1, shear=[3.0, 0.0]).mode == mode
+    assert (apart > 0).mean() < 0.01  # but where the nearest of two pixels is a toss-up
 
 
 def test_another_mode_is_named():
@@ -121,31 +100,7 @@ def test_pil_and_tensor_give_the_same_pixels(mode, interpolation):
     assert torch.equal(F.pil_to_tensor(augment(image)), expected)
 
 
-def test_twelve_bits_of_grey_stay_twelve_bits():
-    """A shift by a pixel moves 4,096 different values, and changes none."""
-    grey = np.arange(4096, dtype=np.uint16).reshape(64, 64) * 16
-    for mode in SIXTEEN_BIT:
-        order = ">u2" if mode == "I;16B" else "<u2"
-        image = PIL.Image.frombytes(mode, (64, 64), grey.astype(order).tobytes())
-        out = LearnedAffineAugment(padding_mode="border").apply(image, floats(one(0, 1, 1, 0, 1 / 64, 0)))
-        moved = np.frombuffer(out.tobytes(), order).reshape(64, 64)
-        assert (moved[:, 1:] == grey[:, :-1]).all() and (moved[:, 0] == grey[:, 0]).all()
-
-
 # -- transparency -----------------------------------------------------------------------------------------------------
-
-
-@each_map
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "sharp"])
-@pytest.mark.parametrize(("mode", "colour"), [("RGBA", (200, 40, 90, 255)), ("LA", (220, 255))])
-def test_transparent_surroundings_do_not_darken_a_shape(mode, colour, interpolation, parameters):
-    """An opaque square on transparent black: wherever it still shows it has its own colour."""
-    image = PIL.Image.new(mode, (40, 30), (0,) * len(colour))
-    image.paste(colour, (12, 8, 28, 22))
-    out = bands(LearnedAffineAugment(interpolation=interpolation).apply(image, floats(parameters)))
-    shows, fringe = out[..., -1] > 8, (out[..., -1] > 8) & (out[..., -1] < 200)
-    assert fringe.sum() > 10
-    assert np.abs(out[shows][:, :-1] - np.array(colour[:-1])).max() <= 2
 
 
 @pytest.mark.parametrize(("mode", "fill"), [("RGBA", (200, 40, 90, 128)), ("LA", (220, 60)), ("RGBA", (9, 9, 9, 255))])
@@ -178,16 +133,6 @@ def test_info_is_kept_of_warped_mirrored_and_other_images_alike(mode):
         assert out.info == image.info and out.getexif()[0x0112] == 6 and out.getexif()[0x010F] == "Maker"
         assert ImageOps.exif_transpose(out).size == (12, 20)
         assert out.info is not image.info or parameters is kinds["same"]
-
-
-def test_a_data_set_is_turned_upright_as_a_whole():
-    """Half of the images are augmented: ``exif_transpose`` afterwards turns them all, or none."""
-    augment = vivid(p=0.5)
-    sizes, chosen = set(), 0
-    for _ in range(20):
-        sizes.add(ImageOps.exif_transpose(augment(opened(8))).size)
-        chosen += int(augment.last_parameters.displacement() > 0)
-    assert sizes == {(12, 20)} and 3 < chosen < 17
 
 
 def test_exif_that_was_changed_after_reading_is_kept_as_it_is_now():

@@ -1,21 +1,17 @@
 """Symmetries: everything in a sample follows torch's ``flip`` and ``rot90``, and a symmetry alone is exact."""
 
-from math import exp
-
 import PIL.Image
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
 from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
-from learned_affine.geometry.coordinates import rearrange_boxes, warp_key_points
 from learned_affine.geometry.parameters import EIGHT
 from learned_affine.transforms.pil import MODES
-from tests.geometry.matrices import one, rearranged, some, symmetries_alone, symmetry
-from tests.subjects import symmetric, vivid
-from tests.transforms.pictures import DTYPES, FORMATS, boxes, pil, pixels
+from tests.geometry.matrices import one, rearranged, symmetries_alone, symmetry
+from tests.subjects import symmetric
+from tests.transforms.pictures import DTYPES, boxes, pil, pixels
 
 STILL = AffineLimits(0, 1, 0, 0)
 MOVED = one(20, 1.2, 0.9, 8, 0.1, -0.05).map(torch.Tensor.float)
@@ -69,14 +65,6 @@ def test_a_symmetry_alone_is_exact_for_pil(mode, code):
 
 
 @each_code
-@pytest.mark.parametrize("format_", FORMATS)
-def test_a_symmetry_alone_moves_boxes_exactly(format_, code):
-    item = boxes(format_, SQUARE)
-    _, out = AUGMENT.apply((tv_tensors.Image(torch.rand(3, *SQUARE)), item), symmetries_alone(code))
-    assert torch.equal(out, rearrange_boxes(item, code)) and out.format == item.format
-
-
-@each_code
 def test_labels_stay_on_the_pixels_that_they_mark(code):
     image = torch.zeros(1, 18, 18)
     image[0, 4, 7] = 1
@@ -124,23 +112,6 @@ def test_symmetries_are_exact_in_a_batch_with_moved_images(dtype, padding_mode):
     assert all(torch.equal(out[row], rearranged(masks[row], int(MIXED.codes()[row]))) for row in EXACT)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -3.4e38])
-def test_a_symmetry_alone_spreads_no_bad_pixel(value):
-    images = torch.rand(8, 3, 9, 9)
-    images[:, 1, 3, 2] = value
-    out, expected = AUGMENT.apply(images, symmetries_alone(*EIGHT)), rearranged_each(images, torch.arange(8))
-    torch.testing.assert_close(out, expected, rtol=0, atol=0, equal_nan=True)
-
-
-def test_a_symmetry_passes_a_gradient_on():
-    images = torch.rand(16, 1, 6, 6, requires_grad=True)
-    weights = torch.rand(16, 1, 6, 6)
-    augment = symmetric(STILL, channels=1)
-    (weights * augment(images)).sum().backward()
-    back = augment.last_parameters.inverse().codes()
-    assert len(back.unique()) > 4 and torch.equal(images.grad, rearranged_each(weights, back))
-
-
 # -- what would exchange the sides ------------------------------------------------------------------------------------
 
 OBLONG = {
@@ -184,13 +155,6 @@ def test_warp_says_so_too(needs_gradient):
     assert AUGMENT.warp(images, symmetries_alone(0, 2, 6)).shape == images.shape
 
 
-def test_an_oblong_image_beside_a_square_one_is_named():
-    sample = tv_tensors.Image(torch.rand(32, 3, 8, 8)), tv_tensors.Image(torch.rand(32, 3, 8, 6))
-    with pytest.raises(ValueError, match="for an image of 8 x 6 pixels"):
-        symmetric()(sample)
-    assert symmetric(AffineLimits(symmetries="mirror"))(sample)[1].shape == (32, 3, 8, 6)
-
-
 @pytest.mark.parametrize("limits", [STILL, AffineLimits()])
 def test_lists_of_images_of_any_shape_draw_what_keeps_it(limits):
     images = [tv_tensors.Image(torch.rand(3, 8, 8 + row % 2)) for row in range(64)]
@@ -202,189 +166,7 @@ def test_lists_of_images_of_any_shape_draw_what_keeps_it(limits):
         assert all(torch.equal(*pair) for pair in zip(out, map(rearranged, images, codes.tolist()), strict=True))
 
 
-# -- a symmetry and a warp --------------------------------------------------------------------------------------------
-
-
-@each_code
-def test_images_are_moved_after_their_symmetry(code):
-    """So it is the flipped or rotated image that is moved, whatever its kind."""
-    whole, photo = torch.rand(3, *SQUARE), pil("RGB", SQUARE)
-    for image, most in ((whole, 1e-4), (tv_tensors.Video(torch.rand(2, 3, *SQUARE)), 1e-4), (whole.double(), 1e-5)):
-        first = type(image)(rearranged(image, code)) if type(image) is not torch.Tensor else rearranged(image, code)
-        got, expected = AUGMENT.apply(image, moved(code)), AUGMENT.apply(first, MOVED)
-        torch.testing.assert_close(got, expected, atol=most, rtol=0)
-    got, expected = (
-        F.pil_to_tensor(AUGMENT.apply(image, parameters)).int()
-        for image, parameters in ((photo, moved(code)), (rearranged_pil(photo, code), MOVED))
-    )
-    assert (got - expected).abs().max() <= 1
-
-
-@each_code
-def test_labels_are_moved_after_their_symmetry(code):
-    mask = tv_tensors.Mask(torch.rand(2, *SQUARE) > 0.5)
-    got, expected = AUGMENT.apply(mask, moved(code)), AUGMENT.apply(tv_tensors.Mask(rearranged(mask, code)), MOVED)
-    assert (got != expected).float().mean() < 0.01  # but where the nearest of two pixels is a toss-up
-    points = tv_tensors.KeyPoints([[3.0, 4.0], [17.0, 2.0]], canvas_size=SQUARE)
-    expected = warp_key_points(points, moved(code).double().matrix(*SQUARE)[0])
-    torch.testing.assert_close(AUGMENT.apply(points, moved(code)), expected, atol=1e-5, rtol=0)
-    for format_ in FORMATS:
-        item = tv_tensors.wrap(boxes(format_, SQUARE), like=boxes(format_, SQUARE), clamping_mode=None)
-        got, expected = AUGMENT.apply(item, moved(code)), AUGMENT.apply(rearrange_boxes(item, code), MOVED)
-        same = [corners(one_) for one_ in (got, expected)]
-        assert torch.cdist(*same).amin(2).max() < 1e-3 or format_ not in ("XYXY", "XYWH", "CXCYWH")
-        torch.testing.assert_close(same[0].sort(1)[0].mean(1), same[1].sort(1)[0].mean(1), atol=1e-3, rtol=0)
-
-
-def corners(item: tv_tensors.BoundingBoxes) -> torch.Tensor:
-    """``(N, 4, 2)``."""
-    wanted = "XYXYXYXY" if tv_tensors.is_rotated_bounding_format(item.format) else "XYXY"
-    values = F.convert_bounding_box_format(item, new_format=wanted).as_subclass(torch.Tensor)
-    return (values if wanted == "XYXYXYXY" else values[:, [0, 1, 2, 1, 2, 3, 0, 3]]).reshape(-1, 4, 2)
-
-
-@pytest.mark.parametrize("size", [SQUARE, (18, 24)])
-def test_a_batch_with_targets_moves_each_with_its_image(size):
-    augment, count = symmetric(AffineLimits(20, 1.2, 5, 0.05)), 16
-    images = tv_tensors.Image(torch.rand(count, 3, *size))
-    targets = [
-        {
-            "boxes": boxes("CXCYWHR", size),
-            "masks": tv_tensors.Mask(torch.rand(2, *size) > 0.5),
-            "points": tv_tensors.KeyPoints(torch.rand(3, 2) * 18, canvas_size=size),
-        }
-        for _ in range(count)
-    ]
-    out_images, out = augment(images, targets)
-    assert len(augment.last_parameters.codes().unique()) >= 4
-    for row in range(count):
-        alone = augment.apply((images[row], targets[row]), augment.last_parameters[row])
-        torch.testing.assert_close(out_images[row], alone[0], atol=1e-5, rtol=0)
-        assert all(torch.equal(out[row][name], alone[1][name]) for name in out[row])
-
-
-@pytest.mark.parametrize("p", [0.5, 1.0])
-def test_replay_and_inversion(p):
-    augment = symmetric(STILL, p=p)
-    image = tv_tensors.Image(torch.rand(16, 3, 9, 9))
-    sample = (image, tv_tensors.Mask(torch.rand(16, 9, 9) > 0.5))
-    out = augment(sample)
-    parameters = augment.last_parameters
-    again, back = augment.apply(out, augment.invert(parameters, 9, 9)), augment.apply(sample, parameters)
-    for first, second, third, start in zip(out, back, again, sample, strict=True):
-        assert torch.equal(first, second) and torch.equal(third, start)
-    wide = symmetric(AffineLimits(20, 1.2, 5, 0.05), p=p)
-    whole = torch.rand(16, 3, 12, 12)
-    assert torch.equal(wide.apply(wide(whole), AffineParameters.identity(1)), wide.apply(whole, wide.last_parameters))
-
-
-def test_inversion_of_a_symmetry_and_a_warp():
-    parameters = some(20, AffineLimits(180, 1.5, 20, 0.2), symmetries=True)
-    points = tv_tensors.KeyPoints(torch.rand(20, 4, 2, dtype=torch.float64) * 20, canvas_size=(20, 20))
-    there = AUGMENT.apply(points, parameters)
-    back = AUGMENT.apply(there, AUGMENT.invert(parameters, 20, 20))
-    torch.testing.assert_close(back, points, atol=1e-9, rtol=0)
-    assert AUGMENT.invert(parameters, 20, 20).mirror.tolist() == parameters.mirror.tolist()
-
-
-@pytest.mark.parametrize("size", [(6, 6), (6, 5)])
-def test_a_clip_is_moved_as_a_whole(size):
-    clips, augment = tv_tensors.Video(torch.rand(24, 4, 3, *size)), symmetric(STILL)
-    out = augment(clips)
-    assert torch.equal(out, rearranged_each(clips, augment.last_parameters.codes()))
-    one_, other = augment(tv_tensors.Video(clips[0])), augment.last_parameters
-    assert torch.equal(one_, rearranged(clips[0], int(other.codes())))
-
-
-# -- how often --------------------------------------------------------------------------------------------------------
-
-COUNT = 20_000
-TINY = torch.rand(1, 1, 2, 3).expand(COUNT, -1, -1, -1)
-
-
-def share_of_flips(augment: LearnedAffineAugment) -> float:
-    """Of many times the same image the share that came back flipped left-right; ``last_parameters`` says the same."""
-    out = augment(TINY)
-    flipped = (out == TINY.flip(-1)).flatten(1).all(1)
-    assert torch.equal(flipped, augment.last_parameters.codes() == 4)
-    return flipped.float().mean().item()
-
-
-UNFITTED = exp(-4) / (1 + 3 * exp(-4))  # the chance of each of three symmetries, where each is taken to cost 4 nats
-
-
-@pytest.mark.parametrize(("p", "strength"), [(1.0, 1.0), (0.5, 1.0), (1.0, 0.4), (1.0, 0.0)])
-def test_an_unfitted_network_mirrors_few_images(p, strength):
-    """Times ``p``, times ``strength``; within 4.5 standard deviations of a binomial."""
-    augment, chance = LearnedAffineAugment(STILL, p=p, strength=strength), p * strength * UNFITTED
-    most = 4.5 * (chance * (1 - chance) / COUNT) ** 0.5
-    assert share_of_flips(augment) == pytest.approx(chance, abs=most)
-
-
-def test_an_image_that_bears_all_gets_each_symmetry_alike():
-    augment = LearnedAffineAugment(STILL, p=1.0)
-    torch.nn.init.constant_(augment.localization.head.bias[12:], -9.0)
-    assert share_of_flips(augment) == pytest.approx(0.25, abs=4.5 * (0.1875 / COUNT) ** 0.5)
-
-
-def test_the_mode_has_no_symmetry():
-    augment = vivid(STILL, deterministic=True)
-    assert augment(TINY).equal(TINY) and not augment.last_parameters.codes().any()
-
-
-@pytest.mark.parametrize("mode", ["RGB", "P"])
-@pytest.mark.parametrize(("size", "kinds"), [((6, 6), 8), ((6, 5), 4)])
-def test_pil_images_get_the_symmetries_of_tensors(mode, size, kinds):
-    image, augment, seen = pil(mode, size), symmetric(STILL), set()
-    plain = F.pil_to_tensor(image.convert("RGB"))
-    for seed in range(60):
-        torch.manual_seed(seed)
-        out = augment(image)
-        torch.manual_seed(seed)
-        tensor = augment(plain)
-        assert torch.equal(F.pil_to_tensor(out.convert("RGB")), tensor)
-        seen.add(int(augment.last_parameters.codes()))
-    assert len(seen) == kinds
-
-
 # -- other people's machinery -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-@pytest.mark.parametrize("p", [0.5, 1.0])
-@pytest.mark.parametrize("size", [(8, 8), (8, 7)])
-def test_a_compiled_transform_moves_the_same_images(backend, p, size):
-    """There images are not told apart by what was drawn: a symmetry goes through sampling, to the last digits."""
-    torch._dynamo.reset()
-    images, augment = torch.rand(16, 3, *size), symmetric(STILL, p=p)
-    compiled = torch.compile(augment, backend=backend, fullgraph=True)
-    torch.manual_seed(3)
-    expected = augment(images)
-    torch.manual_seed(3)
-    torch.testing.assert_close(compiled(images), expected, atol=1e-5, rtol=0)
-    assert not torch.equal(expected, images)
-
-
-class Same(Dataset):
-    """The same image again and again, in any position."""
-
-    def __init__(self, augment, count=24):
-        self.augment, self.count, self.image = augment, count, torch.rand(3, 5, 5)
-
-    def __len__(self):
-        return self.count
-
-    def __getitem__(self, index):
-        return self.augment(self.image), self.augment.last_parameters.codes()
-
-
-def test_workers_draw_symmetries_too():
-    data = Same(symmetric(STILL, generator=torch.Generator().manual_seed(3)))
-    loader = DataLoader(data, 6, num_workers=2, multiprocessing_context="fork")
-    torch.manual_seed(1)
-    images, codes = (torch.cat(parts) for parts in zip(*loader, strict=True))
-    assert len(codes.unique()) > 4
-    assert torch.equal(images, rearranged_each(data.image.expand(24, -1, -1, -1), codes[:, 0]))
 
 
 def test_pil_images_of_a_list_of_targets_follow_their_image():

@@ -1,7 +1,5 @@
 """Batches with targets: everything inside the i-th target follows image i, held to a plain loop over the images."""
 
-from collections import OrderedDict, namedtuple
-
 import pytest
 import torch
 from torch.utils import _pytree as pytree
@@ -10,7 +8,6 @@ from torchvision import tv_tensors
 from learned_affine import AffineLimits, LearnedAffineAugment
 from tests.geometry.matrices import only_mirrored
 from tests.subjects import vivid
-from tests.transforms.pictures import boxes
 
 LIMITS = AffineLimits(20, 1.2, 5, 0.1)
 SIZE = (18, 24)
@@ -56,105 +53,6 @@ def assert_each_follows_its_image(augment, images, targets, out):
         else:
             alone = images[row] if type(images) is torch.Tensor else type(images)(images[row])
             assert_same(out[row], augment.apply((alone, target), parameters)[1])
-
-
-TARGETS = {
-    "boxes alone": lambda i: box(i),
-    "rotated boxes alone": lambda i: boxes("CXCYWHR"),
-    "everything": lambda i: {"boxes": box(i), "masks": mask(i, 3), "points": points(i, 2), "id": i},
-    "as many masks as images": lambda i: {"masks": mask(i, 4), "more": mask(i + 9, 4)},
-    "two sets of masks": lambda i: (mask(i, 2), mask(i + 9, 5)),
-    "one mask": lambda i: mask(i),
-    "different numbers": lambda i: {"boxes": box(i, i), "masks": mask(i, i)},
-    "something in one alone": lambda i: {"boxes": box(0), "ignored": box(1)} if i == 0 else {},
-    "deeply nested": lambda i: {"a": [{"b": (box(i), [points(i, 1)] * i)}, None, "text"], "c": mask(i)},
-    "of other containers": lambda i: OrderedDict(z=box(i), a=mask(i, 1)),
-    "an image too": lambda i: {"depth": tv_tensors.Image(torch.rand(1, *SIZE)), "boxes": box(i)},
-    "a clip too": lambda i: tv_tensors.Video(torch.rand(2, 3, *SIZE)),
-    "key points of faces": lambda i: points(i, 4, 5),
-}
-
-
-@pytest.mark.parametrize("make", TARGETS.values(), ids=TARGETS.keys())
-@pytest.mark.parametrize("p", [0.5, 1.0])
-@pytest.mark.parametrize("container", [list, tuple])
-def test_everything_inside_a_target_follows_its_image(make, p, container):
-    augment, images = vivid(LIMITS, p=p), batch(4)
-    targets = container(make(i) for i in range(4))
-    _, out = augment(images, targets)
-    assert type(out) is container
-    assert_each_follows_its_image(augment, images, targets, out)
-
-
-@pytest.mark.parametrize("count", [2, 3, 4])
-@pytest.mark.parametrize("inner", [lambda target: target, lambda target: {"target": target}, lambda target: [target]])
-def test_one_target_object_for_several_views_moves_with_each(count, inner):
-    shared = {"boxes": box(), "masks": mask(0, count)}
-    before = shared["boxes"].clone()
-    targets, augment, images = [inner(shared) for _ in range(count)], vivid(LIMITS), batch(count)
-    _, out = augment(images, targets)
-    assert_each_follows_its_image(augment, images, targets, out)
-    assert torch.equal(shared["boxes"], before)
-    first = pytree.tree_leaves(out)
-    assert len({id(leaf) for leaf in first}) == len(first)  # each has its own
-
-
-def test_two_sets_of_masks_in_each_of_two_targets():
-    """As many targets, sets and masks as images: whatever is counted, it is two."""
-    augment, images = vivid(LIMITS), batch(2)
-    targets = [(mask(1, 2), mask(2, 2)), (mask(3, 2), mask(4, 2))]
-    _, out = augment(images, targets)
-    assert_each_follows_its_image(augment, images, targets, out)
-
-
-SAMPLES = {
-    "by place": lambda images, targets: (images, targets),
-    "labels first": lambda images, targets: (targets, images),
-    "a dict": lambda images, targets: {"target": targets, "image": images},
-    "class indices first": lambda images, targets: {"label": torch.arange(4), "image": images, "target": targets},
-    "an embedding first": lambda images, targets: [torch.rand(4, 7), [images, "x"], targets],
-}
-
-
-@pytest.mark.parametrize("put", SAMPLES.values(), ids=SAMPLES.keys())
-@pytest.mark.parametrize("kind", [tv_tensors.Image, tv_tensors.Video])
-def test_wherever_the_batch_stands(put, kind):
-    images = batch(4) if kind is tv_tensors.Image else tv_tensors.Video(torch.rand(4, 2, 3, *SIZE))
-    augment, targets = vivid(LIMITS), [{"boxes": box(i), "masks": mask(i, 2)} for i in range(4)]
-    sample = put(images, targets)
-    out = augment(sample)
-    again = augment.apply(sample, augment.last_parameters)
-    assert_same(out, again)
-    moved = pytree.tree_leaves(out, is_leaf=lambda node: isinstance(node, list) and isinstance(node[0], dict))
-    found = next(node for node in moved if isinstance(node, list))
-    assert_each_follows_its_image(augment, images, targets, found)
-
-
-def test_a_plain_batch_with_targets():
-    augment, images, targets = vivid(LIMITS), torch.rand(3, 3, *SIZE), [box(i) for i in range(3)]
-    _, out = augment(images, targets)
-    assert_each_follows_its_image(augment, images, targets, out)
-
-
-def test_several_lists_of_targets():
-    augment, images = vivid(LIMITS), batch(3)
-    found, masks = [box(i) for i in range(3)], [mask(i, 3) for i in range(3)]
-    out = augment({"image": images, "boxes": found, "masks": masks, "names": ["a", "b", "c"]})
-    assert_each_follows_its_image(augment, images, found, out["boxes"])
-    assert_each_follows_its_image(augment, images, masks, out["masks"])
-    assert out["names"] == ["a", "b", "c"]
-
-
-Pair = namedtuple("Pair", ["images", "targets"])
-
-
-def test_a_pair_is_no_list_of_two_targets():
-    augment, images, targets = vivid(LIMITS), batch(2), [box(0), box(1)]
-    out = augment(Pair(images, targets))
-    assert isinstance(out, Pair)
-    assert_each_follows_its_image(augment, images, targets, out.targets)
-    out = augment((images, targets))
-    assert_each_follows_its_image(augment, images, targets, out[1])
 
 
 @pytest.mark.parametrize("p", [0.5, 1.0])
@@ -217,13 +115,6 @@ def test_what_cannot_be_assigned_is_an_error(make, came, p):
         augment.apply(sample, LearnedAffineAugment().sample_parameters(sample[0]))
 
 
-def test_images_in_a_sample_must_be_as_many():
-    with pytest.raises(
-        ValueError, match=r"images of one sample must be as many as the first \(3\), got Image of shape"
-    ):
-        vivid()(batch(3), batch(2))
-
-
 # -- labels alone -----------------------------------------------------------------------------------------------------
 
 
@@ -254,22 +145,6 @@ def test_labels_alone_are_assigned_by_the_number_of_parameters():
     with pytest.raises(ValueError, match=r"parameters must be those of 1 or 2 images, got 3"):
         augment.apply((batch(2), [box(0), box(1)]), parameters)
     assert_same(augment.apply([box(0)] * 3, only_mirrored(False, False, False)), [box(0)] * 3)
-
-
-def test_parameters_of_one_image_are_those_of_all():
-    augment, images, targets = vivid(LIMITS), batch(3), [box(i) for i in range(3)]
-    parameters = augment.sample_parameters(images)[0]
-    out_images, out = augment.apply((images, targets), parameters)
-    for row in range(3):
-        alone = augment.apply((images[row], targets[row]), parameters)
-        torch.testing.assert_close(out_images[row], alone[0], atol=1e-5, rtol=0)
-        assert_same(out[row], alone[1])
-
-
-def test_what_has_nothing_to_move_warns_and_passes():
-    text = {"name": "a"}
-    with pytest.warns(UserWarning, match="no image to augment in the sample, got str"):
-        assert vivid().apply(text, only_mirrored(True)) == text
 
 
 def test_apply_without_parameters_says_so():

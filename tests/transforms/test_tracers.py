@@ -61,9 +61,8 @@ def test_vmap_and_gradients_of_a_warp_are_a_loop():
 
 
 @modes
-@pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.filterwarnings("ignore:While compiling, we found certain side effects")  # last_parameters
-@pytest.mark.parametrize("count", [1, 6])
+@pytest.mark.parametrize(("count", "strict"), [(1, False), (6, False), (6, True)])
 def test_an_exported_transform_draws_as_it_does(options, strict, count):
     augment, images = symmetric(AffineLimits(20, 1.2, 5, 0.1), **options), IMAGES[:count]
     exported = torch.export.export(augment, (images,), strict=strict).module()
@@ -79,10 +78,10 @@ def test_an_exported_transform_draws_as_it_does(options, strict, count):
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:`torch.jit")
 def test_a_traced_transform_draws_as_it_does_whatever_was_drawn_while_it_was_traced(options, count):
     augment, images = symmetric(AffineLimits(20, 1.2, 5, 0.1), **options), IMAGES[:count]
-    for at in range(12):
+    for at in range(5):
         torch.manual_seed(at)
         traced = torch.jit.trace(augment, (images,), check_trace=False)
-        for seed in range(3):
+        for seed in range(2):
             torch.manual_seed(seed)
             expected = augment(images)
             torch.manual_seed(seed)

@@ -8,22 +8,14 @@ import pytest
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader, Dataset
-from torchvision import datasets, tv_tensors
 from torchvision import transforms as v1
+from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
 from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
 from learned_affine.kornia import LearnedAffine
 from tests.geometry.matrices import one
-from tests.subjects import blobs, symmetric, vivid
-
-
-def test_every_image_of_a_batch_gets_its_own_parameters():
-    augment = vivid()
-    augment(torch.rand(1, 1, 8, 8).expand(6, -1, -1, -1))
-    assert len(augment.last_parameters) == 6
-    assert len(set(augment.last_parameters.angle.tolist())) == 6
+from tests.subjects import symmetric, vivid
 
 
 def test_p_leaves_the_others_bit_identical_and_says_so():
@@ -50,17 +42,11 @@ def test_same_seed_same_draw_and_the_generator_is_its_own():
     first = augment(images)
     torch.manual_seed(3)
     assert torch.equal(augment(images), first) and not torch.equal(augment(images), first)
-    own = vivid(generator=torch.Generator().manual_seed(9))
+    own = vivid(p=0.5, generator=torch.Generator().manual_seed(9))
     state = torch.get_rng_state()
     drawn = own(images)
     assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(vivid(generator=torch.Generator().manual_seed(9))(images), drawn)
-
-
-def test_deterministic_draws_the_mode():
-    images = blobs(4)[0]
-    augment = vivid(deterministic=True)
-    assert torch.equal(augment(images), augment(images))
+    assert torch.equal(vivid(p=0.5, generator=torch.Generator().manual_seed(9))(images), drawn)
 
 
 def test_apply_replays_bitwise_and_invert_undoes():
@@ -85,21 +71,12 @@ def test_warp_is_differentiable_in_image_and_parameters_and_calls_are_not():
     assert not augment(torch.rand(2, 1, 8, 8)).requires_grad
 
 
-@pytest.mark.parametrize("generator", [None, torch.Generator().manual_seed(4)])
-def test_pickle_and_deepcopy_draw_the_same(generator):
-    augment, images = vivid(generator=generator), torch.rand(4, 1, 8, 8)
-    copies = [pickle.loads(pickle.dumps(augment)), copy.deepcopy(augment)]
-    torch.manual_seed(0)
-    expected = augment(images)
-    for again in copies:
-        torch.manual_seed(0)
-        assert torch.equal(again(images), expected)
-
-
-def test_state_dict_round_trip():
-    augment, other = vivid(), LearnedAffineAugment(p=1)
-    other.load_state_dict(augment.state_dict())
-    images = torch.rand(4, 1, 8, 8)
+@pytest.mark.parametrize("generator", [None, 4])
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_copies_and_pickles_draw_the_same(generator, again):
+    own = {} if generator is None else {"generator": torch.Generator().manual_seed(generator)}
+    augment, images = vivid(**own), torch.rand(4, 1, 8, 8)
+    other = again(augment)
     torch.manual_seed(0)
     expected = augment(images)
     torch.manual_seed(0)
@@ -119,70 +96,6 @@ def test_state_dict_round_trip():
 def test_containers(wrap):
     out = wrap(vivid())(PIL.Image.new("L", (11, 9), 100))
     assert out.shape == (1, 9, 11)
-
-
-def test_torchvision_dataset_with_wrapped_targets():
-    data = datasets.FakeData(4, (3, 16, 16), 10, transform=v2.Compose([v2.ToImage(), vivid()]))
-    image, label = data[0]
-    assert image.shape == (3, 16, 16) and 0 <= int(label) < 10
-
-
-def voc_folder(root):
-    """One image with one object, as Pascal VOC lays it out."""
-    base = root / "VOCdevkit" / "VOC2012"
-    for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
-        (base / name).mkdir(parents=True)
-    PIL.Image.new("RGB", (40, 30), (90, 30, 60)).save(base / "JPEGImages" / "a.jpg")
-    (base / "ImageSets" / "Main" / "train.txt").write_text("a\n")
-    box = "<bndbox><xmin>10</xmin><ymin>8</ymin><xmax>20</xmax><ymax>18</ymax></bndbox>"
-    size = "<size><width>40</width><height>30</height><depth>3</depth></size>"
-    (base / "Annotations" / "a.xml").write_text(
-        f"<annotation>{size}<object><name>cat</name>{box}</object></annotation>"
-    )
-    return root
-
-
-def test_torchvision_detection_dataset_wrapped_for_v2(tmp_path):
-    augment = vivid(AffineLimits(10, 1.1, 5, 0.05))
-    data = datasets.VOCDetection(
-        str(voc_folder(tmp_path)), "2012", "train", transforms=v2.Compose([v2.ToImage(), augment])
-    )
-    image, target = datasets.wrap_dataset_for_transforms_v2(data)[0]
-    assert image.shape == (3, 30, 40) and isinstance(target["boxes"], tv_tensors.BoundingBoxes)
-    start = tv_tensors.BoundingBoxes(
-        [[10, 8, 20, 18]], format="XYXY", canvas_size=(30, 40), dtype=target["boxes"].dtype
-    )
-    expected = augment.apply((tv_tensors.Image(torch.zeros(3, 30, 40)), start), augment.last_parameters)[1]
-    assert torch.equal(target["boxes"], expected) and not torch.equal(target["boxes"], start)
-
-
-class Still(Dataset):
-    """The same image again and again, augmented."""
-
-    def __init__(self, augment, count=8):
-        self.augment, self.count = augment, count
-
-    def __len__(self):
-        return self.count
-
-    def __getitem__(self, index):
-        return self.augment(torch.linspace(0, 1, 64).reshape(1, 8, 8))
-
-
-@pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
-@pytest.mark.parametrize("own", [False, True])
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_workers_draw_distinct_and_repeatable(context, own):
-    generator = torch.Generator().manual_seed(7) if own else None
-    loader = DataLoader(Still(vivid(generator=generator)), 1, num_workers=2, multiprocessing_context=context)
-    runs = []
-    for _ in range(2 if context == "fork" else 1):
-        torch.manual_seed(2)
-        runs.append(torch.cat(list(loader)))
-    assert len(torch.unique(runs[0], dim=0)) == 8
-    assert all(torch.equal(run, runs[0]) for run in runs)
-    if context == "fork":
-        assert not torch.equal(torch.cat(list(loader)), runs[0])  # the next epoch draws anew
 
 
 def test_inference_mode_and_autocast():
@@ -222,22 +135,6 @@ def test_compile_has_no_graph_break_and_gives_the_same(p, dtype):
         if p > 0:
             assert torch.equal(augment.last_parameters.codes(), drawn.codes())
             torch.testing.assert_close(augment.last_parameters.stacked(), drawn.stacked())
-
-
-def test_one_compiled_transform_takes_other_sizes_without_a_graph_break():
-    torch._dynamo.reset()
-    compiled = torch.compile(vivid(p=0.5), backend="eager", fullgraph=True)
-    for shape in ((2, 3, 16, 16), (5, 3, 16, 16), (3, 3, 20, 12)):
-        assert compiled(torch.rand(shape)).shape == shape
-
-
-def test_a_compiled_transform_with_its_own_generator_draws_from_it():
-    """torch traces no generators, so that there is a graph break; the draws are those without compiling."""
-    torch._dynamo.reset()
-    images, generators = torch.rand(6, 3, 8, 8), [torch.Generator().manual_seed(4) for _ in range(2)]
-    expected = vivid(p=0.5, generator=generators[0])(images)
-    out = torch.compile(vivid(p=0.5, generator=generators[1]), backend="eager")(images)
-    torch.testing.assert_close(out, expected, atol=1e-3, rtol=0)
 
 
 # -- inside other people's models -------------------------------------------------------------------------------------
@@ -288,36 +185,10 @@ def test_a_model_trains_itself_and_not_the_policy_that_it_holds(shell, wrap, one
     assert averaged(images).requires_grad  # of the model's own layer
 
 
-def test_parameters_in_hand_are_plain_numbers():
-    augment, images = vivid(), torch.rand(3, 3, 8, 8, requires_grad=True)
-    for parameters in (augment.sample_parameters(images), augment.draw_parameters(images.detach(), augment.noise(3))):
-        assert parameters.angle.numpy().shape == (3,) and not parameters.stacked().requires_grad
-    augment(images)
-    assert not augment.last_parameters.stacked().requires_grad
-    assert augment.warp(images.detach(), augment.sample_parameters(images)).numpy().shape == images.shape
-
-
-def test_training_mode_changes_nothing():
-    augment, images = vivid(), torch.rand(4, 3, 8, 8)
-    torch.manual_seed(1)
-    expected = augment.eval()(images)
-    torch.manual_seed(1)
-    assert torch.equal(augment.train()(images), expected)
-
-
 def test_a_models_own_apply_goes_through_it():
     seen = []
     Model(vivid()).apply(lambda module: seen.append(type(module).__name__))
     assert seen[-1] == "Model" and "LocalizationNetwork" in seen and "LearnedAffineAugment" in seen
-
-
-def test_networks_range_and_place_do_not_matter():
-    augment, images = vivid(), torch.rand(2, 3, 16, 16)
-    normalise = v2.Normalize([0.5, 0.4, 0.3], [0.2, 0.3, 0.25])
-    torch.manual_seed(0)
-    before = normalise(augment(images))
-    torch.manual_seed(0)
-    torch.testing.assert_close(augment(normalise(images)), before, atol=2e-3, rtol=0)
 
 
 BAD_ARGUMENTS = [
@@ -325,11 +196,7 @@ BAD_ARGUMENTS = [
     ({"p": "often"}, TypeError, "p must be a number"),
     ({"strength": -0.1}, ValueError, "strength"),
     ({"padding_mode": "wrap"}, ValueError, "padding_mode must be one of"),
-    (
-        {"interpolation": "cubic"},
-        ValueError,
-        "interpolation must be one of 'bilinear', 'nearest', 'bicubic', 'sharp', got",
-    ),
+    ({"interpolation": "cubic"}, ValueError, "interpolation must be one of 'bilinear', 'nearest', .*, got 'cubic'"),
     ({"interpolation": InterpolationMode.LANCZOS}, ValueError, "interpolation must be one of .*, got 'lanczos'"),
     ({"interpolation": 2}, ValueError, "interpolation must be one of .*, got 2"),
     ({"p": float("nan")}, ValueError, r"p must be in \[0, 1\], got nan"),
@@ -340,17 +207,12 @@ BAD_ARGUMENTS = [
     ({"limits": 30}, TypeError, "limits must be AffineLimits"),
     ({"generator": 3}, TypeError, "generator must be a torch.Generator"),
 ]
-bad_arguments = pytest.mark.parametrize(("options", "error", "named"), BAD_ARGUMENTS)
 
 
-@bad_arguments
-def test_arguments_are_checked(options, error, named):
+@pytest.mark.parametrize(("options", "error", "named"), BAD_ARGUMENTS)
+def test_arguments_are_checked_also_where_they_are_set_later(options, error, named):
     with pytest.raises(error, match=named):
         LearnedAffineAugment(**options)
-
-
-@bad_arguments
-def test_attributes_set_later_are_checked_and_keep_their_value(options, error, named):
     name, value = next(iter(options.items()))
     augment = LearnedAffineAugment(**{"p": 0.3, **{key: other for key, other in options.items() if key != name}})
     before = vars(augment).copy()
@@ -377,67 +239,21 @@ def test_what_is_set_later_acts():
     assert augment.padding_mode == "fill" and augment.generator is not None
 
 
-@pytest.mark.parametrize("mode", ["reflect", "constant", "edge", "symmetric", None, 3])
-def test_padding_modes_of_other_libraries_are_refused_by_name(mode):
-    with pytest.raises(ValueError, match="padding_mode must be one of 'reflection', 'border', 'zeros', 'fill', got"):
-        vivid().padding_mode = mode
-
-
 # -- messages ---------------------------------------------------------------------------------------------------------
 
 IMAGES, PARAMETERS = torch.rand(2, 3, 8, 8), AffineParameters.identity(2)
+SHAPE = r"images must have the shape \(B, C, H, W\)"
 CALLS = {
-    "warp without parameters": (
-        lambda a: a.warp(IMAGES, None),
-        TypeError,
-        "parameters must be AffineParameters, got NoneType",
-    ),
-    "warp by a matrix": (
-        lambda a: a.warp(IMAGES, torch.eye(3)),
-        TypeError,
-        r"parameters must be .*, got Tensor of shape \(3, 3\)",
-    ),
-    "warp of one image": (
-        lambda a: a.warp(IMAGES[0], PARAMETERS),
-        ValueError,
-        r"images must have the shape \(B, C, H, W\).*got \(3, 8, 8\)",
-    ),
-    "warp of a list": (
-        lambda a: a.warp([IMAGES], PARAMETERS),
-        TypeError,
-        r"images must be a tensor of shape \(B, C, H, W\), got list",
-    ),
-    "warp of too many": (
-        lambda a: a.warp(torch.rand(3, 3, 8, 8), PARAMETERS),
-        ValueError,
-        "parameters must be those of 1 or 3 images, got 2",
-    ),
+    "warp without parameters": (lambda a: a.warp(IMAGES, None), TypeError, "parameters must be .*, got NoneType"),
+    "warp by a matrix": (lambda a: a.warp(IMAGES, torch.eye(3)), TypeError, r"got Tensor of shape \(3, 3\)"),
+    "warp of one image": (lambda a: a.warp(IMAGES[0], PARAMETERS), ValueError, SHAPE + r".*got \(3, 8, 8\)"),
+    "warp of a list": (lambda a: a.warp([IMAGES], PARAMETERS), TypeError, "images must be a tensor .* got list"),
+    "warp of too many": (lambda a: a.warp(torch.rand(3, 3, 8, 8), PARAMETERS), ValueError, "of 1 or 3 images, got 2"),
     "warp of nothing": (lambda a: a.warp(torch.rand(2, 3, 0, 8), PARAMETERS), ValueError, "sides of at least 1"),
-    "parameters of a path": (
-        lambda a: a.sample_parameters("..."),
-        TypeError,
-        r"images must be a tensor of shape \(B, C, H, W\), got str",
-    ),
-    "parameters of an image": (
-        lambda a: a.sample_parameters(IMAGES[0]),
-        ValueError,
-        r"images must have the shape \(B, C, H, W\)",
-    ),
-    "from a path": (
-        lambda a: AffineParameters.from_matrix("...", 8, 8),
-        TypeError,
-        "matrix must be a tensor of shape .*, got str",
-    ),
-    "replay of a dict": (
-        lambda a: a.apply(IMAGES, {"angle": 3}),
-        TypeError,
-        "parameters must be AffineParameters, got dict",
-    ),
-    "replay of others": (
-        lambda a: a.apply(IMAGES, AffineParameters.identity(3)),
-        ValueError,
-        "those of 1 or 2 images, got 3",
-    ),
+    "parameters of a path": (lambda a: a.sample_parameters("..."), TypeError, "images must be a tensor .* got str"),
+    "parameters of an image": (lambda a: a.sample_parameters(IMAGES[0]), ValueError, SHAPE),
+    "replay of a dict": (lambda a: a.apply(IMAGES, {"angle": 3}), TypeError, "parameters must be .*, got dict"),
+    "replay of others": (lambda a: a.apply(IMAGES, AffineParameters.identity(3)), ValueError, "1 or 2 images, got 3"),
 }
 
 
@@ -450,3 +266,4 @@ def test_a_wrong_call_names_argument_rule_and_what_came(call, error, said):
 def test_repr_is_one_line_that_tells_the_limits():
     text = repr(vivid(AffineLimits(10, 1.2, 5, 0.1)))
     assert "\n" not in text and "±10°" in text and "not fitted" in text and "p=1" in text
+    assert "symmetries='mirror')" in repr(LearnedAffineAugment(AffineLimits(symmetries="mirror")))

@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 from learned_affine import LearnedAffineAugment
 from tests.subjects import vivid
 
+CONTEXTS = ["fork", *(pytest.param(name, marks=pytest.mark.long) for name in ("spawn", "forkserver"))]
+
 
 class Views(Dataset):
     """Two views of one image, by two transforms."""
@@ -27,13 +29,13 @@ class Views(Dataset):
         return torch.stack([self.first(image), self.second(image)])
 
 
-def views(first: LearnedAffineAugment, second: LearnedAffineAugment, context: str) -> torch.Tensor:
+def views(first: LearnedAffineAugment, second: LearnedAffineAugment, context: str, seed: int = 2) -> torch.Tensor:
     """All views that two workers give, ``(6, 2, 1, 8, 8)``."""
-    torch.manual_seed(2)
+    torch.manual_seed(seed)
     return torch.cat(list(DataLoader(Views(first, second), 1, num_workers=2, multiprocessing_context=context)))
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_two_that_share_a_generator_draw_what_one_would_that_is_called_twice(context):
     generator = torch.Generator().manual_seed(7)
@@ -41,6 +43,17 @@ def test_two_that_share_a_generator_draw_what_one_would_that_is_called_twice(con
     both = views(vivid(generator=generator), vivid(generator=generator), context)
     assert torch.equal(both, views(one, one, context))
     assert len(torch.unique(both.flatten(0, 1), dim=0)) == 12
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize("seed", [None, 7])
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_workers_draw_distinct_and_repeatable_by_torchs_generator_and_by_ones_own(context, seed):
+    one = vivid(generator=None if seed is None else torch.Generator().manual_seed(seed))
+    drawn = views(one, one, context)
+    assert len(torch.unique(drawn.flatten(0, 1), dim=0)) == 12
+    assert torch.equal(views(one, one, context), drawn)
+    assert not torch.equal(views(one, one, context, 3), drawn)  # as in the next epoch
 
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])

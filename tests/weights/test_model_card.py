@@ -34,11 +34,6 @@ def test_the_card_says_whether_images_are_flipped(tmp_path):
     assert "It never flips an image or rotates it" in (tmp_path / "README.md").read_text()
 
 
-def test_an_unfitted_augmenter_has_a_card_too(tmp_path):
-    vivid().save_pretrained(tmp_path)
-    assert "Not fitted" in huggingface_hub.ModelCard.load(tmp_path / "README.md").text
-
-
 def test_a_card_that_was_edited_is_left_alone(folder):
     card = folder / "README.md"
     card.write_text(card.read_text() + "\nmore")

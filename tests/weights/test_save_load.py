@@ -8,7 +8,6 @@ import torch
 from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.weights import WeightsError
-from learned_affine.weights.container import MAX_FILE
 from learned_affine.weights.locate import FILE
 from tests.fits import ROUNDS, quick, same_weights
 from tests.subjects import vivid
@@ -16,33 +15,6 @@ from tests.weights.fuzz import unpack
 
 pytestmark = pytest.mark.filterwarnings("ignore:augment is not fitted")  # saved without a fit
 load = LearnedAffineAugment.from_pretrained
-
-
-def same_draws(one, two):
-    images = torch.rand(4, 1, 12, 12)
-    torch.manual_seed(0)
-    expected = one(images)
-    torch.manual_seed(0)
-    return torch.equal(two(images), expected)
-
-
-def test_file_round_trip(path):
-    assert same_draws(vivid(AffineLimits(10)), load(path))
-    assert load(str(path)).limits == AffineLimits(10)
-
-
-def test_symmetries_come_back(tmp_path):
-    augment = vivid()
-    with torch.no_grad():
-        augment.localization.head.bias[12:] = 0.5
-    again = load(augment.save_pretrained(tmp_path / "a.safetensors"))
-    assert again.limits.symmetries == again.localization.symmetries == "all"
-    images = torch.rand(64, 1, 12, 12)
-    torch.manual_seed(0)
-    drawn = augment.sample_parameters(images).codes()
-    torch.manual_seed(0)
-    assert torch.equal(drawn, again.sample_parameters(images).codes()) and len(drawn.unique()) == 8
-    assert torch.equal(augment.policy(images).chances, again.policy(images).chances)
 
 
 @pytest.mark.parametrize("word", ["all", "mirror", "none"])
@@ -92,12 +64,6 @@ def test_an_augmenter_that_is_not_fitted_is_saved_with_a_warning(tmp_path, name)
     load(tmp_path / "c.safetensors").save_pretrained(tmp_path / "d.safetensors")
 
 
-@pytest.mark.filterwarnings("error:augment is not fitted")
-def test_what_is_not_written_is_not_warned_about(tmp_path):
-    with pytest.raises(ValueError, match="path must end in"):
-        LearnedAffineAugment().save_pretrained(tmp_path / "a.pt")
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -116,14 +82,6 @@ def test_arguments_can_be_changed_at_loading(path, name, value):
     assert all(getattr(after, other) == getattr(before, other) for other in kept)
 
 
-def test_a_changed_strength_is_the_fitted_policy_at_that_strength(path):
-    images = torch.rand(4, 1, 12, 12)
-    half, whole = load(path, strength=0.5, deterministic=True), load(path, deterministic=True)
-    torch.testing.assert_close(
-        half.sample_parameters(images).angle, whole.sample_parameters(images).angle / 2, rtol=1e-5, atol=1e-5
-    )
-
-
 def test_only_arguments_can_be_changed(path):
     with pytest.raises(TypeError, match=r"^from_pretrained takes no keyword 'angle': it takes revision, limits, p, "):
         load(path, angle=3)
@@ -134,14 +92,6 @@ def test_only_arguments_can_be_changed(path):
     assert not isinstance(caught.value, WeightsError), "the file is not at fault"
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_a_network_of_another_dtype_is_written_as_float32(tmp_path, dtype):
-    augment = vivid()
-    augment.localization.to(dtype)
-    again = load(augment.save_pretrained(tmp_path / "a.safetensors"))
-    assert torch.equal(again.localization.head.weight, augment.localization.head.weight.float())
-
-
 def test_loading_draws_no_random_number(path):
     torch.manual_seed(1)
     expected = torch.rand(3)
@@ -150,22 +100,8 @@ def test_loading_draws_no_random_number(path):
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_a_subclass_is_loaded_as_itself(path):
-    class Own(LearnedAffineAugment):
-        pass
-
-    assert type(Own.from_pretrained(path)) is Own
-
-
-def test_the_order_of_what_is_known_does_not_matter_to_the_bytes(tmp_path):
-    augment = quick()
-    first = augment.save_pretrained(tmp_path / "a.safetensors").read_bytes()
-    augment.history.info = dict(reversed(augment.history.info.items()))
-    assert augment.save_pretrained(tmp_path / "a.safetensors").read_bytes() == first
-
-
 def test_the_same_fit_gives_the_same_bytes(tmp_path):
-    files = [quick().save_pretrained(tmp_path / f"{number}.safetensors") for number in range(6)]
+    files = [quick().save_pretrained(tmp_path / f"{number}.safetensors") for number in range(2)]
     assert len({path.read_bytes() for path in files}) == 1
 
 
@@ -184,17 +120,6 @@ def test_a_folder_holds_weights_configuration_and_card(folder):
     )
 
 
-def test_the_weights_file_alone_is_read(folder):
-    (folder / "config.json").write_text('{"limits": {"angle": 99}, "auto_map": {"AutoModel": "evil.Evil"}}')
-    (folder / "evil.py").write_text("raise SystemExit")
-    assert load(folder).limits == AffineLimits(7)
-
-
-def test_folders_are_made_where_they_are_missing(tmp_path):
-    assert load(vivid().save_pretrained(tmp_path / "a" / "b.safetensors")).p == 1
-    assert vivid().save_pretrained(tmp_path / "c" / "v1.0") == tmp_path / "c" / "v1.0" / "model.safetensors"
-
-
 @pytest.mark.parametrize("name", ["a.pt", "a.pth", "A.PKL", "a.json"])
 def test_the_ending_of_another_kind_of_file_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match=rf"path must end in \.safetensors, or be a folder, got '.*{name}'"):
@@ -210,13 +135,6 @@ def test_weights_that_are_not_finite_are_not_written(tmp_path):
     with torch.no_grad():
         augment.localization.head.bias[0] = float("inf")
     with pytest.raises(WeightsError, match="finite, got NaN or infinity in head"):
-        augment.save_pretrained(tmp_path / "a.safetensors")
-    assert not list(tmp_path.iterdir())
-
-
-def test_what_could_not_be_loaded_is_not_written(tmp_path):
-    augment = LearnedAffineAugment(localization=LocalizationNetwork(3, size=128, width=200))
-    with pytest.raises(WeightsError, match=f"must be smaller than {MAX_FILE} bytes"):
         augment.save_pretrained(tmp_path / "a.safetensors")
     assert not list(tmp_path.iterdir())
 

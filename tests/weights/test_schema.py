@@ -110,6 +110,10 @@ def described_with(part, **changes):
     return lambda tensors, config: config[part].update(changes)
 
 
+def without(part, name):
+    return lambda tensors, config: config[part].pop(name)
+
+
 def without_symmetries(tensors, config):
     config["localization"]["symmetries"] = "none"
     for name in ("head.bias", "head.weight"):
@@ -118,32 +122,20 @@ def without_symmetries(tensors, config):
 
 ZEROS = torch.zeros
 REFUSED = {
-    "a tensor is missing": (
-        lambda tensors, config: tensors.pop("head.bias"),
-        r"missing tensors 'head.bias', unexpected",
-    ),
+    "a tensor is missing": (lambda tensors, config: tensors.pop("head.bias"), r"missing tensors 'head.bias', unex"),
     "one too many": (tensors_with(more=ZEROS(1)), r"unexpected ones 'more'"),
     "another shape": (tensors_with(**{"head.bias": ZEROS(3)}), r"head.bias must be F32 of shape \(19,\), got .*\(3,\)"),
     "another dtype": (tensors_with(**{"head.bias": ZEROS(19).half()}), r"head.bias must be F32 .* got 'F16'"),
     "NaN": (tensors_with(**{"head.bias": ZEROS(19) / 0}), "NaN or infinity in head.bias"),
-    "other channels": (
-        described_with("localization", channels=1),
-        r"features\.1\.weight must be F32 of shape \(64, 256\)",
-    ),
+    "other channels": (described_with("localization", channels=1), r"features\.1\.weight must be .* \(64, 256\)"),
     "too wide": (described_with("localization", width=10**9), r"localization.width must be an int in \[1, 1024\], got"),
     "gigabytes": (described_with("localization", width=1024, size=256), r"features\.1\.\w+ must be F32"),
     "an unknown size": (described_with("localization", depth=3), r"its localization is damaged: .* unexpected 'depth'"),
     "an unknown head": (described_with("localization", head="../x"), r"localization.head must be one of bounded, raw"),
     "a size that is no int": (described_with("localization", size=True), "localization.size must be an int"),
     "a bool that is none": (described_with("localization", per_image="yes"), "localization.per_image must be a bool"),
-    "symmetries that are no word": (
-        described_with("localization", symmetries=True),
-        "localization.symmetries must be one of all, mirror, none, got True",
-    ),
-    "symmetries left out": (
-        lambda tensors, config: config["localization"].pop("symmetries"),
-        "its localization is damaged: missing 'symmetries'",
-    ),
+    "symmetries that are no word": (described_with("localization", symmetries=1), "one of all, mirror, none, got 1"),
+    "symmetries left out": (without("localization", "symmetries"), "localization is damaged: missing 'symmetries'"),
     "a head too small for its symmetries": (
         tensors_with(**{"head.bias": ZEROS(12), "head.weight": ZEROS(12, 64)}),
         r"head\.\w+ must be F32 of shape \(19,.*got 'F32' of shape \(12",
@@ -153,20 +145,9 @@ REFUSED = {
         r"head\.\w+ must be F32 of shape \(13,.*got 'F32' of shape \(19",
     ),
     "limits of symmetries that are no word": (described_with("limits", symmetries="some"), "limits.symmetries must be"),
-    "limits of symmetries that are a number": (described_with("limits", symmetries=1), "limits.symmetries must be"),
-    "limits of symmetries left out": (
-        lambda tensors, config: config["limits"].pop("symmetries"),
-        "its limits is damaged: missing 'symmetries'",
-    ),
     "a limit of format 3": (described_with("limits", mirror=True), "its limits is damaged: .* unexpected 'mirror'"),
-    "limits that claim what the network does not know": (
-        lambda tensors, config: without_symmetries(tensors, config),
-        "limits.symmetries must be those of the network or fewer, 'none', got 'all'",
-    ),
-    "symmetries of a raw head": (
-        described_with("localization", head="raw"),
-        "its localization is damaged: .*unexpected 'per_image', 'symmetries'",
-    ),
+    "limits that claim what the network does not know": (without_symmetries, "or fewer, 'none', got 'all'"),
+    "symmetries of a raw head": (described_with("localization", head="raw"), "unexpected 'per_image', 'symmetries'"),
     "another bool": (described_with("arguments", deterministic=1), "arguments.deterministic must be a bool"),
     "p out of range": (described_with("arguments", p=2), r"p must be in \[0, 1\], got 2"),
     "p that overflows": (described_with("arguments", p=10**400), "description is damaged"),
@@ -174,35 +155,26 @@ REFUSED = {
     "a fill by no type": (described_with("arguments", fill={"__class__": 1}), r"fill must be by .* got '__class__'"),
     "a fill that is no number": (described_with("arguments", fill=["1"]), "fill must hold finite numbers"),
     "limits out of range": (described_with("limits", angle=1000), "limits.angle must be"),
-    "a limit missing": (
-        lambda tensors, config: config["limits"].pop("angle"),
-        "its limits is damaged: missing 'angle'",
-    ),
+    "a limit missing": (without("limits", "angle"), "its limits is damaged: missing 'angle'"),
     "a part missing": (lambda tensors, config: config.pop("limits"), "its description is damaged: missing 'limits'"),
     "a part too many": (
         lambda tensors, config: config.update(code="x"),
-        "its description is damaged: .* unexpected 'code'",
+        "description is damaged: .* unexpected 'code'",
     ),
-    "a newer format": (
-        lambda tensors, config: config.update(format=99),
-        r"format 99, and this version reads the format 4: update",
-    ),
+    "a newer format": (lambda tensors, config: config.update(format=99), "format 99, and this version reads the form"),
     "a format that is none": (lambda tensors, config: config.update(format="2"), "format must be a positive int"),
     "an infinite format": (lambda tensors, config: config.update(format=float("inf")), "Infinity is no JSON number"),
     "a history that is none": (lambda tensors, config: config.update(history=[1]), "its history must be a JSON object"),
-    "a history of epochs": (
-        lambda tensors, config: config["history"].update(epochs=config["history"].pop("rounds")),
-        "its history is damaged: missing 'rounds', unexpected 'epochs'",
-    ),
+    "a history without rounds": (without("history", "rounds"), "its history is damaged: missing 'rounds'"),
     "a history of words": (described_with("history", rounds={"loss": ["a"]}), "its history must hold finite numbers"),
     "an uneven history": (described_with("history", rounds={"loss": [1], "kl": [1, 2]}), "lists of equal length"),
 }
 
 
 @pytest.mark.parametrize(("change", "named"), REFUSED.values(), ids=REFUSED)
-def test_files_that_say_what_they_should_not_are_refused(tmp_path, change, named):
+def test_files_that_say_what_they_should_not_are_refused(tmp_path, fitted, change, named):
     augment = vivid()
-    augment.history = quick().history
+    augment.history = fitted.history
     path = augment.save_pretrained(tmp_path / "a.safetensors")
     rewrite(path, change)
     with pytest.raises(WeightsError, match=rf"weights file '.*a\.safetensors' cannot be used: .*{named}"):
