@@ -3,7 +3,7 @@
     python -m benchmarks.common.tables                                            # fill the pages between their markers
     python -m benchmarks.common.tables --add runs/three_stages/results.json       # commit a run as a row first
 
-README's results are those of ``benchmarks.pipelines``. Its demo and the paper's own settings are runs of
+README's results are those of ``benchmarks.real``. Its demo and the paper's own settings are runs of
 ``examples/three_stages.py``, a row each; a later run of the same options takes the place of an earlier one. A row
 carries a digest of the code that decides its numbers.
 """
@@ -15,8 +15,7 @@ from pathlib import Path
 from benchmarks.common.digests import digest
 from benchmarks.common.pages import EVIDENCE, README, fill
 from benchmarks.common.rows import RESULTS, read
-from benchmarks.pipelines import report
-from benchmarks.pipelines.groups import grouped
+from benchmarks.real import report
 from examples.three_stages import ARMS, COLUMNS
 
 ROWS = RESULTS / "three_stages.jsonl"
@@ -73,7 +72,7 @@ def main() -> None:
     for path in parser.parse_args().add:
         add(path)
     rows = read(ROWS)
-    fill(README, "results", report.results(grouped(report.valid(read(report.ROWS))[0])))
+    fill(README, "results", report.readme(report.grouped(read(report.ROWS))[0]))
     fill(README, "demo", demo(rows))
     fill(EVIDENCE / "paper.md", "three-stages", paper(rows))
 

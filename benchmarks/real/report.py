@@ -20,6 +20,22 @@ from benchmarks.real.run import ROWS, code_of
 
 PAGE = EVIDENCE / "real.md"
 RIVALS = ("none", "affine_by_hand", "expert", "learned_shuffled")
+SHOWN = {  # in README
+    "none": "none",
+    "flip_crop": "flip + crop",
+    "affine_by_hand": "affine by hand",
+    "colour": "colour",
+    "learned": "learned",
+    "learned_colour": "learned + colour",
+}
+NAMES = {
+    "blood-cells": "blood cells",
+    "aerial": "aerial pictures",
+    "traffic-signs": "traffic signs",
+    "letters": "letters",
+    "flowers": "flowers",
+    "hands": "hand signs",
+}
 FEWEST = 10  # test pictures of a class that is looked at alone
 Sets = dict[str, dict[str, Runs]]  # rows by set, arm and seed
 
@@ -63,6 +79,23 @@ def page(rows: list[dict[str, Any]]) -> str:
         "What the default fit came to": fit_table(sets),
     }
     return "\n\n".join([INTRODUCTION, versions, *(f"## {title}\n\n{text}" for title, text in parts.items())]) + "\n"
+
+
+def readme(sets: Sets) -> str:
+    """Mean accuracy a set and arm, bold where the interval of the difference to none leaves out 0."""
+    lines = head("test accuracy, %", *SHOWN.values())
+    for name, arms in sets.items():
+        cells = [seedless(arms, arm) for arm in SHOWN]
+        lines.append(line(f"{NAMES[name]} ({len(arms['none'])} seeds)", *cells))
+    return "\n".join(lines)
+
+
+def seedless(arms: dict[str, Runs], arm: str) -> str:
+    """The mean alone; nothing where an arm has fewer seeds than others."""
+    if set(arms.get(arm, {})) != set(arms["none"]):
+        return ""
+    mean = f"{100 * statistics.mean(run['accuracy'] for run in arms[arm].values()):.1f}"
+    return f"**{mean}**" if is_sure(gains(arms, arm, "none")) else mean
 
 
 def grouped(rows: list[dict[str, Any]]) -> tuple[Sets, str]:
@@ -134,8 +167,12 @@ def told(values: list[float]) -> str:
     """The interval, bold where it leaves out 0; nothing where nothing was measured."""
     if not values:
         return ""
-    sure = abs(statistics.mean(values)) > half_width(values)
-    return f"**{interval(values, 1)}**" if sure else interval(values, 1)
+    return f"**{interval(values, 1)}**" if is_sure(values) else interval(values, 1)
+
+
+def is_sure(values: list[float]) -> bool:
+    """Whether the interval leaves out 0."""
+    return abs(statistics.mean(values)) > half_width(values)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,0 @@
-"""What does a fit cost?"""
