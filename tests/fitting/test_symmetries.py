@@ -34,7 +34,8 @@ def found(classes, held_out: int, cost=None, answer=None, sure=None) -> Symmetry
     cost, sure = (torch.zeros(len(rows), 8) if one is None else one for one in (cost, sure))
     answer = torch.full((len(rows), 8), -1) if answer is None else answer
     right = (answer == classes[:, None]).float()
-    return SymmetryCosts(rows, held_out, cost, cost, answer, sure, classes, ALL, 0.1, right)
+    members = F.one_hot(classes.clamp_min(0)).bool()
+    return SymmetryCosts(rows, held_out, cost, cost, answer, sure, classes, members, ALL, 0.1, right)
 
 
 def policy(chances: torch.Tensor) -> Policy:
@@ -138,6 +139,13 @@ def test_the_table_by_hand():
     assert row["chance"][:5] == pytest.approx([0.5, 0, 0, 0, 0.25])
     assert row["cost"][4] == pytest.approx(1.5) and row["harm"][4] == pytest.approx(0.25)
     assert row["right"][0] == pytest.approx(5 / 6, abs=1e-4) and row["right"][4] == pytest.approx(1 / 3, abs=1e-4)
+
+
+def test_an_image_of_several_labels_counts_for_each_of_them():
+    cost, chances = torch.arange(6.0)[:, None].expand(6, 8), torch.full((6, 8), 1 / 8)
+    members = torch.tensor([[1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]]).bool().T
+    rows = class_table(replace(found([-1] * 6, 6, cost), members=members), policy(chances))
+    assert [(row["class"], row["images"], row["cost"][4]) for row in rows] == [(0, 6, 2.5), (1, 5, 3.0)]
 
 
 def test_what_moved_images_are_taken_for_by_hand():
