@@ -50,7 +50,6 @@ class Target:
         source: where it comes from, in words.
         budget: how far the value is above what images cost without augmentation, in nats.
         temperature: of the classifier's logits.
-        resampling: what resampling alone costs, in nats, which comes on top.
         measures: what it was measured from, for the history.
     """
 
@@ -58,7 +57,6 @@ class Target:
     source: str
     budget: float
     temperature: float = 1.0
-    resampling: float = 0.0
     measures: dict[str, float] = field(default_factory=dict)
 
 

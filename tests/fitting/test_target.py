@@ -149,7 +149,9 @@ def test_a_loader_that_gives_its_images_class_by_class_is_reported(name, most, o
     first, second = torch.arange(2 * most + 1000).view(-1, 2).T
     by_class = torch.cat([first, second])
     text = reported(by_class)
-    assert text.startswith(f"{name} gives its images class by class: the first {most} that are read show 1 of 2 classes")
+    assert text.startswith(
+        f"{name} gives its images class by class: the first {most} that are read show 1 of 2 classes"
+    )
     assert "shuffle=True" in text
     for silent in (by_class[torch.randperm(len(by_class))], torch.cat([first[:1000], second]), first[:most]):
         assert "class by class" not in reported(silent)
