@@ -144,14 +144,14 @@ def class_table(costs: SymmetryCosts, policy: Policy) -> list[dict[str, Any]]:
     return table
 
 
-def recognised_as(costs: SymmetryCosts, code: int) -> dict[int, tuple[int, float, float]]:
+def recognised_as(costs: SymmetryCosts, code: int) -> dict[str, list[float]]:
     """What the moved held-out images of each class are mostly taken for, by which share of them, and how surely.
 
     The last number is the mean probability of that answer, against that of the other class's own images as they are:
     about 1 where the moved images look like those, and less where the classifier only has no better answer.
     """
     classes, answer, sure = (one[: costs.held_out] for one in (costs.classes, costs.answer, costs.sure))
-    found = {}
+    found: dict[str, list[float]] = {}
     for one in classes[classes >= 0].unique().tolist():
         own = (classes == one) & (answer[:, code] >= 0)
         if int(own.sum()) < FEWEST_RECOGNISED:
@@ -160,7 +160,8 @@ def recognised_as(costs: SymmetryCosts, code: int) -> dict[int, tuple[int, float
         to, share = int(values[counts.argmax()]), float(counts.max()) / int(own.sum())
         moved = (sure * (answer == to))[own, code].mean()
         still = (sure * (answer == to))[classes == to, 0].sum() / max(1, int((classes == to).sum()))
-        found[one] = (to, round(share, 4), round(float(moved / still.clamp_min(1e-6)) if still > 0 else 0.0, 4))
+        surely = float(moved / still.clamp_min(1e-6)) if still > 0 else 0.0
+        found[str(one)] = [to, round(share, 4), round(surely, 4)]
     return found
 
 
