@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +22,7 @@ from learned_affine.fitting.fit import Fit
 from learned_affine.fitting.history import FitHistory, about_run
 from learned_affine.fitting.judge import Judge
 from learned_affine.fitting.paper import fit_as_in_the_paper
-from learned_affine.fitting.processes import Processes, seed_cpu
+from learned_affine.fitting.processes import Processes
 from learned_affine.fitting.resampling import CANDIDATES, check_resampling, choose_interpolation, resampling_costs
 from learned_affine.fitting.target import Target, measure_target
 from learned_affine.geometry.limits import AffineLimits
@@ -36,6 +38,7 @@ from learned_affine.tasks.targets import LabelMap, label_map_of
 from learned_affine.transforms.transform import PolicyTransform
 
 Metrics = dict[str, float]
+CONSTRUCTOR = frozenset(inspect.signature(PolicyTransform).parameters)  # arguments that fit on the class takes, too
 GONE = RENAMED | {  # keywords of version 0.2, and what to do instead
     "checkpoint": "a fit lasts seconds: fit anew, and keep the result with save_pretrained",
     "resume": "a fit lasts seconds: fit anew, and keep the result with save_pretrained",
@@ -109,11 +112,11 @@ class BoundFit(Generic[T]):
             accelerator: your own ``accelerate.Accelerator``; under torchrun one is made. The processes share the
                 judging of warped images, and each has the same policy in the end.
             image_key, label_key: of dict batches with unusual keys.
-            limits, localization, p, strength, deterministic: of the constructor, where ``fit`` is called on the class;
-                None for its default.
+            limits, localization, p, strength, deterministic, padding_mode, fill, generator: the arguments of
+                :class:`learned_affine.LearnedAffineAugment`, where ``fit`` is called on the class; None for its
+                default.
             interpolation: likewise; None: ``"bilinear"``, or ``"sharp"`` where bilinear resampling alone costs the
                 classifier more than a tenth of what transforms may cost. ``history.info`` has both costs.
-            padding_mode, fill, generator: likewise.
 
         Returns:
             The augmenter, with ``.history``.
@@ -135,30 +138,28 @@ class BoundFit(Generic[T]):
 
         Source: the paper, section 3.2, for its two losses.
         """
-        given: dict[str, Any] = {"limits": limits, "localization": localization, "p": p, "strength": strength}
-        given |= {"deterministic": deterministic, "interpolation": interpolation, "padding_mode": padding_mode}
-        given |= {"fill": fill, "generator": generator}
-        arguments = {name: value for name, value in given.items() if value is not None}
+        arguments = {name: value for name, value in locals().items() if name in CONSTRUCTOR and value is not None}
         config = FitConfig() if config is None else config
-        _check_arguments(config, classifier, preprocess, val_loader, seed)
-        callbacks = _callback_list(callbacks)
+        listed = [callbacks] if callable(callbacks) or not isinstance(callbacks, Iterable) else [*callbacks]
+        _check_arguments(config, classifier, preprocess, val_loader, seed, listed)
         seed = int(torch.randint(2**31, ())) if seed is None else seed
         processes = Processes(accelerator, device)
         where = processes.device or classifier_device(classifier)
         model = _model(classifier, preprocess, config, task_of(task, loss), label_map_of(label_map))
         read = partial(model.read, image_key=image_key, label_key=label_key)
         with torch.random.fork_rng(devices=[]), untouched(loader, val_loader), frozen(classifier, where):
-            seed_cpu(seed)
+            torch.default_generator.manual_seed(seed % 2**63)  # torch.manual_seed would also seed the user's GPUs
             loader, first = peek(loader, read)
-            chooses = isinstance(self.augment, type) and interpolation is None
             fitted = _augmenter(self.augment, first[0], config, arguments)
             if preprocess is not None and processes.is_main:
                 check_pixel_range(first[0])
-            data = _Data(loader, val_loader, read, first)
-            show = _Show(callbacks, progress, processes.is_main)
-            with _at_work(fitted.localization, where), show:
-                run = _run_paper if config.objective == "paper" else _run
-                run(fitted, model, config, data, processes, where, seed, chooses, show)
+            show = _Show(listed, progress, processes.is_main)
+            run = _Run(fitted, model, config, loader, val_loader, read, first, processes, where, seed, show)
+            with _at_work(fitted.localization, where), closing(show.bar):
+                if config.objective == "paper":
+                    run.paper()
+                else:
+                    run.calibrated(chooses=isinstance(self.augment, type) and interpolation is None)
             fitted.history.info |= about_run(classifier, loader)
             fitted.history.preprocess = preprocess
         if processes.is_main:
@@ -180,40 +181,13 @@ class FitMethod:
         return BoundFit(owner if instance is None else instance)
 
 
-class _Data(NamedTuple):
-    """Where a fit's images come from."""
-
-    loader: Iterable[Any]
-    val_loader: Iterable[Any] | None
-    read: Read
-    first: Batch
-
-    def training(self, number: int = 0) -> Iterable[Batch]:
-        """The loader's batches in a pass; samplers, datasets and loaders that follow the epoch are told which it is."""
-        for one in counting_in(self.loader):
-            one.set_epoch(number)
-        return labelled(self.loader, self.read)
-
-    def held_out(self) -> Iterable[Batch]:
-        """Those of ``val_loader``."""
-        assert self.val_loader is not None
-        return labelled(self.val_loader, self.read, "val_loader")
-
-
 class _Show:
-    """The progress bar and the callbacks."""
+    """The progress bar and the callbacks, of the main process alone."""
 
     def __init__(self, callbacks: list[Callable[[Metrics], Any]], progress: bool | None, is_main: bool) -> None:
-        self.callbacks, self.is_main, self.number = callbacks, is_main, 0
-        self.bar = tqdm(
-            desc="fit", unit="round", disable=True if not is_main else None if progress is None else not progress
-        )
-
-    def __enter__(self) -> _Show:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.bar.close()
+        self.callbacks, self.number = callbacks if is_main else [], 0
+        hidden = True if not is_main else None if progress is None else not progress
+        self.bar = tqdm(desc="fit", unit="round", disable=hidden)
 
     def say(self, text: str) -> None:
         """A line above the bar, where there is one."""
@@ -221,14 +195,12 @@ class _Show:
             self.bar.write(text)
 
     def __call__(self, entry: Metrics) -> None:
-        """A round is over."""
         self.number += 1
         shown = {name: f"{entry[name]:.3g}" for name in ("cost", "budget", "entropy") if name in entry}
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update()
-        if self.is_main:
-            for callback in self.callbacks:
-                callback({"round": self.number, **entry})
+        for callback in self.callbacks:
+            callback({"round": self.number, **entry})
 
 
 @contextmanager
@@ -242,107 +214,102 @@ def _at_work(network: nn.Module, device: torch.device) -> Iterator[None]:
         network.to(home).eval().requires_grad_(False)
 
 
-def _run(
-    fitted: PolicyTransform,
-    model: Model,
-    config: FitConfig,
-    data: _Data,
-    processes: Processes,
-    device: torch.device,
-    seed: int,
-    chooses: bool,
-    show: _Show,
-) -> None:
-    """The default fit of an augmenter. ``chooses``: whether it chooses the interpolation."""
-    outputs = _probe(model, data, device, processes.is_main)
-    held_out = None if data.val_loader is None else data.held_out
-    target, pool = processes.from_main(measure_target(model, config, data.training, held_out, device, seed))
-    model.temperature = target.temperature
-    judge = Judge(fitted, model, pool, processes, device)
-    if config.target is None and held_out is not None:  # a target of the user's own stays as it is
-        target = _with_resampling(target, judge, seed, chooses)
-    assert isinstance(fitted.localization, LocalizationNetwork)
-    fit = Fit(judge, fitted.localization, config, target.budget, seed)
-    fitted.history = fit.history
-    fit.history.info |= {
-        **_info(fitted, model, config, seed, outputs),
-        "target": target.value,
-        "target_source": target.source,
-        **target.measures,
-        "held_on": "training" if held_out is None else "held-out",
-        "processes": processes.count,
-    }
-    classes = fit.history.info["classes"]
-    names = None if held_out is None else class_names(data.val_loader, classes) or class_names(data.loader, classes)
-    if names is not None:
-        fit.history.info["class_names"] = names
-    if processes.is_main:
-        show.say(f"target {target.value:.4g} from {target.source}")
-        check_set_up(fit.history.info, show.say)
-    fit.run(show)
+@dataclass(frozen=True)
+class _Run:
+    """A fit with its checked arguments; ``first`` is the first batch of ``loader``."""
 
+    augment: PolicyTransform
+    model: Model
+    config: FitConfig
+    loader: Iterable[Any]
+    val_loader: Iterable[Any] | None
+    read: Read
+    first: Batch
+    processes: Processes
+    device: torch.device
+    seed: int
+    show: _Show
 
-def _run_paper(
-    fitted: PolicyTransform,
-    model: Model,
-    config: FitConfig,
-    data: _Data,
-    processes: Processes,
-    device: torch.device,
-    seed: int,
-    chooses: bool,
-    show: _Show,
-) -> None:
-    """The paper's own procedure."""
-    if isinstance(data.loader, Iterator) and config.rounds > 1:
-        raise ValueError(
-            f"loader must be one that can be passed over again for the paper's objective, whose {config.rounds} rounds "
-            "are passes over it, got an iterator"
+    def calibrated(self, chooses: bool) -> None:
+        """The default fit. ``chooses``: whether it chooses the interpolation."""
+        info, model, config = self._start(through_gradient=False), self.model, self.config
+        held_out = None if self.val_loader is None else self._held_out
+        target, pool = self.processes.from_main(
+            measure_target(model, config, self._training, held_out, self.device, self.seed)
         )
-    outputs = _probe(model, data, device, processes.is_main, through_gradient=True)
-    fitted.history = FitHistory(info=_info(fitted, model, config, seed, outputs))
-    fit_as_in_the_paper(fitted, model, config, data.training, device, fitted.history, show)
-    fitted.localization.load_state_dict(processes.from_main(fitted.localization.state_dict()))
+        model.temperature = target.temperature
+        judge = Judge(self.augment, model, pool, self.processes, self.device)
+        if config.target is None and held_out is not None:  # a target of the user's own stays as it is
+            target = self._with_resampling(target, judge, chooses)
+        assert isinstance(self.augment.localization, LocalizationNetwork)
+        fit = Fit(judge, self.augment.localization, config, target.budget, self.seed)
+        self.augment.history = fit.history
+        info |= {"target": target.value, "target_source": target.source, **target.measures}
+        info |= {"held_on": "training" if held_out is None else "held-out", "processes": self.processes.count}
+        names = [class_names(one, info["classes"]) for one in (self.val_loader, self.loader)]
+        if held_out is not None and any(names):
+            info["class_names"] = names[0] or names[1]
+        fit.history.info |= info
+        if self.processes.is_main:
+            self.show.say(f"target {target.value:.4g} from {target.source}")
+            check_set_up(info, self.show.say)
+        fit.run(self.show)
 
+    def paper(self) -> None:
+        """The paper's own procedure."""
+        rounds, augment = self.config.rounds, self.augment
+        if isinstance(self.loader, Iterator) and rounds > 1:
+            raise ValueError(
+                f"loader must be one that can be passed over again for the paper's objective, whose {rounds} rounds "
+                "are passes over it, got an iterator"
+            )
+        augment.history = FitHistory(info=self._start(through_gradient=True))
+        fit_as_in_the_paper(augment, self.model, self.config, self._training, self.device, self.show)
+        augment.localization.load_state_dict(self.processes.from_main(augment.localization.state_dict()))
 
-def _probe(model: Model, data: _Data, device: torch.device, is_main: bool, through_gradient: bool = False) -> Tensor:
-    """Outputs of the first images, once it is clear that a fit can learn from them."""
-    images, labels = data.first
-    outputs = probe(model, images.to(device), labels, through_gradient)
-    if not model.task.is_loss and is_main:
-        check_logits(outputs)
-    if model.label_map is not None:
-        model.label_map.check(0 if model.task.is_loss else outputs.shape[1])
-    return outputs
+    def _training(self, number: int = 0) -> Iterable[Batch]:
+        """The loader's batches in a pass, whose number samplers, datasets and loaders with ``set_epoch`` get."""
+        for one in counting_in(self.loader):
+            one.set_epoch(number)
+        return labelled(self.loader, self.read)
 
+    def _held_out(self) -> Iterable[Batch]:
+        assert self.val_loader is not None
+        return labelled(self.val_loader, self.read, "val_loader")
 
-def _info(fitted: PolicyTransform, model: Model, config: FitConfig, seed: int, outputs: Tensor) -> dict[str, Any]:
-    """What the history says of any fit."""
-    followed = {} if model.label_map is None else {"label_map": model.label_map.to_dict()}
-    return {
-        **followed,
-        "config": config.to_dict(),
-        "localization": fitted.localization.arguments(),
-        "seed": seed,
-        "task": model.task.name,
-        "classes": 0 if model.task.is_loss else outputs.shape[1],
-        "chance": model.task.chance(outputs),
-    }
+    def _start(self, through_gradient: bool) -> dict[str, Any]:
+        """What the history says of any fit, once it is clear that one can learn from the first images."""
+        (images, labels), model = self.first, self.model
+        outputs = probe(model, images.to(self.device), labels, through_gradient)
+        if not model.task.is_loss and self.processes.is_main:
+            check_logits(outputs)
+        classes, followed = 0 if model.task.is_loss else outputs.shape[1], {}
+        if model.label_map is not None:
+            model.label_map.check(classes)
+            followed = {"label_map": model.label_map.to_dict()}
+        return {
+            **followed,
+            "config": self.config.to_dict(),
+            "localization": self.augment.localization.arguments(),
+            "seed": self.seed,
+            "task": model.task.name,
+            "classes": classes,
+            "chance": model.task.chance(outputs),
+        }
 
-
-def _with_resampling(target: Target, judge: Judge, seed: int, chooses: bool) -> Target:
-    """The target with what resampling alone costs on top; the augmenter gets the interpolation that is chosen by it."""
-    names = CANDIDATES if chooses else (str(judge.augment.interpolation),)
-    costs = judge.processes.from_main(resampling_costs(judge, seed, names))
-    chosen = choose_interpolation(costs, target.budget)
-    judge.augment.interpolation = chosen  # type: ignore[assignment]  # checked as it is set
-    cost = judge.resampling = max(costs[chosen], 0.0)
-    if judge.processes.is_main:
-        for alarm in check_resampling(cost, target.budget, chosen):
-            warn_caller(alarm)
-    source = f"{target.source}; resampling alone costs {cost:.3g} with {chosen} interpolation"
-    measures = {**target.measures, **{f"resampling_{name}": value for name, value in costs.items()}}
-    return dataclasses.replace(target, value=target.value + cost, source=source, resampling=cost, measures=measures)
+    def _with_resampling(self, target: Target, judge: Judge, chooses: bool) -> Target:
+        """The target with what resampling alone costs on top; the augmenter gets the interpolation chosen by it."""
+        names = CANDIDATES if chooses else (str(self.augment.interpolation),)
+        costs = self.processes.from_main(resampling_costs(judge, self.seed, names))
+        chosen = choose_interpolation(costs, target.budget)
+        self.augment.interpolation = chosen  # type: ignore[assignment]  # checked as it is set
+        cost = judge.resampling = max(costs[chosen], 0.0)
+        if self.processes.is_main:
+            for alarm in check_resampling(cost, target.budget, chosen):
+                warn_caller(alarm)
+        source = f"{target.source}; resampling alone costs {cost:.3g} with {chosen} interpolation"
+        measures = target.measures | {f"resampling_{name}": value for name, value in costs.items()}
+        return dataclasses.replace(target, value=target.value + cost, source=source, measures=measures)
 
 
 def _model(classifier: Any, preprocess: Any, config: FitConfig, task: SingleLabel, label_map: LabelMap | None) -> Model:
@@ -369,36 +336,28 @@ def _augmenter(augment: T | type[T], images: Tensor, config: FitConfig, argument
 
 
 def _network(channels: int, limits: AffineLimits, config: FitConfig) -> LocalizationNetwork | RawHead:
-    if config.objective == "paper":
-        return RawHead(channels)
-    return LocalizationNetwork(channels, symmetries=limits.symmetries)
+    paper = config.objective == "paper"
+    return RawHead(channels) if paper else LocalizationNetwork(channels, symmetries=limits.symmetries)
 
 
-def _check_arguments(config: Any, classifier: Any, preprocess: Any, val_loader: Any, seed: Any) -> None:
+def _check_arguments(
+    config: Any, classifier: Any, preprocess: Any, val_loader: Any, seed: Any, callbacks: list[Any]
+) -> None:
     """Raise a TypeError or ValueError that names the argument, the rule and what came."""
-    if not isinstance(config, FitConfig):
-        raise TypeError(f"config must be a FitConfig, got {type(config).__name__}")
-    if not callable(classifier):
-        raise TypeError(f"classifier must be callable, got {type(classifier).__name__}")
-    if isinstance(classifier, nn.Module):
-        for tensor in itertools.chain(classifier.parameters(), classifier.buffers()):
-            if tensor.is_inference():
-                raise ValueError(
-                    "classifier must not be made under torch.inference_mode, whose tensors pass no gradient; got one "
-                    "whose weights are: make or load it outside, or copy its state_dict into one that was"
-                )
-    if preprocess is not None and not callable(preprocess):
-        raise TypeError(f"preprocess must be callable, got {type(preprocess).__name__}")
-    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
-        raise TypeError(f"seed must be an int or None, got {type(seed).__name__}: {seed!r}")
-    if val_loader is not None and not isinstance(val_loader, Iterable) and not hasattr(val_loader, "__getitem__"):
-        raise TypeError(f"val_loader must be iterable, got {type(val_loader).__name__}")
-
-
-def _callback_list(callbacks: Any) -> list[Callable[[dict[str, float]], Any]]:
-    """One or several as a list."""
-    found = [callbacks] if callable(callbacks) else list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
-    for callback in found:
-        if not callable(callback):
-            raise TypeError(f"callbacks must be callable, got {type(callback).__name__}")
-    return found
+    opens = val_loader is None or isinstance(val_loader, Iterable) or hasattr(val_loader, "__getitem__")
+    for name, value, is_right, rule in [
+        ("config", config, isinstance(config, FitConfig), "a FitConfig"),
+        ("classifier", classifier, callable(classifier), "callable"),
+        ("preprocess", preprocess, preprocess is None or callable(preprocess), "callable"),
+        ("seed", seed, isinstance(seed, int | None) and not isinstance(seed, bool), "an int or None"),
+        ("val_loader", val_loader, opens, "iterable"),
+        *(("callbacks", one, callable(one), "callable") for one in callbacks),
+    ]:
+        if not is_right:
+            raise TypeError(f"{name} must be {rule}, got {type(value).__name__}")
+    tensors = (classifier.parameters(), classifier.buffers()) if isinstance(classifier, nn.Module) else ()
+    if any(tensor.is_inference() for tensor in itertools.chain(*tensors)):
+        raise ValueError(
+            "classifier must not be made under torch.inference_mode, whose tensors pass no gradient; got one "
+            "whose weights are: make or load it outside, or copy its state_dict into one that was"
+        )

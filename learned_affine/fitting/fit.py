@@ -65,8 +65,9 @@ class Fit:
         self.share, self.finished = 1.0, self._state()
 
     def run(self, show: Callable[[Round], None]) -> FitHistory:
-        """All of it. ``show`` is called after each round; whatever ends the fit, the last finished round stays."""
-        images = _judged_images(self.config.images, len(self.pool.images))
+        """Fit the network, and call ``show`` after each round; whatever ends it, the last finished round stays."""
+        enough = min(MOST_IMAGES, max(LEAST_IMAGES, FOR_EACH * len(self.pool.images)))
+        images = enough if self.config.images is None else self.config.images
         self.network.reprice(FIRST_PRICE / self.budget)
         try:
             self._judge_symmetries(int(SYMMETRY_SHARE * images))
@@ -116,15 +117,17 @@ class Fit:
             [pool.some(pool.held_out, held, self.generator), pool.some(pool.training, count - held, self.generator)]
         )
         z, narrow = self._draw(rows)
-        score = self._teach_adversary(rows, z)
-        judged = self.judge(rows, self.limits.parameters(torch.tanh(z)), self.adversary)
+        drawn = self.limits.parameters(torch.tanh(z))
+        score = self._teach_adversary(rows, drawn)
+        judged = self.judge(rows, drawn, self.adversary)
         good = judged.cost.isfinite()
         if not self._is_good(number, good):
             return None
-        self.draws.add(number, rows[good], z[good], judged.cost[good], self._bonus(judged)[good])
+        bonus = self.config.entropy_weight * judged.entropy - self.config.adversarial_weight * judged.score
+        self.draws.add(number, rows[good], z[good], judged.cost[good], bonus[good].nan_to_num())
         error = self.learner.learn(self.draws, self.symmetries, self.network.price)
         shown = (narrow & good & (rows < len(pool.held_out))).nonzero().flatten()
-        entry = self._entry(began, judged, shown, self.limits.parameters(torch.tanh(z)))
+        entry = self._entry(began, judged, shown, drawn)
         self._reprice(float(judged.cost[shown].mean()), _mean_cost(self._costs(rows[shown]), self._here(z[shown])))
         return entry | {"loss": error, "discriminator_loss": score}
 
@@ -133,28 +136,22 @@ class Fit:
         policy, noise = self._policy(rows), Policy.noise(len(rows), generator=self.generator)
         narrow = torch.rand(len(rows), generator=self.generator) >= WIDER_SHARE
         noise[~narrow] *= WIDER
-        return torch.addcmul(policy.mean, policy.width, self._here(noise)).cpu(), narrow
+        return policy.before_tanh(self._here(noise)).cpu(), narrow
 
     def _is_good(self, number: int, good: Tensor) -> bool:
         """Whether enough costs are finite; a warning where they are not."""
         bad = int((~good).sum())
         self.history.info["not_finite"] = self.history.info.get("not_finite", 0) + bad
-        if bad > BAD_SHARE * len(good):
-            warn_caller(
-                FitWarning(
-                    "stopped-fit",
-                    f"the fit stopped in round {number + 1} since {bad} of {len(good)} costs were not finite; the "
-                    "policy of the last good round is kept. Look at what the classifier gives for warped images.",
-                )
-            )
-        return bad <= BAD_SHARE * len(good)
+        if bad <= BAD_SHARE * len(good):
+            return True
+        text = (
+            f"the fit stopped in round {number + 1} since {bad} of {len(good)} costs were not finite; the policy of "
+            "the last good round is kept. Look at what the classifier gives for warped images."
+        )
+        warn_caller(FitWarning("stopped-fit", text))
+        return False
 
-    def _bonus(self, judged: Judged) -> Tensor:
-        """What the paper's two losses take off the cost, times the price."""
-        bonus = self.config.entropy_weight * judged.entropy - self.config.adversarial_weight * judged.score
-        return bonus.nan_to_num()
-
-    def _teach_adversary(self, rows: Tensor, z: Tensor) -> float:
+    def _teach_adversary(self, rows: Tensor, drawn: AffineParameters) -> float:
         """Some steps of the discriminator on some of the round's draws; its last loss."""
         loss = math.nan
         if self.adversary is None:
@@ -162,9 +159,8 @@ class Fit:
         chosen = torch.randperm(len(rows), generator=self.generator)[: ADVERSARY_STEPS * ADVERSARY_BATCH]
         for some in chosen.split(ADVERSARY_BATCH):
             for places, images, _ in self.pool.batches(rows[some]):
-                drawn = self.limits.parameters(torch.tanh(z[some[places]]))
-                images = images.to(self.judge.device)
-                loss = self.adversary.learn(images, self.judge.augment.warp(images, drawn))
+                images = self._here(images)
+                loss = self.adversary.learn(images, self.judge.augment.warp(images, drawn[some[places]]))
         return loss
 
     # -- the price ----------------------------------------------------------------------------------------------------
@@ -208,8 +204,7 @@ class Fit:
         moved = None if symmetries is None else self._costs(symmetries.rows[: symmetries.held_out])
 
         def predicted(price: float) -> float:
-            policy = costs.at(price)
-            warps = _mean_cost(costs, torch.addcmul(policy.mean, policy.width, noise))
+            warps = _mean_cost(costs, costs.at(price).before_tanh(noise))
             if symmetries is None or moved is None:
                 return warps
             return warps + symmetries.expected(moved.at(price, self.network.free, symmetries.allowed))
@@ -253,11 +248,10 @@ class Fit:
         if self.symmetries is None:
             self.network.reprice(1.0)
             return
-        costs, info = self.symmetries, self.history.info
-        info["classes_moved"] = class_table(costs, self._policy(costs.rows))
-        moved = {code: recognised_as(costs, code) for code in (1, 4) if code in costs.allowed}
-        info["recognised"] = {
-            str(code): {str(one): list(to) for one, to in found.items()} for code, found in moved.items()
+        costs = self.symmetries
+        self.history.info["classes_moved"] = class_table(costs, self._policy(costs.rows))
+        self.history.info["recognised"] = {
+            str(code): recognised_as(costs, code) for code in (1, 4) if code in costs.allowed
         }
         self.network.reprice(1.0)
         self.network.forbid([code for code in self.network.codes if code not in costs.allowed])
@@ -277,12 +271,13 @@ class Fit:
 
     def _affordable(self, number: int, count: int) -> int:
         """The images of a round: fewer where the rounds so far show that all would take too long."""
-        if number == 0:
-            seconds = time.perf_counter() - self.began  # the symmetries' so far, a quarter of what is to come
-            share = MOST_SECONDS / max(seconds / SYMMETRY_SHARE, 1e-9) if self.symmetries is not None else 1.0
-        else:
+        if number > 0:
             spent = sum(self.history["seconds"])
             share = (MOST_SECONDS - spent) / (self.config.rounds - number) / (spent / number) * self.share
+        elif self.symmetries is not None:  # whose judging took this share of what the rounds will take
+            share = MOST_SECONDS / max((time.perf_counter() - self.began) / SYMMETRY_SHARE, 1e-9)
+        else:
+            share = 1.0
         self.share = self.processes.from_main(min(1.0, max(share, LEAST_SHARE)))
         return max(2, round(self.share * count))
 
@@ -290,8 +285,3 @@ class Fit:
 def _mean_cost(costs: Costs, z: Tensor) -> float:
     """What draws are predicted to cost; a gain counts as 0, so that the mean falls with the price and stays above 0."""
     return float(costs.of(z).clamp_min(0).mean())
-
-
-def _judged_images(wanted: int | None, count: int) -> int:
-    """How many warped images are judged in all, of a fit on so many images."""
-    return wanted if wanted is not None else min(MOST_IMAGES, max(LEAST_IMAGES, FOR_EACH * count))

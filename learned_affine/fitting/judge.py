@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,8 +17,7 @@ from learned_affine.tasks.targets import on_device
 from learned_affine.transforms.transform import PolicyTransform
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """What became of ``N`` warped images, each a tensor ``(N,)`` on the CPU.
 
     Args:
@@ -39,10 +37,6 @@ class Judged:
     agrees: Tensor
     answer: Tensor
     sure: Tensor
-
-    def columns(self) -> tuple[Tensor, ...]:
-        """All of them, in the order of the constructor."""
-        return self.cost, self.entropy, self.score, self.right, self.agrees, self.answer, self.sure
 
 
 class Judge:
@@ -94,15 +88,14 @@ class Judge:
     @torch.no_grad()
     def __call__(self, rows: Tensor, parameters: AffineParameters, adversary: Adversary | None = None) -> Judged:
         """Warp the images of some rows, ``(N,)``, by ``N`` parameters, and judge each; all processes together."""
-        part = self.processes.own(len(rows))
-        own = torch.arange(len(rows))[part]
-        found = Judged(*(torch.zeros(len(own)) for _ in range(7)))
-        mine, drawn = rows[part], parameters[own]
+        own = torch.arange(len(rows))[self.processes.own(len(rows))]
+        mine, drawn = rows[own], parameters[own]
+        found = Judged(*torch.zeros(len(Judged._fields), len(own)).unbind())
         for places, images, labels in self.pool.batches(mine):
             judged = self._batch(mine[places], images, labels, drawn[places].to(self.device), adversary)
-            for column, values in zip(found.columns(), judged, strict=True):
+            for column, values in zip(found, judged, strict=True):
                 column[places] = values.float().cpu()
-        return Judged(*self.processes.gather(*found.columns()))
+        return Judged(*self.processes.gather(*found))
 
     def _batch(
         self, rows: Tensor, images: Tensor, labels: Any, drawn: AffineParameters, adversary: Adversary | None

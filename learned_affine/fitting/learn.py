@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from learned_affine.fitting.symmetries import SymmetryCosts
 from learned_affine.policy.costs import MOST, Costs
-from learned_affine.policy.distribution import DIMENSIONS
 from learned_affine.policy.network import LocalizationNetwork
 
 STEPS, BATCH = 80, 512  # a round
@@ -27,18 +26,14 @@ class Draws:
     """Every draw that was judged: its image, the six numbers before the tanh, and what it cost."""
 
     def __init__(self, device: torch.device) -> None:
-        whole, real = {"dtype": torch.long, "device": device}, {"device": device}
-        self.rows, self.rounds = torch.empty(0, **whole), torch.empty(0, **whole)  # type: ignore[call-overload]
-        self.z = torch.empty(0, DIMENSIONS, **real)  # type: ignore[call-overload]
-        self.cost, self.bonus = torch.empty(0, **real), torch.empty(0, **real)  # type: ignore[call-overload]
+        self.device = device
+        self.columns: list[Tensor] = []
 
     def add(self, number: int, rows: Tensor, z: Tensor, cost: Tensor, bonus: Tensor) -> None:
         """Keep a round's draws; ``bonus`` is what the paper's losses take off, whatever the price."""
-        device = self.rows.device
-        self.rows = torch.cat([self.rows, rows.to(device)])
-        self.rounds = torch.cat([self.rounds, torch.full_like(rows, number).to(device)])
-        self.z, self.cost = torch.cat([self.z, z.to(device)]), torch.cat([self.cost, cost.to(device)])
-        self.bonus = torch.cat([self.bonus, bonus.to(device)])
+        new = [one.to(self.device) for one in (rows, torch.full_like(rows, number), z, cost, bonus)]
+        self.columns = [torch.cat(parts) for parts in zip(self.columns, new, strict=True)] if self.columns else new
+        self.rows, self.rounds, self.z, self.cost, self.bonus = self.columns
 
     def priced(self, price: float) -> Tensor:
         """What the draws cost at a price: a label that is lost costs no more than :data:`MOST`."""
@@ -77,12 +72,11 @@ class Learner:
         weights = AGED ** (draws.rounds.max() - draws.rounds).float().cpu()
         chosen = torch.multinomial(weights, STEPS * BATCH, replacement=True, generator=self.generator)
         target, errors = draws.priced(price), []
-        for step, some in enumerate(chosen.to(draws.rows.device).split(BATCH)):
+        for step, some in enumerate(chosen.to(draws.device).split(BATCH)):
             share = 0.5 * (1 + math.cos(math.pi * step / STEPS))
             for group in self.optimizer.param_groups:
                 group["lr"] = self.rate * max(LAST_RATE, share)
-            error = self._step(draws.rows[some], draws.z[some], target[some], symmetries)
-            errors.append(error)
+            errors.append(self._step(draws.rows[some], draws.z[some], target[some], symmetries))
         return float(torch.stack(errors[-10:]).mean().sqrt())
 
     def _step(self, rows: Tensor, z: Tensor, target: Tensor, symmetries: SymmetryCosts | None) -> Tensor:

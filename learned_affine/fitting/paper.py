@@ -23,7 +23,6 @@ from learned_affine.config import FitConfig
 from learned_affine.diagnostics.checks import FitWarning
 from learned_affine.diagnostics.measures import policy_measures
 from learned_affine.fitting.adversary import Adversary
-from learned_affine.fitting.history import FitHistory
 from learned_affine.tasks.batches import Batch
 from learned_affine.tasks.model import Model
 from learned_affine.transforms.transform import PolicyTransform
@@ -37,7 +36,6 @@ def fit_as_in_the_paper(
     config: FitConfig,
     batches: Callable[[int], Iterable[Batch]],
     device: torch.device,
-    history: FitHistory,
     show: Callable[[dict[str, float]], None],
 ) -> None:
     """Fit the augmenter's network, whose head is raw, for ``config.rounds`` passes over the batches."""
@@ -58,7 +56,7 @@ def fit_as_in_the_paper(
             steps.append(measured)
         entry = {name: sum(step[name] for step in steps) / len(steps) for name in steps[0]}
         entry["seconds"] = time.perf_counter() - began
-        history.add(**entry)
+        augment.history.add(**entry)
         show(entry)
 
 

@@ -68,8 +68,3 @@ def _new_accelerator(device: torch.device | str | None) -> Any:
     # without cpu=True accelerate takes each process without a GPU for one that is alone
     on_cpu = not torch.cuda.is_available() if device is None else torch.device(device).type == "cpu"
     return Accelerator(cpu=on_cpu)
-
-
-def seed_cpu(seed: int) -> None:
-    """Seed torch's CPU generator alone; ``torch.manual_seed`` would also reset those of the user's GPUs."""
-    torch.default_generator.manual_seed(seed % 2**63)

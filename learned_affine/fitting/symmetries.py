@@ -17,6 +17,7 @@ from learned_affine.fitting.judge import Judge, answers
 from learned_affine.geometry.parameters import EIGHT, AffineParameters
 from learned_affine.policy.costs import MOST, Costs
 from learned_affine.policy.distribution import Policy
+from learned_affine.tasks.targets import join
 
 FREE = 0.5  # of the budget: a symmetry that costs no more is taken as free
 TO_CLASS = 0.7  # how far an image's costs are drawn towards its class's mean
@@ -35,10 +36,12 @@ class SymmetryCosts:
         target: ``(P, 8)``, what the network is to learn of each image of the pool: of images that were not judged the
             mean of their class, and NaN where that is not known.
         answer, sure: ``(N, 8)``, the class that the classifier gives, and its probability.
-        classes: ``(N,)``, -1 where not known.
+        classes: ``(N,)``, -1 where an image has no class, or several.
+        members: ``(N, m)`` bool, which images are of which class; of several labels an image can be of several.
         allowed: the codes that were judged.
         free: nats that a symmetry may cost and still be taken as free.
-        right: ``(N, 8)``, 1 where the answer is the label, which may follow the symmetry.
+        right: ``(N, 8)``, 1 where the answer is the label, which may follow the symmetry; of several labels the share
+            that is given.
     """
 
     rows: Tensor
@@ -48,6 +51,7 @@ class SymmetryCosts:
     answer: Tensor
     sure: Tensor
     classes: Tensor
+    members: Tensor
     allowed: tuple[int, ...]
     free: float
     right: Tensor
@@ -71,8 +75,10 @@ def judge_symmetries(
     """Judge each image of some rows, ``(N,)``, in each allowed symmetry; the first ``held_out`` are held-out images."""
     cost, answer = torch.zeros(len(rows), len(EIGHT)), torch.full((len(rows), len(EIGHT)), -1)
     right, sure, classes = torch.zeros_like(cost), torch.zeros_like(cost), judge.classes[rows]
-    answer[:, 0], sure[:, 0] = answers(judge.model.task, torch.stack([judge.outputs[row] for row in rows.tolist()]))
-    right[:, 0] = (answer[:, 0] == classes) & (classes >= 0)
+    task, output = judge.model.task, torch.stack([judge.outputs[row] for row in rows.tolist()])
+    labels = join([judge.pool.labels[row] for row in rows.tolist()])
+    answer[:, 0], sure[:, 0] = answers(task, output)
+    right[:, 0] = task.right(output, labels)
     for code in allowed[1:]:
         judged = judge(rows, AffineParameters.symmetry(code, len(rows)))
         cost[:, code] = judged.cost + judge.resampling  # nothing is resampled, so nothing was to be taken off
@@ -83,7 +89,8 @@ def judge_symmetries(
     unknown = torch.full((len(EIGHT),), torch.nan)
     target = torch.stack([means.get(one, unknown) for one in judge.classes.tolist()])
     target[rows] = shrunk(corrected, classes, means)
-    return SymmetryCosts(rows, held_out, cost, target, answer, sure, classes, allowed, FREE * budget, right)
+    members = task.members(labels, output.shape[-1])
+    return SymmetryCosts(rows, held_out, cost, target, answer, sure, classes, members, allowed, FREE * budget, right)
 
 
 def _without_memory(cost: Tensor, held_out: int) -> Tensor:
@@ -120,12 +127,10 @@ def class_table(costs: SymmetryCosts, policy: Policy) -> list[dict[str, Any]]:
         policy: of the same images.
     """
     held = slice(None, costs.held_out)
-    classes, cost, right, chances = costs.classes[held], costs.cost[held], costs.right[held], policy.chances.cpu()[held]
+    members, cost, right, chances = costs.members[held], costs.cost[held], costs.right[held], policy.chances.cpu()[held]
     table = []
-    for one in classes[classes >= 0].unique().tolist():
-        own = classes == one
-        if int(own.sum()) < FEWEST:
-            continue
+    for one in (members.sum(0) >= FEWEST).nonzero().flatten().tolist():
+        own = members[:, one]
         table.append(
             {
                 "class": one,
@@ -139,14 +144,14 @@ def class_table(costs: SymmetryCosts, policy: Policy) -> list[dict[str, Any]]:
     return table
 
 
-def recognised_as(costs: SymmetryCosts, code: int) -> dict[int, tuple[int, float, float]]:
+def recognised_as(costs: SymmetryCosts, code: int) -> dict[str, list[float]]:
     """What the moved held-out images of each class are mostly taken for, by which share of them, and how surely.
 
     The last number is the mean probability of that answer, against that of the other class's own images as they are:
     about 1 where the moved images look like those, and less where the classifier only has no better answer.
     """
     classes, answer, sure = (one[: costs.held_out] for one in (costs.classes, costs.answer, costs.sure))
-    found = {}
+    found: dict[str, list[float]] = {}
     for one in classes[classes >= 0].unique().tolist():
         own = (classes == one) & (answer[:, code] >= 0)
         if int(own.sum()) < FEWEST_RECOGNISED:
@@ -155,7 +160,8 @@ def recognised_as(costs: SymmetryCosts, code: int) -> dict[int, tuple[int, float
         to, share = int(values[counts.argmax()]), float(counts.max()) / int(own.sum())
         moved = (sure * (answer == to))[own, code].mean()
         still = (sure * (answer == to))[classes == to, 0].sum() / max(1, int((classes == to).sum()))
-        found[one] = (to, round(share, 4), round(float(moved / still.clamp_min(1e-6)) if still > 0 else 0.0, 4))
+        surely = float(moved / still.clamp_min(1e-6)) if still > 0 else 0.0
+        found[str(one)] = [to, round(share, 4), round(surely, 4)]
     return found
 
 

@@ -50,7 +50,6 @@ class Target:
         source: where it comes from, in words.
         budget: how far the value is above what images cost without augmentation, in nats.
         temperature: of the classifier's logits.
-        resampling: what resampling alone costs, in nats, which comes on top.
         measures: what it was measured from, for the history.
     """
 
@@ -58,7 +57,6 @@ class Target:
     source: str
     budget: float
     temperature: float = 1.0
-    resampling: float = 0.0
     measures: dict[str, float] = field(default_factory=dict)
 
 
@@ -86,7 +84,9 @@ def measure_target(
     own = Reservoir(seed, TRAINING_IMAGES)
     if held_out is not None:
         return _on_held_out(model, config, own, training, held_out, device, seed)
-    output, labels = judge_some(model, own.watch(training()), TRAINING_IMAGES, device)
+    batches = iter(training())
+    output, labels = judge_some(model, own.watch(batches), TRAINING_IMAGES, device)
+    _check_order(model, output, labels, batches, "loader")
     pool, accuracies = Pool(None, own), model.accuracies(training=(output, labels))
     model.temperature = unit_of(output) if model.task.is_loss else 1.0
     output = output / model.temperature
@@ -116,7 +116,9 @@ def _on_held_out(
 ) -> tuple[Target, Pool]:
     """The target for augmented held-out images, of which some are kept."""
     kept = Reservoir(seed, KEPT)
-    output, labels = judge_some(model, kept.watch(held_out()), HELD_OUT_IMAGES, device)
+    batches = iter(held_out())
+    output, labels = judge_some(model, kept.watch(batches), HELD_OUT_IMAGES, device)
+    _check_order(model, output, labels, batches, "val_loader")
     if config.target is None:
         _check_count(len(output))
     if config.needs_labels:
@@ -124,8 +126,10 @@ def _on_held_out(
         labels = model.check(labels, output, "val_loader")
         model.temperature = model.find_temperature(output, labels)
     shared: list[int] = []
-    batches = _noting(own.watch(training()), set(map(_digest, kept.images)), shared)
-    trained, given = judge_some(model, batches, TRAINING_IMAGES, device)
+    batches = iter(training())
+    noted = _noting(own.watch(batches), set(map(_digest, kept.images)), shared)
+    trained, given = judge_some(model, noted, TRAINING_IMAGES, device)
+    _check_order(model, trained, given, batches, "loader")
     return _budget(model, config, (output, labels), (trained, given), shared), Pool(kept, own)
 
 
@@ -163,6 +167,23 @@ def _check_count(count: int) -> None:
                 "off again. Give 400 or more.",
             )
         )
+
+
+def _check_order(model: Model, output: Tensor, labels: Any, rest: Iterator[Batch], name: str) -> None:
+    """Warn where a loader gives its images class by class, and reading stopped before all classes were seen."""
+    if model.task.is_loss or labels is None or labels.ndim != 1 or not model.fits(labels, output):
+        return
+    seen, classes = len(labels.unique()), output.shape[1]
+    if seen == classes or bool((labels.diff() < 0).any()) or next(rest, None) is None:
+        return
+    subset = ", or give a shuffled Subset of its dataset" if name == "val_loader" else ""
+    warn_caller(
+        FitWarning(
+            "target",
+            f"{name} gives its images class by class: the first {len(labels)} that are read show {seen} of {classes} "
+            f"classes. Shuffle it (shuffle=True){subset}.",
+        )
+    )
 
 
 def _warn(u: float, t: float, error: float, known: float, shared: int, trained: int) -> None:

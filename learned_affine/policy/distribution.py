@@ -58,9 +58,9 @@ class Policy:
     def _still(self) -> Tensor:
         return torch.eye(1, len(EIGHT), dtype=self.mean.dtype, device=self.mean.device).expand(len(self.mean), -1)
 
-    def sample(self, noise: Tensor) -> Tensor:
-        """The points that ``(..., B, 6)`` standard normal noise leads to, within [-1, 1]."""
-        return torch.tanh(torch.addcmul(self.mean, self.width, noise))
+    def before_tanh(self, noise: Tensor) -> Tensor:
+        """The draws ``(..., B, 6)`` that standard normal noise of this shape leads to, before the tanh."""
+        return torch.addcmul(self.mean, self.width, noise)
 
     def sample_symmetry(self, noise: Tensor, strength: float = 1.0) -> Tensor | None:
         """The codes that ``(..., B)`` standard normal noise leads to; ``strength`` scales all chances of a change."""
@@ -80,7 +80,8 @@ class Policy:
             limits: how far the parameters may go.
             strength: in [0, 1], moves every parameter, and the chances of the symmetries, toward the identity.
         """
-        unit = torch.tanh(self.mean) if noise is None else self.sample(noise[..., :DIMENSIONS]).flatten(0, -2)
+        z = self.mean if noise is None else self.before_tanh(noise[..., :DIMENSIONS]).flatten(0, -2)
+        unit = torch.tanh(z)
         code = None
         if noise is not None and noise.shape[-1] > DIMENSIONS:
             code = self.sample_symmetry(noise[..., DIMENSIONS], strength)

@@ -324,6 +324,9 @@ class OwnLoss(SingleLabel):
     def class_of(self, labels: Any) -> Tensor:
         return torch.full((count_of(labels),), -1)
 
+    def members(self, labels: Any, classes: int) -> Tensor:
+        return torch.zeros(count_of(labels), 0, dtype=torch.bool)
+
 
 def logits_in(output: Any) -> Tensor:
     """The logits in what a classifier returned."""

@@ -6,6 +6,7 @@ import re
 import warnings
 
 import pytest
+from torch.nn import functional as F
 from torchvision.transforms import v2
 
 from learned_affine import AffineLimits, FitConfig, FitHistory, LearnedAffineAugment
@@ -48,6 +49,15 @@ def test_a_symmetry_that_harms_a_class():
     text = alarms(config=FitConfig(rounds=2, images=2000, target=0.3), limits=limits, **options)["symmetry"]
     assert re.match(r"class [01] is flipped left-right with a chance of 0\.[1-5]\d, which adds [1-9]\.", text)
     assert "more than the budget of 0." in text and "label_map" in text
+
+
+def test_a_symmetry_that_harms_one_of_several_labels():
+    """A classifier of four labels, two of which name a side."""
+    one, other = ([(images, F.one_hot(labels, 4))] for images, labels in (sides(400, 0), sides(400, 1)))
+    options = {"classifier": Sides(), "data": one, "val_loader": other, "task": "multi-label"}
+    limits = AffineLimits(5, 1.05, 5, 0.02, symmetries="mirror")
+    text = alarms(config=FitConfig(rounds=2, images=2000, target=1.8), limits=limits, **options)["symmetry"]
+    assert re.match(r"class [01] is flipped left-right with a chance of 0\.[1-5]\d, which adds [1-9]\.", text)
 
 
 @pytest.mark.parametrize(("factor", "why"), [(255.0, "normalised already"), (1 / 255, "twice")])

@@ -92,6 +92,6 @@ class Half(Processes):
 def test_two_processes_judge_a_half_each(count):
     rows, parameters = torch.arange(count) * 3, drawn(count)
     whole, parts = judge()(rows, parameters), [judge(processes=Half(rank))(rows, parameters) for rank in (0, 1)]
-    for column, *halves in zip(whole.columns(), *(part.columns() for part in parts), strict=True):
+    for column, *halves in zip(whole, *parts, strict=True):
         torch.testing.assert_close(torch.cat(halves), column, atol=1e-5, rtol=1e-5)
     assert abs(len(parts[0].cost) - len(parts[1].cost)) <= 1

@@ -130,6 +130,33 @@ def test_held_out_images_that_the_classifier_was_trained_on_are_told():
     assert "target" not in alarms(training=many, held_out=mixed(5))
 
 
+@pytest.mark.parametrize(
+    ("name", "most", "options"),
+    [
+        ("val_loader", HELD_OUT_IMAGES, {}),
+        ("loader", TRAINING_IMAGES, {}),
+        ("loader", TRAINING_IMAGES, {"held_out": None, "config": FitConfig(target=0.4)}),
+    ],
+)
+def test_a_loader_that_gives_its_images_class_by_class_is_reported(name, most, options):
+    """As an ImageFolder without shuffle does: what is read of it shows one of two classes."""
+
+    def reported(order: torch.Tensor) -> str:
+        images, labels = (one[order].split(500) for one in blobs(int(order.max()) + 1))
+        batches = list(zip(images, labels, strict=True))
+        return alarms(**{**options, "held_out" if name == "val_loader" else "training": batches}).get("target", "")
+
+    first, second = torch.arange(2 * most + 1000).view(-1, 2).T
+    by_class = torch.cat([first, second])
+    text = reported(by_class)
+    assert text.startswith(
+        f"{name} gives its images class by class: the first {most} that are read show 1 of 2 classes"
+    )
+    assert "shuffle=True" in text
+    for silent in (by_class[torch.randperm(len(by_class))], torch.cat([first[:1000], second]), first[:most]):
+        assert "class by class" not in reported(silent)
+
+
 def test_a_classifier_that_hardly_overfits_is_told():
     told = alarms(training=[(OWN, with_errors(OWN_LABELS, 10))])
     assert set(told) == {"little-to-gain"}
