@@ -61,8 +61,10 @@ class Pool:
         parts = [part for part in (held_out, training) if part is not None]
         self.images = [image for part in parts for image in part.images]
         self.labels = [label for part in parts for label in part.labels]
-        self.held_out = torch.arange(len(held_out.images) if held_out is not None else len(self.images))
-        self.training = torch.arange(len(held_out.images) if held_out is not None else 0, len(self.images))
+        every = torch.arange(len(self.images))
+        self.held_out, self.training = (
+            (every, every) if held_out is None else every.tensor_split([len(held_out.images)])
+        )
 
     def batches(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor, Any]]:
         """Images ``(n, C, H, W)`` of one size with their labels, and their places among ``rows``."""
@@ -80,6 +82,5 @@ class Pool:
     def some(self, rows: Tensor, count: int, generator: torch.Generator, again: bool = True) -> Tensor:
         """``count`` of the rows in random order; from the start again where there are fewer, if ``again``."""
         rounds = -(-count // max(1, len(rows))) if again else 1
-        return torch.cat([rows[torch.randperm(len(rows), generator=generator)] for _ in range(rounds)] or [rows])[
-            :count
-        ]
+        orders = [torch.randperm(len(rows), generator=generator) for _ in range(rounds)]
+        return rows[torch.cat(orders)[:count]] if orders else rows[:0]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from learned_affine.diagnostics.checks import FitWarning
 from learned_affine.fitting.judge import Judge
@@ -51,14 +50,11 @@ def resampling_costs(judge: Judge, seed: int, interpolations: Sequence[str]) -> 
     try:
         for name in interpolations:
             augment.interpolation = name  # type: ignore[assignment]  # checked as it is set
-            costs[name] = float(_finite(judge(rows, shifts).cost).mean())
+            cost = judge(rows, shifts).cost
+            costs[name] = float(cost[cost.isfinite()].mean()) if bool(cost.isfinite().any()) else 0.0
     finally:
         augment.interpolation = own
     return costs
-
-
-def _finite(cost: Tensor) -> Tensor:
-    return cost[cost.isfinite()] if bool(cost.isfinite().any()) else torch.zeros(1)
 
 
 def check_resampling(cost: float, budget: float, interpolation: str) -> list[FitWarning]:
@@ -66,12 +62,10 @@ def check_resampling(cost: float, budget: float, interpolation: str) -> list[Fit
     if cost <= budget / 2:
         return []
     sharper = "" if interpolation in ("sharp", "bicubic") else 'interpolation="sharp", '
-    return [
-        FitWarning(
-            "resampling",
-            f"resampling alone costs the classifier {cost:.2g} nats on held-out images with {interpolation} "
-            f"interpolation, more than half of the budget of {budget:.2g} for warps: the images are sharp at the scale "
-            f"of a pixel. Geometry is not charged with it. What helps: {sharper}larger images, or a classifier that "
-            "was trained with small shifts.",
-        )
-    ]
+    text = (
+        f"resampling alone costs the classifier {cost:.2g} nats on held-out images with {interpolation} interpolation, "
+        f"more than half of the budget of {budget:.2g} for warps: the images are sharp at the scale of a pixel. "
+        f"Geometry is not charged with it. What helps: {sharper}larger images, or a classifier that was trained with "
+        "small shifts."
+    )
+    return [FitWarning("resampling", text)]

@@ -128,19 +128,12 @@ def class_table(costs: SymmetryCosts, policy: Policy) -> list[dict[str, Any]]:
     """
     held = slice(None, costs.held_out)
     members, cost, right, chances = costs.members[held], costs.cost[held], costs.right[held], policy.chances.cpu()[held]
+    measures = {"chance": chances, "cost": cost, "harm": chances * cost, "right": right}
     table = []
     for one in (members.sum(0) >= FEWEST).nonzero().flatten().tolist():
         own = members[:, one]
-        table.append(
-            {
-                "class": one,
-                "images": int(own.sum()),
-                "chance": _rounded(chances[own].mean(0)),
-                "cost": _rounded(cost[own].mean(0)),
-                "harm": _rounded((chances[own] * cost[own]).mean(0)),
-                "right": _rounded(right[own].mean(0)),
-            }
-        )
+        means = {name: [round(mean, 4) for mean in of[own].mean(0).tolist()] for name, of in measures.items()}
+        table.append({"class": one, "images": int(own.sum()), **means})
     return table
 
 
@@ -163,7 +156,3 @@ def recognised_as(costs: SymmetryCosts, code: int) -> dict[str, list[float]]:
         surely = float(moved / still.clamp_min(1e-6)) if still > 0 else 0.0
         found[str(one)] = [to, round(share, 4), round(surely, 4)]
     return found
-
-
-def _rounded(values: Tensor) -> list[float]:
-    return [round(value, 4) for value in values.tolist()]
