@@ -56,7 +56,7 @@ class Adversary:
         scale = 1.0 if images.is_floating_point() else 1 / torch.iinfo(images.dtype).max
         images = match_channels(images, self.channels).float() * scale
         if max(images.shape[-2:]) > self.size:
-            images = F.adaptive_avg_pool2d(images, [min(side, self.size) for side in images.shape[-2:]])
+            images = F.adaptive_avg_pool2d(images, (min(images.shape[-2], self.size), min(images.shape[-1], self.size)))
         scores: Tensor = self.layers(without_bad_cells(images))
         return scores.squeeze(-1)
 

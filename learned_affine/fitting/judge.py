@@ -40,15 +40,9 @@ class Judged(NamedTuple):
 
 
 class Judge:
-    """The classifier with the images of a fit.
+    """The classifier at its temperature, with the images of a fit; processes share the judging.
 
-    Args:
-        augment: warps the images.
-        model: the classifier at its temperature, and what its outputs cost.
-        pool: the images. Where labels are predicted ones, they take the place of those in it.
-        processes: share the judging.
-        device: of the classifier.
-        resampling: what resampling alone costs, in nats.
+    Predicted labels take the place of those in the pool. ``resampling`` is what resampling alone costs, in nats.
     """
 
     def __init__(

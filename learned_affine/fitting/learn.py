@@ -47,8 +47,7 @@ class Learner:
         network: from images to costs.
         observations: ``(P, ...)``, what it uses of each image of the fit.
         outputs: ``(P, m)``, the classifier's output for each image; None where images are not all of the same kind.
-        learning_rate: of Adam.
-        generator: of the order of the draws.
+        learning_rate, generator: of Adam; of the order of the draws.
     """
 
     def __init__(

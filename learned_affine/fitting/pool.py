@@ -53,8 +53,7 @@ class Reservoir:
 class Pool:
     """Held-out images, then training images; a row is an image's place in it.
 
-    Args:
-        held_out, training: what is kept of them; without held-out images the training images are priced on, too.
+    Without held-out images the price is set on the training images, too.
     """
 
     def __init__(self, held_out: Reservoir | None, training: Reservoir | None) -> None:

@@ -37,10 +37,7 @@ def choose_interpolation(costs: dict[str, float], budget: float) -> str:
 def resampling_costs(judge: Judge, seed: int, interpolations: Sequence[str]) -> dict[str, float]:
     """How much more held-out images cost the model after a shift below a pixel, in nats, by interpolation.
 
-    Args:
-        judge: the classifier with the images; nothing may be taken off what it says yet.
-        seed: of images and shifts, which are the same for each interpolation.
-        interpolations: those to measure. That of the augmenter is left as it is.
+    Images and shifts are the same for each interpolation. That of the augmenter is left as it is.
     """
     augment, pool, costs = judge.augment, judge.pool, {}
     generator, own = torch.Generator().manual_seed(seed % 2**63), augment.interpolation

@@ -17,7 +17,7 @@ What resampling alone costs comes on top (:mod:`learned_affine.fitting.resamplin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -43,21 +43,13 @@ Batches = Callable[[], Iterable[Batch]]  # opens a loader anew
 
 @dataclass(frozen=True)
 class Target:
-    """What a fit holds augmented images to.
+    """What a fit holds augmented images to."""
 
-    Args:
-        value: mean cost in nats.
-        source: where it comes from, in words.
-        budget: how far the value is above what images cost without augmentation, in nats.
-        temperature: of the classifier's logits.
-        measures: what it was measured from, for the history.
-    """
-
-    value: float
-    source: str
-    budget: float
-    temperature: float
-    measures: dict[str, float] = field(default_factory=dict)
+    value: float  # mean cost in nats
+    source: str  # in words
+    budget: float  # nats above what images cost without augmentation
+    temperature: float  # of the classifier's logits
+    measures: dict[str, float]  # from which it follows, for the history
 
 
 def budget(known: float, gap: float, tolerance: float) -> float:
@@ -68,18 +60,10 @@ def budget(known: float, gap: float, tolerance: float) -> float:
 def measure_target(
     model: Model, config: FitConfig, training: Batches, held_out: Batches | None, device: torch.device, seed: int
 ) -> tuple[Target, Pool]:
-    """The target of a fit, and the images that it is fitted on.
+    """The target of a fit, and the images that it is fitted on; the model gets its temperature.
 
-    Args:
-        model: the classifier; it gets its temperature.
-        config: says whether the target is given or measured.
-        training: the images that the classifier was trained on; read once.
-        held_out: images that it was not trained on, None if there are none.
-        device: of the classifier.
-        seed: decides which images are kept.
-
-    Raises:
-        ValueError: if there are too few images, or their labels do not fit.
+    ``training`` are images that the classifier was trained on, ``held_out`` others, None if there are none. Each is
+    read once, and ``seed`` decides which images are kept. Too few images, or labels that do not fit, are a ValueError.
     """
     own = Reservoir(seed, TRAINING_IMAGES)
     if held_out is None:
