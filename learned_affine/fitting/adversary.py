@@ -1,4 +1,4 @@
-"""The discriminator, which tells original images from augmented ones (section 3 of the paper)."""
+"""The discriminator, which separates original images from augmented ones (section 3 of the paper)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Adversary:
     """The discriminator with its optimizer: three strided convolutions and a score, positive for an original.
 
     It observes images at most ``size`` pixels wide, so its cost does not grow with the image. On larger images the blur
-    of resampling is averaged away, by which it could tell the two apart whatever the content.
+    of resampling is averaged away, which would separate the two whatever the content.
 
     Args:
         channels: channels that it observes; images with others are matched to them.

@@ -51,8 +51,8 @@ class Fit:
         self.adversary = Adversary(network.channels, judge.device) if config.adversarial_weight > 0 else None
         observations = self._observe()
         self.draws = Draws(judge.device)
-        outputs = judge.outputs if len({one.shape for one in judge.outputs}) == 1 else []
-        known = torch.stack(outputs) if outputs and not judge.model.task.is_loss else None
+        have_one_form = len({one.shape for one in judge.outputs}) == 1 and not judge.model.task.is_loss
+        known = torch.stack(judge.outputs) if have_one_form else None
         self.learner = Learner(network, observations, known, config.learning_rate, self.generator)
         self.share, self.finished = 1.0, self._state()
 

@@ -39,15 +39,13 @@ class Reservoir:
 
     def _offer(self, image: Tensor, labels: Any, row: int) -> None:
         room = max(64, min(self.most, MOST_NUMBERS // image.numel()))
-        place = len(self.images) if len(self.images) < room else self._any(self.passed + 1)
+        is_full = len(self.images) >= room
+        place = int(torch.randint(self.passed + 1, (), generator=self.generator)) if is_full else len(self.images)
         self.passed += 1
         if place < room:
             # a row of a batch would hold all of the batch in memory
             self.images[place : place + 1] = [image.detach().cpu().clone()]
             self.labels[place : place + 1] = [on_device(take(labels, [row]), CPU)]
-
-    def _any(self, count: int) -> int:
-        return int(torch.randint(count, (), generator=self.generator))
 
 
 class Pool:

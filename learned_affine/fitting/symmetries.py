@@ -1,8 +1,7 @@
 """What each of the eight symmetries costs each image: judged once before the first round, and class by class.
 
 A symmetry moves pixels without interpolation, so one judgement of each says what it costs. Where classes are known, an
-image's own costs are drawn towards the mean of its class on held-out images: what five lines say that ask the
-classifier about moved pictures of each class, the policy knows too.
+image's own costs are shrunk towards the mean of its class on held-out images.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from learned_affine.policy.distribution import Policy
 from learned_affine.tasks.targets import join
 
 FREE = 0.5  # of the budget: a symmetry that costs no more is taken as free
-TO_CLASS = 0.7  # how far an image's costs are drawn towards its class's mean
-PRIOR_IMAGES = 2.0  # a class's mean counts as its images do, beside so many of all images
+TO_CLASS = 0.7  # how far an image's costs are shrunk towards its class's mean
+PRIOR_IMAGES = 2.0  # so many images of the mean of all count in the mean of each class
 FEWEST, FEWEST_RECOGNISED = 5, 3  # held-out images of a class for a row of the table; to see what they become
 
 
@@ -94,7 +93,7 @@ def judge_symmetries(
 
 
 def _without_memory(cost: Tensor, held_out: int) -> Tensor:
-    """Training images are known by heart, and their moved copies are not: what that adds in the mean is taken off."""
+    """The classifier memorised training images, but not their moved copies: what that adds in the mean is taken off."""
     if held_out in (0, len(cost)):
         return cost
     gap = (cost[held_out:].mean(0) - cost[:held_out].mean(0)).clamp_min(0)
@@ -114,7 +113,7 @@ def class_means(cost: Tensor, classes: Tensor, held_out: int) -> dict[int, Tenso
 
 
 def shrunk(cost: Tensor, classes: Tensor, means: dict[int, Tensor]) -> Tensor:
-    """Costs ``(N, 8)``, each image's drawn towards the mean of its class ``(N,)``, where that is known."""
+    """Costs ``(N, 8)``, each image's shrunk towards the mean of its class ``(N,)``, where that is known."""
     toward = torch.stack([means.get(one, own) for one, own in zip(classes.tolist(), cost, strict=True)])
     return torch.lerp(cost, toward, TO_CLASS)
 
