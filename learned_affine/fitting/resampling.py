@@ -8,6 +8,7 @@ move nothing that a label could depend on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -24,8 +25,7 @@ def sub_pixel_shifts(sizes: Sequence[tuple[int, int]], generator: torch.Generato
     """Random shifts by at most half a pixel each way, of images of these heights and widths."""
     height, width = torch.tensor(sizes).float().unbind(1)
     right, down = torch.rand(2, len(sizes), generator=generator) - 0.5
-    still = AffineParameters.identity(len(sizes))
-    return AffineParameters(still.angle, still.scale_x, still.scale_y, still.shear, right / width, down / height)
+    return replace(AffineParameters.identity(len(sizes)), translate_x=right / width, translate_y=down / height)
 
 
 def choose_interpolation(costs: dict[str, float], budget: float) -> str:

@@ -26,34 +26,20 @@ FEWEST, FEWEST_RECOGNISED = 5, 3  # held-out images of a class for a row of the 
 
 @dataclass(frozen=True)
 class SymmetryCosts:
-    """What symmetries cost some images.
+    """What symmetries cost ``N`` of the ``P`` images of a pool, as judged."""
 
-    Args:
-        rows: ``(N,)`` of the pool, the held-out images first.
-        held_out: how many of them are held-out images.
-        cost: ``(N, 8)`` in nats, as judged.
-        target: ``(P, 8)``, what the network is to learn of each image of the pool: of images that were not judged the
-            mean of their class, and NaN where that is not known.
-        answer, sure: ``(N, 8)``, the class that the classifier gives, and its probability.
-        classes: ``(N,)``, -1 where an image has no class, or several.
-        members: ``(N, m)`` bool, which images are of which class; of several labels an image can be of several.
-        allowed: the codes that were judged.
-        free: nats that a symmetry may cost and still be taken as free.
-        right: ``(N, 8)``, 1 where the answer is the label, which may follow the symmetry; of several labels the share
-            that is given.
-    """
-
-    rows: Tensor
-    held_out: int
-    cost: Tensor
+    rows: Tensor  # (N,), of the pool, the held-out images first
+    held_out: int  # how many of them are held-out images
+    cost: Tensor  # (N, 8), in nats
+    # (P, 8), what the network is to learn: the mean of its class for an image that was not judged, NaN where unknown
     target: Tensor
-    answer: Tensor
-    sure: Tensor
-    classes: Tensor
-    members: Tensor
-    allowed: tuple[int, ...]
-    free: float
-    right: Tensor
+    answer: Tensor  # (N, 8), the class that the classifier gives
+    sure: Tensor  # (N, 8), its probability
+    classes: Tensor  # (N,), -1 where an image has no class, or several
+    members: Tensor  # (N, m) bool, which images are of which class; of several labels an image can be of several
+    allowed: tuple[int, ...]  # the codes that were judged
+    free: float  # nats that a symmetry may cost and still be taken as free
+    right: Tensor  # (N, 8), 1 where the answer is the label, which may follow the symmetry, or the share of the labels
 
     def error(self, costs: Costs, rows: Tensor) -> Tensor:
         """Mean squared error of what symmetries are predicted to cost the images of some rows."""
