@@ -69,7 +69,6 @@ class FitConfig:
         self._refuse_idle_dials()
 
     def _refuse_idle_dials(self) -> None:
-        """Refuse what was set and cannot act."""
         idle = {name: f"objective={self.objective!r}" for name in IDLE[self.objective]}
         if self.target is not None:
             idle.setdefault("tolerance", f"target={self.target:g}")

@@ -68,7 +68,7 @@ def gaussian_kl_nats(mean: Tensor, width: Tensor, prior_width: float) -> Tensor:
 
 
 def categorical_kl_nats(chances: Tensor, count: int) -> Tensor:
-    """Kullback-Leibler divergence of probabilities from those of ``count`` outcomes that are all alike.
+    """Kullback-Leibler divergence of probabilities from ``count`` outcomes of the same probability.
 
     Args:
         chances: ``(B, n)``, each row adds up to 1; 0 for what cannot be.

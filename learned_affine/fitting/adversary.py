@@ -1,6 +1,8 @@
-"""The discriminator, which tells original images from augmented ones (section 3 of the paper)."""
+"""The discriminator, which separates original images from augmented ones (section 3 of the paper)."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -9,65 +11,54 @@ from torch.nn import functional as F
 from learned_affine import losses
 from learned_affine.policy.thumbnail import match_channels, without_bad_cells
 
-
-class Discriminator(nn.Module):
-    """Three strided convolutions and a score: positive where it takes an image for an original.
-
-    It observes images at most ``size`` pixels wide, so its cost does not grow with the image. On larger images the blur
-    of resampling is averaged away, by which it could tell the two apart whatever the content.
-
-    Args:
-        channels: channels of the images.
-        width: channels of the first convolution.
-        size: side in pixels that larger images are averaged down to.
-    """
-
-    def __init__(self, channels: int = 3, width: int = 16, size: int = 32) -> None:
-        super().__init__()
-        self.size = size
-        self.layers = nn.Sequential(
-            nn.Conv2d(channels, width, 3, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(2 * width, 4 * width, 3, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.AdaptiveAvgPool2d(2),
-            nn.Flatten(),
-            nn.Linear(16 * width, 1),
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Scores ``(B,)`` of ``(B, C, H, W)`` images; ``D = sigmoid(score)``."""
-        if max(images.shape[-2:]) > self.size:
-            images = F.adaptive_avg_pool2d(images, (min(images.shape[-2], self.size), min(images.shape[-1], self.size)))
-        return self.layers(without_bad_cells(images)).squeeze(-1)
+WIDTH = 16  # channels of the first convolution
 
 
 class Adversary:
-    """The discriminator, its optimizer and its loss.
+    """The discriminator with its optimizer: three strided convolutions and a score, positive for an original.
+
+    It observes images at most ``size`` pixels wide, so its cost does not grow with the image. On larger images the blur
+    of resampling is averaged away, which would separate the two whatever the content.
 
     Args:
         channels: channels that it observes; images with others are matched to them.
         device: where it computes.
-        size: side in pixels of what it observes: 16 is as good a judge of where things are as 32, for a third.
-        optimizer: of its parameters.
+        size: side in pixels that larger images are averaged down to: 16 is as good a judge of where things are as 32,
+            for a third.
+        optimizer, rate: of its parameters.
     """
 
     def __init__(
-        self, channels: int, device: torch.device, size: int = 16, optimizer: type[torch.optim.Optimizer] | None = None
+        self,
+        channels: int,
+        device: torch.device,
+        size: int = 16,
+        optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
+        rate: float = 1e-3,
     ) -> None:
-        self.channels, self.seen = channels, 0
-        self.discriminator = Discriminator(channels, size=size).to(device)
-        self.discriminator.to(memory_format=torch.channels_last)  # in which its convolutions are fastest
-        kind = torch.optim.Adam if optimizer is None else optimizer
-        self.optimizer = kind(self.discriminator.parameters(), lr=1e-3 if optimizer is None else 1e-4)  # type: ignore
+        self.channels, self.size = channels, size
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, WIDTH, 3, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(WIDTH, 2 * WIDTH, 3, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * WIDTH, 4 * WIDTH, 3, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+            nn.Linear(16 * WIDTH, 1),
+        ).to(device)
+        self.layers.to(memory_format=torch.channels_last)  # in which its convolutions are fastest
+        self.optimizer = optimizer(self.layers.parameters(), lr=rate)
 
     def score(self, images: Tensor) -> Tensor:
-        """The scores ``(B,)`` of ``(B, C, H, W)`` images."""
+        """The scores ``(B,)`` of ``(B, C, H, W)`` images; ``D = sigmoid(score)``."""
         scale = 1.0 if images.is_floating_point() else 1 / torch.iinfo(images.dtype).max
-        scores: Tensor = self.discriminator(match_channels(images, self.channels).float() * scale)
-        return scores
+        images = match_channels(images, self.channels).float() * scale
+        if max(images.shape[-2:]) > self.size:
+            images = F.adaptive_avg_pool2d(images, (min(images.shape[-2], self.size), min(images.shape[-1], self.size)))
+        scores: Tensor = self.layers(without_bad_cells(images))
+        return scores.squeeze(-1)
 
     def rise(self, images: Tensor, warped: Tensor) -> Tensor:
         """How much higher the adversarial loss is for warped images than for the same images as they are, ``(B,)``."""

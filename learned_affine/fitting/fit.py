@@ -39,15 +39,7 @@ ADVERSARY_STEPS, ADVERSARY_BATCH = 4, 96  # a round
 
 
 class Fit:
-    """A fit under way.
-
-    Args:
-        judge: the classifier with the images.
-        network: what is fitted.
-        config: the dials.
-        budget: what transforms may cost in the mean, in nats.
-        seed: of the draws.
-    """
+    """A fit of a network to a judge's images, under way; ``budget`` is in nats, and ``seed`` that of the draws."""
 
     def __init__(self, judge: Judge, network: LocalizationNetwork, config: FitConfig, budget: float, seed: int) -> None:
         self.judge, self.network, self.config, self.budget = judge, network, config, budget
@@ -59,12 +51,12 @@ class Fit:
         self.adversary = Adversary(network.channels, judge.device) if config.adversarial_weight > 0 else None
         observations = self._observe()
         self.draws = Draws(judge.device)
-        outputs = judge.outputs if len({one.shape for one in judge.outputs}) == 1 else []
-        known = torch.stack(outputs) if outputs and not judge.model.task.is_loss else None
+        have_one_form = len({one.shape for one in judge.outputs}) == 1 and not judge.model.task.is_loss
+        known = torch.stack(judge.outputs) if have_one_form else None
         self.learner = Learner(network, observations, known, config.learning_rate, self.generator)
         self.share, self.finished = 1.0, self._state()
 
-    def run(self, show: Callable[[Round], None]) -> FitHistory:
+    def run(self, show: Callable[[Round], None]) -> None:
         """Fit the network, and call ``show`` after each round; whatever ends it, the last finished round stays."""
         enough = min(MOST_IMAGES, max(LEAST_IMAGES, FOR_EACH * len(self.pool.images)))
         images = enough if self.config.images is None else self.config.images
@@ -72,16 +64,21 @@ class Fit:
         try:
             self._judge_symmetries(int(SYMMETRY_SHARE * images))
             self.finished = self._state()
-            for number in range(self.config.rounds):
-                entry = self._round(number, self._affordable(number, images // self.config.rounds))
-                if entry is None:
-                    return self.history
-                show(self._finish_round(entry))
-            for entry in self._settle(self.config.rounds):
-                show(self._finish_round(entry))
+            for entry in self._rounds(images // self.config.rounds):
+                self.history.add(**entry)
+                self.finished = self._state()
+                show(entry)
         finally:
             self._end()
-        return self.history
+
+    def _rounds(self, images: int) -> Iterator[Round]:
+        """What was measured in each round, until one in which too many costs are not finite."""
+        for number in range(self.config.rounds):
+            entry = self._round(number, self._affordable(number, images))
+            if entry is None:
+                return
+            yield entry
+        yield from self._settle(self.config.rounds)
 
     @torch.no_grad()
     def _observe(self) -> Tensor:
@@ -111,11 +108,9 @@ class Fit:
 
     def _round(self, number: int, count: int) -> Round | None:
         """Draw, judge, learn, price; None where too much was not finite."""
-        began, pool = time.perf_counter(), self.pool
-        held = round(HELD_SHARE * count)
-        rows = torch.cat(
-            [pool.some(pool.held_out, held, self.generator), pool.some(pool.training, count - held, self.generator)]
-        )
+        began, pool, held = time.perf_counter(), self.pool, round(HELD_SHARE * count)
+        shares = ((pool.held_out, held), (pool.training, count - held))
+        rows = torch.cat([pool.some(some, share, self.generator) for some, share in shares])
         z, narrow = self._draw(rows)
         drawn = self.limits.parameters(torch.tanh(z))
         score = self._teach_adversary(rows, drawn)
@@ -232,11 +227,6 @@ class Fit:
             **policy_measures(drawn[some.tolist()], height, width),
             "seconds": time.perf_counter() - began,
         }
-
-    def _finish_round(self, entry: Round) -> Round:
-        self.history.add(**entry)
-        self.finished = self._state()
-        return entry
 
     def _state(self) -> tuple[float, dict[str, Tensor]]:
         return self.network.price, {name: tensor.clone() for name, tensor in self.network.state_dict().items()}

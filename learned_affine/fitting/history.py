@@ -6,6 +6,7 @@ import json
 import math
 import pickle
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,24 +16,10 @@ from learned_affine._version import __version__
 from learned_affine.plots.curves import plot_history
 from learned_affine.tasks.batches import length_of
 
-KEYS = (
-    "loss",
-    "discriminator_loss",
-    "cost",
-    "budget",
-    "price",
-    "kl",
-    "symmetry_kl",
-    "symmetry_chance",
-    "symmetry_spread",
-    "between_image_variance",
-    "accuracy",
-    "agreement",
-    "entropy",
-    "displacement",
-    "visible_area",
-    "seconds",
-)
+OF_THE_FIT = ("loss", "discriminator_loss", "cost", "budget", "price")
+OF_POLICIES = ("kl", "symmetry_kl", "symmetry_chance", "symmetry_spread", "between_image_variance")
+OF_IMAGES = ("accuracy", "agreement", "entropy", "displacement", "visible_area")
+KEYS = (*OF_THE_FIT, *OF_POLICIES, *OF_IMAGES, "seconds")
 
 
 class FitHistory(Mapping[str, list[float]]):
@@ -57,8 +44,8 @@ class FitHistory(Mapping[str, list[float]]):
     preprocess: Callable[..., Any] | None = None  # that of the fit, for ``evaluate``; no part of what is written
 
     def __init__(self, records: Mapping[str, list[float]] | None = None, info: Mapping[str, Any] | None = None) -> None:
-        self._records: dict[str, list[float]] = {key: list((records or {}).get(key, [])) for key in KEYS}
-        self.info: dict[str, Any] = dict(info or {})
+        self._records = {key: list((records or {}).get(key, [])) for key in KEYS}
+        self.info = dict(info or {})
 
     def add(self, **values: float) -> FitHistory:
         """Append a round; a key that was not measured becomes NaN. Returns itself."""
@@ -70,15 +57,12 @@ class FitHistory(Mapping[str, list[float]]):
         return self
 
     def __getitem__(self, key: str) -> list[float]:
-        """The numbers of one key."""
         return self._records[key]
 
     def __iter__(self) -> Iterator[str]:
-        """The keys."""
         return iter(self._records)
 
     def __len__(self) -> int:
-        """The number of keys."""
         return len(self._records)
 
     @property
@@ -126,13 +110,8 @@ class FitHistory(Mapping[str, list[float]]):
 def about_run(classifier: Any, loader: Any) -> dict[str, Any]:
     """What a policy was fitted to and by what, for its weights file: kinds, counts and versions."""
     count = length_of(getattr(loader, "dataset", ()))
-    counted = {"images": count} if count else {}
-    versions = {"learned_affine": __version__} | {name: _version(name) for name in ("torch", "torchvision", "kornia")}
-    return {"classifier": type(classifier).__name__, **counted, "versions": versions}
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:  # built from source, and not installed
-        return "unknown"
+    versions = {"learned_affine": __version__}
+    for name in ("torch", "torchvision", "kornia"):
+        with suppress(PackageNotFoundError):  # built from source, and not installed
+            versions[name] = version(name)
+    return {"classifier": type(classifier).__name__, **({"images": count} if count else {}), "versions": versions}

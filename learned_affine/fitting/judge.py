@@ -18,37 +18,21 @@ from learned_affine.transforms.transform import PolicyTransform
 
 
 class Judged(NamedTuple):
-    """What became of ``N`` warped images, each a tensor ``(N,)`` on the CPU.
+    """What became of ``N`` warped images, each a tensor ``(N,)`` on the CPU."""
 
-    Args:
-        cost: how much more each costs than the same image as it is, in nats; resampling is not charged.
-        entropy: how much the entropy of the output rose, as a share of its maximum.
-        score: how much the adversarial loss rose, in nats.
-        right: 1 where the classifier gives the label, else 0.
-        agrees: 1 where it gives what it gave for the image as it is, else 0.
-        answer: the class that it gives, -1 where that is not one.
-        sure: the probability that it gives that class, 0 where it gives none.
-    """
-
-    cost: Tensor
-    entropy: Tensor
-    score: Tensor
-    right: Tensor
-    agrees: Tensor
-    answer: Tensor
-    sure: Tensor
+    cost: Tensor  # how much more each costs than the same image as it is, in nats; resampling is not charged
+    entropy: Tensor  # how much the entropy of the output rose, as a share of its maximum
+    score: Tensor  # how much the adversarial loss rose, in nats
+    right: Tensor  # 1 where the classifier gives the label, else 0
+    agrees: Tensor  # 1 where it gives what it gave for the image as it is, else 0
+    answer: Tensor  # the class that it gives, -1 where that is not one
+    sure: Tensor  # the probability that it gives that class, 0 where it gives none
 
 
 class Judge:
-    """The classifier with the images of a fit.
+    """The classifier at its temperature, with the images of a fit; processes share the judging.
 
-    Args:
-        augment: warps the images.
-        model: the classifier at its temperature, and what its outputs cost.
-        pool: the images. Where labels are predicted ones, they take the place of those in it.
-        processes: share the judging.
-        device: of the classifier.
-        resampling: what resampling alone costs, in nats.
+    Predicted labels take the place of those in the pool. ``resampling`` is what resampling alone costs, in nats.
     """
 
     def __init__(

@@ -47,8 +47,7 @@ class Learner:
         network: from images to costs.
         observations: ``(P, ...)``, what it uses of each image of the fit.
         outputs: ``(P, m)``, the classifier's output for each image; None where images are not all of the same kind.
-        learning_rate: of Adam.
-        generator: of the order of the draws.
+        learning_rate, generator: of Adam; of the order of the draws.
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class Learner:
         costs = self.network.read(features, self.gates[rows])
         predicted = costs.of(z)
         errors = (predicted - target).square()
-        # the squared error of a mean that varies as much as it is large: cheap draws tell most
+        # the noise of a cost grows with it, so cheap draws have more weight
         weight = 1 / (predicted.detach().clamp_min(0) + SURE)
         loss = (weight * errors).sum() / weight.sum()
         if self.outputs is not None:

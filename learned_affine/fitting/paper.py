@@ -27,7 +27,7 @@ from learned_affine.tasks.batches import Batch
 from learned_affine.tasks.model import Model
 from learned_affine.transforms.transform import PolicyTransform
 
-SEEN_BY_DISCRIMINATOR = 32  # pixels
+SEEN_BY_DISCRIMINATOR, DISCRIMINATOR_RATE = 32, 1e-4  # pixels; of its SGD
 
 
 def fit_as_in_the_paper(
@@ -39,11 +39,10 @@ def fit_as_in_the_paper(
     show: Callable[[dict[str, float]], None],
 ) -> None:
     """Fit the augmenter's network, whose head is raw, for ``config.rounds`` passes over the batches."""
-    network = augment.localization
+    network, adversary = augment.localization, None
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
-    adversary = None
     if config.adversarial_weight > 0:
-        adversary = Adversary(network.channels, device, SEEN_BY_DISCRIMINATOR, torch.optim.SGD)
+        adversary = Adversary(network.channels, device, SEEN_BY_DISCRIMINATOR, torch.optim.SGD, DISCRIMINATOR_RATE)
     for number in range(config.rounds):
         began, steps = time.perf_counter(), []
         for images, _ in batches(number):
@@ -51,8 +50,11 @@ def fit_as_in_the_paper(
             measured = _step(augment, model, config, images.to(device), optimizer, adversary)
             if not math.isfinite(measured["loss"]):
                 network.load_state_dict(good)
-                warn_caller(FitWarning("stopped-fit", _stopped(number)))
-                return
+                text = (
+                    f"the fit stopped in round {number + 1} since a loss, gradient or warp was not finite; the last "
+                    "good weights are kept. Lower learning_rate, or use the default objective."
+                )
+                return warn_caller(FitWarning("stopped-fit", text))
             steps.append(measured)
         entry = {name: sum(step[name] for step in steps) / len(steps) for name in steps[0]}
         entry["seconds"] = time.perf_counter() - began
@@ -91,10 +93,3 @@ def _step(
         measured |= policy_measures(drawn.detach(), *images.shape[-2:])
     finite = all(bool(tensor.isfinite().all()) for tensor in weights)
     return {name: float(value) for name, value in measured.items()} | ({} if finite else {"loss": math.nan})
-
-
-def _stopped(number: int) -> str:
-    return (
-        f"the fit stopped in round {number + 1} since a loss, gradient or warp was not finite; the last good weights "
-        "are kept. Lower learning_rate, or use the default objective."
-    )

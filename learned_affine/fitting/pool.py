@@ -39,30 +39,29 @@ class Reservoir:
 
     def _offer(self, image: Tensor, labels: Any, row: int) -> None:
         room = max(64, min(self.most, MOST_NUMBERS // image.numel()))
-        place = len(self.images) if len(self.images) < room else self._any(self.passed + 1)
+        is_full = len(self.images) >= room
+        place = int(torch.randint(self.passed + 1, (), generator=self.generator)) if is_full else len(self.images)
         self.passed += 1
         if place < room:
             # a row of a batch would hold all of the batch in memory
             self.images[place : place + 1] = [image.detach().cpu().clone()]
             self.labels[place : place + 1] = [on_device(take(labels, [row]), CPU)]
 
-    def _any(self, count: int) -> int:
-        return int(torch.randint(count, (), generator=self.generator))
-
 
 class Pool:
     """Held-out images, then training images; a row is an image's place in it.
 
-    Args:
-        held_out, training: what is kept of them; without held-out images the training images are priced on, too.
+    Without held-out images the price is set on the training images, too.
     """
 
     def __init__(self, held_out: Reservoir | None, training: Reservoir | None) -> None:
         parts = [part for part in (held_out, training) if part is not None]
         self.images = [image for part in parts for image in part.images]
         self.labels = [label for part in parts for label in part.labels]
-        self.held_out = torch.arange(len(held_out.images) if held_out is not None else len(self.images))
-        self.training = torch.arange(len(held_out.images) if held_out is not None else 0, len(self.images))
+        every = torch.arange(len(self.images))
+        self.held_out, self.training = (
+            (every, every) if held_out is None else every.tensor_split([len(held_out.images)])
+        )
 
     def batches(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor, Any]]:
         """Images ``(n, C, H, W)`` of one size with their labels, and their places among ``rows``."""
@@ -80,6 +79,5 @@ class Pool:
     def some(self, rows: Tensor, count: int, generator: torch.Generator, again: bool = True) -> Tensor:
         """``count`` of the rows in random order; from the start again where there are fewer, if ``again``."""
         rounds = -(-count // max(1, len(rows))) if again else 1
-        return torch.cat([rows[torch.randperm(len(rows), generator=generator)] for _ in range(rounds)] or [rows])[
-            :count
-        ]
+        orders = [torch.randperm(len(rows), generator=generator) for _ in range(rounds)]
+        return rows[torch.cat(orders)[:count]] if orders else rows[:0]

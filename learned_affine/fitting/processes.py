@@ -13,22 +13,20 @@ from torch import Tensor
 
 
 class Processes:
-    """What a fit asks of its surroundings: device, rank, and what the others have.
+    """Device, rank, and what the other processes have.
 
-    Args:
-        accelerator: the user's own ``accelerate.Accelerator``; None makes one under torchrun, and none otherwise.
-        device: where to compute, None for the classifier's own device.
+    Where the user gives no ``accelerate.Accelerator``, one is made under torchrun. ``device`` is where to compute, None
+    for the classifier's own.
     """
 
     def __init__(self, accelerator: Any = None, device: torch.device | str | None = None) -> None:
         if accelerator is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
             accelerator = _new_accelerator(device)
-        self.accelerator = accelerator
-        self.device = torch.device(device) if accelerator is None and device is not None else None
-        self.rank: int = 0 if accelerator is None else accelerator.process_index
-        self.count: int = 1 if accelerator is None else accelerator.num_processes
+        self.device = None if device is None else torch.device(device)
+        self.rank, self.count = 0, 1
         if accelerator is not None:
-            self.device = accelerator.device
+            self.device, self.rank = accelerator.device, accelerator.process_index
+            self.count = accelerator.num_processes
 
     @property
     def is_main(self) -> bool:

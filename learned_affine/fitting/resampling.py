@@ -8,9 +8,9 @@ move nothing that a label could depend on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from learned_affine.diagnostics.checks import FitWarning
 from learned_affine.fitting.judge import Judge
@@ -25,8 +25,7 @@ def sub_pixel_shifts(sizes: Sequence[tuple[int, int]], generator: torch.Generato
     """Random shifts by at most half a pixel each way, of images of these heights and widths."""
     height, width = torch.tensor(sizes).float().unbind(1)
     right, down = torch.rand(2, len(sizes), generator=generator) - 0.5
-    still = AffineParameters.identity(len(sizes))
-    return AffineParameters(still.angle, still.scale_x, still.scale_y, still.shear, right / width, down / height)
+    return replace(AffineParameters.identity(len(sizes)), translate_x=right / width, translate_y=down / height)
 
 
 def choose_interpolation(costs: dict[str, float], budget: float) -> str:
@@ -38,10 +37,7 @@ def choose_interpolation(costs: dict[str, float], budget: float) -> str:
 def resampling_costs(judge: Judge, seed: int, interpolations: Sequence[str]) -> dict[str, float]:
     """How much more held-out images cost the model after a shift below a pixel, in nats, by interpolation.
 
-    Args:
-        judge: the classifier with the images; nothing may be taken off what it says yet.
-        seed: of images and shifts, which are the same for each interpolation.
-        interpolations: those to measure. That of the augmenter is left as it is.
+    Images and shifts are the same for each interpolation. That of the augmenter is left as it is.
     """
     augment, pool, costs = judge.augment, judge.pool, {}
     generator, own = torch.Generator().manual_seed(seed % 2**63), augment.interpolation
@@ -51,14 +47,11 @@ def resampling_costs(judge: Judge, seed: int, interpolations: Sequence[str]) -> 
     try:
         for name in interpolations:
             augment.interpolation = name  # type: ignore[assignment]  # checked as it is set
-            costs[name] = float(_finite(judge(rows, shifts).cost).mean())
+            cost = judge(rows, shifts).cost
+            costs[name] = float(cost[cost.isfinite()].mean()) if bool(cost.isfinite().any()) else 0.0
     finally:
         augment.interpolation = own
     return costs
-
-
-def _finite(cost: Tensor) -> Tensor:
-    return cost[cost.isfinite()] if bool(cost.isfinite().any()) else torch.zeros(1)
 
 
 def check_resampling(cost: float, budget: float, interpolation: str) -> list[FitWarning]:
@@ -66,12 +59,10 @@ def check_resampling(cost: float, budget: float, interpolation: str) -> list[Fit
     if cost <= budget / 2:
         return []
     sharper = "" if interpolation in ("sharp", "bicubic") else 'interpolation="sharp", '
-    return [
-        FitWarning(
-            "resampling",
-            f"resampling alone costs the classifier {cost:.2g} nats on held-out images with {interpolation} "
-            f"interpolation, more than half of the budget of {budget:.2g} for warps: the images are sharp at the scale "
-            f"of a pixel. Geometry is not charged with it. What helps: {sharper}larger images, or a classifier that "
-            "was trained with small shifts.",
-        )
-    ]
+    text = (
+        f"resampling alone costs the classifier {cost:.2g} nats on held-out images with {interpolation} interpolation, "
+        f"more than half of the budget of {budget:.2g} for warps: the images are sharp at the scale of a pixel. "
+        f"Geometry is not charged with it. What helps: {sharper}larger images, or a classifier that was trained with "
+        "small shifts."
+    )
+    return [FitWarning("resampling", text)]

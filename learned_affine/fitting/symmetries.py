@@ -1,8 +1,7 @@
 """What each of the eight symmetries costs each image: judged once before the first round, and class by class.
 
 A symmetry moves pixels without interpolation, so one judgement of each says what it costs. Where classes are known, an
-image's own costs are drawn towards the mean of its class on held-out images: what five lines say that ask the
-classifier about moved pictures of each class, the policy knows too.
+image's own costs are shrunk towards the mean of its class on held-out images.
 """
 
 from __future__ import annotations
@@ -20,41 +19,27 @@ from learned_affine.policy.distribution import Policy
 from learned_affine.tasks.targets import join
 
 FREE = 0.5  # of the budget: a symmetry that costs no more is taken as free
-TO_CLASS = 0.7  # how far an image's costs are drawn towards its class's mean
-PRIOR_IMAGES = 2.0  # a class's mean counts as its images do, beside so many of all images
+TO_CLASS = 0.7  # how far an image's costs are shrunk towards its class's mean
+PRIOR_IMAGES = 2.0  # so many images of the mean of all count in the mean of each class
 FEWEST, FEWEST_RECOGNISED = 5, 3  # held-out images of a class for a row of the table; to see what they become
 
 
 @dataclass(frozen=True)
 class SymmetryCosts:
-    """What symmetries cost some images.
+    """What symmetries cost ``N`` of the ``P`` images of a pool, as judged."""
 
-    Args:
-        rows: ``(N,)`` of the pool, the held-out images first.
-        held_out: how many of them are held-out images.
-        cost: ``(N, 8)`` in nats, as judged.
-        target: ``(P, 8)``, what the network is to learn of each image of the pool: of images that were not judged the
-            mean of their class, and NaN where that is not known.
-        answer, sure: ``(N, 8)``, the class that the classifier gives, and its probability.
-        classes: ``(N,)``, -1 where an image has no class, or several.
-        members: ``(N, m)`` bool, which images are of which class; of several labels an image can be of several.
-        allowed: the codes that were judged.
-        free: nats that a symmetry may cost and still be taken as free.
-        right: ``(N, 8)``, 1 where the answer is the label, which may follow the symmetry; of several labels the share
-            that is given.
-    """
-
-    rows: Tensor
-    held_out: int
-    cost: Tensor
+    rows: Tensor  # (N,), of the pool, the held-out images first
+    held_out: int  # how many of them are held-out images
+    cost: Tensor  # (N, 8), in nats
+    # (P, 8), what the network is to learn: the mean of its class for an image that was not judged, NaN where unknown
     target: Tensor
-    answer: Tensor
-    sure: Tensor
-    classes: Tensor
-    members: Tensor
-    allowed: tuple[int, ...]
-    free: float
-    right: Tensor
+    answer: Tensor  # (N, 8), the class that the classifier gives
+    sure: Tensor  # (N, 8), its probability
+    classes: Tensor  # (N,), -1 where an image has no class, or several
+    members: Tensor  # (N, m) bool, which images are of which class; of several labels an image can be of several
+    allowed: tuple[int, ...]  # the codes that were judged
+    free: float  # nats that a symmetry may cost and still be taken as free
+    right: Tensor  # (N, 8), 1 where the answer is the label, which may follow the symmetry, or the share of the labels
 
     def error(self, costs: Costs, rows: Tensor) -> Tensor:
         """Mean squared error of what symmetries are predicted to cost the images of some rows."""
@@ -94,7 +79,7 @@ def judge_symmetries(
 
 
 def _without_memory(cost: Tensor, held_out: int) -> Tensor:
-    """Training images are known by heart, and their moved copies are not: what that adds in the mean is taken off."""
+    """The classifier memorised training images, but not their moved copies: what that adds in the mean is taken off."""
     if held_out in (0, len(cost)):
         return cost
     gap = (cost[held_out:].mean(0) - cost[:held_out].mean(0)).clamp_min(0)
@@ -114,7 +99,7 @@ def class_means(cost: Tensor, classes: Tensor, held_out: int) -> dict[int, Tenso
 
 
 def shrunk(cost: Tensor, classes: Tensor, means: dict[int, Tensor]) -> Tensor:
-    """Costs ``(N, 8)``, each image's drawn towards the mean of its class ``(N,)``, where that is known."""
+    """Costs ``(N, 8)``, each image's shrunk towards the mean of its class ``(N,)``, where that is known."""
     toward = torch.stack([means.get(one, own) for one, own in zip(classes.tolist(), cost, strict=True)])
     return torch.lerp(cost, toward, TO_CLASS)
 
@@ -128,19 +113,12 @@ def class_table(costs: SymmetryCosts, policy: Policy) -> list[dict[str, Any]]:
     """
     held = slice(None, costs.held_out)
     members, cost, right, chances = costs.members[held], costs.cost[held], costs.right[held], policy.chances.cpu()[held]
+    measures = {"chance": chances, "cost": cost, "harm": chances * cost, "right": right}
     table = []
     for one in (members.sum(0) >= FEWEST).nonzero().flatten().tolist():
         own = members[:, one]
-        table.append(
-            {
-                "class": one,
-                "images": int(own.sum()),
-                "chance": _rounded(chances[own].mean(0)),
-                "cost": _rounded(cost[own].mean(0)),
-                "harm": _rounded((chances[own] * cost[own]).mean(0)),
-                "right": _rounded(right[own].mean(0)),
-            }
-        )
+        means = {name: [round(mean, 4) for mean in of[own].mean(0).tolist()] for name, of in measures.items()}
+        table.append({"class": one, "images": int(own.sum()), **means})
     return table
 
 
@@ -163,7 +141,3 @@ def recognised_as(costs: SymmetryCosts, code: int) -> dict[str, list[float]]:
         surely = float(moved / still.clamp_min(1e-6)) if still > 0 else 0.0
         found[str(one)] = [to, round(share, 4), round(surely, 4)]
     return found
-
-
-def _rounded(values: Tensor) -> list[float]:
-    return [round(value, 4) for value in values.tolist()]

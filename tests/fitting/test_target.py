@@ -11,7 +11,7 @@ from learned_affine import FitConfig
 from learned_affine.diagnostics import FitWarning
 from learned_affine.fitting.pool import Pool
 from learned_affine.fitting.target import HELD_OUT_IMAGES, TRAINING_IMAGES, Target, measure_target
-from learned_affine.tasks.model import Model, temperature_of
+from learned_affine.tasks.model import Model, task_of, temperature_of
 from tests.fits import quick
 from tests.subjects import Halves, blobs
 
@@ -174,6 +174,22 @@ def test_a_given_target_is_held_at_the_temperature_of_the_held_out_images():
     assert found.budget == pytest.approx(0.6 - cross_entropy(NOISY, scale), rel=1e-4)
     assert found.source == "FitConfig.target, on held-out images (val_loader)"
     assert len(pool.held_out) == len(pool.training) == COUNT
+
+
+@pytest.mark.parametrize("held_out", [None, [(IMAGES, NOISY)]])
+def test_a_target_for_a_loss_is_given_in_the_units_of_the_loss(held_out):
+    """Ten times the loss and ten times the target are the same question."""
+    found = []
+    for factor in (1.0, 10.0):
+
+        def loss(output, labels, factor=factor):
+            return factor * nn.functional.cross_entropy(output, labels, reduction="none")
+
+        target = factor * 1.5 * cross_entropy(NOISY)
+        model = Model(Halves(), task=task_of(None, loss))
+        found.append(measure(FitConfig(target=target), training=[(IMAGES, NOISY)], held_out=held_out, model=model))
+    assert found[0].budget == pytest.approx(0.5, rel=1e-4)
+    assert found[1].budget == pytest.approx(0.5, rel=1e-4) and found[1].value == pytest.approx(1.5, rel=1e-4)
 
 
 def test_without_held_out_images_the_target_is_a_guess_and_said_to_be_one():
