@@ -15,12 +15,12 @@ from torch.nn import functional as F
 
 from learned_affine._checks import shown
 from learned_affine.diagnostics.fixed import BORNE
-from learned_affine.diagnostics.measures import policy_moments
+from learned_affine.diagnostics.measures import moments_in
 from learned_affine.diagnostics.summary import HEADS, class_name, info_of, ranges_of
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.geometry.warp import rearrange
 from learned_affine.plots.canvas import DPI, GREEN, as_pixels, blank_figure, finish, pixel_range
-from learned_affine.tasks.batches import class_names, unpack, untouched
+from learned_affine.tasks.batches import class_names
 from learned_affine.transforms.transform import PolicyTransform
 
 if TYPE_CHECKING:
@@ -120,16 +120,13 @@ def _titles(
 def _classes(augment: PolicyTransform, loader: Iterable[Any]) -> dict[int, _Class]:
     """The classes that the loader gives."""
     found: dict[int, _Class] = {}
-    with untouched(loader), torch.random.fork_rng(devices=[]):
-        for batch in loader:
-            images, labels = unpack(batch)
-            if labels is None:
-                raise ValueError(f"loader must give a class index with each image, got {shown(batch)}")
-            moments = [one.cpu() for one in policy_moments(augment, images)]
-            for label in labels.unique().tolist():
-                own = (labels == label).cpu()
-                one = found.setdefault(label, _Class(images[int(own.nonzero()[0])].cpu()))
-                one.moments.append(tuple(values[own] for values in moments))
+    for images, labels, moments in moments_in(augment, loader):
+        if labels is None:
+            raise ValueError(f"loader must give a class index with each image, got {shown(images)} alone")
+        for label in labels.unique().tolist():
+            own = labels == label
+            one = found.setdefault(label, _Class(images[int(own.nonzero()[0])].cpu()))
+            one.moments.append(tuple(values[own] for values in moments))
     return found
 
 
