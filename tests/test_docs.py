@@ -1,9 +1,12 @@
 """What the site's own build does not see: the README's links, and whether the API pages name everything public."""
 
 import re
+import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import learned_affine
 from learned_affine import plots
@@ -24,6 +27,21 @@ def test_the_readme_fits_a_screen_and_keeps_its_markers():
     for name in ("results", "demo"):
         assert README.count(f"<!-- {name} -->") == README.count(f"<!-- /{name} -->") == 1
     assert len(README.splitlines()) <= 88
+
+
+def test_the_block_of_the_readme_runs_on_a_folder_of_pictures():
+    """``make new-user`` runs it as it stands; here a classifier of one layer takes the place of the deep one."""
+    run = runpy.run_path(str(ROOT / "docs" / "run_blocks.py"))["run"]
+    deep = "mobilenet_v3_small(num_classes=len(loader.dataset.classes))"
+    names, count = run(ROOT / "README.md", {deep: "torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12288, 2))"})
+    picture = Image.fromarray(np.full((80, 100, 3), 200, dtype=np.uint8))
+    assert count == 1 and names["train"](picture).shape == (3, 64, 64)
+
+
+def test_the_readmes_first_screen_names_what_a_user_must_know():
+    screen = README[README.index("<!-- screen -->") : README.index("<!-- /screen -->")]
+    for word in ("held-out", "train twice", "two minutes", "unchanged", "label_map", "MappedLabels"):
+        assert word in screen
 
 
 @pytest.mark.parametrize("name", [name for name in learned_affine.__all__ if not name.startswith("__")])
