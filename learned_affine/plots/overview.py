@@ -64,7 +64,8 @@ def plot_summary(
     usually gets. Then come the flips and the rotations by right angles, with the mean of their chances over the images
     of the class: strong and framed where they are at least half as likely as the image as it is, faint where they are
     not. On the right are the ranges of scale, shear and shift. Each range is the mean and 1.645 standard deviations
-    about it, which holds about 90 % of the draws.
+    about it, which holds about 90 % of the draws. "Few images" marks classes of which the fit judged fewer than five:
+    their row is a guess from similar images of other classes.
 
     Args:
         augment: a fitted augmenter; its ``p`` is left aside.
@@ -108,13 +109,15 @@ def plot_summary(
 def _titles(
     augment: PolicyTransform, loader: Iterable[Any], names: Sequence[str] | None, labels: list[int]
 ) -> dict[int, str]:
-    """What stands beside each class."""
+    """What stands beside each class: its name, and where the fit judged too few of its images for a row of its own."""
     info, least = info_of(augment), max(labels) + 1
     if names is None:
         names = info.get("class_names") or class_names(loader, info.get("classes", least))
     if names is not None and len(names) < least:
         raise ValueError(f"names must have one for each class, at least {least}, got {len(names)}")
-    return {label: class_name({"class_names": names}, label) for label in labels}
+    judged = {row["class"] for row in info.get("classes_moved", ())}
+    few = set(labels) - judged if judged else set()
+    return {label: class_name({"class_names": names}, label) + "\n(few images)" * (label in few) for label in labels}
 
 
 def _classes(augment: PolicyTransform, loader: Iterable[Any]) -> dict[int, _Class]:

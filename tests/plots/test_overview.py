@@ -6,6 +6,7 @@ from matplotlib.colors import to_hex
 from torch.utils.data import DataLoader, TensorDataset
 
 from learned_affine import AffineLimits, plots
+from learned_affine.fitting.history import FitHistory
 from learned_affine.plots.canvas import GREEN
 from tests.subjects import flipping, vivid
 
@@ -79,6 +80,13 @@ def test_names_come_from_the_dataset_or_are_numbers_and_a_file_is_written(tmp_pa
     figure = plots.plot_summary(vivid(), loader, path=tmp_path / "page.png")
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["cat", "dog"]
     assert (tmp_path / "page.png").stat().st_size > 1000
+
+
+def test_classes_of_which_the_fit_judged_too_few_images_are_marked():
+    augment = vivid()
+    augment.history = FitHistory(info={"classes": 2, "class_names": ["cat", "dog"], "classes_moved": [{"class": 1}]})
+    figure = plots.plot_summary(augment, LOADER)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["cat\n(few images)", "dog"]
 
 
 def test_the_classes_of_traffic_signs_fit_in_two_columns():
