@@ -31,7 +31,7 @@ def test_the_readme_fits_a_screen_and_keeps_its_markers():
 def test_the_block_of_the_readme_runs_on_a_folder_of_pictures():
     """``make new-user`` runs it as it stands; here a classifier of one layer takes the place of the deep one."""
     run = runpy.run_path(str(ROOT / "docs" / "run_blocks.py"))["run"]
-    deep = "mobilenet_v3_small(num_classes=len(loader.dataset.classes))"
+    deep = "models.mobilenet_v3_small(num_classes=2)"
     names, count = run(ROOT / "README.md", {deep: "torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12288, 2))"})
     picture = Image.fromarray(np.full((80, 100, 3), 200, dtype=np.uint8))
     assert count == 1 and names["train"](picture).shape == (3, 64, 64)
