@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MOST_CLASSES, ROWS = 120, 30  # on a page, and below each other
 CELL = 0.56  # inches, of the longer side
 DOWN, ACROSS, APART = 0.4, 0.14, 0.5  # of an image: room for the number below, beside, and before the flips
+LETTER = 0.085  # inches, of a class's name
 FAINTEST = 0.12  # so that one sees what the image would look like
 ORDER = (4, 6, 2, 1, 3, 5, 7)  # of the symmetries, the usual ones first
 COLUMNS = 3 + len(ORDER)
@@ -99,7 +100,8 @@ def plot_summary(
     blocks = math.ceil(len(rows) / ROWS)
     count = math.ceil(len(rows) / blocks)
     height, width = (CELL * side / max(size) for side in size)
-    inches = blocks * (width * COLUMNS * (1 + ACROSS) + 2.4), count * height * (1 + DOWN) + 0.5
+    beside = 1.6 + LETTER * max(len(line) for title in titles.values() for line in title.splitlines())
+    inches = blocks * (width * (COLUMNS * (1 + ACROSS) + APART) + beside), count * height * (1 + DOWN) + 0.5
     figure, axes = blank_figure(1, blocks, inches)
     for number, axis in enumerate(axes[0]):
         _draw_block(axis, rows[number * count : (number + 1) * count], count)
