@@ -20,7 +20,7 @@ test-long: $(READY)  ## the checks that take minutes, and generated samples by t
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m "long or hypothesis"
 
 docs: $(DOCS_READY)  ## the site, with the gallery run and every page's code run; warnings are errors
-	$(BIN)/python docs/run_blocks.py $(addprefix docs/,using.md symmetries.md what_to_fit_to.md dials.md fitting.md reading.md inputs.md averaging.md tasks.md pretrained.md)
+	$(BIN)/python docs/run_blocks.py $(addprefix docs/,using.md symmetries.md what_to_fit_to.md dials.md fitting.md my_data.md inputs.md averaging.md tasks.md pretrained.md)
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 

@@ -30,7 +30,7 @@ SHOWN = (
     "symmetries",
     "how_it_works",
     "dials",
-    "reading",
+    "my_data",
     "evidence/pipelines",
     "api/index",
     "auto_examples/index",

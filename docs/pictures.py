@@ -39,7 +39,7 @@ def main() -> None:
     weak.strength = 0.3
 
     (pixels, labels), test = train, images("test", 0, 500)
-    plots.plot_symmetries(right, *test, NAMES, path=OUT / "symmetries.png")
+    plots.plot_summary(right, batches(*test, shuffle=False), NAMES, OUT / "symmetries.png")
     plots.plot_parameters(right, pixels[:800], labels[:800], OUT / "parameters.png", names=NAMES)
     right.history.plot(OUT / "curves.png")
     rows = {"weak": weak, "right": right, "too strong": strong}

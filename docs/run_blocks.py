@@ -1,7 +1,7 @@
 """Run the Python blocks of Markdown files as they stand: ``python docs/run_blocks.py README.md docs/quickstart.md``.
 
 The blocks of a file share their names, as if typed one after the other. They run in a folder that is empty but for
-``examples``, as in a checkout.
+``examples``, as in a checkout, and for ``data``, pictures of two classes in folders, as ``ImageFolder`` wants them.
 """
 
 import os
@@ -13,7 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 ROOT = Path(__file__).resolve().parent.parent
+PICTURES = {"train": 60, "heldout": 50}  # of each class
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -37,6 +41,7 @@ def run(path: Path, changes: Mapping[str, str] | None = None) -> tuple[dict[str,
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         Path("examples").symlink_to(ROOT / "examples")
+        make_pictures(Path("data"))
         try:
             for block in blocks:
                 above = text.count("\n", 0, block.start(1))  # so that an error shows the line of the page
@@ -44,6 +49,19 @@ def run(path: Path, changes: Mapping[str, str] | None = None) -> tuple[dict[str,
         finally:
             os.chdir(home)
     return names, len(blocks)
+
+
+def make_pictures(folder: Path) -> None:
+    """Noise in folders, the left half bright for one class and the right half for the other."""
+    draw = np.random.default_rng(0)
+    for part, count in PICTURES.items():
+        for name, bright in {"left": slice(0, 32), "right": slice(32, 64)}.items():
+            own = folder / part / name
+            own.mkdir(parents=True)
+            for number in range(count):
+                pixels = draw.integers(0, 128, (64, 64, 3), dtype=np.uint8)
+                pixels[:, bright] += 100
+                Image.fromarray(pixels).save(own / f"{number}.png")
 
 
 def main() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from learned_affine.geometry.coordinates import visible_area
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.parameters import EIGHT, NAMES, AffineParameters
 from learned_affine.policy.distribution import Policy
+from learned_affine.tasks.batches import unpack, untouched
 from learned_affine.transforms.transform import PolicyTransform
 
 
@@ -36,6 +39,17 @@ def policy_moments(augment: PolicyTransform, images: Tensor) -> tuple[Tensor, Te
         return (*policy.moments(augment.limits, augment.strength), policy.chances_at(augment.strength))
     mean = augment.sample_parameters(images).stacked()
     return mean, torch.zeros_like(mean), torch.eye(1, len(EIGHT), device=mean.device).expand(len(mean), -1)
+
+
+def moments_in(
+    augment: PolicyTransform, loader: Iterable[Any]
+) -> Iterator[tuple[Tensor, Tensor | None, tuple[Tensor, ...]]]:
+    """Of each batch the images, their class indices ``(B,)`` where there are any, and their moments, on the CPU."""
+    with untouched(loader), torch.random.fork_rng(devices=[]):
+        for batch in loader:
+            images, labels = unpack(batch)
+            moments = tuple(one.cpu() for one in policy_moments(augment, images))
+            yield images, None if labels is None else labels.cpu(), moments
 
 
 def variances(mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:

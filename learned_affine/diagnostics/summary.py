@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from learned_affine._checks import check_batch, shown
-from learned_affine.diagnostics.measures import policy_moments, variances
+from learned_affine.diagnostics.measures import moments_in, variances
 from learned_affine.transforms.transform import PolicyTransform
 
 MUTUAL = 0.5  # share of the moved images of a class that must be recognised as the next one,
@@ -21,14 +21,15 @@ HEADS = ("as it is", "90°", "180°", "270°", "flip", "flip, 90°", "upside-dow
 Found = Mapping[str, tuple[int, float, float]]  # what the moved images of a class are recognised as; share, how surely
 
 
-def summary(augment: PolicyTransform, images: Tensor | None = None, labels: Any = None) -> str:
+def summary(augment: PolicyTransform, images: Tensor | Iterable[Any] | None = None, labels: Any = None) -> str:
     """What was learned, class by class, as text.
 
     Args:
         augment: a fitted augmenter.
-        images: ``(B, C, H, W)``; with them also the range of rotation, scale, shear and shift, as the standard
-            deviation of what is drawn for the images of a class.
-        labels: their class indices, ``(B,)``; None: all images are one row.
+        images: ``(B, C, H, W)``, or a loader of such images with class indices, all of which are read. With them also
+            the range of rotation, scale, shear and shift, as the standard deviation of what is drawn for the images of
+            a class.
+        labels: class indices ``(B,)`` of images that are a tensor. Without class indices all images are one row.
 
     Returns:
         A row a class: held-out images, and for each symmetry its chance and the share of them on which the classifier
@@ -92,22 +93,39 @@ def info_of(augment: PolicyTransform) -> dict[str, Any]:
     return {} if augment.history is None else augment.history.info
 
 
-def _range_text(augment: PolicyTransform, images: Tensor, labels: Any, info: Mapping[str, Any]) -> str:
-    mean, deviation, _ = policy_moments(augment, check_batch("images", images))
-    groups = {"all": torch.ones(len(images), dtype=torch.bool)}
-    if labels is not None:
-        given = torch.as_tensor(labels)
-        if given.shape != (len(images),) or given.is_floating_point():
-            raise ValueError(
-                f"labels must be class indices of shape ({len(images)},), one an image, got {shown(given)}"
-            )
-        groups = {class_name(info, one): given == one for one in given.unique().tolist()}
+def _range_text(augment: PolicyTransform, images: Any, labels: Any, info: Mapping[str, Any]) -> str:
+    rows = list(moments_in(augment, _as_loader(images, labels)))
+    if not rows:
+        raise ValueError("images must be a loader of at least one batch, got none")
+    mean, deviation = (torch.cat([moments[number] for _, _, moments in rows]) for number in (0, 1))
+    given = [own for _, own, _ in rows if own is not None]
+    groups = {"all": torch.ones(len(mean), dtype=torch.bool)}
+    if len(given) == len(rows):
+        known = torch.cat(given)
+        groups = {class_name(info, one): known == one for one in known.unique().tolist()}
     cells = [["", "images", "rotation", "scale", "shear", "shift"]]
     for name, own in groups.items():
-        rotation, scale, shear, shift = ranges_of(mean[own.to(mean.device)], deviation[own.to(mean.device)])
+        rotation, scale, shear, shift = ranges_of(mean[own], deviation[own])
         spread = (f"±{rotation:.1f}°", f"±{scale:.1%}", f"±{shear:.1f}°", f"±{shift:.1%}")
         cells.append([name, str(int(own.sum())), *spread])
     return aligned(cells)
+
+
+def _as_loader(images: Any, labels: Any) -> Iterable[Any]:
+    """Images and labels as one batch, or the loader that they are."""
+    if not isinstance(images, Tensor):
+        if not isinstance(images, Iterable):
+            raise TypeError(f"images must be a tensor (B, C, H, W) or a loader of them, got {shown(images)}")
+        if labels is not None:
+            raise ValueError(
+                f"labels must be left out where images are a loader, which gives them, got {shown(labels)}"
+            )
+        return images
+    check_batch("images", images)
+    given = None if labels is None else torch.as_tensor(labels)
+    if given is not None and (given.shape != (len(images),) or given.is_floating_point()):
+        raise ValueError(f"labels must be class indices of shape ({len(images)},), one an image, got {shown(given)}")
+    return [(images, given)]
 
 
 def ranges_of(mean: Tensor, deviation: Tensor) -> tuple[float, ...]:

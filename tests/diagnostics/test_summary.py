@@ -131,3 +131,16 @@ def test_ranges_are_the_standard_deviation_of_all_draws():
     text = augment.summary(images, [0, 0, 0, 2, 2, 2])
     assert text.startswith("The augmenter is not fitted.")
     assert [line.split()[:3] for line in text.splitlines()[-2:]] == [["class", "0", "3"], ["class", "2", "3"]]
+
+
+def test_a_loader_gives_the_same_ranges_as_its_images():
+    augment, images, labels = vivid(), torch.rand(6, 3, 8, 8), torch.tensor([0, 0, 0, 2, 2, 2])
+    loader = [(images[:2], labels[:2]), (images[2:], labels[2:])]
+    assert augment.summary(loader) == augment.summary(images, labels)
+    assert augment.summary([part for part, _ in loader]) == augment.summary(images)
+    with pytest.raises(ValueError, match="labels must be left out where images are a loader"):
+        augment.summary(loader, labels)
+    with pytest.raises(ValueError, match="images must be a loader of at least one batch"):
+        augment.summary([])
+    with pytest.raises(TypeError, match=r"images must be a tensor .* or a loader of them, got int"):
+        augment.summary(3)

@@ -1,0 +1,121 @@
+"""The page of a data set: a row a class, with its rotations, its flips and its ranges."""
+
+import pytest
+import torch
+from matplotlib.colors import to_hex
+from torch.utils.data import DataLoader, TensorDataset
+
+from learned_affine import AffineLimits, plots
+from learned_affine.fitting.history import FitHistory
+from learned_affine.plots.canvas import GREEN
+from tests.subjects import flipping, vivid
+
+IMAGES = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+LABELS = torch.tensor([1, 0, 1, 1, 0, 1])
+LOADER = [(IMAGES[:4], LABELS[:4]), (IMAGES[4:], LABELS[4:])]
+FLIP, UPSIDE_DOWN = 3, 4  # columns, after the example between its two rotations
+
+
+def texts(figure):
+    """What is written below the cells and beside the rows, row by row, ``(rows, 11)``."""
+    written = [text.get_text() for text in figure.axes[0].texts]
+    return [written[start : start + 11] for start in range(0, len(written), 11)]
+
+
+def cells(figure, side=16):
+    """The pixels of each cell, ``(rows, 10, side, side, 3)``: those of a frame's outer line left in."""
+    axis = figure.axes[0]
+    pixels = torch.tensor(axis.images[0].get_array())
+    lefts = [text.get_position()[0] - side / 2 for text in axis.texts[:10]]
+    tops = [y - side / 2 for y in axis.get_yticks()]
+    rows = [[pixels[int(top) : int(top) + side, int(left) : int(left) + side] for left in lefts] for top in tops]
+    return torch.stack([torch.stack(row) for row in rows])
+
+
+def test_each_class_has_a_row_with_its_first_image_and_what_is_tolerated_is_strong_and_framed():
+    figure = plots.plot_summary(flipping(), LOADER, ["cat", "dog"])
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["cat", "dog"]
+    for row, first in enumerate((1, 0)):
+        image = IMAGES[first]
+        plain = ((image - image.min()) / (image.max() - image.min())).permute(1, 2, 0)
+        shown = cells(figure)[row]
+        for column in (0, 1, 2):  # it is never rotated
+            torch.testing.assert_close(shown[column], plain)
+        torch.testing.assert_close(shown[FLIP], plain.flip(1))
+        torch.testing.assert_close(shown[UPSIDE_DOWN], 1 - 0.12 * (1 - plain.flip(0)))
+    assert [row[:10] for row in texts(figure)] == [["+0°", "", "+0°", "50 %", *["0 %"] * 6]] * 2
+    frames = [to_hex(frame.get_edgecolor()).upper() for frame in figure.axes[0].patches]
+    assert frames == [GREEN] * 8  # of each row three rotations and the flip
+
+
+def test_ranges_hold_nine_of_ten_draws():
+    augment = vivid(AffineLimits(angle=40))
+    loader = [(IMAGES, torch.zeros(6, dtype=torch.long))]
+    low, _, high, *_, words = texts(plots.plot_summary(augment, loader))[0]
+    drawn = augment.sample_parameters(IMAGES.repeat(2000, 1, 1, 1))
+    angle = drawn.angle
+    inside = (angle > float(low.removesuffix("°"))) & (angle < float(high.removesuffix("°")))
+    assert float(inside.float().mean()) == pytest.approx(0.9, abs=0.06)
+    least, most = (float(word) for word in words.splitlines()[0].removeprefix("scale ").split(" to "))
+    scales = torch.cat([drawn.scale_x, drawn.scale_y])
+    assert float(((scales > least) & (scales < most)).float().mean()) == pytest.approx(0.9, abs=0.06)
+
+
+def test_extremes_are_the_example_rotated_by_what_stands_below_it():
+    augment = vivid(AffineLimits(angle=40, scale=1, shear=0, translate=0, symmetries="none"))
+    figure = plots.plot_summary(augment, LOADER)
+    mean, deviation = augment.policy(IMAGES[LABELS == 0]).moments(augment.limits)
+    spread = (deviation.square().mean(0) + mean.var(0, correction=0)).sqrt()[0]
+    wanted = [float(mean[:, 0].mean() + sign * 1.645 * spread) for sign in (-1, 1)]
+    assert [float(texts(figure)[0][column].removesuffix("°")) for column in (0, 2)] == [round(one) for one in wanted]
+    assert not torch.equal(cells(figure)[0, 0], cells(figure)[0, 2])
+
+
+def test_names_come_from_the_dataset_or_are_numbers_and_a_file_is_written(tmp_path):
+    dataset = TensorDataset(IMAGES, LABELS)
+    loader = DataLoader(dataset, 4)
+    names = [label.get_text() for label in plots.plot_summary(vivid(), loader).axes[0].get_yticklabels()]
+    assert names == ["class 0", "class 1"]
+    dataset.classes = ["cat", "dog"]
+    figure = plots.plot_summary(vivid(), loader, path=tmp_path / "page.png")
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["cat", "dog"]
+    assert (tmp_path / "page.png").stat().st_size > 1000
+
+
+def test_classes_of_which_the_fit_judged_too_few_images_are_marked():
+    augment = vivid()
+    augment.history = FitHistory(info={"classes": 2, "class_names": ["cat", "dog"], "classes_moved": [{"class": 1}]})
+    figure = plots.plot_summary(augment, LOADER)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["cat\n(few images)", "dog"]
+
+
+def test_the_classes_of_traffic_signs_fit_in_two_columns():
+    loader = [(torch.rand(43, 1, 40, 30), torch.arange(43))]
+    figure = plots.plot_summary(vivid(), loader)
+    assert [len(axis.get_yticks()) for axis in figure.axes] == [22, 21]
+
+
+def test_large_photographs_bytes_and_several_sizes_are_shown():
+    loader = [
+        (torch.randint(256, (2, 3, 300, 200), dtype=torch.uint8), torch.tensor([0, 1])),
+        (torch.randint(256, (1, 3, 100, 100), dtype=torch.uint8), torch.tensor([2])),
+    ]
+    assert len(plots.plot_summary(vivid(), loader).axes[0].get_yticks()) == 3
+
+
+def test_a_loader_and_its_generator_are_left_as_they_were():
+    draw = torch.Generator().manual_seed(1)
+    augment, before, seed = vivid(), draw.get_state(), torch.get_rng_state()
+    plots.plot_summary(augment, DataLoader(TensorDataset(IMAGES, LABELS), 4, shuffle=True, generator=draw))
+    assert torch.equal(draw.get_state(), before) and torch.equal(torch.get_rng_state(), seed)
+
+
+def test_what_does_not_fit_is_named():
+    with pytest.raises(ValueError, match="loader must give images of 1 to 120 classes to fit a picture, got 121"):
+        plots.plot_summary(vivid(), [(torch.rand(121, 1, 8, 8), torch.arange(121))])
+    with pytest.raises(ValueError, match=r"loader must give images of 1 to 120 classes .* got 0"):
+        plots.plot_summary(vivid(), [])
+    with pytest.raises(ValueError, match="loader must give a class index with each image"):
+        plots.plot_summary(vivid(), [IMAGES])
+    with pytest.raises(ValueError, match="names must have one for each class, at least 2, got 1"):
+        plots.plot_summary(vivid(), LOADER, ["cat"])
