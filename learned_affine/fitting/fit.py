@@ -17,7 +17,7 @@ from learned_affine.fitting.adversary import Adversary
 from learned_affine.fitting.history import FitHistory
 from learned_affine.fitting.judge import Judge, Judged
 from learned_affine.fitting.learn import Draws, Learner, price_for
-from learned_affine.fitting.symmetries import SymmetryCosts, class_table, judge_symmetries, recognised_as
+from learned_affine.fitting.symmetries import SymmetryCosts, class_table, evenly, judge_symmetries, recognised_as
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.policy.costs import MOST, Costs
 from learned_affine.policy.distribution import DIMENSIONS, Policy
@@ -96,8 +96,9 @@ class Fit:
         if len(codes) == 1:
             return
         count = max(FEWEST_MOVED, images // (len(codes) - 1))
-        held_out = self.pool.some(self.pool.held_out, round(HELD_MOVED * count), self.generator, again=False)
-        training = self.pool.some(self.pool.training, count - len(held_out), self.generator, again=False)
+        classes = self.judge.classes
+        held_out = evenly(self.pool.held_out, classes, round(HELD_MOVED * count), self.generator)
+        training = evenly(self.pool.training, classes, count - len(held_out), self.generator)
         rows = torch.cat([held_out, training])
         self.symmetries = judge_symmetries(self.judge, rows, len(held_out), codes, self.budget)
         self.network.reprice(self.network.price, self.symmetries.free)

@@ -54,6 +54,15 @@ class SymmetryCosts:
         return float((policy.chances.cpu() * self.cost[: self.held_out].clamp_max(MOST)).sum(1).mean())
 
 
+def evenly(rows: Tensor, classes: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """``count`` of the rows at random, as evenly over their classes as there are images: rare ones are needed, too."""
+    shuffled = rows[torch.randperm(len(rows), generator=generator)]
+    own = classes[shuffled]
+    same = own[:, None] == own  # (N, N)
+    earlier = same.tril(-1).sum(1)  # of the same class
+    return shuffled[earlier.argsort(stable=True)[:count]]
+
+
 def judge_symmetries(
     judge: Judge, rows: Tensor, held_out: int, allowed: tuple[int, ...], budget: float
 ) -> SymmetryCosts:

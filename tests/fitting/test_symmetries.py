@@ -16,6 +16,7 @@ from learned_affine.fitting.symmetries import (
     SymmetryCosts,
     class_means,
     class_table,
+    evenly,
     judge_symmetries,
     recognised_as,
 )
@@ -85,6 +86,16 @@ def test_images_that_were_not_judged_are_learned_by_their_class(judged):
     for one in (0, 1):
         target = judged.target[others & (one == LABELS)]
         assert float(target.std(0).max()) < 1e-6 and float(target[0, 4]) > 2
+
+
+def test_images_are_chosen_evenly_over_classes_and_at_random_within_them():
+    classes = torch.tensor([0] * 60 + [1] * 6 + [2] * 2 + [-1] * 40)
+    rows = torch.arange(4, 68)
+    chosen = [evenly(rows, classes, 18, torch.Generator().manual_seed(seed)) for seed in range(40)]
+    for one in chosen:
+        assert classes[one].bincount().tolist() == [10, 6, 2] and len(set(one.tolist())) == 18
+    assert len(set(torch.cat(chosen).tolist())) == len(rows)
+    assert len(evenly(rows, torch.full((108,), -1), 18, torch.Generator())) == 18
 
 
 def test_images_of_unknown_class_teach_nothing_of_symmetries(judged):
