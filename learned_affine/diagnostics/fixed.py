@@ -11,7 +11,7 @@ from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.parameters import NAMES
 from learned_affine.transforms.transform import PolicyTransform
 
-BORNE, OF_IMAGES = 0.5, 0.9  # a chance of half the identity's, by so many of the images
+TOLERATED, OF_IMAGES = 1 / 3, 0.9  # a chance of a third of the identity's, by so many of the images
 FLIP, UPSIDE_DOWN, QUARTER, HALF = 4, 6, 1, 2  # codes
 TURNS = "v2.RandomChoice([v2.RandomRotation((angle, angle)) for angle in ({})])"
 
@@ -20,8 +20,8 @@ TURNS = "v2.RandomChoice([v2.RandomRotation((angle, angle)) for angle in ({})])"
 def as_transforms(augment: PolicyTransform, images: Tensor) -> str:
     """The nearest fixed pipeline: one line of ``torchvision.transforms.v2`` for all images alike.
 
-    Flips and quarter turns are those that nine of ten images bear (with at least half the chance of staying as they
-    are). Ranges are two standard deviations of all draws. A fixed pipeline cannot leave an image out, and
+    Flips and quarter turns are those that nine of ten images tolerate: they are at least a third as likely as the image
+    as it is. Ranges are two standard deviations of all draws. A fixed pipeline cannot leave an image out, and
     ``RandomAffine`` fills borders where the augmenter reflects them.
 
     Args:
@@ -38,8 +38,8 @@ def as_transforms(augment: PolicyTransform, images: Tensor) -> str:
         'v2.Compose([v2.RandomAffine(degrees=5.3, interpolation=v2.InterpolationMode.BILINEAR)])'
     """
     mean, deviation, chances = policy_moments(augment, check_batch("images", images))
-    borne = (chances >= BORNE * chances[:, :1]).float().mean(0) >= OF_IMAGES
-    steps = _flips([code for code in range(8) if borne[code]])
+    tolerated = (chances >= TOLERATED * chances[:, :1]).float().mean(0) >= OF_IMAGES
+    steps = _flips([code for code in range(8) if tolerated[code]])
     within, between = variances(mean, deviation)
     spread = dict(zip(NAMES, (2 * (within + between).sqrt()).tolist(), strict=True))
     affine = _affine(spread, augment.limits)
@@ -48,14 +48,16 @@ def as_transforms(augment: PolicyTransform, images: Tensor) -> str:
     return f"v2.Compose([{', '.join(steps or ['v2.Identity()'])}])"
 
 
-def _flips(borne: list[int]) -> list[str]:
+def _flips(tolerated: list[int]) -> list[str]:
     """Flips and quarter turns within a set of symmetries that together give each of them alike."""
     steps = [
-        f"v2.Random{name}Flip()" for code, name in ((FLIP, "Horizontal"), (UPSIDE_DOWN, "Vertical")) if code in borne
+        f"v2.Random{name}Flip()"
+        for code, name in ((FLIP, "Horizontal"), (UPSIDE_DOWN, "Vertical"))
+        if code in tolerated
     ]
-    if QUARTER in borne and HALF in borne and QUARTER + 2 in borne:
+    if QUARTER in tolerated and HALF in tolerated and QUARTER + 2 in tolerated:
         return [*steps[:1], TURNS.format("0, 90, 180, 270")]
-    return [TURNS.format("0, 180")] if HALF in borne and not steps else steps
+    return [TURNS.format("0, 180")] if HALF in tolerated and not steps else steps
 
 
 def _affine(spread: dict[str, float], limits: AffineLimits) -> str:

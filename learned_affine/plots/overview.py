@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learned_affine._checks import shown
-from learned_affine.diagnostics.fixed import BORNE
+from learned_affine.diagnostics.fixed import TOLERATED
 from learned_affine.diagnostics.measures import moments_in
 from learned_affine.diagnostics.summary import HEADS, class_name, info_of, ranges_of
 from learned_affine.geometry.parameters import AffineParameters
@@ -63,7 +63,7 @@ def plot_summary(
 
     On the left stands the first image of the class, between the least and the largest rotation that the class
     usually gets. Then come the flips and the rotations by right angles, with the mean of their chances over the images
-    of the class: strong and framed where they are at least half as likely as the image as it is, faint where they are
+    of the class: strong and framed where they are at least a third as likely as the image as it is, faint where they are
     not. On the right are the ranges of scale, shear and shift. Each range is the mean and 1.645 standard deviations
     about it, which holds about 90 % of the draws. "Few images" marks classes of which the fit judged fewer than five:
     their row is a guess from similar images of other classes.
@@ -167,7 +167,7 @@ def _cells(augment: PolicyTransform, one: _Class, size: tuple[int, int]) -> list
         moved, paper = rearrange(plain, code), torch.ones_like(plain)
         strong = FAINTEST + (1 - FAINTEST) * (chances[code] / max(chances)) ** 0.5
         pixels = paper.lerp(moved, strong) if moved.shape == plain.shape else paper
-        cells.append(_Cell(pixels, f"{100 * chances[code]:.0f} %", chances[code] >= BORNE * chances[0]))
+        cells.append(_Cell(pixels, f"{100 * chances[code]:.0f} %", chances[code] >= TOLERATED * chances[0]))
     return cells
 
 
