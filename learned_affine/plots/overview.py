@@ -63,7 +63,7 @@ def plot_summary(
 
     On the left stands the first image of the class, between the least and the largest rotation that the class
     usually gets. Then come the flips and the rotations by right angles, with the mean of their chances over the images
-    of the class: strong and framed where they are at least a third as likely as the image as it is, faint where they are
+    of the class: strong and framed where they are at least a third as likely as the image itself, faint where they are
     not. On the right are the ranges of scale, shear and shift. Each range is the mean and 1.645 standard deviations
     about it, which holds about 90 % of the draws. "Few images" marks classes of which the fit judged fewer than five:
     their row is a guess from similar images of other classes.
