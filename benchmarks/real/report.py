@@ -16,7 +16,7 @@ from benchmarks.pipelines.groups import comparable
 from benchmarks.pipelines.report import head, line
 from benchmarks.real.arms import ARMS, EXPERTS, fits
 from benchmarks.real.data import SETS, SIDES
-from benchmarks.real.run import ROWS, code_of
+from benchmarks.real.run import EPOCHS, ROWS, code_of
 
 PAGE = EVIDENCE / "real.md"
 RIVALS = ("none", "affine_by_hand", "expert", "learned_shuffled")
@@ -83,10 +83,13 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 def readme(sets: Sets) -> str:
     """Mean accuracy a set and arm, bold where the interval of the difference to none leaves out 0."""
-    lines = head("test accuracy, %", *SHOWN.values())
-    for name, arms in sets.items():
-        cells = [seedless(arms, arm) for arm in SHOWN]
-        lines.append(line(f"{NAMES[name]} ({len(arms['none'])} seeds)", *cells))
+    cells = {name: {arm: seedless(arms, arm) for arm in SHOWN} for name, arms in sets.items()}
+    shown = [arm for arm in SHOWN if any(row[arm] for row in cells.values())]
+    lines = head("test accuracy, %", *(SHOWN[arm] for arm in shown))
+    for name, row in cells.items():
+        seeds = len(sets[name]["none"])
+        what = f"{NAMES[name]} ({seeds} seed{'s' if seeds > 1 else ''})"
+        lines.append(line(what, *(row[arm] for arm in shown)))
     return "\n".join(lines)
 
 
@@ -104,6 +107,8 @@ def grouped(rows: list[dict[str, Any]]) -> tuple[Sets, str]:
     fitted, of_fitted = newest_version([row for row in rows if fits(row["arm"])], code_of("learned"))
     found: Sets = {name: {} for name in SETS}
     for row in fixed + fitted:
+        if row["epochs"] != EPOCHS[row["set"]]:
+            continue  # too short, or too long
         found[row["set"]].setdefault(row["arm"], {})[row["seed"]] = row
     for name, arm in EXPERTS.items():
         if arm in found[name]:

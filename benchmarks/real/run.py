@@ -31,7 +31,7 @@ from learned_affine.diagnostics import FitWarning
 
 ROWS = RESULTS / "real.jsonl"
 WIDTH, RATE = 24, 4e-3  # of the net; of AdamW
-EPOCHS = {"blood-cells": 20, "aerial": 50, "traffic-signs": 15, "letters": 15, "flowers": 40, "hands": 30}
+EPOCHS = {"blood-cells": 20, "aerial": 50, "traffic-signs": 40, "letters": 15, "flowers": 40, "hands": 30}
 
 
 def main() -> None:

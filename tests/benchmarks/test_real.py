@@ -39,9 +39,10 @@ def test_bad_folders_are_named_before_any_training(folder, monkeypatch):
 
 @pytest.mark.long
 def test_a_run_leaves_rows_that_the_report_reads_and_is_not_run_again(folder, monkeypatch):
-    given = ["run", "--root", str(folder), "--sets", "flowers", "--seeds", "1", "--epochs", "2"]
+    given = ["run", "--root", str(folder), "--sets", "flowers", "--seeds", "1"]
     given += ["--out", str(folder / "rows.jsonl"), "--arms", "none", "learned_colour", "learned_shuffled"]
     monkeypatch.setattr("sys.argv", given)
+    monkeypatch.setitem(run.EPOCHS, "flowers", 2)
     fit = arms.Setting.learned
     monkeypatch.setattr(arms.Setting, "learned", lambda self: fit(self, rounds=1, images=100))
     run.main()
@@ -76,6 +77,7 @@ def row(name: str, arm: str, seed: int, first: float, second: float) -> dict:
         "arm": arm,
         "seed": seed,
         "code": "c",
+        "epochs": run.EPOCHS[name],
         "by_class": by_class,
         "accuracy": (3 * first + second) / 4,
     }
