@@ -7,7 +7,7 @@ DOCS_READY := $(VENV)/.docs-ready
 
 .PHONY: demo test test-long format docs docs-check new-user clean
 
-demo: $(READY)  ## the three stages on the embedded icons, under 4 minutes
+demo: $(READY)  ## the three stages on icons that come with the repository, in three minutes
 	$(BIN)/python examples/three_stages.py
 
 test: $(READY)  ## all checks

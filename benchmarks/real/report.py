@@ -44,7 +44,13 @@ INTRODUCTION = """# Real pictures
 Made by `python -m benchmarks.real.report` from `benchmarks/results/real.jsonl`. A small net (SmallConvNet, width 24) is
 trained from scratch on six sets of real pictures at 40 pixels, with each arm as long as it takes without
 augmentation to know its training pictures. Figures are means over seeds with their standard deviation; differences are
-in points, paired by seed, with 95 % intervals, bold where these leave out 0. No picture is shown or passed on."""
+in points, paired by seed, with 95 % intervals, bold where these leave out 0. No picture is shown or passed on.
+
+**The answer so far, from one or two seeds.** Where all directions are alike (blood cells, aerial pictures) *learned*
+is ahead of no augmentation and of an affine map by hand. On traffic signs, flowers and hands the map by hand gains
+more. On traffic signs *learned* is not ahead of no augmentation, with a label map or without. The reason is not known
+yet: the classifier is right on only 60 % of the held-out signs, so its budget is wide. Colour operations harm this
+small net in trainings as short as these. A fit takes 6 to 25 % of the training that it is for."""
 
 
 def main() -> None:
@@ -83,21 +89,22 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 def readme(sets: Sets) -> str:
     """Mean accuracy a set and arm, bold where the interval of the difference to none leaves out 0."""
-    cells = {name: {arm: seedless(arms, arm) for arm in SHOWN} for name, arms in sets.items()}
+    seeds = {name: set(arms["none"]) & set(arms.get("learned", {})) for name, arms in sets.items()}
+    cells = {name: {arm: seedless(sets[name], arm, seeds[name]) for arm in SHOWN} for name in sets}
     shown = [arm for arm in SHOWN if any(row[arm] for row in cells.values())]
     lines = head("test accuracy, %", *(SHOWN[arm] for arm in shown))
     for name, row in cells.items():
-        seeds = len(sets[name]["none"])
-        what = f"{NAMES[name]} ({seeds} seed{'s' if seeds > 1 else ''})"
+        what = f"{NAMES[name]} ({len(seeds[name])} seed{'s' if len(seeds[name]) > 1 else ''})"
         lines.append(line(what, *(row[arm] for arm in shown)))
     return "\n".join(lines)
 
 
-def seedless(arms: dict[str, Runs], arm: str) -> str:
-    """The mean alone; nothing where an arm has fewer seeds than others."""
-    if set(arms.get(arm, {})) != set(arms["none"]):
+def seedless(arms: dict[str, Runs], arm: str, seeds: set[int]) -> str:
+    """The mean alone; nothing where an arm lacks one of the seeds."""
+    runs = arms.get(arm, {})
+    if not seeds or not seeds <= set(runs):
         return ""
-    mean = f"{100 * statistics.mean(run['accuracy'] for run in arms[arm].values()):.1f}"
+    mean = f"{100 * statistics.mean(runs[seed]['accuracy'] for seed in seeds):.1f}"
     return f"**{mean}**" if is_sure(gains(arms, arm, "none")) else mean
 
 
