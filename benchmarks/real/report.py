@@ -48,10 +48,9 @@ in points, paired by seed, with 95 % intervals, bold where these leave out 0. No
 
 **The answer so far, from one or two seeds.** Where all directions are alike (blood cells, aerial pictures) *learned*
 is ahead of no augmentation and of an affine map by hand in the mean, and by interval of the map by hand on aerial
-pictures. On traffic signs, flowers and hands the map by hand gains more. On traffic signs *learned* is not ahead of
-no augmentation, with a label map or without. The reason is not known yet: the classifier is right on only 60 % of the
-held-out signs, so its budget is wide. Colour operations harm this small net in trainings as short as these. A fit
-takes 6 to 25 % of the training that it is for."""
+pictures. On flowers and hand signs the map by hand gains more. On traffic signs neither gains over no augmentation,
+with a label map or without; the classifier is right on only 60 % of the held-out signs, so its budget is wide. Colour
+operations harm this small net in trainings as short as these. A fit takes 6 to 25 % of the training that it is for."""
 
 
 def main() -> None:
