@@ -46,7 +46,7 @@ trained from scratch on six sets of real pictures at 40 pixels, with each arm as
 augmentation to know its training pictures. Figures are means over seeds with their standard deviation; differences are
 in points, paired by seed, with 95 % intervals, bold where these leave out 0. No picture is shown or passed on.
 
-**The answer so far, from one or two seeds.** Where all directions are alike (blood cells, aerial pictures) *learned*
+**The answer so far, from one or two seeds.** Where all directions are the same (blood cells, aerial pictures) *learned*
 is ahead of no augmentation and of an affine map by hand in the mean, and by interval of the map by hand on aerial
 pictures. On flowers and hand signs the map by hand gains more. On traffic signs neither gains over no augmentation,
 with a label map or without; the classifier is right on only 60 % of the held-out signs, so its budget is wide. Colour

@@ -81,7 +81,7 @@ def evaluate(
         ``own_gain``: how many nats more a draw from another image's policy costs, with its standard error
         ``own_gain_error``; within twice that, the policy tells images no better apart than chance. Of several labels
         an image, accuracy and agreement are shares of its labels. With ``loss`` there are ``loss`` and ``clean_loss``
-        instead of what is told of classes.
+        instead of the classes' numbers.
         ``displacement`` (share of the side, symmetries left aside), ``visible_area``, ``symmetry_chance`` (of another
         symmetry than the identity), its standard deviation between images ``symmetry_spread``, and for each parameter
         its spread ``within_`` and ``between_`` images (in its own unit, without sampling noise).

@@ -18,7 +18,7 @@ TURNS = "v2.RandomChoice([v2.RandomRotation((angle, angle)) for angle in ({})])"
 
 @torch.no_grad()
 def as_transforms(augment: PolicyTransform, images: Tensor) -> str:
-    """The nearest fixed pipeline: one line of ``torchvision.transforms.v2`` for all images alike.
+    """The nearest fixed pipeline: one line of ``torchvision.transforms.v2`` the same for all images.
 
     Flips and quarter turns are those that nine of ten images tolerate: they are at least a third as likely as the image
     as it is. Ranges are two standard deviations of all draws. A fixed pipeline cannot leave an image out, and
@@ -49,7 +49,7 @@ def as_transforms(augment: PolicyTransform, images: Tensor) -> str:
 
 
 def _flips(tolerated: list[int]) -> list[str]:
-    """Flips and quarter turns within a set of symmetries that together give each of them alike."""
+    """Flips and quarter turns within a set of symmetries that together give each of them equally often."""
     steps = [
         f"v2.Random{name}Flip()"
         for code, name in ((FLIP, "Horizontal"), (UPSIDE_DOWN, "Vertical"))

@@ -1,4 +1,4 @@
-"""Which of the eight exact symmetries images bear: each position strong or faint by its probability."""
+"""Which of the eight exact symmetries images tolerate: each position strong or faint by its probability."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Costs:
         centre: before the tanh.
         curvature: positive; in nats, or already multiplied by a price.
         symmetries: ``(B, 8)``, of the identity 0; or None.
-        gate: ``(B, 8)`` in [0, 1]: how much the image differs from its moved copy. One that does not bears it.
+        gate: ``(B, 8)`` in [0, 1]: how much the image differs from its moved copy. One that does not tolerates it.
     """
 
     centre: Tensor

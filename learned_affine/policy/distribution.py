@@ -24,7 +24,7 @@ NODES = torch.linspace(-6, 6, 97, device="cpu")
 class Policy:
     """Distributions, one an image: ``tanh(mean + width noise)`` within the unit cube, and one of the symmetries.
 
-    The prior is ``tanh(0.9 noise)``, and each allowed symmetry alike.
+    The prior is ``tanh(0.9 noise)``, and each allowed symmetry is equally likely.
 
     Args:
         mean: ``(B, 6)``, before the tanh.

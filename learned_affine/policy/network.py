@@ -123,7 +123,7 @@ class LocalizationNetwork(nn.Module):
     def gate(self, observation: Tensor) -> Tensor:
         """How much the image differs from each of its moved copies, ``(B, S)`` in [0, 1].
 
-        One that equals its moved copy bears that symmetry whatever it shows: the network need not learn that.
+        One that equals its moved copy tolerates that symmetry whatever it shows: the network need not learn that.
         """
         if not self.per_image or len(self.codes) == 1:
             return observation.new_ones(len(observation), len(self.codes) - 1)
