@@ -96,7 +96,7 @@ def plot_summary(
         )
     titles = _titles(augment, loader, names, sorted(found))
     size = _size(next(iter(found.values())).example)
-    rows = [(title, _cells(augment, found[label], size), _range_text(found[label])) for label, title in titles.items()]
+    rows = [(title, *_row(augment, found[label], size)) for label, title in titles.items()]
     blocks = math.ceil(len(rows) / ROWS)
     count = math.ceil(len(rows) / blocks)
     height, width = (CELL * side / max(size) for side in size)
@@ -153,10 +153,21 @@ def _size(image: Tensor) -> tuple[int, int]:
     return max(1, round(shrunk * image.shape[-2])), max(1, round(shrunk * image.shape[-1]))
 
 
-def _cells(augment: PolicyTransform, one: _Class, size: tuple[int, int]) -> list[_Cell]:
+def _row(augment: PolicyTransform, one: _Class, size: tuple[int, int]) -> tuple[list[_Cell], str]:
+    """The pictures of a class, and the intervals of scale, shear and shift."""
+    (least, *low), (largest, *high) = one.ranges()
+    lines = (
+        f"scale {low[0]:.2f} to {high[0]:.2f}",
+        f"shear {round(low[1]):+d}° to {round(high[1]):+d}°",
+        f"shift {round(100 * low[2]):+d} % to {round(100 * high[2]):+d} %",
+    )
+    return _cells(augment, one, size, (least, largest)), "\n".join(lines)
+
+
+def _cells(augment: PolicyTransform, one: _Class, size: tuple[int, int], angles: tuple[float, float]) -> list[_Cell]:
     """The example between its least and its largest rotation, and its seven other positions."""
     example = F.interpolate(one.example[None].float(), size=size, mode="bilinear", antialias=True)
-    low, high = angles = [end[0] for end in one.ranges()]
+    low, high = angles
     rotations = dataclasses.replace(AffineParameters.identity(2), angle=torch.tensor(angles))
     rotated = augment.warp(example.expand(2, -1, -1, -1), rotations)
     limits = pixel_range(example)
@@ -204,14 +215,3 @@ def _label(axis: Any, cell: _Cell, corner: tuple[float, float], size: tuple[floa
         )
     options = {"ha": "center", "va": "center", "fontsize": 7, "alpha": 1 if cell.framed else 0.5}
     axis.text(left + width / 2, top + below, cell.text, **options)
-
-
-def _range_text(one: _Class) -> str:
-    """The intervals of scale, shear and shift."""
-    (_, *low), (_, *high) = one.ranges()
-    lines = (
-        f"scale {low[0]:.2f} to {high[0]:.2f}",
-        f"shear {round(low[1]):+d}° to {round(high[1]):+d}°",
-        f"shift {round(100 * low[2]):+d} % to {round(100 * high[2]):+d} %",
-    )
-    return "\n".join(lines)
