@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,15 +41,32 @@ def policy_moments(augment: PolicyTransform, images: Tensor) -> tuple[Tensor, Te
     return mean, torch.zeros_like(mean), torch.eye(1, len(EIGHT), device=mean.device).expand(len(mean), -1)
 
 
-def moments_in(
-    augment: PolicyTransform, loader: Iterable[Any]
-) -> Iterator[tuple[Tensor, Tensor | None, tuple[Tensor, ...]]]:
-    """Of each batch the images, their class indices ``(B,)`` where there are any, and their moments, on the CPU."""
+class Moments(NamedTuple):
+    """The first image of a class, and the moments of all of its images, on the CPU."""
+
+    first: Tensor  # (C, H, W)
+    mean: Tensor  # (B, 6)
+    deviation: Tensor  # (B, 6)
+    chances: Tensor  # (B, 8)
+
+
+def moments_by_class(augment: PolicyTransform, loader: Iterable[Any]) -> dict[Any, Moments]:
+    """Of each class what the loader's images get; all images as the class None where some have no class index."""
+    firsts: dict[Any, Tensor] = {}
+    labels: list[Any] = []
+    parts = []
     with untouched(loader), torch.random.fork_rng(devices=[]):
         for batch in loader:
-            images, labels = unpack(batch)
-            moments = tuple(one.cpu() for one in policy_moments(augment, images))
-            yield images, None if labels is None else labels.cpu(), moments
+            images, given = unpack(batch)
+            parts.append([one.cpu() for one in policy_moments(augment, images)])
+            own = [None] * len(images) if given is None else given.tolist()
+            firsts |= {label: images[own.index(label)].cpu() for label in set(own) - set(firsts)}
+            labels += own
+    if None in firsts:
+        firsts, labels = {None: firsts[None]}, [None] * len(labels)
+    moments = [torch.cat(one) for one in zip(*parts, strict=True)]
+    rows = {label: [row for row, own in enumerate(labels) if own == label] for label in firsts}
+    return {label: Moments(firsts[label], *(one[rows[label]] for one in moments)) for label in sorted(firsts)}
 
 
 def variances(mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from learned_affine._checks import check_batch, shown
-from learned_affine.diagnostics.measures import moments_in, variances
+from learned_affine.diagnostics.measures import moments_by_class, variances
 from learned_affine.transforms.transform import PolicyTransform
 
 MUTUAL = 0.5  # share of the moved images of a class that must be recognised as the next one,
@@ -94,20 +94,14 @@ def info_of(augment: PolicyTransform) -> dict[str, Any]:
 
 
 def _range_text(augment: PolicyTransform, images: Any, labels: Any, info: Mapping[str, Any]) -> str:
-    rows = list(moments_in(augment, _as_loader(images, labels)))
-    if not rows:
+    found = moments_by_class(augment, _as_loader(images, labels))
+    if not found:
         raise ValueError("images must be a loader of at least one batch, got none")
-    mean, deviation = (torch.cat([moments[number] for _, _, moments in rows]) for number in (0, 1))
-    given = [own for _, own, _ in rows if own is not None]
-    groups = {"all": torch.ones(len(mean), dtype=torch.bool)}
-    if len(given) == len(rows):
-        known = torch.cat(given)
-        groups = {class_name(info, one): known == one for one in known.unique().tolist()}
     cells = [["", "images", "rotation", "scale", "shear", "shift"]]
-    for name, own in groups.items():
-        rotation, scale, shear, shift = ranges_of(mean[own], deviation[own])
-        spread = (f"±{rotation:.1f}°", f"±{scale:.1%}", f"±{shear:.1f}°", f"±{shift:.1%}")
-        cells.append([name, str(int(own.sum())), *spread])
+    for label, one in found.items():
+        rotation, scale, shear, shift = ranges_of(one.mean, one.deviation).tolist()
+        name, count = "all" if label is None else class_name(info, label), str(len(one.mean))
+        cells.append([name, count, f"±{rotation:.1f}°", f"±{scale:.1%}", f"±{shear:.1f}°", f"±{shift:.1%}"])
     return aligned(cells)
 
 
@@ -128,12 +122,15 @@ def _as_loader(images: Any, labels: Any) -> Iterable[Any]:
     return [(images, given)]
 
 
-def ranges_of(mean: Tensor, deviation: Tensor) -> tuple[float, ...]:
+def four_of(numbers: Tensor) -> Tensor:
+    """Rotation, scale, shear and shift of six numbers: those of x and y by their mean."""
+    return torch.stack([numbers[0], numbers[1:3].mean(), numbers[3], numbers[4:].mean()])
+
+
+def ranges_of(mean: Tensor, deviation: Tensor) -> Tensor:
     """Standard deviation of rotation, scale, shear and shift over all draws of images with moments ``(B, 6)``."""
     within, between = variances(mean, deviation)
-    angle, scale_x, scale_y, shear, translate_x, translate_y = (within + between).tolist()
-    both = (angle, (scale_x + scale_y) / 2, shear, (translate_x + translate_y) / 2)
-    return tuple(one**0.5 for one in both)
+    return four_of(within + between).sqrt()
 
 
 # -- labels that follow -----------------------------------------------------------------------------------------------

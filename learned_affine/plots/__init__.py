@@ -2,17 +2,8 @@
 the figure and, given a ``path``, writes it.
 """
 
-from learned_affine.plots.curves import plot_history
+from learned_affine.plots.curves import plot_history, plot_parameters
 from learned_affine.plots.images import plot_before_after, plot_policies
-from learned_affine.plots.overview import plot_summary
-from learned_affine.plots.statistics import plot_parameters
-from learned_affine.plots.symmetries import plot_symmetries
+from learned_affine.plots.overview import plot_summary, plot_symmetries
 
-__all__ = [
-    "plot_before_after",
-    "plot_history",
-    "plot_parameters",
-    "plot_policies",
-    "plot_summary",
-    "plot_symmetries",
-]
+__all__ = ["plot_before_after", "plot_history", "plot_parameters", "plot_policies", "plot_summary", "plot_symmetries"]

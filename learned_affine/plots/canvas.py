@@ -16,7 +16,9 @@ from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.transforms.transform import PolicyTransform
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure
+else:
+    Figure = Any  # it is optional
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; line styles and markers differ too, for print
 BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#666666"
@@ -68,12 +70,6 @@ def as_pixels(images: Tensor, limits: tuple[float, float]) -> Tensor:
     pixels = ((images.float() - low) / max(high - low, 1e-12)).nan_to_num().clamp(0, 1)
     channels = pixels.shape[-3]
     return pixels[..., :3, :, :] if channels >= 3 else pixels[..., :1, :, :].expand(*pixels.shape[:-3], 3, -1, -1)
-
-
-def legend_below(axis: Any, columns: int) -> None:
-    """A legend under the axis, where it covers nothing; none if nothing has a label."""
-    if axis.get_legend_handles_labels()[0]:
-        axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns, frameon=False)
 
 
 def draw(augment: PolicyTransform, images: Tensor, draws: int, seed: int) -> list[AffineParameters]:

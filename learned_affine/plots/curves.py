@@ -1,15 +1,19 @@
-"""The curves of a fit."""
+"""The curves of a fit, and the parameters of a policy by class."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from learned_affine.plots.canvas import BLUE, GREEN, ORANGE, PURPLE, blank_figure, finish, legend_below
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from learned_affine._checks import check_batch
+from learned_affine.geometry.parameters import NAMES
+from learned_affine.plots.canvas import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Figure, blank_figure, draw, finish
+from learned_affine.transforms.transform import PolicyTransform
 
 _Line = tuple[str, str, str, str]  # key, label, colour, style
 _PANELS: tuple[tuple[str, str, float, tuple[_Line, ...]], ...] = (
@@ -29,6 +33,8 @@ _PANELS: tuple[tuple[str, str, float, tuple[_Line, ...]], ...] = (
         ("between_image_variance", "variance between images", PURPLE, ":"),
     )),
 )  # fmt: skip
+UNITS = ("degrees", "factor", "factor", "degrees", "share of width", "share of height")
+MOST_CLASSES, BINS = 20, 40
 
 
 def plot_history(history: Any, path: str | Path | None = None) -> Figure:
@@ -37,9 +43,6 @@ def plot_history(history: Any, path: str | Path | None = None) -> Figure:
     Args:
         history: a :class:`learned_affine.FitHistory`.
         path: where to write a PNG, SVG or PDF; None for none.
-
-    Returns:
-        The matplotlib figure.
     """
     figure, axes = blank_figure(2, 2, (9.0, 6.2))
     rounds, marker = range(1, history.rounds + 1), "." if history.rounds < 3 else ""
@@ -54,5 +57,69 @@ def plot_history(history: Any, path: str | Path | None = None) -> Figure:
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
-        legend_below(axis, 2)
+        if axis.lines:  # below, where the legend covers nothing
+            axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
     return finish(figure, path)
+
+
+@torch.no_grad()
+def plot_parameters(
+    augment: PolicyTransform,
+    images: Tensor,
+    labels: Tensor,
+    path: str | Path | None = None,
+    names: Sequence[str] | None = None,
+    draws: int = 16,
+    seed: int = 0,
+) -> Figure:
+    """Histograms of each parameter, one row a class, with a bar at the median.
+
+    Args:
+        augment: the augmenter.
+        images: ``(B, C, H, W)``.
+        labels: ``(B,)`` class indices, of at most 20 classes.
+        path: where to write a PNG, SVG or PDF; None for none.
+        names: of the classes.
+        draws: draws an image.
+        seed: of the draws.
+
+    Raises:
+        TypeError, ValueError: if the images are no batch, or the labels not theirs, or of too many classes.
+
+    Example:
+        >>> from learned_affine import LearnedAffineAugment
+        >>> figure = plot_parameters(LearnedAffineAugment(), torch.rand(4, 3, 32, 32), torch.tensor([0, 0, 1, 1]))
+        >>> [axis.get_title() for axis in figure.axes[:3]]
+        ['angle', 'scale_x', 'scale_y']
+    """
+    check_batch("images", images)
+    classes = labels.unique().tolist()
+    if len(labels) != len(images) or not 1 <= len(classes) <= MOST_CLASSES:
+        raise ValueError(
+            f"labels must be those of {len(images)} images in 1 to {MOST_CLASSES} classes, got {len(labels)} in "
+            f"{len(classes)}: choose some, as by some = labels < {MOST_CLASSES}, and give images[some], labels[some]"
+        )
+    drawn = torch.stack([one.stacked() for one in draw(augment, images, draws, seed)])  # (draws, B, 6)
+    figure, axes = blank_figure(2, 3, (9.5, 2 * (0.9 + 0.22 * len(classes))), sharey=True)
+    for index, (axis, name, unit) in enumerate(zip(axes.flat, NAMES, UNITS, strict=True)):
+        groups = [drawn[:, labels.cpu() == label, index].flatten() for label in classes]
+        _ridges(axis, groups, 1.0 if unit == "factor" else 0.0)
+        axis.set_title(name, fontsize=10)
+        axis.set_xlabel(unit, fontsize=8)
+        axis.set_yticks(range(len(classes)), [names[label] if names else str(label) for label in classes], fontsize=8)
+        axis.set_ylim(len(classes) - 0.4, -1.0)
+    return finish(figure, path)
+
+
+def _ridges(axis: Any, groups: Sequence[Tensor], neutral: float) -> None:
+    """One histogram a row, from the top down, on a common scale, with a bar at the median."""
+    every = torch.cat([*groups, torch.tensor([neutral - 1e-3, neutral + 1e-3])])
+    low, high = float(every.min()), float(every.max())
+    counts = [torch.histc(group, BINS, low, high) / len(group) for group in groups]
+    top = max(float(count.max()) for count in counts)
+    places = torch.linspace(low, high, BINS + 1)
+    axis.axvline(neutral, color=GREY, linewidth=0.8, linestyle=":")
+    for row, (group, count) in enumerate(zip(groups, counts, strict=True)):
+        axis.stairs(row - 0.9 * count / top, places, baseline=row, fill=True, color=SKY)
+        axis.stairs(row - 0.9 * count / top, places, baseline=row, color=BLUE, linewidth=0.7)
+        axis.vlines(float(group.median()), row - 0.5, row, color="black", linewidth=1.4)

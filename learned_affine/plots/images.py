@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from learned_affine._checks import check_batch
-from learned_affine.plots.canvas import aspect, blank_figure, draw, finish, pixel_range, show_image
+from learned_affine.plots.canvas import Figure, aspect, blank_figure, draw, finish, pixel_range, show_image
 from learned_affine.transforms.transform import PolicyTransform
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MOST_COLUMNS = 16
 
@@ -30,9 +27,6 @@ def plot_before_after(
         images: ``(B, C, H, W)``, at most 16.
         path: where to write a PNG, SVG or PDF; None for none.
         seed: of the draw.
-
-    Returns:
-        The matplotlib figure.
 
     Raises:
         TypeError, ValueError: if the images are no such batch.
@@ -67,9 +61,6 @@ def plot_policies(
         path: where to write a PNG, SVG or PDF; None for none.
         draws: rows a policy.
         seed: of the draws; each policy gets the same noise.
-
-    Returns:
-        The matplotlib figure.
 
     Raises:
         TypeError, ValueError: if the images are no such batch, or ``draws`` is less than 1.

@@ -1,32 +1,28 @@
-"""What may be done to each class of a data set: an example, how far it may be rotated, and its flips, on one page."""
+"""The eight exact symmetries of images, strong or faint by their chance, and a data set's classes on one page."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_affine._checks import shown
+from learned_affine._checks import check_batch
 from learned_affine.diagnostics.fixed import TOLERATED
-from learned_affine.diagnostics.measures import moments_in
-from learned_affine.diagnostics.summary import HEADS, class_name, info_of, ranges_of
-from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.diagnostics.measures import Moments, moments_by_class, policy_moments
+from learned_affine.diagnostics.summary import HEADS, class_name, four_of, info_of, ranges_of
+from learned_affine.geometry.parameters import EIGHT, AffineParameters
 from learned_affine.geometry.warp import rearrange
-from learned_affine.plots.canvas import DPI, GREEN, as_pixels, blank_figure, finish, pixel_range
+from learned_affine.plots.canvas import DPI, GREEN, Figure, as_pixels, blank_figure, finish, pixel_range
 from learned_affine.tasks.batches import class_names
 from learned_affine.transforms.transform import PolicyTransform
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-MOST_CLASSES, ROWS = 120, 30  # on a page, and below each other
+MOST_CLASSES, ROWS, MOST_IMAGES = 120, 30, 24  # of classes on a page, and below each other; of images
 CELL = 0.56  # inches, of the longer side
 DOWN, ACROSS, APART = 0.4, 0.14, 0.5  # of an image: room for the number below, beside, and before the flips
 LETTER = 0.085  # inches, of a class's name
@@ -36,20 +32,91 @@ COLUMNS = 3 + len(ORDER)
 REACH = 1.645  # standard deviations: 90 % of a normal distribution
 
 
-@dataclass
-class _Class:
-    """The first image of a class, and the policies of all of its images."""
+# -- of images --------------------------------------------------------------------------------------------------------
 
-    example: Tensor  # (C, H, W)
-    moments: list[tuple[Tensor, ...]] = field(default_factory=list)  # as of policy_moments
 
-    def ranges(self) -> tuple[list[float], list[float]]:
-        """The least and the largest rotation, scale, shear and shift, between which about 90 % of the draws lie."""
-        mean, deviation, _ = map(torch.cat, zip(*self.moments, strict=True))
-        middle = mean.mean(0)
-        middle = torch.stack([middle[0], middle[1:3].mean(), middle[3], middle[4:].mean()])
-        reach = REACH * torch.tensor(ranges_of(mean, deviation))
-        return (middle - reach).tolist(), (middle + reach).tolist()
+@torch.no_grad()
+def plot_symmetries(
+    augment: PolicyTransform,
+    images: Tensor,
+    labels: Tensor | None = None,
+    names: Sequence[str] | None = None,
+    per_class: int = 1,
+    path: str | Path | None = None,
+) -> Figure:
+    """The eight positions of each image, rotated clockwise, strong or faint by their probability, which stands below.
+
+    The most probable position is drawn in full, one that the image never gets faintly; one that would not keep the
+    shape of the image not at all.
+
+    Args:
+        augment: the augmenter; its ``p`` is left aside.
+        images: ``(B, C, H, W)``.
+        labels: ``(B,)`` class indices, of which the first images of each are shown; None shows all images.
+        names: of the classes, by index; without labels, of the images.
+        per_class: images of each class. There is room for 24 rows in all.
+        path: where to write a PNG, SVG or PDF; None for none.
+
+    Raises:
+        TypeError, ValueError: naming the argument, the rule and what came.
+
+    Example:
+        >>> from learned_affine import LearnedAffineAugment
+        >>> len(plot_symmetries(LearnedAffineAugment(), torch.rand(3, 3, 32, 32), torch.tensor([0, 1, 0])).axes)
+        1
+    """
+    check_batch("images", images)
+    rows, titles = _rows(images, labels, names, per_class)
+    chances = policy_moments(augment, images[rows])[2].tolist()
+    pictures = as_pixels(images[rows].cpu(), pixel_range(images))
+    height, width = images.shape[-2:]
+    down, right = height + max(2, round(0.3 * height)), width + max(1, round(0.15 * height))
+    scale = min(0.8, 11 / (len(rows) * 1.3)) / height  # inches a pixel
+    figure, axes = blank_figure(1, 1, (scale * len(EIGHT) * right + 1.3, scale * len(rows) * down + 0.4))
+    axis, lefts, tops = axes[0, 0], [right * code for code in EIGHT], range(0, len(rows) * down, down)
+    moved = [_positions(image, own, EIGHT, 0.1) for image, own in zip(pictures, chances, strict=True)]
+    _draw_sheet(axis, moved, lefts, tops, titles)
+    for top, values in zip(tops, chances, strict=True):
+        for left, value in zip(lefts, values, strict=True):
+            place = (left + width / 2, top + (height + down) / 2)
+            axis.text(*place, f"{100 * value:.0f} %", ha="center", va="center", fontsize=7, alpha=0.35 + 0.65 * value)
+    axis.set_xticks([left + width / 2 for left in lefts], HEADS, fontsize=7)
+    return finish(figure, path)
+
+
+def _rows(
+    images: Tensor, labels: Tensor | None, names: Sequence[str] | None, per_class: int
+) -> tuple[list[int], list[str]]:
+    """Which images are shown, and what stands beside each: a class is named once."""
+    if labels is None:
+        rows, titles = list(range(len(images))), [str(name) for name in names or [""] * len(images)]
+    else:
+        given = labels.tolist()
+        if len(given) != len(images):
+            raise ValueError(f"labels must be those of {len(images)} images, got {len(given)}")
+        rows, titles = [], []
+        for one in sorted(set(given)):
+            own = [row for row, label in enumerate(given) if label == one][:per_class]
+            rows += own
+            titles += [names[one] if names else str(one), *[""] * (len(own) - 1)]
+    if not 1 <= len(rows) <= MOST_IMAGES or len(titles) != len(rows):
+        raise ValueError(
+            f"images must be 1 to {MOST_IMAGES} to fit a picture, each with a name where there are names, got "
+            f"{len(rows)} with {len(titles)}: choose some, as by some = labels < 9, and give images[some], labels[some]"
+        )
+    return rows, titles
+
+
+# -- of classes -------------------------------------------------------------------------------------------------------
+
+
+class _Row(NamedTuple):
+    """The pictures of a class, what stands below each, which are framed, and its other ranges."""
+
+    pictures: list[Tensor]  # (3, height, width) each
+    below: list[str]
+    framed: list[bool]
+    ranges: str
 
 
 @torch.no_grad()
@@ -88,130 +155,97 @@ def plot_summary(
         >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
         ['cat', 'dog']
     """
-    found = _classes(augment, loader)
+    found = moments_by_class(augment, loader)
+    if None in found:
+        raise ValueError("loader must give a class index with each image, got images alone")
     if not 1 <= len(found) <= MOST_CLASSES:
         raise ValueError(
             f"loader must give images of 1 to {MOST_CLASSES} classes to fit a picture, got {len(found)}: give some of "
             "them, as by DataLoader(torch.utils.data.Subset(dataset, indices))"
         )
-    titles = _titles(augment, loader, names, sorted(found))
-    size = _size(next(iter(found.values())).example)
-    rows = [(title, *_row(augment, found[label], size)) for label, title in titles.items()]
+    titles = _titles(augment, loader, names, list(found))
+    sides = next(iter(found.values())).first.shape[-2:]
+    height, width = (max(1, round(side * min(1.0, CELL * DPI / max(sides)))) for side in sides)
+    rows = [_row(augment, one, (height, width)) for one in found.values()]
     blocks = math.ceil(len(rows) / ROWS)
     count = math.ceil(len(rows) / blocks)
-    height, width = (CELL * side / max(size) for side in size)
-    beside = 1.6 + LETTER * max(len(line) for title in titles.values() for line in title.splitlines())
-    inches = blocks * (width * (COLUMNS * (1 + ACROSS) + APART) + beside), count * height * (1 + DOWN) + 0.5
-    figure, axes = blank_figure(1, blocks, inches)
-    for number, axis in enumerate(axes[0]):
-        _draw_block(axis, rows[number * count : (number + 1) * count], count)
+    inch = CELL / max(height, width)
+    beside = 1.6 + LETTER * max(len(line) for title in titles for line in title.splitlines())
+    across = blocks * (inch * width * (COLUMNS * (1 + ACROSS) + APART) + beside)
+    figure, axes = blank_figure(1, blocks, (across, count * inch * height * (1 + DOWN) + 0.5))
+    for axis, start in zip(axes[0], range(0, len(rows), count), strict=True):
+        _draw_block(axis, titles[start : start + count], rows[start : start + count], count)
     return finish(figure, path)
 
 
-def _titles(
-    augment: PolicyTransform, loader: Iterable[Any], names: Sequence[str] | None, labels: list[int]
-) -> dict[int, str]:
+def _titles(augment: PolicyTransform, loader: Any, names: Sequence[str] | None, labels: list[Any]) -> list[str]:
     """What stands beside each class: its name, and where the fit judged too few of its images for a row of its own."""
     info, least = info_of(augment), max(labels) + 1
     if names is None:
         names = info.get("class_names") or class_names(loader, info.get("classes", least))
     if names is not None and len(names) < least:
         raise ValueError(f"names must have one for each class, at least {least}, got {len(names)}")
-    judged = {row["class"] for row in info.get("classes_moved", ())}
-    few = set(labels) - judged if judged else set()
-    return {label: class_name({"class_names": names}, label) + "\n(few images)" * (label in few) for label in labels}
+    judged = {row["class"] for row in info.get("classes_moved", ())} or set(labels)
+    return [class_name({"class_names": names}, one) + "\n(few images)" * (one not in judged) for one in labels]
 
 
-def _classes(augment: PolicyTransform, loader: Iterable[Any]) -> dict[int, _Class]:
-    """The classes that the loader gives."""
-    found: dict[int, _Class] = {}
-    for images, labels, moments in moments_in(augment, loader):
-        if labels is None:
-            raise ValueError(f"loader must give a class index with each image, got {shown(images)} alone")
-        for label in labels.unique().tolist():
-            own = labels == label
-            one = found.setdefault(label, _Class(images[int(own.nonzero()[0])].cpu()))
-            one.moments.append(tuple(values[own] for values in moments))
-    return found
-
-
-# -- drawing ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Cell:
-    """One picture of a row, what stands below it, and whether the class tolerates it."""
-
-    pixels: Tensor  # (3, height, width)
-    text: str
-    framed: bool = True
-
-
-def _size(image: Tensor) -> tuple[int, int]:
-    """Height and width in which the examples are drawn: their own, or smaller."""
-    shrunk = min(1.0, CELL * DPI / max(image.shape[-2:]))
-    return max(1, round(shrunk * image.shape[-2])), max(1, round(shrunk * image.shape[-1]))
-
-
-def _row(augment: PolicyTransform, one: _Class, size: tuple[int, int]) -> tuple[list[_Cell], str]:
-    """The pictures of a class, and the intervals of scale, shear and shift."""
-    (least, *low), (largest, *high) = one.ranges()
-    lines = (
-        f"scale {low[0]:.2f} to {high[0]:.2f}",
-        f"shear {round(low[1]):+d}° to {round(high[1]):+d}°",
+def _row(augment: PolicyTransform, one: Moments, size: tuple[int, int]) -> _Row:
+    middle, reach = four_of(one.mean.mean(0)), REACH * ranges_of(one.mean, one.deviation)
+    (least, *low), (largest, *high) = (middle - reach).tolist(), (middle + reach).tolist()
+    example = F.interpolate(one.first[None].float(), size=size, mode="bilinear", antialias=True)
+    rotations = dataclasses.replace(AffineParameters.identity(2), angle=torch.tensor((least, largest)))
+    rotated = augment.warp(example.expand(2, -1, -1, -1), rotations)
+    first, last, plain = as_pixels(torch.cat([rotated, example]), pixel_range(example))
+    chances = one.chances.mean(0).tolist()
+    return _Row(
+        [first, plain, last, *_positions(plain, chances, ORDER, FAINTEST)],
+        [f"{round(least):+d}°", "", f"{round(largest):+d}°", *(f"{100 * chances[code]:.0f} %" for code in ORDER)],
+        [True] * 3 + [chances[code] >= TOLERATED * chances[0] for code in ORDER],
+        f"scale {low[0]:.2f} to {high[0]:.2f}\nshear {round(low[1]):+d}° to {round(high[1]):+d}°\n"
         f"shift {round(100 * low[2]):+d} % to {round(100 * high[2]):+d} %",
     )
-    return _cells(augment, one, size, (least, largest)), "\n".join(lines)
 
 
-def _cells(augment: PolicyTransform, one: _Class, size: tuple[int, int], angles: tuple[float, float]) -> list[_Cell]:
-    """The example between its least and its largest rotation, and its seven other positions."""
-    example = F.interpolate(one.example[None].float(), size=size, mode="bilinear", antialias=True)
-    low, high = angles
-    rotations = dataclasses.replace(AffineParameters.identity(2), angle=torch.tensor(angles))
-    rotated = augment.warp(example.expand(2, -1, -1, -1), rotations)
-    limits = pixel_range(example)
-    first, last, plain = (as_pixels(image, limits) for image in (*rotated, example[0]))
-    cells = [_Cell(first, f"{round(low):+d}°"), _Cell(plain, ""), _Cell(last, f"{round(high):+d}°")]
-    chances = torch.cat([chances for *_, chances in one.moments]).mean(0).tolist()
-    for code in ORDER:
-        moved, paper = rearrange(plain, code), torch.ones_like(plain)
-        strong = FAINTEST + (1 - FAINTEST) * (chances[code] / max(chances)) ** 0.5
-        pixels = paper.lerp(moved, strong) if moved.shape == plain.shape else paper
-        cells.append(_Cell(pixels, f"{100 * chances[code]:.0f} %", chances[code] >= TOLERATED * chances[0]))
-    return cells
-
-
-def _draw_block(axis: Any, rows: list[tuple[str, list[_Cell], str]], count: int) -> None:
-    """Rows of a title, cells and a text below each other on one axis, which has room for ``count``."""
-    height, width = rows[0][1][0].pixels.shape[1:]
-    down, right = height + max(3, round(DOWN * height)), width + max(2, round(ACROSS * width))
-    places = [right * column + (round(APART * width) if column > 2 else 0) for column in range(COLUMNS)]
-    sheet = torch.ones(3, count * down, places[-1] + width)
-    for top, (_, cells, text) in zip(range(0, count * down, down), rows, strict=False):
-        for place, cell in zip(places, cells, strict=True):
-            sheet[:, top : top + height, place : place + width] = cell.pixels
-            _label(axis, cell, (place, top), (width, height), (height + down) / 2)
-        axis.text(places[-1] + 1.3 * width, top + height / 2, text, fontsize=7, va="center")
-    axis.imshow(sheet.permute(1, 2, 0).numpy(), interpolation="nearest")
-    middles = [place + width / 2 for place in places]
-    axis.set_xticks(
-        [middles[1], *middles[3:]], ["rotation", *(HEADS[code].replace(", ", ",\n") for code in ORDER)], fontsize=7
-    )
-    axis.set_yticks([row * down + height / 2 for row in range(len(rows))], [row[0] for row in rows], fontsize=9)
-    axis.tick_params(length=0, labeltop=True, labelbottom=False)
-    for side in axis.spines.values():
-        side.set_visible(False)
-
-
-def _label(axis: Any, cell: _Cell, corner: tuple[float, float], size: tuple[float, float], below: float) -> None:
-    """The frame of a cell and the text below it."""
+def _draw_block(axis: Any, titles: list[str], rows: list[_Row], count: int) -> None:
+    """Rows below each other on one axis, which has room for ``count``."""
     from matplotlib.patches import Rectangle
 
-    (left, top), (width, height) = corner, size
-    if cell.framed:
-        axis.add_patch(
-            Rectangle((left - 0.5, top - 0.5), width, height, fill=False, edgecolor=GREEN, linewidth=1.6, clip_on=False)
-        )
-    options = {"ha": "center", "va": "center", "fontsize": 7, "alpha": 1 if cell.framed else 0.5}
-    axis.text(left + width / 2, top + below, cell.text, **options)
+    height, width = rows[0].pictures[0].shape[1:]
+    down, right = height + max(3, round(DOWN * height)), width + max(2, round(ACROSS * width))
+    lefts = [right * column + (round(APART * width) if column > 2 else 0) for column in range(COLUMNS)]
+    tops = range(0, count * down, down)
+    _draw_sheet(axis, [row.pictures for row in rows], lefts, tops, titles)
+    for top, row in zip(tops, rows, strict=False):
+        for left, text, framed in zip(lefts, row.below, row.framed, strict=True):
+            options = {"ha": "center", "va": "center", "fontsize": 7, "alpha": 1 if framed else 0.5}
+            axis.text(left + width / 2, top + (height + down) / 2, text, **options)
+            if framed:
+                place = (left - 0.5, top - 0.5)
+                axis.add_patch(Rectangle(place, width, height, fill=False, ec=GREEN, lw=1.6, clip_on=False))
+        axis.text(lefts[-1] + 1.3 * width, top + height / 2, row.ranges, fontsize=7, va="center")
+    heads = ["rotation", *(HEADS[code].replace(", ", ",\n") for code in ORDER)]
+    axis.set_xticks([left + width / 2 for left in [lefts[1], *lefts[3:]]], heads, fontsize=7)
+
+
+# -- of both ----------------------------------------------------------------------------------------------------------
+
+
+def _positions(image: Tensor, chances: Sequence[float], codes: Sequence[int], faintest: float) -> list[Tensor]:
+    """An RGB image in some symmetries, the less likely the fainter; white where one would change its shape."""
+    paper, moved = torch.ones_like(image), [rearrange(image, code) for code in codes]
+    strong = [faintest + (1 - faintest) * (chances[code] / max(chances)) ** 0.5 for code in codes]
+    pairs = zip(moved, strong, strict=True)
+    return [paper.lerp(one, share) if one.shape == image.shape else paper for one, share in pairs]
+
+
+def _draw_sheet(axis: Any, rows: list[list[Tensor]], lefts: list[int], tops: range, titles: list[str]) -> None:
+    """Rows of RGB images ``(3, H, W)`` of one size on white, by their left edges and tops, with a title each."""
+    height, width = rows[0][0].shape[1:]
+    sheet = torch.ones(3, tops.stop, lefts[-1] + width)
+    for top, images in zip(tops, rows, strict=False):
+        for left, image in zip(lefts, images, strict=True):
+            sheet[:, top : top + height, left : left + width] = image
+    axis.imshow(sheet.permute(1, 2, 0).numpy(), interpolation="nearest")
+    axis.set_yticks([top + height / 2 for top in tops[: len(rows)]], titles, fontsize=9)
+    axis.tick_params(length=0, labeltop=True, labelbottom=False)
+    axis.spines[:].set_visible(False)
