@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -46,105 +47,94 @@ def check_fit(history: Any, deterministic: bool) -> list[FitWarning]:
     last, info = history.last(), history.info
     if not last:
         return []  # nothing was measured
-    found = [*_identity(last, info, deterministic), *_destroyed(last, info, deterministic)]
-    return found if deterministic else [*found, *_cost(last), *_network(last, info), *_symmetry(last, info)]
+    texts = {
+        "identity-collapse": _identity(last, info, deterministic),
+        "destroyed-images": _destroyed(last, info, deterministic),
+    }
+    if not deterministic:
+        texts |= {**_cost(last), "dead-network": _network(last, info), "symmetry": _symmetry(last, info)}
+    return [FitWarning(kind, text) for kind, text in texts.items() if text]
 
 
-def _identity(last: dict[str, float], info: dict[str, Any], deterministic: bool) -> Iterator[FitWarning]:
+def _identity(last: dict[str, float], info: dict[str, Any], deterministic: bool) -> str:
     displacement = last["displacement"]
     if not (displacement < 0.02 if deterministic else displacement < 0.01 and last["symmetry_chance"] < 0.05):
-        return
-    config = info.get("config", {})
+        return ""
+    text, config = f"images hardly move: mean displacement {displacement:.2%} of the side. ", info.get("config", {})
     if config.get("objective") == "paper" and config.get("sign") == "printed":
-        why = "The paper's printed loss has this optimum; use FitConfig() instead."
-    else:
-        why = (
-            "Give images that the classifier was not trained on as val_loader, or a larger target or tolerance; "
-            "a classifier that is no better than a guess on those leaves no room."
-        )
-    yield FitWarning(
-        "identity-collapse", f"images hardly move: mean displacement {displacement:.2%} of the side. {why}"
+        return text + "The paper's printed loss has this optimum; use FitConfig() instead."
+    return (
+        f"{text}Give images that the classifier was not trained on as val_loader, or a larger target or tolerance; "
+        "a classifier that is no better than a guess on those leaves no room."
     )
 
 
-def _destroyed(last: dict[str, float], info: dict[str, Any], deterministic: bool) -> Iterator[FitWarning]:
-    lost = last["agreement"] < info["chance"] + 0.25 * (1 - info["chance"])  # useful policies go down to 0.8 of two
+def _destroyed(last: dict[str, float], info: dict[str, Any], deterministic: bool) -> str:
+    moved, visible, agreement = last["displacement"], last["visible_area"], last["agreement"]
+    lost = agreement < info["chance"] + 0.25 * (1 - info["chance"])  # useful policies go down to 0.8 of two
     # only the raw head can run away, and nothing brings it back
-    lost = lost or (deterministic and last["displacement"] > 0.25)
-    if last["displacement"] == last["displacement"] and (last["visible_area"] < 0.3 or lost):
-        yield FitWarning(
-            "destroyed-images",
-            f"mean displacement {last['displacement']:.0%} of the side, {last['visible_area']:.0%} of the image "
-            f"visible, the classifier agrees with its clean prediction on {last['agreement']:.0%}. Use the calibrated "
-            "objective, narrower limits, or a smaller target.",
-        )
+    lost = lost or visible < 0.3 or (deterministic and moved > 0.25)
+    if not lost or math.isnan(moved):
+        return ""
+    return (
+        f"mean displacement {moved:.0%} of the side, {visible:.0%} of the image visible, the classifier agrees with "
+        f"its clean prediction on {agreement:.0%}. Use the calibrated objective, narrower limits, or a smaller target."
+    )
 
 
-def _cost(last: dict[str, float]) -> Iterator[FitWarning]:
-    numbers = last["kl"] - last["symmetry_kl"]
-    if numbers < BINDING and last["cost"] <= last["budget"]:
-        yield FitWarning(
-            "limits-bind",
-            f"the policy fills the limits (its divergence from the prior is {numbers:.2f} nats), and augmented images "
-            f"cost {last['cost']:.2f} nats more, within the budget of {last['budget']:.2f}. The classifier tolerates "
-            "all that is allowed: wider limits may help, but look at the pictures first.",
-        )
-    elif last["cost"] > OVER * last["budget"]:
-        yield FitWarning(
-            "target",
-            f"augmented images stay harder than they should be: they cost {last['cost']:.3g} nats more, with a "
-            f"budget of {last['budget']:.3g}. Judge more images (FitConfig(images=)), or give more held-out ones.",
-        )
+def _cost(last: dict[str, float]) -> dict[str, str]:
+    numbers, cost, budget = last["kl"] - last["symmetry_kl"], last["cost"], last["budget"]
+    binding = (
+        f"the policy fills the limits (its divergence from the prior is {numbers:.2f} nats), and augmented images cost "
+        f"{cost:.2f} nats more, within the budget of {budget:.2f}. The classifier tolerates all that is allowed: wider "
+        "limits may help, but look at the pictures first."
+    )
+    over = (
+        f"augmented images stay harder than they should be: they cost {cost:.3g} nats more, with a budget of "
+        f"{budget:.3g}. Judge more images (FitConfig(images=)), or give more held-out ones."
+    )
+    return {
+        "limits-bind": binding if numbers < BINDING and cost <= budget else "",
+        "target": over if cost > OVER * budget else "",
+    }
 
 
-def _network(last: dict[str, float], info: dict[str, Any]) -> Iterator[FitWarning]:
+def _network(last: dict[str, float], info: dict[str, Any]) -> str:
     differ = last["kl"] - last["symmetry_kl"] >= BINDING  # else all policies are the prior
     wanted = info.get("localization", {}).get("per_image", True)
-    if differ and wanted and last["between_image_variance"] < 1e-9:
-        yield FitWarning(
-            "dead-network",
-            "the localization network gives all images the same policy. Fit again at a lower learning_rate, and look "
-            "at the images: are they all the same?",
-        )
+    if not differ or not wanted or not last["between_image_variance"] < 1e-9:
+        return ""
+    return (
+        "the localization network gives all images the same policy. Fit again at a lower learning_rate, and look at "
+        "the images: are they all the same?"
+    )
 
 
-def _symmetry(last: dict[str, float], info: dict[str, Any]) -> Iterator[FitWarning]:
+def _symmetry(last: dict[str, float], info: dict[str, Any]) -> str:
     """Whether a symmetry costs a class more than the budget: its chance times what it costs those images."""
     rows = info.get("classes_moved", ())
     harms = [(harm, code, row) for row in rows for code, harm in enumerate(row["harm"]) if code]
-    worst = max(harms, key=lambda one: one[0], default=None)
-    if worst is None or worst[0] <= max(last["budget"], LEAST_HARM):
-        return
-    harm, code, row = worst
-    names = info.get("class_names")
+    harm, code, row = max(harms, key=lambda one: one[0], default=(0.0, 0, dict[str, Any]()))
+    if not harm > max(last["budget"], LEAST_HARM):
+        return ""
+    names, moves = info.get("class_names"), ["flipped left-right"] * (code >= 4)
+    moves += [f"rotated by {90 * (code % 4)} degrees"] * (code % 4 > 0)
     name = f" ({names[row['class']]})" if names else ""
-    yield FitWarning(
-        "symmetry",
-        f"class {row['class']}{name} is {_in_words(code)} with a chance of {row['chance'][code]:.2f}, which "
-        f"adds {harm:.2f} nats to its cost on held-out images, more than the budget of {last['budget']:.2f}. Give "
-        "more held-out images of it, a label_map if it becomes another class, or narrower limits.symmetries.",
+    return (
+        f"class {row['class']}{name} is {' and '.join(moves)} with a chance of {row['chance'][code]:.2f}, which adds "
+        f"{harm:.2f} nats to its cost on held-out images, more than the budget of {last['budget']:.2f}. Give more "
+        "held-out images of it, a label_map if it becomes another class, or narrower limits.symmetries."
     )
-
-
-def _in_words(code: int) -> str:
-    parts = ["flipped left-right"] if code >= 4 else []
-    parts += [f"rotated by {90 * (code % 4)} degrees"] if code % 4 else []
-    return " and ".join(parts)
 
 
 def check_pixel_range(images: Tensor) -> None:
     """Warn where the pixels are not spread over [0, 1], as ``preprocess`` expects them of a floating dtype."""
-    if not images.is_floating_point():
-        return  # with a range of its own, which is that of the dtype
     low, high = float(images.min()), float(images.max())
-    if low < -0.01 or high > 1.01:
-        why = "are they normalised already, or 0 to 255 as floats?"
-    elif low >= 0 and high <= 1.01 / 255:
-        why = "are they divided by 255 twice?"
-    else:
-        return
-    text = f"preprocess expects pixels within [0, 1], got [{low:.3g}, {high:.3g}]: {why} Change the loader's transform."
-    warn_caller(FitWarning("pixel-range", text))
+    outside, twice = low < -0.01 or high > 1.01, low >= 0 and high <= 1.01 / 255
+    if images.is_floating_point() and (outside or twice):
+        why = "are they normalised already, or 0 to 255 as floats?" if outside else "are they divided by 255 twice?"
+        text = f"preprocess expects pixels within [0, 1], got [{low:.3g}, {high:.3g}]: {why}"
+        warn_caller(FitWarning("pixel-range", f"{text} Change the loader's transform."))
 
 
 def check_set_up(info: dict[str, Any], say: Callable[[str], None]) -> None:

@@ -99,7 +99,7 @@ def evaluate(
     if draws < 1:
         raise ValueError(f"draws must be at least 1, got {draws}")
     preprocess = getattr(augment.history, "preprocess", None) if preprocess is None else preprocess
-    where = torch.device(device) if device is not None else classifier_device(classifier)
+    where = classifier_device(classifier, device)
     model = Model(classifier, preprocess, task=task_of(task, loss), label_map=label_map_of(label_map))
     read = partial(model.read, image_key=image_key, label_key=label_key)
     found: list[dict[str, Tensor]] = []
@@ -128,18 +128,9 @@ def evaluate(
 
 
 def _measure(augment: PolicyTransform, model: Model, images: Tensor, labels: Any, draws: int) -> dict[str, Tensor]:
-    """The measures of each image of a batch, ``(B,)`` each, means over the draws."""
+    """The measures of each image of a batch, ``(B,)`` each, means over the draws, as far as they are known."""
     drawn = [augment.sample_parameters(images) for _ in range(draws)]
     moved = [image_measures(one, *images.shape[-2:]) for one in drawn]
-    found = _outcome(augment, model, images, labels, drawn)
-    found |= {key: torch.stack([one[key] for one in moved]).mean(0) for key in moved[0]}
-    return {key: values.cpu() for key, values in found.items()}
-
-
-def _outcome(
-    augment: PolicyTransform, model: Model, images: Tensor, labels: Any, drawn: list[AffineParameters]
-) -> dict[str, Tensor]:
-    """What the model makes of the draws, as far as it is known."""
     task, answer = model.task, model.answer(images)
     labels = on_device(labels, images.device) if task.is_loss or model.fits(labels, answer) else None
     clean = model.output(answer, labels)
@@ -156,18 +147,18 @@ def _outcome(
         every = torch.stack([output for output, _ in own])  # (K, B, m)
         found |= {"entropy": task.entropy_bits(every).mean(0), "clean_entropy": task.entropy_bits(clean)}
         found["agreement"] = task.agrees(every, task.predicted(clean)).mean(0)
-    if labels is None:
-        return found
-    cost, clean_cost = torch.stack([task.loss(*one) for one in own]).mean(0), task.loss(clean, labels)
-    if task.is_loss:
-        found |= {"loss": cost, "clean_loss": clean_cost}
-    else:
-        right = torch.stack([task.right(*one) for one in own]).mean(0)
-        found |= {"accuracy": right, "clean_accuracy": task.right(clean, labels)}
-        found |= {"added": cost - clean_cost, "label": task.members(labels, clean.shape[1])}
-    of_others = torch.arange(len(images), device=images.device).roll(1)
-    found["own_gain"] = torch.stack([task.loss(*judged(one[of_others])) for one in drawn]).mean(0) - cost
-    return found
+    if labels is not None:
+        cost, clean_cost = torch.stack([task.loss(*one) for one in own]).mean(0), task.loss(clean, labels)
+        if task.is_loss:
+            found |= {"loss": cost, "clean_loss": clean_cost}
+        else:
+            right = torch.stack([task.right(*one) for one in own]).mean(0)
+            found |= {"accuracy": right, "clean_accuracy": task.right(clean, labels)}
+            found |= {"added": cost - clean_cost, "label": task.members(labels, clean.shape[1])}
+        of_others = torch.arange(len(images), device=images.device).roll(1)
+        found["own_gain"] = torch.stack([task.loss(*judged(one[of_others])) for one in drawn]).mean(0) - cost
+    found |= {key: torch.stack([one[key] for one in moved]).mean(0) for key in moved[0]}
+    return {key: values.cpu() for key, values in found.items()}
 
 
 def _add_classes(

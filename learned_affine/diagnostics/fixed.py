@@ -12,7 +12,7 @@ from learned_affine.geometry.parameters import NAMES
 from learned_affine.transforms.transform import PolicyTransform
 
 TOLERATED, OF_IMAGES = 1 / 3, 0.9  # a chance of a third of the identity's, by so many of the images
-FLIP, UPSIDE_DOWN, QUARTER, HALF = 4, 6, 1, 2  # codes
+FLIPS = {4: "Horizontal", 6: "Vertical"}  # by code; 1 to 3 are the quarter turns
 TURNS = "v2.RandomChoice([v2.RandomRotation((angle, angle)) for angle in ({})])"
 
 
@@ -39,25 +39,20 @@ def as_transforms(augment: PolicyTransform, images: Tensor) -> str:
     """
     mean, deviation, chances = policy_moments(augment, check_batch("images", images))
     tolerated = (chances >= TOLERATED * chances[:, :1]).float().mean(0) >= OF_IMAGES
-    steps = _flips([code for code in range(8) if tolerated[code]])
+    steps = _flips(set(tolerated.nonzero().flatten().tolist()))
     within, between = variances(mean, deviation)
     spread = dict(zip(NAMES, (2 * (within + between).sqrt()).tolist(), strict=True))
-    affine = _affine(spread, augment.limits)
-    if affine:
+    if affine := _affine(spread, augment.limits):
         steps.append(affine if augment.p == 1 else f"v2.RandomApply([{affine}], p={augment.p:g})")
     return f"v2.Compose([{', '.join(steps or ['v2.Identity()'])}])"
 
 
-def _flips(tolerated: list[int]) -> list[str]:
+def _flips(tolerated: set[int]) -> list[str]:
     """Flips and quarter turns within a set of symmetries that together give each of them equally often."""
-    steps = [
-        f"v2.Random{name}Flip()"
-        for code, name in ((FLIP, "Horizontal"), (UPSIDE_DOWN, "Vertical"))
-        if code in tolerated
-    ]
-    if QUARTER in tolerated and HALF in tolerated and QUARTER + 2 in tolerated:
+    steps = [f"v2.Random{name}Flip()" for code, name in FLIPS.items() if code in tolerated]
+    if tolerated.issuperset((1, 2, 3)):
         return [*steps[:1], TURNS.format("0, 90, 180, 270")]
-    return [TURNS.format("0, 180")] if HALF in tolerated and not steps else steps
+    return [TURNS.format("0, 180")] if 2 in tolerated and not steps else steps
 
 
 def _affine(spread: dict[str, float], limits: AffineLimits) -> str:

@@ -90,8 +90,7 @@ def variance_between_images(policy: Policy, limits: AffineLimits) -> float:
 def symmetry_measures(chances: Tensor) -> dict[str, float]:
     """Of the images' probabilities of the symmetries, ``(B, 8)``: of another one than the identity, mean and spread."""
     changed = 1 - chances[:, 0]
-    spread = float(changed.std()) if len(changed) > 1 else math.nan
-    return {"symmetry_chance": float(changed.mean()), "symmetry_spread": spread}
+    return {"symmetry_chance": float(changed.mean()), "symmetry_spread": float(_spread(changed))}
 
 
 def spread_measures(mean: Tensor, deviation: Tensor) -> dict[str, float]:
@@ -99,7 +98,10 @@ def spread_measures(mean: Tensor, deviation: Tensor) -> dict[str, float]:
 
     In the unit of each parameter; ``between_`` is NaN for one image.
     """
-    within = deviation.mean(0)
-    between = mean.std(0) if len(mean) > 1 else torch.full_like(within, math.nan)
-    spread = {f"within_{name}": value for name, value in zip(NAMES, within.tolist(), strict=True)}
-    return spread | {f"between_{name}": value for name, value in zip(NAMES, between.tolist(), strict=True)}
+    rows = {"within": deviation.mean(0), "between": _spread(mean)}
+    return {f"{key}_{name}": float(row[place]) for key, row in rows.items() for place, name in enumerate(NAMES)}
+
+
+def _spread(values: Tensor) -> Tensor:
+    # torch warns of one image alone
+    return values.std(0) if len(values) > 1 else torch.full_like(values[0], math.nan)

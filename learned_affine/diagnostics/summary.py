@@ -107,19 +107,18 @@ def _range_text(augment: PolicyTransform, images: Any, labels: Any, info: Mappin
 
 def _as_loader(images: Any, labels: Any) -> Iterable[Any]:
     """Images and labels as one batch, or the loader that they are."""
-    if not isinstance(images, Tensor):
-        if not isinstance(images, Iterable):
-            raise TypeError(f"images must be a tensor (B, C, H, W) or a loader of them, got {shown(images)}")
-        if labels is not None:
+    if isinstance(images, Tensor):
+        given = None if labels is None else torch.as_tensor(labels)
+        if given is not None and (given.shape != images.shape[:1] or given.is_floating_point()):
             raise ValueError(
-                f"labels must be left out where images are a loader, which gives them, got {shown(labels)}"
+                f"labels must be class indices of shape ({len(images)},), one an image, got {shown(given)}"
             )
-        return images
-    check_batch("images", images)
-    given = None if labels is None else torch.as_tensor(labels)
-    if given is not None and (given.shape != (len(images),) or given.is_floating_point()):
-        raise ValueError(f"labels must be class indices of shape ({len(images)},), one an image, got {shown(given)}")
-    return [(images, given)]
+        return [(check_batch("images", images), given)]
+    if not isinstance(images, Iterable):
+        raise TypeError(f"images must be a tensor (B, C, H, W) or a loader of them, got {shown(images)}")
+    if labels is not None:
+        raise ValueError(f"labels must be left out where images are a loader, which gives them, got {shown(labels)}")
+    return images
 
 
 def four_of(numbers: Tensor) -> Tensor:
@@ -157,37 +156,31 @@ def proposed_label_map(augment: PolicyTransform) -> dict[str, list[int]]:
         {}
     """
     info = info_of(augment)
-    proposed = {}
-    for key, circles in _proposals(info).items():
-        order = list(range(info["classes"]))
-        for circle in circles:
-            for one, to in pairwise([*circle, circle[0]]):
-                order[one] = to
-        proposed[key] = order
+    proposed: dict[str, list[int]] = {}
+    for key, circle in _proposals(info):
+        order = proposed.setdefault(key, list(range(info["classes"])))
+        for one, to in pairwise([*circle, circle[0]]):
+            order[one] = to
     return proposed
 
 
 def proposal_words(info: Mapping[str, Any]) -> list[str]:
     """The proposals in words, one line each: "a mirrored is recognised as b, 92 %, and back, 90 %"."""
     lines = []
-    for key, circles in _proposals(info).items():
+    for key, circle in _proposals(info):
         code, words, _ = LABEL_MOVES[key]
-        for circle in circles:
-            shares = [f"{100 * info['recognised'][code][str(one)][1]:.0f} %" for one in circle]
-            names = [class_name(info, one) for one in circle]
-            steps = [f"{name}, {share}" for name, share in zip(names[1:], shares, strict=False)]
-            lines.append(f"{names[0]} {words} is recognised as {', then as '.join(steps)}, and back, {shares[-1]}")
+        shares = [f"{100 * info['recognised'][code][str(one)][1]:.0f} %" for one in circle]
+        names = [class_name(info, one) for one in circle]
+        steps = [f"{name}, {share}" for name, share in zip(names[1:], shares, strict=False)]
+        lines.append(f"{names[0]} {words} is recognised as {', then as '.join(steps)}, and back, {shares[-1]}")
     return lines
 
 
-def _proposals(info: Mapping[str, Any]) -> dict[str, list[list[int]]]:
-    """For each rule of a label map the circles of classes, where there are any and the fit had no rule of its own."""
-    found = {}
-    for key, (code, _, count) in LABEL_MOVES.items():
-        circles = circles_in(info.get("recognised", {}).get(code, {}), count)
-        if circles and key not in info.get("label_map", {}):
-            found[key] = circles
-    return found
+def _proposals(info: Mapping[str, Any]) -> list[tuple[str, list[int]]]:
+    """Circles of classes, each with its rule of a label map, for which the fit had none of its own."""
+    recognised, told = info.get("recognised", {}), info.get("label_map", {})
+    moves = {key: (code, count) for key, (code, _, count) in LABEL_MOVES.items() if key not in told}
+    return [(key, one) for key, (code, count) in moves.items() for one in circles_in(recognised.get(code, {}), count)]
 
 
 def circles_in(recognised: Found, count: int) -> list[list[int]]:
