@@ -69,5 +69,5 @@ def _meta(path: Path) -> dict[str, Any]:
     file = read_file(path)
     history, info = file.description["history"], dict(file.description["history"]["info"])
     numbers = {key: values[-1] for key, values in history["rounds"].items() if values}
-    size = sum(math.prod(shape) for _, shape in file.table.values())
+    size = sum(math.prod(entry["shape"]) for entry in file.table.values())
     return {"num_params": size, "channels": file.description["localization"]["channels"], **info, "measures": numbers}

@@ -14,6 +14,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as short  # what a file says, for a message: however long it is, only its beginning
 from typing import Any
 
 from safetensors import SafetensorError
@@ -25,7 +26,6 @@ MAX_FILE = 32 * 1024 * 1024  # bytes; a file of ours is under 1 MB
 MAX_HEADER = 1024 * 1024  # bytes; a header of ours is some 5 kB
 MAX_DEPTH = 32  # of lists and dicts in each other: what walks over them later may recurse
 KEY, DIGEST = "learned_affine", "sha256"
-Table = dict[str, tuple[str, tuple[int, ...]]]  # of each tensor its dtype, by the container's name, and shape
 
 
 class WeightsError(ValueError):
@@ -34,12 +34,12 @@ class WeightsError(ValueError):
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A file whose header is in order; ``text`` is the description as it was written."""
+    """A file whose description is in order."""
 
     description: dict[str, Any]
-    table: Table
-    text: str
-    digest: str
+    table: dict[str, Any]  # what the header says of each tensor, as it is written
+    text: str  # of the description, as it was written
+    digest: str | None
     content: bytes
 
     def tensors(self) -> dict[str, Tensor]:
@@ -49,7 +49,7 @@ class WeightsFile:
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(f"its tensors are damaged ({error})") from error
         if self.digest != digest_of(self.text, tensors):
-            raise WeightsError("it is damaged: its sha256 is not that of its content")
+            raise WeightsError(f"it is damaged: its {DIGEST} is not that of its content")
         return tensors
 
 
@@ -83,87 +83,53 @@ def read_file(path: Path) -> WeightsFile:
 
 def from_bytes(content: bytes) -> WeightsFile:
     """Judge the header of a file's content."""
+    length = int.from_bytes(content[:8], "little")
     if len(content) > MAX_FILE:
         raise WeightsError(f"it must be smaller than {MAX_FILE} bytes")
-    header = _header(content)
-    metadata = header.pop("__metadata__", None) or {}
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise WeightsError("its metadata must be a dict of strings")
-    text, digest = metadata.get(KEY), metadata.get(DIGEST)
-    if text is None:
-        raise WeightsError("it is not one of learned_affine: it has no description of ours")
-    description = _json(text, "description")
-    format_ = description.get("format")
-    if type(format_) is not int or format_ < 1:
-        raise WeightsError(f"its format must be a positive int, got {short(format_)}")
-    reads = f"this version reads the format {FORMAT}"
-    if format_ > FORMAT:
-        raise WeightsError(f"it has the format {format_}, and {reads}: update learned_affine")
-    if format_ < FORMAT:
-        earlier = 'version 0.2 of learned_affine reads (pip install "learned_affine<0.3")'
-        raise WeightsError(f"it has the format {format_}, which {earlier}; {reads}: fit the augmenter anew")
-    if digest is None:
-        raise WeightsError(f"it is damaged: a file of format {format_} must have a {DIGEST} in its metadata")
-    return WeightsFile(description, _table(header), text, digest, content)
-
-
-def _header(content: bytes) -> dict[str, Any]:
-    length = int.from_bytes(content[:8], "little")
     if len(content) < 10 or content[8:9] != b"{":
         raise WeightsError("it is no safetensors file, or cut off in its header")
     if length > MAX_HEADER:
         raise WeightsError(f"its header must be smaller than {MAX_HEADER} bytes, got {length}")
     if 8 + length > len(content):
         raise WeightsError(f"it is cut off: its header has {length} bytes, the whole file {len(content)}")
-    return _json(content[8 : 8 + length], "header")
+    header = _json(content[8 : 8 + length], "header")
+    metadata = header.pop("__metadata__", None) or {}
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise WeightsError("its metadata must be a dict of strings")
+    if KEY not in metadata:
+        raise WeightsError("it is not one of learned_affine: it has no description of ours")
+    description = _json(metadata[KEY], "description")
+    format_, reads = description.get("format"), f"this version reads the format {FORMAT}"
+    if type(format_) is not int or format_ < 1:
+        raise WeightsError(f"its format must be a positive int, got {short(format_)}")
+    if format_ > FORMAT:
+        raise WeightsError(f"it has the format {format_}, and {reads}: update learned_affine")
+    if format_ < FORMAT:
+        earlier = 'version 0.2 of learned_affine reads (pip install "learned_affine<0.3")'
+        raise WeightsError(f"it has the format {format_}, which {earlier}; {reads}: fit the augmenter anew")
+    return WeightsFile(description, header, metadata[KEY], metadata.get(DIGEST), content)
 
 
 def _json(text: str | bytes, name: str) -> dict[str, Any]:
-    """A JSON object without what JSON's readers disagree on: keys that come twice, and numbers that are none."""
+    """A JSON object without keys that come twice, on which JSON's readers disagree, and without deep nesting."""
     try:
-        found = json.loads(text, object_pairs_hook=_pairs, parse_constant=_no_constant)
+        found = json.loads(text, object_pairs_hook=_pairs)
     except RecursionError as error:
         raise WeightsError(f"its {name} is nested too deeply") from error
     except ValueError as error:  # of json, of UTF-8, of an int with too many digits, and our own
         raise WeightsError(f"its {name} is damaged ({error})") from error
     if not isinstance(found, dict):
         raise WeightsError(f"its {name} must be a JSON object, got {type(found).__name__}")
-    if _too_deep(found):
+    level: list[Any] = [found]
+    for _ in range(MAX_DEPTH):
+        inner = [value for one in level for value in (one.values() if isinstance(one, dict) else one)]
+        level = [value for value in inner if isinstance(value, list | dict)]
+    if level:
         raise WeightsError(f"its {name} is nested too deeply")
     return found
 
 
-def _too_deep(found: dict[str, Any]) -> bool:
-    level: list[Any] = [found]
-    for _ in range(MAX_DEPTH):
-        inner = [list(one.values()) if isinstance(one, dict) else one for one in level]
-        level = [value for values in inner for value in values if isinstance(value, list | dict)]
-    return bool(level)
-
-
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    if len(dict(pairs)) != len(pairs):
         raise ValueError("a key comes twice")
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def _table(header: dict[str, Any]) -> Table:
-    """Dtype and shape of each tensor; their place in the file is checked as they are made."""
-    table: Table = {}
-    for name, entry in header.items():
-        shape = entry.get("shape") if isinstance(entry, dict) else None
-        if not isinstance(shape, list) or not all(type(side) is int for side in shape):
-            raise WeightsError(f"the shape of {short(name)} must be a list of ints, got {short(shape)}")
-        table[name] = str(entry.get("dtype")), tuple(shape)
-    return table
-
-
-def short(value: Any) -> str:
-    """What a file says, for a message: however long it is, only its beginning."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return dict(pairs)

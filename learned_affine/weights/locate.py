@@ -9,6 +9,8 @@ from typing import Any
 
 from torchvision.models import WeightsEnum
 
+from learned_affine._checks import shown
+
 DEFAULT = "CIFAR10_V3"
 FILE = "model.safetensors"  # in a folder and on the hub, where one looks for that name
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -18,11 +20,12 @@ def find_file(source: Any, revision: str | None = None) -> Path:
     """The weights file that ``source`` means, as for ``from_pretrained``; what is on disk goes before the hub."""
     if not isinstance(source, str | Path | WeightsEnum):
         raise TypeError(
-            f"source must be a member of LearnedAffineAugment_Weights, a string or a path, got {type(source).__name__}"
+            f"source must be a member of LearnedAffineAugment_Weights, a string or a path, got {shown(source)}"
         )
     path = _in_package(source) or _on_disk(Path(str(source)))
-    if path is None and isinstance(source, str) and _is_hub_id(source):
-        return _from_hub(source, revision)
+    is_id = isinstance(source, str) and _HUB_ID.fullmatch(source) and not source.endswith(".safetensors")
+    if path is None and is_id and not Path(source).parent.exists():  # else a path, not for a network
+        return _from_hub(str(source), revision)
     if revision is not None:
         raise ValueError(f"revision is of a hub id 'org/repo'; source {str(source)!r} is none")
     if path is None:
@@ -59,23 +62,17 @@ def _on_disk(path: Path) -> Path | None:
         return None
 
 
-def _is_hub_id(source: str) -> bool:
-    """Whether it cannot be meant as a path: that is never looked for on a network."""
-    return bool(_HUB_ID.fullmatch(source)) and not source.endswith(".safetensors") and not Path(source).parent.exists()
-
-
 def _from_hub(repository: str, revision: str | None) -> Path:
     """Fetch the weights file of a hub repository; the only place that uses the network, and only when asked to."""
     try:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
-        raise ImportError(
-            f"{repository!r} is no path here; to load it from the hub: pip install learned_affine[hub]"
-        ) from error
+        text = f"{repository!r} is no path here; to load it from the hub: pip install learned_affine[hub]"
+        raise ImportError(text) from error
     try:
         return Path(hf_hub_download(repository, FILE, revision=revision))
     except (OSError, ValueError) as error:  # of the network, of what is not there, and of an id that cannot be one
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         at = f" at revision {revision!r}" if revision else ""
         raise FileNotFoundError(
             f"source {repository!r} is no path here, and {FILE} of the hub repository of that name{at} could not be "

@@ -10,6 +10,7 @@ from typing import Any
 from learned_affine.diagnostics.summary import symmetry_text
 
 CARD = "README.md"
+CONFIG = ("config", "recognised")  # of the history's info: not for the card
 MARK = "<!-- written by learned_affine; a card without this line is left alone -->"
 BODY = """
 {mark}
@@ -96,19 +97,10 @@ def is_ours(path: Path) -> bool:
 def _plain(info: dict[str, Any]) -> dict[str, Any]:
     """What fits a row of a table; the configuration stands in config.json."""
     rows = {key: value for key, value in info.items() if not isinstance(value, dict | list)}
-    return rows | {
-        f"{key}: {inner}": value
-        for key, values in info.items()
-        if isinstance(values, dict) and key not in ("config", "recognised")
-        for inner, value in values.items()
-    }
+    nested = {key: value for key, value in info.items() if isinstance(value, dict) and key not in CONFIG}
+    return rows | {f"{key}: {inner}": value for key, values in nested.items() for inner, value in values.items()}
 
 
 def _table(rows: dict[str, Any]) -> str:
-    lines = [f"| {_cell(key)} | {_cell(value)} |" for key, value in rows.items()]
-    return "\n".join(["| | |", "|---|---|", *lines])
-
-
-def _cell(value: Any) -> str:
-    """On one line, and without what would end the cell."""
-    return " ".join(str(value).split()).replace("|", "\\|")
+    cells = [[" ".join(str(one).split()).replace("|", "\\|") for one in row] for row in rows.items()]
+    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in cells)])

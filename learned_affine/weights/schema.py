@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
-from functools import partial
+from reprlib import repr as short
 from typing import Any
 
 import PIL.Image
@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 from torchvision import tv_tensors
 
+from learned_affine._checks import shown
 from learned_affine._version import __version__
 from learned_affine.fitting.history import KEYS, FitHistory
 from learned_affine.geometry.limits import WORDS, AffineLimits
 from learned_affine.policy.network import HEADS, LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.transforms.transform import PolicyTransform
-from learned_affine.weights.container import FORMAT, Table, WeightsError, WeightsFile, short
+from learned_affine.weights.container import FORMAT, WeightsError, WeightsFile
 
 ARGUMENTS = ("p", "strength", "deterministic", "interpolation", "padding_mode", "fill")
 PARTS = ("format", "written_by", "limits", "arguments", "localization", "history")
@@ -32,7 +33,8 @@ TYPES = {
     "torch.Tensor": Tensor,
     "PIL.Image.Image": PIL.Image.Image,
 }
-BARE_NAMES = ("Image", "Video", "Mask", "Tensor", "others")
+FILLS = {**TYPES, **{name: name for name in ("Image", "Video", "Mask", "Tensor", "others")}}
+SIZES = {"channels": 1024, "size": 256, "width": 1024}  # of a network, at most
 
 
 # -- from an augmenter to a description -------------------------------------------------------------------------------
@@ -43,15 +45,12 @@ def describe_augment(augment: PolicyTransform) -> dict[str, Any]:
     network = augment.localization
     head = next((name for name, kind in HEADS.items() if type(network) is kind), None)
     if head is None:
-        raise TypeError(
-            f"localization must be one of this package's networks to be saved, got {type(network).__name__}"
-        )
-    arguments = {name: getattr(augment, name) for name in ARGUMENTS} | {"fill": _named(augment.fill)}
+        raise TypeError(f"localization must be one of this package's networks to be saved, got {shown(network)}")
     return {
         "format": FORMAT,
         "written_by": f"learned_affine {__version__}, torch {torch.__version__}",
         "limits": asdict(augment.limits),
-        "arguments": arguments,
+        "arguments": {name: getattr(augment, name) for name in ARGUMENTS} | {"fill": _named(augment.fill)},
         "localization": {"head": head, **network.arguments()},
         "history": None if augment.history is None else _summary(augment.history),
     }
@@ -77,10 +76,10 @@ def _plain(value: Any) -> Any:
 def _named(fill: Any) -> Any:
     if not isinstance(fill, dict):
         return fill
-    names = {kind: name for name, kind in TYPES.items()} | {name: name for name in BARE_NAMES}
+    names = {key: name for name, key in FILLS.items()}
     unknown = [key for key in fill if key not in names]
     if unknown:
-        raise TypeError(f"fill must be by {', '.join(map(str, names.values()))} to be saved, got {unknown}")
+        raise TypeError(f"fill must be by {', '.join(FILLS)} to be saved, got {unknown}")
     return {names[key]: value for key, value in fill.items()}
 
 
@@ -104,9 +103,7 @@ def parse(file: WeightsFile) -> tuple[dict[str, Any], FitHistory | None]:
         arguments["limits"] = own = AffineLimits(**limits)
         known = getattr(network, "symmetries", own.symmetries)
         if WORDS.index(own.symmetries) < WORDS.index(known):
-            raise ValueError(
-                f"limits.symmetries must be those of the network or fewer, {known!r}, got {own.symmetries!r}"
-            )
+            raise ValueError(f"limits.symmetries must be the network's or fewer, {known!r}, got {own.symmetries!r}")
         PolicyTransform(**arguments)  # judges the others
     except (TypeError, ValueError, OverflowError) as error:
         raise WeightsError(f"its description is damaged: {error}") from error
@@ -122,31 +119,20 @@ def _exactly(name: str, found: Any, keys: Iterable[str]) -> dict[str, Any]:
     """A dict with these keys, no fewer and no more."""
     _demand(isinstance(found, dict), f"its {name}", "a JSON object", found)
     wanted = set(keys)
-    missing, extra = sorted(wanted - set(found)), sorted(set(found) - wanted)
+    missing, extra = (", ".join(map(short, sorted(some)[:8])) for some in (wanted - set(found), set(found) - wanted))
     if missing or extra:
-        raise WeightsError(f"its {name} is damaged: missing {_listed(missing)}, unexpected {_listed(extra)}")
+        raise WeightsError(f"its {name} is damaged: missing {missing or 'none'}, unexpected {extra or 'none'}")
     return dict(found)
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(map(short, names[:8])) or "none"
 
 
 def _typed(fill: Any) -> Any:
     """A ``fill`` with types instead of names; numbers, one or one a channel, are all it may hold."""
-    if isinstance(fill, dict):
-        unknown = [key for key in fill if key not in (*TYPES, *BARE_NAMES)]
-        if unknown:
-            raise WeightsError(f"arguments.fill must be by {', '.join([*TYPES, *BARE_NAMES])}, got {_listed(unknown)}")
-        return {TYPES.get(key, key): _numbers(value) for key, value in fill.items()}
-    return _numbers(fill)
-
-
-def _numbers(fill: Any) -> Any:
-    values = fill if isinstance(fill, list) else [fill]
-    if not values or not all(_is_number(value) for value in values):
-        raise WeightsError(f"arguments.fill must hold finite numbers, got {short(fill)}")
-    return fill
+    given = fill if isinstance(fill, dict) else {"others": fill}
+    unknown = [key for key in given if key not in FILLS]
+    _demand(not unknown, "arguments.fill", f"by {', '.join(FILLS)}", unknown)
+    numbers = [one for value in given.values() for one in (value if isinstance(value, list) and value else [value])]
+    _demand(all(map(_is_number, numbers)), "arguments.fill", "finite numbers", fill)
+    return {FILLS[key]: value for key, value in fill.items()} if isinstance(fill, dict) else fill
 
 
 def _is_number(value: Any) -> bool:
@@ -157,42 +143,38 @@ def _history(described: Any) -> FitHistory | None:
     """The history: lists of equal length, of numbers and gaps."""
     if described is None:
         return None
-    rounds = _exactly("history", described, ("info", "rounds"))["rounds"]
-    if not isinstance(rounds, dict) or not isinstance(described["info"], dict) or set(rounds) - set(KEYS):
-        raise WeightsError("its history must hold info and, by round, numbers of this package's keys")
-    rows = [values for values in rounds.values() if values != []]
-    if not all(isinstance(values, list) and len(values) == len(rows[0]) for values in rows):
-        raise WeightsError("its history must hold lists of equal length")
-    if not all(value is None or _is_number(value) for values in rows for value in values):
+    info, rounds = _exactly("history", described, ("info", "rounds")).values()
+    lists: list[Any] = list(rounds.values()) if isinstance(rounds, dict) and not set(rounds) - set(KEYS) else [None]
+    right = isinstance(info, dict) and all(isinstance(values, list) for values in lists)
+    if not right or len({len(values) for values in lists if values}) > 1:
+        raise WeightsError("its history must hold info and, by this package's keys, lists of equal length")
+    if not all(value is None or _is_number(value) for values in lists for value in values):
         raise WeightsError("its history must hold finite numbers")
     return FitHistory.from_dict(described)
-
-
-def _is_size(most: int, value: Any) -> bool:
-    return type(value) is int and 1 <= value <= most
-
-
-SIZES = {"channels": 1024, "size": 256, "width": 1024}
-RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {  # of a network's arguments
-    **{name: (f"an int in [1, {most}]", partial(_is_size, most)) for name, most in SIZES.items()},
-    "per_image": ("a bool", lambda value: type(value) is bool),
-    "symmetries": (f"one of {', '.join(WORDS)}", lambda value: value in WORDS),
-}
 
 
 def _network(described: Any, file: WeightsFile) -> LocalizationNetwork | RawHead:
     """The network of a description, if the tensors are its own; nothing is made before the header says so."""
     head = described.get("head") if isinstance(described, dict) else None
-    _demand(isinstance(head, str) and head in HEADS, "localization.head", f"one of {', '.join(HEADS)}", head)
+    _demand(head in tuple(HEADS), "localization.head", f"one of {', '.join(HEADS)}", head)
     kind: Callable[..., LocalizationNetwork | RawHead] = HEADS[str(head)]
-    names = RULES if head == "bounded" else SIZES
-    arguments = _exactly("localization", described, ("head", *names))
-    arguments.pop("head")
+    names = ("per_image", "symmetries") if head == "bounded" else ()
+    arguments = _exactly("localization", described, ("head", *SIZES, *names))
+    del arguments["head"]
     for name, value in arguments.items():
-        rule, holds = RULES[name]
-        _demand(holds(value), f"localization.{name}", rule, value)
+        if name in SIZES:
+            holds, rule = type(value) is int and 1 <= value <= SIZES[name], f"an int in [1, {SIZES[name]}]"
+        elif name == "per_image":
+            holds, rule = type(value) is bool, "a bool"
+        else:
+            holds, rule = value in WORDS, f"one of {', '.join(WORDS)}"
+        _demand(holds, f"localization.{name}", rule, value)
     with torch.device("meta"):  # a description can ask for gigabytes
-        _check_table(kind(**arguments).state_dict(), file.table)
+        own = kind(**arguments).state_dict()
+    for name, entry in _exactly("table of tensors", file.table, own).items():
+        shape = list(own[name].shape)
+        right = isinstance(entry, dict) and entry.get("dtype") == "F32" and entry.get("shape") == shape
+        _demand(right, name, f"F32 of shape {tuple(shape)}", entry)
     tensors = file.tensors()
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
@@ -201,13 +183,3 @@ def _network(described: Any, file: WeightsFile) -> LocalizationNetwork | RawHead
         network = kind(**arguments)
     network.load_state_dict(tensors)
     return network.eval()
-
-
-def _check_table(own: dict[str, Tensor], table: Table) -> None:
-    missing, extra = sorted(set(own) - set(table)), sorted(set(table) - set(own))
-    if missing or extra:
-        raise WeightsError(f"missing tensors {_listed(missing)}, unexpected ones {_listed(extra)}")
-    for name, (dtype, shape) in table.items():
-        wanted = tuple(own[name].shape)
-        if dtype != "F32" or shape != wanted:
-            raise WeightsError(f"{name} must be F32 of shape {wanted}, got {short(dtype)} of shape {short(shape)}")

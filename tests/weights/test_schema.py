@@ -122,10 +122,10 @@ def without_symmetries(tensors, config):
 
 ZEROS = torch.zeros
 REFUSED = {
-    "a tensor is missing": (lambda tensors, config: tensors.pop("head.bias"), r"missing tensors 'head.bias', unex"),
-    "one too many": (tensors_with(more=ZEROS(1)), r"unexpected ones 'more'"),
-    "another shape": (tensors_with(**{"head.bias": ZEROS(3)}), r"head.bias must be F32 of shape \(19,\), got .*\(3,\)"),
-    "another dtype": (tensors_with(**{"head.bias": ZEROS(19).half()}), r"head.bias must be F32 .* got 'F16'"),
+    "a tensor is missing": (lambda tensors, config: tensors.pop("head.bias"), r"missing 'head.bias', unex"),
+    "one too many": (tensors_with(more=ZEROS(1)), r"unexpected 'more'"),
+    "another shape": (tensors_with(**{"head.bias": ZEROS(3)}), r"head.bias must be F32 of shape \(19,\), got .*\[3\]"),
+    "another dtype": (tensors_with(**{"head.bias": ZEROS(19).half()}), r"head.bias must be F32 .* got .*'F16'"),
     "NaN": (tensors_with(**{"head.bias": ZEROS(19) / 0}), "NaN or infinity in head.bias"),
     "other channels": (described_with("localization", channels=1), r"features\.1\.weight must be .* \(64, 256\)"),
     "too wide": (described_with("localization", width=10**9), r"localization.width must be an int in \[1, 1024\], got"),
@@ -138,11 +138,11 @@ REFUSED = {
     "symmetries left out": (without("localization", "symmetries"), "localization is damaged: missing 'symmetries'"),
     "a head too small for its symmetries": (
         tensors_with(**{"head.bias": ZEROS(12), "head.weight": ZEROS(12, 64)}),
-        r"head\.\w+ must be F32 of shape \(19,.*got 'F32' of shape \(12",
+        r"head\.\w+ must be F32 of shape \(19,.*got .*\[12",
     ),
     "a head too large for its symmetries": (
         described_with("localization", symmetries="mirror"),
-        r"head\.\w+ must be F32 of shape \(13,.*got 'F32' of shape \(19",
+        r"head\.\w+ must be F32 of shape \(13,.*got .*\[19",
     ),
     "limits of symmetries that are no word": (described_with("limits", symmetries="some"), "limits.symmetries must be"),
     "a limit of format 3": (described_with("limits", mirror=True), "its limits is damaged: .* unexpected 'mirror'"),
@@ -152,8 +152,8 @@ REFUSED = {
     "p out of range": (described_with("arguments", p=2), r"p must be in \[0, 1\], got 2"),
     "p that overflows": (described_with("arguments", p=10**400), "description is damaged"),
     "an unknown padding": (described_with("arguments", padding_mode="wrap"), "padding_mode must be one of"),
-    "a fill by no type": (described_with("arguments", fill={"__class__": 1}), r"fill must be by .* got '__class__'"),
-    "a fill that is no number": (described_with("arguments", fill=["1"]), "fill must hold finite numbers"),
+    "a fill by no type": (described_with("arguments", fill={"__class__": 1}), r"fill must be by .* got \['__class__'"),
+    "a fill that is no number": (described_with("arguments", fill=["1"]), "fill must be finite numbers"),
     "limits out of range": (described_with("limits", angle=1000), "limits.angle must be"),
     "a limit missing": (without("limits", "angle"), "its limits is damaged: missing 'angle'"),
     "a part missing": (lambda tensors, config: config.pop("limits"), "its description is damaged: missing 'limits'"),
@@ -163,7 +163,10 @@ REFUSED = {
     ),
     "a newer format": (lambda tensors, config: config.update(format=99), "format 99, and this version reads the form"),
     "a format that is none": (lambda tensors, config: config.update(format="2"), "format must be a positive int"),
-    "an infinite format": (lambda tensors, config: config.update(format=float("inf")), "Infinity is no JSON number"),
+    "an infinite format": (
+        lambda tensors, config: config.update(format=float("inf")),
+        "format must be a positive int, got inf",
+    ),
     "a history that is none": (lambda tensors, config: config.update(history=[1]), "its history must be a JSON object"),
     "a history without rounds": (without("history", "rounds"), "its history is damaged: missing 'rounds'"),
     "a history of words": (described_with("history", rounds={"loss": ["a"]}), "its history must hold finite numbers"),
