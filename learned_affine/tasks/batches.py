@@ -30,7 +30,7 @@ Read = Callable[[Any], Batch]
 
 
 def class_indices(labels: Any, count: int) -> Tensor | None:
-    """Labels as ``(B,)`` class indices; None if they are none. Takes tensors, arrays, and lists of any numbers."""
+    """Labels as ``(B,)`` class indices; None if they are none."""
     numbers = numbers_of(labels)
     if numbers is None or numbers.is_floating_point() or numbers.dtype == torch.bool:
         return None
@@ -45,10 +45,7 @@ def unpack(
     label_key: str | None = None,
     as_labels: Callable[[Any, int], Any] = class_indices,
 ) -> Batch:
-    """Images and labels (None if there are none) of a batch: a tensor, a tuple ``(x, y, ...)`` or a dict.
-
-    ``as_labels`` makes of what the loader gives for so many images what the task calls labels.
-    """
+    """Images and labels (None if there are none) of a batch: a tensor, a tuple ``(x, y, ...)`` or a dict."""
     if isinstance(batch, Mapping) or (hasattr(batch, "keys") and hasattr(batch, "__getitem__")):
         images = batch[_find_key(batch, "image_key", image_key, IMAGE_KEYS)]
         found = _find_key(batch, "label_key", label_key, LABEL_KEYS, required=label_key is not None)
@@ -57,27 +54,25 @@ def unpack(
         images, labels = batch[0], batch[1] if len(batch) > 1 else None
     else:
         images, labels = batch, None
-    if not isinstance(images, Tensor):
-        raise TypeError(f"loader must give images as a tensor (B, C, H, W), got {shown(images)}")
-    if images.ndim != 4 or 0 in images.shape:
-        raise ValueError(f"loader must give images of shape (B, C, H, W), none of them empty, got {shown(images)}")
-    _check_pixels(images)
+    _check_images(images)
     return images, as_labels(labels, len(images))
 
 
 def _find_key(batch: Any, name: str, given: str | None, usual: tuple[str, ...], required: bool = True) -> str | None:
     keys = list(batch.keys())
-    for key in (given,) if given is not None else usual:
-        if key in keys:
-            return key
-    if not required:
-        return None
+    found = next((key for key in ((given,) if given is not None else usual) if key in keys), None)
+    if found is not None or not required:
+        return found
     wanted = repr(given) if given is not None else f"one of {', '.join(usual)} (or name it by {name}=)"
     raise ValueError(f"{name} must be {wanted}, got a batch with the keys {', '.join(map(str, keys))}")
 
 
-def _check_pixels(images: Tensor) -> None:
-    """Refuse what is not finite; a finite value that stands for "no data" is allowed, however large."""
+def _check_images(images: Any) -> None:
+    """Of pixels what is not finite is refused; a finite value that stands for "no data" is allowed, however large."""
+    if not isinstance(images, Tensor):
+        raise TypeError(f"loader must give images as a tensor (B, C, H, W), got {shown(images)}")
+    if images.ndim != 4 or 0 in images.shape:
+        raise ValueError(f"loader must give images of shape (B, C, H, W), none of them empty, got {shown(images)}")
     if not images.is_floating_point() and images.dtype not in INTEGERS:
         kinds = ", ".join(str(dtype).removeprefix("torch.") for dtype in INTEGERS)
         raise TypeError(f"loader must give floating images, or one of {kinds}, got {images.dtype}")
@@ -107,8 +102,7 @@ def _rows_of_numbers(rows: list[Any]) -> Tensor | None:
 
 
 def _plain_number(label: Any) -> Any:
-    single = isinstance(label, Tensor | np.ndarray | np.generic) and label.ndim == 0
-    return label.item() if single else label
+    return label.item() if isinstance(label, Tensor | np.ndarray | np.generic) and label.ndim == 0 else label
 
 
 def as_many(labels: Tensor, count: int) -> Tensor:
@@ -119,7 +113,7 @@ def as_many(labels: Tensor, count: int) -> Tensor:
 
 
 def check_labels(labels: Tensor | None, classes: int, objective: str, name: str = "loader") -> Tensor:
-    """Return class indices within ``[0, classes)``; ``name`` is the argument that they come from."""
+    """Return class indices within ``[0, classes)``."""
     if labels is None:
         raise ValueError(
             f"{name} must give labels (class indices) for the objective {objective!r}, got none or no integers; "
@@ -166,7 +160,7 @@ def bounded(logits: Tensor) -> Tensor:
 
 
 def check_finite(logits: Tensor) -> None:
-    """Raise a ValueError where a row of :func:`bounded` logits has no number for its best class."""
+    """A row of :func:`bounded` logits must have a number for its best class."""
     best = logits.detach().amax(-1)  # NaN if there is one
     if not is_traced() and not bool(((best > MASKED) & (best < math.inf)).all()):
         raise ValueError(
@@ -203,16 +197,14 @@ def peek(loader: Iterable[Any], read: Read) -> tuple[Iterable[Any], Batch]:
 
 def labelled(loader: Iterable[Any], read: Read, name: str = "loader") -> Iterator[Batch]:
     """The batches as they are read, but for those in which no image has a label; an error at the end if that is all."""
-    count, found = 0, False
-    for batch in loader:
-        count, (images, labels) = count + 1, read(batch)
+    count = known = 0
+    for images, labels in map(read, loader):
+        count, known = count + 1, known + len(images)
         if len(images) > 0:
-            found = True
             yield images, labels
-    if count == 0:
-        raise ValueError(f"{name} must give at least one batch, got none")
-    if not found:
-        raise ValueError(f"{name} must give at least one image that has a label, got none in {count} batches")
+    if known == 0:
+        what = f"image that has a label, got none in {count} batches" if count else "batch, got none"
+        raise ValueError(f"{name} must give at least one {what}")
 
 
 def length_of(loader: Iterable[Any]) -> int | None:
@@ -248,17 +240,13 @@ def _parts_of(loader: Any, *more: str) -> list[Any]:
 
 @contextmanager
 def untouched(*loaders: Any) -> Iterator[None]:
-    """Use loaders, and leave their generators, the numbers of their passes and persistent workers as they were.
-
-    Persistent workers are seeded when they start. Those that start in here are let go, so that the next ones follow
-    the user's own seeds.
-    """
+    """Use loaders, and leave their generators, the numbers of their passes and persistent workers as they were."""
     owned = [getattr(part, "generator", None) for loader in loaders for part in _parts_of(loader)]
     states = [(one, one.get_state()) for one in owned if isinstance(one, torch.Generator)]
     counting = [one for loader in loaders for one in counting_in(loader)]
     epochs = [getattr(one, "epoch", getattr(one, "iteration", None)) for one in counting]  # as torch, and accelerate
     persistent = [one for one in loaders if isinstance(one, DataLoader) and one.persistent_workers]
-    own = [loader._iterator for loader in persistent]
+    own = [loader._iterator for loader in persistent]  # workers are seeded when they start: those of here are let go
     for loader in persistent:
         loader._iterator = None
     try:

@@ -22,7 +22,7 @@ from learned_affine.tasks.batches import (
     numbers_of,
     smoothed,
 )
-from learned_affine.tasks.targets import count_of, permuted_points
+from learned_affine.tasks.targets import count_of, on_device, permuted_points
 
 RAREST = 1e-6  # the least chance that a guess gives a label
 
@@ -54,13 +54,11 @@ class SingleLabel:
 
     def answer(self, output: Any, count: int) -> Any:
         """The logits ``(B, m)`` in what a model returned for ``count`` images."""
-        logits = logits_in(output)
-        if logits.ndim != 2 or logits.shape[0] != count or logits.shape[1] < self.least:
-            one = logits.shape in ((count,), (count, 1)) and self.least == 2
-            raise ValueError(
-                f"classifier must return logits of shape ({count}, m) with m >= {self.least}, got "
-                f"{tuple(logits.shape)}{': one logit is task=' + repr(Binary.name) if one else ''}"
-            )
+        logits, least = logits_in(output), self.least
+        if logits.ndim != 2 or logits.shape[0] != count or logits.shape[1] < least:
+            text = f"classifier must return logits of shape ({count}, m) with m >= {least}, got {tuple(logits.shape)}"
+            one = logits.shape in ((count,), (count, 1)) and least == 2
+            raise ValueError(f"{text}: one logit is task={Binary.name!r}" if one else text)
         return bounded(logits)
 
     def labels(self, given: Any, count: int) -> Any:
@@ -98,9 +96,8 @@ class SingleLabel:
         """What each image costs, ``(B,)`` in nats: here its cross entropy."""
         if self.weight is None and not self.label_smoothing:
             return cross_entropy_nats(output, labels)
-        weight = None if self.weight is None else self.weight.to(output.device)
         labels = smoothed(output, labels, self.label_smoothing) if self.label_smoothing else labels
-        return F.cross_entropy(output.float(), labels, weight, reduction="none")
+        return F.cross_entropy(output.float(), labels, on_device(self.weight, output.device), reduction="none")
 
     def guess(self, output: Tensor, labels: Any) -> float:
         """What a guess that does not depend on the image costs, in nats: here the same logit for all classes."""
@@ -202,17 +199,15 @@ class MultiLabel(SingleLabel):
 
     def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
         if labels is None or labels.shape[1] != output.shape[1]:
-            raise ValueError(
-                f"{name} must give labels (B, {output.shape[1]}), each within [0, 1], for the task 'multi-label', got "
-                f"{'none' if labels is None else shown(labels)}"
-            )
+            rule = f"labels (B, {output.shape[1]}), each within [0, 1], for the task 'multi-label'"
+            raise ValueError(f"{name} must give {rule}, got {'none' if labels is None else shown(labels)}")
         inside = (labels >= 0) & (labels <= 1) | ~self._there(labels)
         if not bool(inside.all()):
             raise ValueError(f"{name}'s labels must be within [0, 1] or ignore_index, got {float(labels[~inside][0])}")
         return labels
 
     def loss(self, output: Tensor, labels: Any) -> Tensor:
-        weight, positive = (None if one is None else one.to(output.device) for one in (self.weight, self.pos_weight))
+        weight, positive = on_device([self.weight, self.pos_weight], output.device)
         every = F.binary_cross_entropy_with_logits(output.float(), labels, weight, None, None, "none", positive)
         return (every * self._there(labels)).sum(-1)
 
@@ -259,9 +254,6 @@ class OwnLoss(SingleLabel):
     """A loss of the user's own, ``function(output, targets) -> (B,)``: no labels, no classes, no entropy.
 
     Its output is the loss itself, in units of the mean loss on held-out images: the temperature by which it is divided.
-
-    Args:
-        function: from what the model returns and what the loader gives beside the images to a loss for each image.
     """
 
     name = "own loss"
@@ -278,14 +270,14 @@ class OwnLoss(SingleLabel):
         count = count_of(self.check(targets, None))
         losses = self.function(answer, targets)
         if not isinstance(losses, Tensor) or losses.shape != (count,):
-            raise ValueError(
-                f"loss must return one number an image, a tensor of shape ({count},), got {shown(losses)}: with a loss "
-                "of torch's take reduction='none', and the mean over all dimensions but the first"
-            )
+            text = f"loss must return one number an image, a tensor of shape ({count},), got {shown(losses)}: with a "
+            raise ValueError(f"{text}loss of torch's take reduction='none', and the mean over the other dimensions")
         return losses.as_subclass(Tensor).float()
 
-    def answer(self, output: Any, count: int) -> Any:
+    def predicted(self, output: Any, _: Any = None) -> Any:
         return output
+
+    answer = loss = predicted  # type: ignore[assignment]  # which name their arguments
 
     def labels(self, given: Any, count: int) -> Any:
         if given is not None and count_of(given) != count:
@@ -300,15 +292,9 @@ class OwnLoss(SingleLabel):
     def permuted(self, labels: Any, order: Tensor) -> Any:
         return permuted_points(labels, order)
 
-    def loss(self, output: Tensor, labels: Any) -> Tensor:
-        return output
-
     def guess(self, output: Tensor, labels: Any) -> float:
         """Twice the mean: what a guess costs is not known, so that the budget is a share of the loss itself."""
         return 2 * float(output.mean())
-
-    def predicted(self, output: Tensor) -> Tensor:
-        return output
 
     def _unknown(self, output: Tensor, labels: Any = None) -> Tensor:
         return torch.full_like(output, torch.nan)
@@ -332,8 +318,6 @@ def logits_in(output: Any) -> Tensor:
     """The logits in what a classifier returned."""
     logits = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", output)
     if not isinstance(logits, Tensor):
-        raise TypeError(
-            "classifier must return logits, something with .logits, or a dict with 'logits', got "
-            f"{type(output).__name__}"
-        )
+        rule = "logits, something with .logits, or a dict with 'logits'"
+        raise TypeError(f"classifier must return {rule}, got {shown(output)}")
     return logits

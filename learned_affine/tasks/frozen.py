@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 @contextmanager
@@ -43,9 +43,8 @@ def frozen(classifier: Any, device: torch.device) -> Iterator[None]:
         if moves:
             classifier.to(devices.pop())
         for module, training in modes:
-            if training is None:
-                module.__dict__.pop("training", None)
-            else:
+            module.__dict__.pop("training", None)
+            if training is not None:
                 module.training = training
         for parameter, needed in grads:
             parameter.requires_grad_(needed)
@@ -59,8 +58,5 @@ def classifier_device(classifier: Any, wanted: torch.device | str | None = None)
     """The device that is wanted, else where a classifier's parameters are; the CPU for one without."""
     if wanted is not None:
         return torch.device(wanted)
-    if isinstance(classifier, nn.Module):
-        tensor: Tensor | None = next(classifier.parameters(), None)
-        if tensor is not None:
-            return tensor.device
-    return torch.device("cpu")
+    first = next(classifier.parameters(), None) if isinstance(classifier, nn.Module) else None
+    return torch.device("cpu") if first is None else first.device

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from learned_affine._checks import shown
+from learned_affine._checks import check_choice, shown
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.losses import cross_entropy_nats
 from learned_affine.tasks.batches import Batch, check_allowed, check_finite, unpack
@@ -28,9 +29,7 @@ def task_of(task: str | SingleLabel | None, loss: Callable[[Any, Any], Tensor] |
             raise ValueError(f"task must be left out where loss is given, which says what an output costs, got {task}")
         return OwnLoss(loss)
     if isinstance(task, str | None):
-        if task is not None and task not in TASKS:
-            raise ValueError(f"task must be one of {', '.join(map(repr, TASKS))}, got {task!r}")
-        return TASKS[task or SingleLabel.name]()
+        return TASKS[check_choice("task", SingleLabel.name if task is None else task, tuple(TASKS))]()
     if not isinstance(task, SingleLabel):
         raise TypeError(f"task must be a name or one of learned_affine.tasks, got {shown(task)}")
     return task
@@ -81,10 +80,8 @@ class Model:
                 "v2.ToDtype(torch.float32, scale=True) before it, by v2.Compose"
             ) from error
         if not isinstance(seen, Tensor):
-            raise TypeError(
-                f"preprocess must return a tensor, got {type(seen).__name__}: of an image processor give "
-                "v2.Normalize(processor.image_mean, processor.image_std)"
-            )
+            text = f"preprocess must return a tensor, got {type(seen).__name__}: of an image processor give "
+            raise TypeError(text + "v2.Normalize(processor.image_mean, processor.image_std)")
         return seen
 
     def output(self, answer: Any, labels: Any = None) -> Tensor:
@@ -104,21 +101,15 @@ class Model:
 
     def fits(self, labels: Any, output: Any) -> bool:
         """Whether they are of the output's form and classes."""
-        try:
+        with suppress(ValueError):
             self.task.check(labels, output)
-        except ValueError:
-            return False
-        return True
+            return True
+        return False
 
     def accuracies(self, **judged: Batch) -> dict[str, float]:
         """How often outputs give their labels, ``<name>_accuracy``, for each pair of them whose labels are known."""
-        if self.task.is_loss:
-            return {}
-        return {
-            f"{name}_accuracy": float(self.task.right(output, labels).mean())
-            for name, (output, labels) in judged.items()
-            if self.fits(labels, output)
-        }
+        known = {name: pair for name, pair in judged.items() if not self.task.is_loss and self.fits(*reversed(pair))}
+        return {f"{name}_accuracy": float(self.task.right(*pair).mean()) for name, pair in known.items()}
 
     @torch.no_grad()
     def labels_of(self, images: Tensor, given: Any, answer: Any) -> Any:
@@ -148,8 +139,7 @@ def temperature_of(
     """What to divide the logits ``(N, m)`` by so that the classifier is calibrated: as sure as it is right.
 
     It is the one of 300 within [0.1, 100] with the least mean loss, and a weak prior at 1: where all of few images are
-    right, none would be sharp enough. Source: Guo et al., "On calibration of modern neural networks" (2017), section
-    4.2.
+    right, none would be sharp enough. Source: Guo et al., "On calibration of modern neural networks" (2017), 4.2.
     """
     scales = torch.cat([torch.logspace(-1, 1, 200), torch.logspace(1, 2, 101)[1:]]).tolist()
 
@@ -198,10 +188,9 @@ def probe(model: Model, images: Tensor, labels: Any, through_gradient: bool = Tr
 @torch.no_grad()
 def _probe_outputs(model: Model, images: Tensor, labels: Any) -> Tensor:
     """The outputs, once they were seen to change with the images: with one's pixels put elsewhere, at least."""
-    rows = list(range(min(PROBED, len(images))))
     images, targets = images[:PROBED], None
     if model.task.is_loss:
-        targets = on_device(take(model.check(labels, None), rows), images.device)
+        targets = on_device(take(model.check(labels, None), list(range(len(images)))), images.device)
     order = torch.randperm(images[0].numel(), generator=torch.Generator().manual_seed(0)).to(images.device)
     elsewhere = images.flatten(1)[:, order].view_as(images)
     outputs = [model.output(model.answer(one), targets) for one in (images, elsewhere, images.roll(1, 0))]
@@ -209,7 +198,7 @@ def _probe_outputs(model: Model, images: Tensor, labels: Any) -> Tensor:
     if same and (model.task.is_loss or bool((outputs[0] == outputs[0][:1]).all())):
         given = "a loss that depends" if model.task.is_loss else "logits that depend"
         raise ValueError(
-            f"classifier must give {given} on its input, got the same for {2 * len(rows)} different images: look for "
+            f"classifier must give {given} on its input, got the same for {2 * len(images)} different images: look for "
             "weights that are 0, and at preprocess"
         )
     return outputs[0]

@@ -22,10 +22,8 @@ def count_of(targets: Any) -> int:
         return count_of(next(iter(targets.values())))
     if isinstance(targets, list) or (isinstance(targets, Tensor) and targets.ndim > 0):
         return len(targets)
-    raise TypeError(
-        f"loader must give targets as tensors with a row for each image, lists with an entry for each, or dicts of "
-        f"these, got {shown(targets)}"
-    )
+    rule = "tensors with a row for each image, lists with an entry for each, or dicts of these"
+    raise TypeError(f"loader must give targets as {rule}, got {shown(targets)}")
 
 
 def unit_of(losses: Tensor) -> float:
@@ -34,10 +32,8 @@ def unit_of(losses: Tensor) -> float:
     if not math.isfinite(mean):
         raise ValueError("loss must return finite numbers, got NaN or infinity")
     if mean <= 0:
-        raise ValueError(
-            f"loss must be above 0 in the mean, since what warps may cost is a share of it, got {mean:.3g} on images "
-            "without augmentation: add a constant"
-        )
+        text = f"loss must be above 0 in the mean, since what warps may cost is a share of it, got {mean:.3g} on images"
+        raise ValueError(f"{text} without augmentation: add a constant")
     return mean
 
 
@@ -141,10 +137,8 @@ class LabelMap:
                 continue
             new = self.renamed(key, labels, permuted)
             if type(new) is not type(labels) or (isinstance(new, Tensor) and new.shape != labels.shape):
-                raise ValueError(
-                    f"label_map[{key!r}] must return labels of the kind that it is given, {shown(labels)}, got "
-                    f"{shown(new)}"
-                )
+                rule = f"return labels of the kind that it is given, {shown(labels)}"
+                raise ValueError(f"label_map[{key!r}] must {rule}, got {shown(new)}")
             labels = choose(which, new, labels)
         return labels
 
@@ -161,9 +155,8 @@ class LabelMap:
         """Raise a ValueError if a rule permutes another number of classes."""
         for key, rule in self.rules.items():
             if isinstance(rule, Tensor) and classes and len(rule) != classes:
-                raise ValueError(
-                    f"label_map[{key!r}] must be a permutation of {classes} classes, got one of {len(rule)}"
-                )
+                text = f"label_map[{key!r}] must be a permutation of {classes} classes, got one of {len(rule)}"
+                raise ValueError(text)
 
     def orders(self, classes: int) -> Tensor:
         """What each class becomes in each symmetry, ``(8, classes)`` by its code ``quarter_turns + 4 * mirror``."""
@@ -175,10 +168,8 @@ class LabelMap:
 
     def to_dict(self) -> dict[str, Any]:
         """The permutations as lists, and of functions their names, for the history."""
-        return {
-            key: rule.tolist() if isinstance(rule, Tensor) else getattr(rule, "__name__", type(rule).__name__)
-            for key, rule in self.rules.items()
-        }
+        names = {key: getattr(rule, "__name__", type(rule).__name__) for key, rule in self.rules.items()}
+        return names | {key: rule.tolist() for key, rule in self.rules.items() if isinstance(rule, Tensor)}
 
 
 def label_map_of(label_map: Any) -> LabelMap | None:
@@ -213,14 +204,12 @@ def _rule(key: str, rule: Any, count: int) -> Any:
 
 def permuted_points(targets: Any, order: Tensor) -> Any:
     """Targets whose ``KeyPoints`` ``(..., n, 2)`` are named anew: the ``c``-th point has become the ``order[c]``-th."""
-    points = [leaf for leaf in pytree.tree_leaves(targets) if isinstance(leaf, tv_tensors.KeyPoints)]
-    if not points:
+    if not any(isinstance(leaf, tv_tensors.KeyPoints) for leaf in pytree.tree_leaves(targets)):
         raise ValueError("label_map must be of functions where the targets hold no key points, got a permutation")
-    for one in points:
+
+    def permuted(one: Tensor) -> Tensor:
         if one.shape[-2] != len(order):
             raise ValueError(f"label_map must be a permutation of {one.shape[-2]} key points, got one of {len(order)}")
-    return pytree.tree_map_only(
-        tv_tensors.KeyPoints,
-        lambda one: with_type_of(one, one.as_subclass(Tensor)[..., order.argsort().to(one.device), :]),
-        targets,
-    )
+        return with_type_of(one, one.as_subclass(Tensor)[..., order.argsort().to(one.device), :])
+
+    return pytree.tree_map_only(tv_tensors.KeyPoints, permuted, targets)
