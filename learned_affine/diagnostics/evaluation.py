@@ -24,7 +24,7 @@ from learned_affine.tasks.targets import GONE, label_map_of, on_device
 from learned_affine.transforms.transform import PolicyTransform
 
 MOST_ROWS = 100  # of classes that are printed
-OF_CLASSES = ("label", "added")
+NO_MEANS = ("label", "added", "mean", "deviation", "chances")
 
 
 class Evaluation(dict[str, float]):
@@ -103,26 +103,24 @@ def evaluate(
     model = Model(classifier, preprocess, task=task_of(task, loss), label_map=label_map_of(label_map))
     read = partial(model.read, image_key=image_key, label_key=label_key)
     found: list[dict[str, Tensor]] = []
-    policies: list[tuple[Tensor, Tensor, Tensor]] = []
     home = augment.localization.head.weight.device
     # of the augmenter, as of a loader, that is its generator
     with torch.random.fork_rng(devices=[]), untouched(loader, augment), frozen(classifier, where), ExitStack() as last:
         last.callback(augment.localization.to, home)
         for images, labels in labelled(loader, read):
             found.append(_measure(augment, model, images.to(where), labels, draws))
-            policies.append(policy_moments(augment, images.to(where)))
-            if sum(len(one["displacement"]) for one in found) >= max_images:
+            if sum(len(one["mean"]) for one in found) >= max_images:
                 break
     columns = {key: torch.cat([one[key] for one in found]) for key in found[0] if all(key in one for one in found)}
-    mean, deviation, chances = map(torch.cat, zip(*policies, strict=True))
-    table = Evaluation({key: float(one.float().mean()) for key, one in columns.items() if key not in OF_CLASSES})
+    chances = columns["chances"]
+    table = Evaluation({key: float(one.float().mean()) for key, one in columns.items() if key not in NO_MEANS})
     if "own_gain" in columns:
         gain = columns["own_gain"]
         table["own_gain_error"] = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else math.nan
     info = info_of(augment)
     if "label" in columns and bool(columns["label"].any()):
         _add_classes(table, columns, chances, class_names(loader, columns["label"].shape[1]), info)
-    table.update(symmetry_measures(chances) | spread_measures(mean, deviation))
+    table.update(symmetry_measures(chances) | spread_measures(columns["mean"], columns["deviation"]))
     table.proposals = proposal_words(info)
     return table
 
@@ -158,6 +156,7 @@ def _measure(augment: PolicyTransform, model: Model, images: Tensor, labels: Any
         of_others = torch.arange(len(images), device=images.device).roll(1)
         found["own_gain"] = torch.stack([task.loss(*judged(one[of_others])) for one in drawn]).mean(0) - cost
     found |= {key: torch.stack([one[key] for one in moved]).mean(0) for key in moved[0]}
+    found |= zip(("mean", "deviation", "chances"), policy_moments(augment, images), strict=True)
     return {key: values.cpu() for key, values in found.items()}
 
 

@@ -39,20 +39,17 @@ def as_transforms(augment: PolicyTransform, images: Tensor) -> str:
     """
     mean, deviation, chances = policy_moments(augment, check_batch("images", images))
     tolerated = (chances >= TOLERATED * chances[:, :1]).float().mean(0) >= OF_IMAGES
-    steps = _flips(set(tolerated.nonzero().flatten().tolist()))
+    codes = set(tolerated.nonzero().flatten().tolist())
+    steps = [f"v2.Random{name}Flip()" for code, name in FLIPS.items() if code in codes]
+    if codes.issuperset((1, 2, 3)):
+        steps = [*steps[:1], TURNS.format("0, 90, 180, 270")]
+    elif 2 in codes and not steps:
+        steps = [TURNS.format("0, 180")]
     within, between = variances(mean, deviation)
     spread = dict(zip(NAMES, (2 * (within + between).sqrt()).tolist(), strict=True))
     if affine := _affine(spread, augment.limits):
         steps.append(affine if augment.p == 1 else f"v2.RandomApply([{affine}], p={augment.p:g})")
     return f"v2.Compose([{', '.join(steps or ['v2.Identity()'])}])"
-
-
-def _flips(tolerated: set[int]) -> list[str]:
-    """Flips and quarter turns within a set of symmetries that together give each of them equally often."""
-    steps = [f"v2.Random{name}Flip()" for code, name in FLIPS.items() if code in tolerated]
-    if tolerated.issuperset((1, 2, 3)):
-        return [*steps[:1], TURNS.format("0, 90, 180, 270")]
-    return [TURNS.format("0, 180")] if 2 in tolerated and not steps else steps
 
 
 def _affine(spread: dict[str, float], limits: AffineLimits) -> str:

@@ -8,13 +8,13 @@ import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from operator import length_hint
 from pathlib import Path
 from typing import Any
 
 from learned_affine._files import write_atomically
 from learned_affine._version import __version__
 from learned_affine.plots.curves import plot_history
-from learned_affine.tasks.batches import length_of
 
 OF_THE_FIT = ("loss", "discriminator_loss", "cost", "budget", "price")
 OF_POLICIES = ("kl", "symmetry_kl", "symmetry_chance", "symmetry_spread", "between_image_variance")
@@ -109,7 +109,7 @@ class FitHistory(Mapping[str, list[float]]):
 
 def about_run(classifier: Any, loader: Any) -> dict[str, Any]:
     """What a policy was fitted to and by what, for its weights file: kinds, counts and versions."""
-    count = length_of(getattr(loader, "dataset", ()))
+    count = length_hint(getattr(loader, "dataset", ()))
     versions = {"learned_affine": __version__}
     for name in ("torch", "torchvision", "kornia"):
         with suppress(PackageNotFoundError):  # built from source, and not installed

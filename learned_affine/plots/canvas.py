@@ -1,8 +1,4 @@
-"""What every picture is made of: a figure without a screen, colours that print, pixels, and repeatable draws.
-
-Figures have a white ground, colours that the colour-blind can tell apart, and line styles and markers that differ in
-print. Nothing here touches torch's generators: a picture in the middle of a training run changes nothing.
-"""
+"""What every picture is made of: a figure without a screen, colours that print, pixels, and repeatable draws."""
 
 from __future__ import annotations
 

@@ -21,7 +21,6 @@ INTEGERS = (torch.uint8, torch.uint16, torch.int16, torch.int32)
 IMAGE_KEYS = ("image", "images", "pixel_values", "img", "x", "input", "inputs")
 LABEL_KEYS = ("label", "labels", "target", "targets", "y", "class", "fine_label")
 MASKED = -1e30  # a logit in place of minus infinity: finite at every temperature, and 0 of it is 0
-ROUNDING = 1e-2  # of probabilities that add up to 1, in half precision too
 Batch = tuple[Tensor, Any]  # images and what is known of them, None if nothing is
 Read = Callable[[Any], Batch]
 
@@ -87,22 +86,17 @@ def _check_images(images: Any) -> None:
 def numbers_of(labels: Any) -> Tensor | None:
     """Labels as a tensor of numbers, which tensors, arrays and lists of numbers are; None for anything else."""
     if isinstance(labels, list | tuple):
-        found = [_plain_number(label) for label in labels]
+        single = (Tensor, np.ndarray, np.generic)
+        found = [one.item() if isinstance(one, single) and one.ndim == 0 else one for one in labels]
         kinds = set(map(type, found))
-        return torch.tensor(found) if len(kinds) == 1 and kinds <= {int, float, bool} else _rows_of_numbers(found)
+        if len(kinds) == 1 and kinds <= {int, float, bool}:
+            return torch.tensor(found)
+        rows = [numbers_of(row) for row in found]
+        forms = {None if row is None else (row.shape, row.dtype) for row in rows}
+        return torch.stack(rows) if len(forms) == 1 and None not in forms else None  # type: ignore[arg-type]
     if isinstance(labels, np.ndarray) and labels.dtype.kind in "iufb":
         return torch.from_numpy(labels.astype(np.int64 if labels.dtype.kind in "iu" else labels.dtype))
     return labels if isinstance(labels, Tensor) and not labels.is_complex() else None
-
-
-def _rows_of_numbers(rows: list[Any]) -> Tensor | None:
-    found = [numbers_of(row) for row in rows]
-    forms = {None if row is None else (row.shape, row.dtype) for row in found}
-    return torch.stack(found) if len(forms) == 1 and None not in forms else None  # type: ignore[arg-type]
-
-
-def _plain_number(label: Any) -> Any:
-    return label.item() if isinstance(label, Tensor | np.ndarray | np.generic) and label.ndim == 0 else label
 
 
 def as_many(labels: Tensor, count: int) -> Tensor:
@@ -125,20 +119,6 @@ def check_labels(labels: Tensor | None, classes: int, objective: str, name: str 
     return labels
 
 
-def check_probabilities(labels: Tensor, classes: int, name: str) -> Tensor:
-    """Return probabilities ``(B, classes)``, which add up to 1 for each image."""
-    if labels.shape[1] != classes:
-        raise ValueError(f"{name}'s labels must be of {classes} classes, the classifier's, got {shown(labels)}")
-    totals = labels.sum(1)
-    if bool((labels < 0).any()) or not bool(((totals - 1).abs() < ROUNDING).all()):
-        raise ValueError(
-            f"{name}'s labels of shape (B, m) must be probabilities that add up to 1 for each image, got sums from "
-            f"{float(totals.min()):.3g} to {float(totals.max()):.3g}: several labels an image are task='multi-label', "
-            f"and class indices beside them within [0, {classes})"
-        )
-    return labels
-
-
 def check_allowed(labels: Tensor, output: Tensor, name: str) -> None:
     """Raise a ValueError where a label is of a class that the output masks: what it costs has no bound."""
     labels = labels.to(output.device)
@@ -154,13 +134,17 @@ def check_allowed(labels: Tensor, output: Tensor, name: str) -> None:
 # -- logits -----------------------------------------------------------------------------------------------------------
 
 
-def bounded(logits: Tensor) -> Tensor:
-    """Logits as float32; masked classes, which have minus infinity or nearly that, get a number for it."""
+def logits_in(output: Any) -> Tensor:
+    """The logits in what a classifier returned, as float32; a masked class has a number for minus infinity."""
+    logits = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", output)
+    if not isinstance(logits, Tensor):
+        rule = "logits, something with .logits, or a dict with 'logits'"
+        raise TypeError(f"classifier must return {rule}, got {shown(output)}")
     return logits.float().clamp_min(MASKED)
 
 
 def check_finite(logits: Tensor) -> None:
-    """A row of :func:`bounded` logits must have a number for its best class."""
+    """A row of :func:`logits_in` an output must have a number for its best class."""
     best = logits.detach().amax(-1)  # NaN if there is one
     if not is_traced() and not bool(((best > MASKED) & (best < math.inf)).all()):
         raise ValueError(
@@ -172,13 +156,6 @@ def check_finite(logits: Tensor) -> None:
 def masked(logits: Tensor) -> Tensor:
     """Where a class is masked, at any temperature: ``(B, m)`` bool."""
     return logits < MASKED / 1e3
-
-
-def smoothed(logits: Tensor, labels: Tensor, share: float) -> Tensor:
-    """Labels ``(B,)`` or ``(B, m)`` as probabilities, a share of which is dealt to all classes but the masked ones."""
-    given = F.one_hot(labels, logits.shape[1]) if labels.ndim == 1 else labels
-    allowed = (~masked(logits)).float()
-    return given.float().lerp(allowed / allowed.sum(-1, keepdim=True), share)
 
 
 # -- a loader ---------------------------------------------------------------------------------------------------------
@@ -205,14 +182,6 @@ def labelled(loader: Iterable[Any], read: Read, name: str = "loader") -> Iterato
     if known == 0:
         what = f"image that has a label, got none in {count} batches" if count else "batch, got none"
         raise ValueError(f"{name} must give at least one {what}")
-
-
-def length_of(loader: Iterable[Any]) -> int | None:
-    """Batches of a pass, None if the loader does not know."""
-    try:
-        return len(loader)  # type: ignore[arg-type]
-    except TypeError:  # an iterable, or a DataLoader of an iterable dataset
-        return None
 
 
 def class_names(loader: Any, count: int) -> list[str] | None:

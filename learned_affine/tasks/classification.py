@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,16 +15,16 @@ from learned_affine.losses import cross_entropy_nats, shannon_entropy_bits
 from learned_affine.tasks.batches import (
     Batch,
     as_many,
-    bounded,
     check_labels,
-    check_probabilities,
     class_indices,
+    logits_in,
+    masked,
     numbers_of,
-    smoothed,
 )
 from learned_affine.tasks.targets import count_of, on_device, permuted_points
 
 RAREST = 1e-6  # the least chance that a guess gives a label
+ROUNDING = 1e-2  # of probabilities that add up to 1, in half precision too
 
 
 class SingleLabel:
@@ -59,7 +59,7 @@ class SingleLabel:
             text = f"classifier must return logits of shape ({count}, m) with m >= {least}, got {tuple(logits.shape)}"
             one = logits.shape in ((count,), (count, 1)) and least == 2
             raise ValueError(f"{text}: one logit is task={Binary.name!r}" if one else text)
-        return bounded(logits)
+        return logits
 
     def labels(self, given: Any, count: int) -> Any:
         """A loader's labels of ``count`` images in the task's own form; None where they are of another kind."""
@@ -80,9 +80,19 @@ class SingleLabel:
 
     def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
         """Labels that fit the output ``(B, m)``; ``name`` is the argument that they come from."""
+        classes = output.shape[1]
         if labels is None or labels.ndim == 1:
-            return check_labels(labels, output.shape[1], "calibrated", name)
-        return check_probabilities(labels, output.shape[1], name)
+            return check_labels(labels, classes, "calibrated", name)
+        if labels.shape[1] != classes:
+            raise ValueError(f"{name}'s labels must be of {classes} classes, the classifier's, got {shown(labels)}")
+        totals = labels.sum(1)
+        if bool((labels < 0).any()) or not bool(((totals - 1).abs() < ROUNDING).all()):
+            raise ValueError(
+                f"{name}'s labels of shape (B, m) must be probabilities that add up to 1 for each image, got sums from "
+                f"{float(totals.min()):.3g} to {float(totals.max()):.3g}: several labels an image are "
+                f"task='multi-label', and class indices beside them within [0, {classes})"
+            )
+        return labels
 
     def permuted(self, labels: Any, order: Tensor) -> Any:
         """The labels where class ``c`` has become ``order[c]``; one that is no class, as an ignored one, stays."""
@@ -96,7 +106,10 @@ class SingleLabel:
         """What each image costs, ``(B,)`` in nats: here its cross entropy."""
         if self.weight is None and not self.label_smoothing:
             return cross_entropy_nats(output, labels)
-        labels = smoothed(output, labels, self.label_smoothing) if self.label_smoothing else labels
+        if self.label_smoothing:  # a share is dealt to all classes but the masked ones
+            given = F.one_hot(labels, output.shape[1]) if labels.ndim == 1 else labels
+            allowed = (~masked(output)).float()
+            labels = given.float().lerp(allowed / allowed.sum(-1, keepdim=True), self.label_smoothing)
         return F.cross_entropy(output.float(), labels, on_device(self.weight, output.device), reduction="none")
 
     def guess(self, output: Tensor, labels: Any) -> float:
@@ -135,7 +148,8 @@ class SingleLabel:
 
     def members(self, labels: Tensor, classes: int) -> Tensor:
         """Which images are of which class, ``(B, m)`` bool."""
-        return F.one_hot(self.class_of(labels), classes).bool()
+        own = self.class_of(labels)
+        return own[:, None] == torch.arange(classes, device=own.device)
 
 
 class Binary(SingleLabel):
@@ -157,7 +171,7 @@ class Binary(SingleLabel):
                 f"classifier must return logits of shape ({count},), ({count}, 1) or ({count}, 2) for the task "
                 f"'binary', got {tuple(logits.shape)}"
             )
-        return bounded(logits)
+        return logits
 
     def labels(self, given: Any, count: int) -> Any:
         numbers = numbers_of(given)
@@ -309,15 +323,3 @@ class OwnLoss(SingleLabel):
 
     def class_of(self, labels: Any) -> Tensor:
         return torch.full((count_of(labels),), -1)
-
-    def members(self, labels: Any, classes: int) -> Tensor:
-        return torch.zeros(count_of(labels), 0, dtype=torch.bool)
-
-
-def logits_in(output: Any) -> Tensor:
-    """The logits in what a classifier returned."""
-    logits = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", output)
-    if not isinstance(logits, Tensor):
-        rule = "logits, something with .logits, or a dict with 'logits'"
-        raise TypeError(f"classifier must return {rule}, got {shown(output)}")
-    return logits

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from textwrap import indent
 from typing import Any
 
@@ -87,11 +86,6 @@ def _flips(description: dict[str, Any]) -> str:
     if "mirror" in words:
         return "It flips an image left-right by a chance of its own."
     return "It flips an image and rotates it by right angles, each by a chance of its own."
-
-
-def is_ours(path: Path) -> bool:
-    """Whether there is no card yet, or one that was written here and may be written anew."""
-    return not path.exists() or MARK in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _plain(info: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.transforms.transform import PolicyTransform
 from learned_affine.weights.container import WeightsError, from_bytes, read_file, to_bytes
 from learned_affine.weights.locate import FILE, find_file
-from learned_affine.weights.model_card import CARD, is_ours, model_card
+from learned_affine.weights.model_card import CARD, MARK, model_card
 from learned_affine.weights.schema import describe_augment, parse
 
 T = TypeVar("T", bound=PolicyTransform)
@@ -61,8 +61,9 @@ def save(augment: PolicyTransform, path: str | Path) -> Path:
         return write_atomically(path, content)
     path.mkdir(parents=True, exist_ok=True)
     write_atomically(path / "config.json", json.dumps(description, indent=1).encode())
-    if is_ours(path / CARD):
-        write_atomically(path / CARD, model_card(description).encode())
+    card = path / CARD
+    if not card.exists() or MARK in card.read_text(encoding="utf-8", errors="replace"):
+        write_atomically(card, model_card(description).encode())
     return write_atomically(path / FILE, content)
 
 

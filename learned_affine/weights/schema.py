@@ -11,7 +11,7 @@ from typing import Any
 import PIL.Image
 import torch
 from torch import Tensor
-from torchvision import tv_tensors
+from torchvision.tv_tensors import Image, Mask, Video
 
 from learned_affine._checks import shown
 from learned_affine._version import __version__
@@ -26,14 +26,9 @@ ARGUMENTS = ("p", "strength", "deterministic", "interpolation", "padding_mode", 
 PARTS = ("format", "written_by", "limits", "arguments", "localization", "history")
 CLOCKS = ("seconds",)  # of a machine, not of a policy: the same fit gives the same file
 MOST_ROUNDS = 100  # of a history in a file, which stays small however long the fit was
-TYPES = {
-    "tv_tensors.Image": tv_tensors.Image,
-    "tv_tensors.Video": tv_tensors.Video,
-    "tv_tensors.Mask": tv_tensors.Mask,
-    "torch.Tensor": Tensor,
-    "PIL.Image.Image": PIL.Image.Image,
-}
-FILLS = {**TYPES, **{name: name for name in ("Image", "Video", "Mask", "Tensor", "others")}}
+FILLS: dict[str, Any] = {f"tv_tensors.{kind.__name__}": kind for kind in (Image, Video, Mask)}
+FILLS |= {"torch.Tensor": Tensor, "PIL.Image.Image": PIL.Image.Image}
+FILLS |= {name: name for name in ("Image", "Video", "Mask", "Tensor", "others")}
 SIZES = {"channels": 1024, "size": 256, "width": 1024}  # of a network, at most
 
 
