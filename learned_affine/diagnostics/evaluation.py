@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from learned_affine._checks import explain_keywords
+from learned_affine._checks import check_count, explain_keywords
 from learned_affine.diagnostics.measures import image_measures, policy_moments, spread_measures, symmetry_measures
 from learned_affine.diagnostics.summary import HEADS, aligned, chance_text, class_name, info_of, proposal_words
 from learned_affine.geometry.parameters import AffineParameters
@@ -96,8 +96,7 @@ def evaluate(
         >>> 0 <= found["accuracy"] <= 1
         True
     """
-    if draws < 1:
-        raise ValueError(f"draws must be at least 1, got {draws}")
+    check_count("draws", draws)
     preprocess = getattr(augment.history, "preprocess", None) if preprocess is None else preprocess
     where = classifier_device(classifier, device)
     model = Model(classifier, preprocess, task=task_of(task, loss), label_map=label_map_of(label_map))

@@ -70,19 +70,14 @@ def moments_by_class(augment: PolicyTransform, loader: Iterable[Any]) -> dict[An
 
 
 def variances(mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean of each parameter's variance within an image, ``(6,)``, and the variance of the images' means.
-
-    Their sum is the variance over all draws of the images whose moments ``(B, 6)`` these are.
-    """
+    """The mean of each parameter's variance within an image, ``(6,)``, and the variance of the images' means."""
     return deviation.square().mean(0), mean.var(0, correction=0)
 
 
 @torch.no_grad()
 def variance_between_images(policy: Policy, limits: AffineLimits) -> float:
-    """Share of the parameters' variance that lies between the images rather than within each: in [0, 1], mean of six.
-
-    By quadrature: a finite number of draws would fake a share where all images have the same policy.
-    """
+    """Share of the parameters' variance that lies between the images rather than within each, mean of six."""
+    # by quadrature: a finite number of draws would fake a share where all images have the same policy
     within, between = variances(*policy.moments(limits))
     return float((between / (between + within).clamp_min(1e-20)).mean())
 
@@ -94,10 +89,7 @@ def symmetry_measures(chances: Tensor) -> dict[str, float]:
 
 
 def spread_measures(mean: Tensor, deviation: Tensor) -> dict[str, float]:
-    """Of moments ``(B, 6)`` the mean deviation ``within_`` images, and the deviation of means ``between_`` them.
-
-    In the unit of each parameter; ``between_`` is NaN for one image.
-    """
+    """Of moments ``(B, 6)`` the mean deviation ``within_`` images, and the deviation of means ``between_`` them."""
     rows = {"within": deviation.mean(0), "between": _spread(mean)}
     return {f"{key}_{name}": float(row[place]) for key, row in rows.items() for place, name in enumerate(NAMES)}
 

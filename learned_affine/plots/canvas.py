@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from learned_affine._checks import check_count
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.transforms.transform import PolicyTransform
 
@@ -40,11 +41,6 @@ def finish(figure: Figure, path: str | Path | None) -> Figure:
     return figure
 
 
-def aspect(images: Tensor) -> float:
-    """Height of the images over their width, as far as a figure follows it."""
-    return min(max(images.shape[-2] / images.shape[-1], 0.3), 3.0)
-
-
 def pixel_range(images: Tensor) -> tuple[float, float]:
     """Least and largest finite pixel, which are drawn black and white."""
     finite = images[torch.isfinite(images)]
@@ -70,8 +66,7 @@ def as_pixels(images: Tensor, limits: tuple[float, float]) -> Tensor:
 
 def draw(augment: PolicyTransform, images: Tensor, draws: int, seed: int) -> list[AffineParameters]:
     """``draws`` times the parameters of images, the same for the same seed; no generator is touched."""
-    if draws < 1:
-        raise ValueError(f"draws must be at least 1, got {draws}")
+    check_count("draws", draws)
     own = augment.generator
     try:
         augment.generator = torch.Generator().manual_seed(seed)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from learned_affine._checks import check_batch
-from learned_affine.plots.canvas import Figure, aspect, blank_figure, draw, finish, pixel_range, show_image
+from learned_affine.plots.canvas import Figure, blank_figure, draw, finish, pixel_range, show_image
 from learned_affine.transforms.transform import PolicyTransform
 
 MOST_COLUMNS = 16
@@ -91,7 +91,8 @@ def _columns(images: Any) -> Tensor:
 def _grid(rows: list[tuple[str, Tensor]], side: float, room: float = 0.0) -> tuple[Figure, Any]:
     """Named rows of images, each ``side`` inches wide and stretched as those of the first row, and room below."""
     source = rows[0][1]
-    size = (side * len(source) + 1.2, 1.03 * side * aspect(source) * len(rows) + room)
+    aspect = min(max(source.shape[-2] / source.shape[-1], 0.3), 3.0)
+    size = (side * len(source) + 1.2, 1.03 * side * aspect * len(rows) + room)
     figure, axes = blank_figure(len(rows), len(source), size)
     for (name, batch), line in zip(rows, axes, strict=True):
         for image, axis in zip(batch, line, strict=True):

@@ -84,9 +84,7 @@ def plot_symmetries(
     return finish(figure, path)
 
 
-def _rows(
-    images: Tensor, labels: Tensor | None, names: Sequence[str] | None, per_class: int
-) -> tuple[list[int], list[str]]:
+def _rows(images: Tensor, labels: Any, names: Sequence[str] | None, per_class: int) -> tuple[list[int], list[str]]:
     """Which images are shown, and what stands beside each: a class is named once."""
     if labels is None:
         rows, titles = list(range(len(images))), [str(name) for name in names or [""] * len(images)]

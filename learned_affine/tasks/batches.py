@@ -109,10 +109,8 @@ def as_many(labels: Tensor, count: int) -> Tensor:
 def check_labels(labels: Tensor | None, classes: int, objective: str, name: str = "loader") -> Tensor:
     """Return class indices within ``[0, classes)``."""
     if labels is None:
-        raise ValueError(
-            f"{name} must give labels (class indices) for the objective {objective!r}, got none or no integers; "
-            "use FitConfig(labels='predicted') to go without"
-        )
+        text = f"{name} must give labels (class indices) for the objective {objective!r}, got none or no integers"
+        raise ValueError(f"{text}; use FitConfig(labels='predicted') to go without")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise ValueError(f"{name}'s labels must be within [0, {classes}), the classifier's, got {low} to {high}")
@@ -125,10 +123,8 @@ def check_allowed(labels: Tensor, output: Tensor, name: str) -> None:
     wanted = F.one_hot(labels, output.shape[1]) if labels.ndim == 1 else (labels > 0) & (labels <= 1)
     wrong = (wanted * masked(output)).nonzero()
     if len(wrong) > 0:
-        raise ValueError(
-            f"{name}'s labels must be of classes that the classifier does not mask, got class {int(wrong[0, 1])}, "
-            "whose logit is minus infinity"
-        )
+        text = f"{name}'s labels must be of classes that the classifier does not mask, got class {int(wrong[0, 1])}"
+        raise ValueError(f"{text}, whose logit is minus infinity")
 
 
 # -- logits -----------------------------------------------------------------------------------------------------------
@@ -147,10 +143,8 @@ def check_finite(logits: Tensor) -> None:
     """A row of :func:`logits_in` an output must have a number for its best class."""
     best = logits.detach().amax(-1)  # NaN if there is one
     if not is_traced() and not bool(((best > MASKED) & (best < math.inf)).all()):
-        raise ValueError(
-            "classifier must return finite logits, or minus infinity for some classes, got NaN or another infinity: "
-            "look at its weights and its input"
-        )
+        text = "classifier must return finite logits, or minus infinity for some classes, got NaN or another infinity"
+        raise ValueError(f"{text}: look at its weights and its input")
 
 
 def masked(logits: Tensor) -> Tensor:

@@ -167,10 +167,8 @@ class Binary(SingleLabel):
         if logits.shape in ((count,), (count, 1)):
             logits = torch.stack([torch.zeros_like(logits).view(count), logits.view(count)], dim=1)
         if logits.shape != (count, 2):
-            raise ValueError(
-                f"classifier must return logits of shape ({count},), ({count}, 1) or ({count}, 2) for the task "
-                f"'binary', got {tuple(logits.shape)}"
-            )
+            rule = f"logits of shape ({count},), ({count}, 1) or ({count}, 2) for the task 'binary'"
+            raise ValueError(f"classifier must return {rule}, got {tuple(logits.shape)}")
         return logits
 
     def labels(self, given: Any, count: int) -> Any:

@@ -14,9 +14,8 @@ from torch import nn
 def frozen(classifier: Any, device: torch.device) -> Iterator[None]:
     """Evaluation mode on ``device`` and no gradient for its parameters; afterwards everything is as it was.
 
-    Restores every module's ``training`` flag, every ``requires_grad``, every buffer bit by bit, and the device, also
-    after an exception or Ctrl-C. Takes scripted, frozen and exported modules too: an exported one keeps the mode that
-    it was exported in. A classifier that is no module is left alone.
+    Restores ``training`` of every module, ``requires_grad``, buffers bit by bit, and the device, also after an
+    exception or Ctrl-C. An exported module keeps the mode that it was exported in; what is no module is left alone.
     """
     if not isinstance(classifier, nn.Module):
         yield

@@ -60,10 +60,7 @@ class Model:
         return self.task.known(*unpack(batch, image_key, label_key, self.task.labels))
 
     def answer(self, images: Tensor, strict: bool = True) -> Any:
-        """The model's logits ``(B, m)`` of images that ``preprocess`` was not applied to yet; or what a loss takes.
-
-        Logits that are not finite are an error if ``strict``.
-        """
+        """Logits ``(B, m)``, finite if ``strict``, of images before ``preprocess``; or what a loss takes."""
         answer = self.task.answer(self.model(self._preprocessed(images)), len(images))
         if strict and not self.task.is_loss:
             check_finite(answer)
@@ -75,20 +72,16 @@ class Model:
         except TypeError as error:
             if images.is_floating_point():
                 raise
-            raise TypeError(
-                f"preprocess must take images of the loader's dtype, {images.dtype}, got an error ({error}): put "
-                "v2.ToDtype(torch.float32, scale=True) before it, by v2.Compose"
-            ) from error
+            text = f"preprocess must take images of the loader's dtype, {images.dtype}, got an error ({error})"
+            hint = "put v2.ToDtype(torch.float32, scale=True) before it, by v2.Compose"
+            raise TypeError(f"{text}: {hint}") from error
         if not isinstance(seen, Tensor):
             text = f"preprocess must return a tensor, got {type(seen).__name__}: of an image processor give "
             raise TypeError(text + "v2.Normalize(processor.image_mean, processor.image_std)")
         return seen
 
     def output(self, answer: Any, labels: Any = None) -> Tensor:
-        """The logits divided by the temperature, at which the model is calibrated: as sure as it is right.
-
-        Of a loss of the user's own: what it is, ``(B,)``, in its unit.
-        """
+        """The logits at the temperature at which the model is calibrated; of a user's loss what it is, in its unit."""
         measured = self.task.measured(answer, labels) if isinstance(self.task, OwnLoss) else answer
         return measured if self.temperature == 1 else measured / self.temperature
 
@@ -158,10 +151,7 @@ def temperature_of(
 
 
 def probe(model: Model, images: Tensor, labels: Any, through_gradient: bool = True) -> Tensor:
-    """The output of some images, on the model's device, once it is clear that a fit can learn from the model.
-
-    Its outputs must depend on the images, and where the fit goes ``through_gradient`` pass one.
-    """
+    """The output of some images, which must depend on them, and where the fit goes ``through_gradient`` pass one."""
     if not torch.is_grad_enabled():
         raise ValueError("fit must be called with gradients on, which its network needs, got torch.no_grad around it")
     if not through_gradient:
@@ -171,10 +161,8 @@ def probe(model: Model, images: Tensor, labels: Any, through_gradient: bool = Tr
     some = images[:PROBED].detach().clone().requires_grad_()
     logits = model.output(model.answer(some))
     if not logits.requires_grad:
-        raise ValueError(
-            "classifier must pass a gradient to its input, got logits without one: do not run it under torch.no_grad "
-            "or inference mode, and let preprocess be differentiable"
-        )
+        hint = "do not run it under torch.no_grad or inference mode, and let preprocess be differentiable"
+        raise ValueError(f"classifier must pass a gradient to its input, got logits without one: {hint}")
     weighted = (logits * torch.linspace(-1, 1, logits.shape[1], device=logits.device)).sum()
     (gradient,) = torch.autograd.grad(weighted, some, allow_unused=True)
     if gradient is None or not bool(gradient.any()):

@@ -76,14 +76,11 @@ def join(parts: list[Any]) -> Any:
 def _in_one_form(parts: list[Tensor]) -> list[Tensor]:
     """Class indices ``(B,)`` beside class probabilities ``(B, m)`` as such; a row of zeros where there is no class."""
     counts = {part.shape[1] for part in parts if part.ndim == 2 and part.is_floating_point()}
-    if len(counts) != 1:
-        return parts
-    classes = torch.arange(counts.pop())
-    hard = [part.ndim == 1 and not part.is_floating_point() for part in parts]
-    return [
-        (part[:, None] == classes.to(part.device)).float() if index else part
-        for part, index in zip(parts, hard, strict=True)
-    ]
+    if len(counts) == 1:
+        classes = torch.arange(counts.pop(), device=parts[0].device)
+        hard = [part.ndim == 1 and not part.is_floating_point() for part in parts]
+        parts = [(one[:, None] == classes).float() if index else one for one, index in zip(parts, hard, strict=True)]
+    return parts
 
 
 def choose(which: Tensor, one: Any, other: Any) -> Any:

@@ -74,7 +74,5 @@ def _from_hub(repository: str, revision: str | None) -> Path:
     except (OSError, ValueError) as error:  # of the network, of what is not there, and of an id that cannot be one
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         at = f" at revision {revision!r}" if revision else ""
-        raise FileNotFoundError(
-            f"source {repository!r} is no path here, and {FILE} of the hub repository of that name{at} could not be "
-            f"had: {reason}"
-        ) from error
+        text = f"source {repository!r} is no path here, and {FILE} of the hub repository of that name{at}"
+        raise FileNotFoundError(f"{text} could not be had: {reason}") from error

@@ -82,11 +82,7 @@ def _named(fill: Any) -> Any:
 
 
 def parse(file: WeightsFile) -> tuple[dict[str, Any], FitHistory | None]:
-    """The constructor's arguments, the network among them, and the history.
-
-    Raises:
-        WeightsError: naming the part, the rule and what came.
-    """
+    """The constructor's arguments, the network among them, and the history."""
     described = _exactly("description", file.description, PARTS)
     limits = _exactly("limits", described["limits"], (field.name for field in fields(AffineLimits)))
     arguments = _exactly("arguments", described["arguments"], ARGUMENTS)
