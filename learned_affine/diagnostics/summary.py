@@ -108,12 +108,12 @@ def _range_text(augment: PolicyTransform, images: Any, labels: Any, info: Mappin
 def _as_loader(images: Any, labels: Any) -> Iterable[Any]:
     """Images and labels as one batch, or the loader that they are."""
     if isinstance(images, Tensor):
+        check_batch("images", images)
         given = None if labels is None else torch.as_tensor(labels)
         if given is not None and (given.shape != images.shape[:1] or given.is_floating_point()):
-            raise ValueError(
-                f"labels must be class indices of shape ({len(images)},), one an image, got {shown(given)}"
-            )
-        return [(check_batch("images", images), given)]
+            rule = f"class indices of shape ({len(images)},), one an image"
+            raise ValueError(f"labels must be {rule}, got {shown(given)}")
+        return [(images, given)]
     if not isinstance(images, Iterable):
         raise TypeError(f"images must be a tensor (B, C, H, W) or a loader of them, got {shown(images)}")
     if labels is not None:

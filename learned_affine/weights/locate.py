@@ -19,9 +19,8 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 def find_file(source: Any, revision: str | None = None) -> Path:
     """The weights file that ``source`` means, as for ``from_pretrained``; what is on disk goes before the hub."""
     if not isinstance(source, str | Path | WeightsEnum):
-        raise TypeError(
-            f"source must be a member of LearnedAffineAugment_Weights, a string or a path, got {shown(source)}"
-        )
+        rule = "a member of LearnedAffineAugment_Weights, a string or a path"
+        raise TypeError(f"source must be {rule}, got {shown(source)}")
     path = _in_package(source) or _on_disk(Path(str(source)))
     is_id = isinstance(source, str) and _HUB_ID.fullmatch(source) and not source.endswith(".safetensors")
     if path is None and is_id and not Path(source).parent.exists():  # else a path, not for a network

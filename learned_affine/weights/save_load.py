@@ -53,9 +53,8 @@ def save(augment: PolicyTransform, path: str | Path) -> Path:
         raise TypeError(f"history.info must hold plain values, as JSON knows them: {error}") from error
     parse(from_bytes(content))  # what is written can be loaded
     if augment.history is None:
-        warn_caller(
-            UserWarning("augment is not fitted: what is saved makes the same small random warps of every image")
-        )
+        text = "augment is not fitted: what is saved makes the same small random warps of every image"
+        warn_caller(UserWarning(text))
     if path.suffix == ".safetensors":
         path.parent.mkdir(parents=True, exist_ok=True)
         return write_atomically(path, content)

@@ -4,15 +4,14 @@ import pytest
 import torch
 
 from learned_affine import AffineLimits
-from learned_affine.diagnostics.measures import (
-    policy_measures,
-    variance_between_images,
-)
+from learned_affine.diagnostics.measures import policy_measures, variance_between_images
 from learned_affine.policy.distribution import Policy
 
 
-def test_a_shift_by_half_the_width_moves_by_a_half_and_shows_a_half():
-    shift = AffineLimits(0, 1, 0, 1).parameters(torch.tensor([[0.0, 0, 0, 0, 0.5, 0]]))
+@pytest.mark.parametrize("mirror", [None, torch.tensor([True])])
+def test_a_shift_by_half_the_width_moves_by_a_half_and_shows_a_half(mirror):
+    """Without mirrors, which would else swamp it: a flip moves corners by a whole side."""
+    shift = AffineLimits(0, 1, 0, 1).parameters(torch.tensor([[0.0, 0, 0, 0, 0.5, 0]]), mirror)
     assert policy_measures(shift, 16, 16) == pytest.approx({"displacement": 0.5, "visible_area": 0.5})
 
 
@@ -23,9 +22,3 @@ def test_variance_between_images_is_its_share(between, within):
     policy = Policy(mean, torch.full((2000, 6), within))
     share = between**2 / (between**2 + within**2)
     assert variance_between_images(policy, AffineLimits()) == pytest.approx(share, abs=0.02)
-
-
-def test_a_mirror_moves_nothing_and_hides_nothing():
-    """The displacement is that without mirrors, which would else swamp it: a flip moves corners by a whole side."""
-    shift = AffineLimits(0, 1, 0, 1).parameters(torch.tensor([[0.0, 0, 0, 0, 0.5, 0]]), torch.tensor([True]))
-    assert policy_measures(shift, 16, 16) == pytest.approx({"displacement": 0.5, "visible_area": 0.5})

@@ -121,6 +121,7 @@ def without_symmetries(tensors, config):
 
 
 ZEROS = torch.zeros
+EARLIER = r"it has the format \d, which version 0\.2 of learned_affine reads .*fit the augmenter anew"
 REFUSED = {
     "a tensor is missing": (lambda tensors, config: tensors.pop("head.bias"), r"missing 'head.bias', unex"),
     "one too many": (tensors_with(more=ZEROS(1)), r"unexpected 'more'"),
@@ -162,6 +163,7 @@ REFUSED = {
         "description is damaged: .* unexpected 'code'",
     ),
     "a newer format": (lambda tensors, config: config.update(format=99), "format 99, and this version reads the form"),
+    **{f"format {one}": (lambda tensors, config, one=one: config.update(format=one), EARLIER) for one in range(1, 4)},
     "a format that is none": (lambda tensors, config: config.update(format="2"), "format must be a positive int"),
     "an infinite format": (
         lambda tensors, config: config.update(format=float("inf")),
