@@ -75,7 +75,7 @@ def plot_symmetries(
     figure, axes = blank_figure(1, 1, (scale * len(EIGHT) * right + 1.3, scale * len(rows) * down + 0.4))
     axis, lefts, tops = axes[0, 0], [right * code for code in EIGHT], range(0, len(rows) * down, down)
     moved = [_positions(image, own, EIGHT, 0.1) for image, own in zip(pictures, chances, strict=True)]
-    _draw_sheet(axis, moved, lefts, tops, titles)
+    _draw_sheet(axis, moved, (tops, lefts), len(EIGHT) * right, titles)
     for top, values in zip(tops, chances, strict=True):
         for left, value in zip(lefts, values, strict=True):
             place = (left + width / 2, top + (height + down) / 2)
@@ -212,7 +212,7 @@ def _draw_block(axis: Any, titles: list[str], rows: list[_Row], count: int) -> N
     down, right = height + max(3, round(DOWN * height)), width + max(2, round(ACROSS * width))
     lefts = [right * column + (round(APART * width) if column > 2 else 0) for column in range(COLUMNS)]
     tops = range(0, count * down, down)
-    _draw_sheet(axis, [row.pictures for row in rows], lefts, tops, titles)
+    _draw_sheet(axis, [row.pictures for row in rows], (tops, lefts), lefts[-1] + width, titles)
     for top, row in zip(tops, rows, strict=False):
         for left, text, framed in zip(lefts, row.below, row.framed, strict=True):
             options = {"ha": "center", "va": "center", "fontsize": 7, "alpha": 1 if framed else 0.5}
@@ -236,10 +236,12 @@ def _positions(image: Tensor, chances: Sequence[float], codes: Sequence[int], fa
     return [paper.lerp(one, share) if one.shape == image.shape else paper for one, share in pairs]
 
 
-def _draw_sheet(axis: Any, rows: list[list[Tensor]], lefts: list[int], tops: range, titles: list[str]) -> None:
-    """Rows of RGB images ``(3, H, W)`` of one size on white, by their left edges and tops, with a title each."""
-    height, width = rows[0][0].shape[1:]
-    sheet = torch.ones(3, tops.stop, lefts[-1] + width)
+def _draw_sheet(
+    axis: Any, rows: list[list[Tensor]], places: tuple[range, list[int]], across: int, titles: list[str]
+) -> None:
+    """Rows of RGB images ``(3, H, W)`` of one size on white, ``across`` wide, by tops and left edges, with titles."""
+    (tops, lefts), (height, width) = places, rows[0][0].shape[1:]
+    sheet = torch.ones(3, tops.stop, across)
     for top, images in zip(tops, rows, strict=False):
         for left, image in zip(lefts, images, strict=True):
             sheet[:, top : top + height, left : left + width] = image
