@@ -18,7 +18,6 @@ AS_SURE = 2 / 3  # and how surely, against its own images: a wrong answer was at
 # of each rule the code of its symmetry, in words, and how many of it give the image back
 LABEL_MOVES = {"mirror": ("4", "mirrored", 2), "quarter_turn": ("1", "rotated by 90 degrees", 4)}
 HEADS = ("as it is", "90°", "180°", "270°", "flip", "flip, 90°", "upside-down", "flip, 270°")  # by code
-Found = Mapping[str, tuple[int, float, float]]  # what the moved images of a class are recognised as; share, how surely
 
 
 def summary(augment: PolicyTransform, images: Tensor | Iterable[Any] | None = None, labels: Any = None) -> str:
@@ -183,7 +182,7 @@ def _proposals(info: Mapping[str, Any]) -> list[tuple[str, list[int]]]:
     return [(key, one) for key, (code, count) in moves.items() for one in circles_in(recognised.get(code, {}), count)]
 
 
-def circles_in(recognised: Found, count: int) -> list[list[int]]:
+def circles_in(recognised: Mapping[str, Any], count: int) -> list[list[int]]:
     """Circles of ``count`` classes, each of whose moved images are mostly recognised as the next one."""
     becomes = {int(one): to for one, (to, share, surely) in recognised.items() if share >= MUTUAL and surely >= AS_SURE}
     circles = []

@@ -25,9 +25,6 @@ Batch = tuple[Tensor, Any]  # images and what is known of them, None if nothing 
 Read = Callable[[Any], Batch]
 
 
-# -- one batch --------------------------------------------------------------------------------------------------------
-
-
 def class_indices(labels: Any, count: int) -> Tensor | None:
     """Labels as ``(B,)`` class indices; None if they are none."""
     numbers = numbers_of(labels)
@@ -80,7 +77,7 @@ def _check_images(images: Any) -> None:
         raise ValueError("loader must give finite images, got NaN or infinity among their pixels")
 
 
-# -- labels -----------------------------------------------------------------------------------------------------------
+# -- labels and logits ------------------------------------------------------------------------------------------------
 
 
 def numbers_of(labels: Any) -> Tensor | None:
@@ -125,9 +122,6 @@ def check_allowed(labels: Tensor, output: Tensor, name: str) -> None:
     if len(wrong) > 0:
         text = f"{name}'s labels must be of classes that the classifier does not mask, got class {int(wrong[0, 1])}"
         raise ValueError(f"{text}, whose logit is minus infinity")
-
-
-# -- logits -----------------------------------------------------------------------------------------------------------
 
 
 def logits_in(output: Any) -> Tensor:

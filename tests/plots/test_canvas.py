@@ -13,19 +13,14 @@ from tests.subjects import blobs, symmetric, vivid
 IMAGES, LABELS = blobs(6)
 
 
-@pytest.fixture(scope="module")
-def history():
-    return quick(val_loader=loader()).history
-
-
-def pictures(history):
+def pictures():
     images, labels = blobs(40, classes=10)
     yield plots.plot_before_after(vivid(), images[:10])
     yield plots.plot_policies({"as learned": vivid(), "too strong": vivid()}, images[:8])
     yield plots.plot_parameters(vivid(), images, labels, names=[f"class {number}" for number in range(10)])
     for count in (1, 10, 24):
         yield plots.plot_symmetries(symmetric(), blobs(count)[0], names=["a long name of a class"] * count)
-    yield history.plot()
+    yield quick(val_loader=loader()).history.plot()
 
 
 def texts_of(axis):
@@ -39,8 +34,8 @@ def texts_of(axis):
     return [text for text in found if text.get_visible() and text.get_text().strip()]
 
 
-def test_no_text_overlaps_and_the_size_fits_a_page(history):
-    for figure in pictures(history):
+def test_no_text_overlaps_and_the_size_fits_a_page():
+    for figure in pictures():
         figure.canvas.draw()
         boxes = [(text.get_text(), text.get_window_extent()) for axis in figure.axes for text in texts_of(axis)]
         for (one, a), (two, b) in itertools.combinations(boxes, 2):
@@ -51,7 +46,7 @@ def test_no_text_overlaps_and_the_size_fits_a_page(history):
         assert figure.get_facecolor() == (1.0, 1.0, 1.0, 1.0)
 
 
-def test_pictures_leave_randomness_alone(history):
+def test_pictures_leave_randomness_alone():
     augment = vivid(generator=torch.Generator().manual_seed(4))
     own, state = augment.generator, torch.get_rng_state()
     before = own.get_state()

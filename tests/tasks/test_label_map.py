@@ -187,22 +187,14 @@ def test_lists_and_arrays_of_labels_come_back_as_such(make):
 
 
 @pytest.mark.parametrize("label", [1, True, np.int64(1), torch.tensor(1), torch.tensor(1, dtype=torch.uint8)])
-def test_the_label_of_one_image_keeps_its_type(label):
+@pytest.mark.parametrize("item", [torch.rand(1, 16, 16), tv_tensors.Video(torch.rand(4, 1, 16, 16))])
+def test_the_label_of_one_image_or_clip_keeps_its_type(item, label):
     mapped, seen = MappedLabels(always(), SWAP), set()
     for _ in range(20):
-        _, renamed = mapped(torch.rand(1, 16, 16), label)
+        _, renamed = mapped(item, label)
         assert type(renamed) is type(label)
         assert int(renamed) == 1 - int(mapped.augment.last_parameters.mirror[0])
         seen.add(int(renamed))
-    assert seen == {0, 1}
-
-
-def test_a_clip_has_one_label():
-    mapped, seen = MappedLabels(always(), SWAP), set()
-    for _ in range(20):
-        _, renamed = mapped(tv_tensors.Video(torch.rand(4, 1, 16, 16)), 1)
-        assert renamed == 1 - int(mapped.augment.last_parameters.mirror[0])
-        seen.add(renamed)
     assert seen == {0, 1}
 
 
