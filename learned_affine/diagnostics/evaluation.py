@@ -14,7 +14,7 @@ from torch import Tensor
 
 from learned_affine._checks import check_count, explain_keywords
 from learned_affine.diagnostics.measures import image_measures, policy_moments, spread_measures, symmetry_measures
-from learned_affine.diagnostics.summary import HEADS, aligned, chance_text, class_name, info_of, proposal_words
+from learned_affine.diagnostics.summary import HEADS, aligned, chance_text, class_name, proposal_words
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.tasks.batches import class_names, labelled, untouched
 from learned_affine.tasks.classification import SingleLabel
@@ -116,7 +116,7 @@ def evaluate(
     if "own_gain" in columns:
         gain = columns["own_gain"]
         table["own_gain_error"] = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else math.nan
-    info = info_of(augment)
+    info = getattr(augment.history, "info", {})
     if "label" in columns and bool(columns["label"].any()):
         _add_classes(table, columns, chances, class_names(loader, columns["label"].shape[1]), info)
     table.update(symmetry_measures(chances) | spread_measures(columns["mean"], columns["deviation"]))

@@ -46,7 +46,7 @@ def summary(augment: PolicyTransform, images: Tensor | Iterable[Any] | None = No
              images  rotation  scale  shear  shift
         all       4     ±2.7°  ±2.3%  ±1.3°  ±1.3%
     """
-    info = info_of(augment)
+    info = getattr(augment.history, "info", {})
     parts = ["The augmenter is not fitted."] if augment.history is None else [symmetry_text(info)]
     if images is not None:
         parts.append("Standard deviation of what is drawn:\n" + _range_text(augment, images, labels, info))
@@ -85,11 +85,6 @@ def class_name(info: Mapping[str, Any], index: int) -> str:
     """The name of a class, or its number."""
     names = info.get("class_names")
     return " ".join(str(names[index]).split()) if names else f"class {index}"
-
-
-def info_of(augment: PolicyTransform) -> dict[str, Any]:
-    """What is known of the fit; nothing of an augmenter that is not fitted."""
-    return {} if augment.history is None else augment.history.info
 
 
 def _range_text(augment: PolicyTransform, images: Any, labels: Any, info: Mapping[str, Any]) -> str:
@@ -154,7 +149,7 @@ def proposed_label_map(augment: PolicyTransform) -> dict[str, list[int]]:
         >>> LearnedAffineAugment().proposed_label_map()  # not fitted
         {}
     """
-    info = info_of(augment)
+    info = getattr(augment.history, "info", {})
     proposed: dict[str, list[int]] = {}
     for key, circle in _proposals(info):
         order = proposed.setdefault(key, list(range(info["classes"])))

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from learned_affine._checks import check_batch
 from learned_affine.diagnostics.fixed import TOLERATED
 from learned_affine.diagnostics.measures import Moments, moments_by_class, policy_moments
-from learned_affine.diagnostics.summary import HEADS, class_name, four_of, info_of, ranges_of
+from learned_affine.diagnostics.summary import HEADS, class_name, four_of, ranges_of
 from learned_affine.geometry.parameters import EIGHT, AffineParameters
 from learned_affine.geometry.warp import rearrange
 from learned_affine.plots.canvas import DPI, GREEN, Figure, as_pixels, blank_figure, finish, pixel_range
@@ -178,7 +178,7 @@ def plot_summary(
 
 def _titles(augment: PolicyTransform, loader: Any, names: Sequence[str] | None, labels: list[Any]) -> list[str]:
     """What stands beside each class: its name, and where the fit judged too few of its images for a row of its own."""
-    info, least = info_of(augment), max(labels) + 1
+    info, least = getattr(augment.history, "info", {}), max(labels) + 1
     if names is None:
         names = info.get("class_names") or class_names(loader, info.get("classes", least))
     if names is not None and len(names) < least:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Literal
@@ -140,11 +141,8 @@ def temperature_of(
         prior = math.log(scales[place]) ** 2 / (2 * PRIOR_SPREAD**2) / len(labels)
         return float(loss(logits / scales[place], labels).mean()) + prior
 
-    low, high = 0, len(scales) - 1
-    while low < high:  # convex in the inverse of the temperature: one valley
-        middle = (low + high) // 2
-        low, high = (low, middle) if cost(middle) <= cost(middle + 1) else (middle + 1, high)
-    return scales[low]
+    # convex in the inverse of the temperature: one valley
+    return scales[bisect_left(range(len(scales) - 1), True, key=lambda place: cost(place) <= cost(place + 1))]
 
 
 # -- before a fit -----------------------------------------------------------------------------------------------------

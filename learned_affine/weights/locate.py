@@ -46,9 +46,7 @@ def list_weights() -> list[str]:
 
 
 def _in_package(source: Any) -> Path | None:
-    if isinstance(source, WeightsEnum):
-        return package_file(source.url)
-    name = str(source).removeprefix("LearnedAffineAugment_Weights.") if isinstance(source, str) else ""
+    name = "" if isinstance(source, Path) else str(source).removeprefix("LearnedAffineAugment_Weights.")
     name = DEFAULT if name == "DEFAULT" else name
     return package_file(f"{name.lower()}.safetensors") if name in list_weights() else None
 
