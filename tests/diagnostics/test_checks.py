@@ -42,22 +42,16 @@ def test_a_healthy_fit_is_silent():
     assert alarms(preprocess=v2.Normalize([0.0], [1.0]), data=loader(32), limits=AffineLimits.wide()) == {}
 
 
-def test_a_symmetry_that_harms_a_class():
+@pytest.mark.parametrize(("task", "target"), [(None, 0.3), ("multi-label", 1.8)])
+def test_a_symmetry_that_harms_a_class_or_a_label(task, target):
     """Warps this small leave all that may be lost to the flips, and one image in forty names a side."""
-    options = {"classifier": Sides(), "data": [sides(400, 0)], "val_loader": [sides(400, 1)]}
-    limits = AffineLimits(5, 1.05, 5, 0.02, symmetries="mirror")
-    text = alarms(config=FitConfig(rounds=2, images=2000, target=0.3), limits=limits, **options)["symmetry"]
+    one, other = sides(400, 0), sides(400, 1)
+    if task is not None:  # four labels, two of which name a side
+        one, other = ((images, F.one_hot(labels, 4)) for images, labels in (one, other))
+    config, limits = FitConfig(rounds=2, images=2000, target=target), AffineLimits(5, 1.05, 5, 0.02, "mirror")
+    text = alarms(Sides(), [one], val_loader=[other], task=task, config=config, limits=limits)["symmetry"]
     assert re.match(r"class [01] is flipped left-right with a chance of 0\.[1-5]\d, which adds [1-9]\.", text)
-    assert "more than the budget of 0." in text and "label_map" in text
-
-
-def test_a_symmetry_that_harms_one_of_several_labels():
-    """A classifier of four labels, two of which name a side."""
-    one, other = ([(images, F.one_hot(labels, 4))] for images, labels in (sides(400, 0), sides(400, 1)))
-    options = {"classifier": Sides(), "data": one, "val_loader": other, "task": "multi-label"}
-    limits = AffineLimits(5, 1.05, 5, 0.02, symmetries="mirror")
-    text = alarms(config=FitConfig(rounds=2, images=2000, target=1.8), limits=limits, **options)["symmetry"]
-    assert re.match(r"class [01] is flipped left-right with a chance of 0\.[1-5]\d, which adds [1-9]\.", text)
+    assert "more than the budget of " in text and "label_map" in text
 
 
 @pytest.mark.parametrize(("factor", "why"), [(255.0, "normalised already"), (1 / 255, "twice")])

@@ -42,10 +42,13 @@ def fit(loss, targets, model=as_it_is, held_out=None, **options):
 @pytest.mark.parametrize("form", ["a batch of masks", "a list of masks", "in a dict", "in a list of dicts"])
 def test_masks_are_where_the_pixels_are(form):
     """Both by the nearest pixel, and both filled with 0: bit by bit, whatever the warp, mirrored or not."""
-    binary = {name: row for row, name in enumerate(["a batch of masks", "a list of masks", "in a dict"])}
     several = [tv_tensors.Mask(mask.as_subclass(torch.Tensor)) for mask in MASKS]
-    targets = [MASKS, several, {"mask": MASKS, "number": torch.arange(64)}, [{"mask": one} for one in several]]
-    targets = targets[binary.get(form, 3)]
+    targets = {
+        "a batch of masks": MASKS,
+        "a list of masks": several,
+        "in a dict": {"mask": MASKS, "number": torch.arange(64)},
+        "in a list of dicts": [{"mask": one} for one in several],
+    }[form]
     seen = []
 
     def loss(output, target):
