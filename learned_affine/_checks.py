@@ -9,17 +9,23 @@ import math
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 
+def check_type(name: str, value: Any, kind: Any, rule: str) -> Any:
+    """Return ``value`` if it is of a kind, a type or a union of them; a bool is no number."""
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    came = f"{type(value).__name__}: {value!r}" if isinstance(value, bool | int | float | str) else shown(value)
+    raise TypeError(f"{name} must be {rule}, got {came}")
+
+
 def check_range(name: str, value: Any, low: float, high: float, rule: str | None = None) -> float:
     """Return ``value`` as a float if it is a finite number in ``[low, high]``."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number, got {type(value).__name__}: {value!r}")
+    check_type(name, value, int | float, "a number")
     if not math.isfinite(value) or not low <= value <= high:
         raise ValueError(f"{name} must be {rule or f'in [{low:g}, {high:g}]'}, got {value!r}")
     return float(value)
@@ -27,11 +33,9 @@ def check_range(name: str, value: Any, low: float, high: float, rule: str | None
 
 def check_count(name: str, value: Any) -> int:
     """Return ``value`` if it is an int of at least 1."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, got {type(value).__name__}: {value!r}")
-    if value < 1:
+    if check_type(name, value, int, "an int") < 1:
         raise ValueError(f"{name} must be at least 1, got {value}")
-    return value
+    return int(value)
 
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
@@ -43,12 +47,11 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
 
 def check_batch(name: str, images: Any) -> Tensor:
     """Return ``images`` if it is a real tensor of shape ``(B, C, H, W)`` with no empty side."""
-    if not isinstance(images, Tensor):
-        raise TypeError(f"{name} must be a tensor of shape (B, C, H, W), got {type(images).__name__}")
+    check_type(name, images, Tensor, "a tensor of shape (B, C, H, W)")
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise ValueError(f"{name} must have the shape (B, C, H, W) with sides of at least 1, got {tuple(images.shape)}")
     check_real(name, images)
-    return images
+    return cast(Tensor, images)
 
 
 def check_real(name: str, values: Tensor) -> None:
@@ -86,9 +89,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def explain_keywords(
-    name: str, gone: Mapping[str, str] = MappingProxyType({})
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def explain_keywords(name: str, gone: Mapping[str, str] | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a function name itself and the nearest known keyword where it is given an unknown one, or one by place.
 
     ``gone`` says of keywords of earlier versions what to do instead.
@@ -102,15 +103,15 @@ def explain_keywords(
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             for key in kwargs:
-                if key in gone:
+                if gone and key in gone:
                     raise TypeError(f"{name} takes no keyword {key!r} any more: {gone[key]}")
                 if key not in parameters:
                     near = difflib.get_close_matches(key, known, n=1)
                     hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
                     raise TypeError(f"{name} takes no keyword {key!r}: {hint}")
             if known and len(args) > len(by_place):
-                shown = ", ".join(key for key in by_place if key not in ("self", "cls"))
-                raise TypeError(f"{known[0]} must be given by its name: {name}({shown}, {known[0]}=...)")
+                first = ", ".join(key for key in by_place if key not in ("self", "cls"))
+                raise TypeError(f"{known[0]} must be given by its name: {name}({first}, {known[0]}=...)")
             return function(*args, **kwargs)
 
         return checked

@@ -12,14 +12,12 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
-from learned_affine.geometry.parameters import flips_of
+from learned_affine.geometry.parameters import flips_of, moved_by
 
 
 def continuous(matrix: Tensor) -> Tensor:
     """The same map in continuous coordinates: pixel indices moved by half a pixel, ``T(.5) M T(-.5)``."""
-    half = matrix.new_full((2,), 0.5)
-    shift = matrix[..., 2] + half - matrix[..., :2] @ half
-    return torch.cat([matrix[..., :2], shift[..., None]], dim=-1)
+    return moved_by(matrix, matrix.new_full((2,), 0.5))
 
 
 def warp_points(points: Tensor, matrix: Tensor) -> Tensor:
@@ -30,8 +28,7 @@ def warp_points(points: Tensor, matrix: Tensor) -> Tensor:
 
 def warp_key_points(points: tv_tensors.KeyPoints, matrix: Tensor) -> tv_tensors.KeyPoints:
     """Move ``(..., 2)`` key points by one ``(2, 3)`` matrix. As in torchvision, they may leave the canvas unclamped."""
-    moved = warp_points(points.as_subclass(Tensor), matrix).to(points.dtype)
-    return tv_tensors.wrap(moved, like=points)
+    return tv_tensors.wrap(warp_points(points.as_subclass(Tensor), matrix).to(points.dtype), like=points)
 
 
 def warp_boxes(boxes: tv_tensors.BoundingBoxes, matrix: Tensor) -> tv_tensors.BoundingBoxes:
@@ -49,8 +46,7 @@ def warp_boxes(boxes: tv_tensors.BoundingBoxes, matrix: Tensor) -> tv_tensors.Bo
     if boxes.numel() == 0 or torch.equal(moved, torch.eye(2, 3, dtype=moved.dtype)):
         return tv_tensors.wrap(boxes.as_subclass(Tensor).clone(), like=boxes)
     back = torch.linalg.inv(torch.cat([moved, moved.new_tensor([[0.0, 0.0, 1.0]])]))
-    coefficients = [*back[:2].flatten().tolist(), 0.0, 0.0]
-    return F.perspective(boxes, None, None, coefficients=coefficients)
+    return F.perspective(boxes, None, None, coefficients=[*back[:2].flatten().tolist(), 0.0, 0.0])
 
 
 def rearrange_boxes(boxes: tv_tensors.BoundingBoxes, code: int) -> tv_tensors.BoundingBoxes:
@@ -77,14 +73,12 @@ def _transposed(boxes: tv_tensors.BoundingBoxes) -> tv_tensors.BoundingBoxes:
 
 def visible_area(matrix: Tensor, height: int, width: int, grid: int = 16) -> Tensor:
     """Share of the output of ``(B, 2, 3)`` that shows the input rather than padding, ``(B,)``, on a grid of probes."""
-    moved = continuous(matrix.float())
+    (a, b, x), (c, d, y) = (row.unbind(-1) for row in continuous(matrix.float())[..., None, :].unbind(1))  # (B, 1)
     steps = (torch.arange(grid, device=matrix.device) + 0.5) / grid
-    y, x = torch.meshgrid(steps * height, steps * width, indexing="ij")
-    probes = torch.stack([x, y]).flatten(1)  # (2, P)
-    determinant = moved[:, 0, 0] * moved[:, 1, 1] - moved[:, 0, 1] * moved[:, 1, 0]
-    determinant = torch.where(determinant == 0, determinant.new_tensor(1e-12), determinant)
-    offset = probes[None] - moved[:, :, 2:]  # (B, 2, P)
-    back_x = (moved[:, 1, 1, None] * offset[:, 0] - moved[:, 0, 1, None] * offset[:, 1]) / determinant[:, None]
-    back_y = (moved[:, 0, 0, None] * offset[:, 1] - moved[:, 1, 0, None] * offset[:, 0]) / determinant[:, None]
+    down, right = torch.meshgrid(steps * height, steps * width, indexing="ij")
+    determinant = a * d - b * c
+    determinant = determinant.where(determinant != 0, 1e-12)
+    right, down = right.flatten() - x, down.flatten() - y  # (B, P)
+    back_x, back_y = (d * right - b * down) / determinant, (a * down - c * right) / determinant
     inside = (back_x >= 0) & (back_x <= width) & (back_y >= 0) & (back_y <= height)
     return inside.float().mean(-1)

@@ -2,17 +2,17 @@
 
 Bilinear reading blurs images whose detail is as fine as their pixels: a shift by half a pixel takes the mean of
 neighbours. So images are first enlarged by a quarter along both sides with a cubic B-spline, whose prefilter sharpens
-by as much as the spline and the bilinear reading blur on average (a spline as in Unser 1999, "Splines: a perfect fit
-for signal and image processing", with a prefilter of finite length that is fitted to both). A finer grid costs more
-and gains little: at a quarter the blur is already nearly the same wherever the reading falls between two pixels.
+by as much as the spline and the bilinear reading blur on average (after Unser 1999, "Splines: a perfect fit for signal
+and image processing"). A finer grid costs more and gains little.
 
-The enlargement is a product with a banded matrix along each side. In dense blocks along the band it takes about as long
-as the bilinear reading itself, less than a convolution, ``interpolate`` or sums of shifted images.
+The enlargement is a product with a banded matrix along each side: in dense blocks along the band, faster than a
+convolution or ``interpolate``, and about as long as the bilinear reading itself.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -41,9 +41,8 @@ class Band(NamedTuple):
 def enlarged(images: Tensor) -> Tensor:
     """Images a quarter finer along both sides, mirrored beyond their edges. Differentiable.
 
-    The result covers the same area, so that coordinates from -1 to 1 (``align_corners=False``) mean the same places.
-    A pixel that is not finite, or too large for sums, spoils the samples that are made of it (they become NaN), and no
-    others.
+    Coordinates from -1 to 1 (``align_corners=False``) mean the same places in the result. A pixel that is not finite,
+    or too large for sums, makes the samples NaN that are made of it, and no others.
 
     Args:
         images: ``(B, C, H, W)`` of float32 or float64.
@@ -61,15 +60,12 @@ def enlarged(images: Tensor) -> Tensor:
         if math.isfinite(finer.detach()[..., ::block].sum().item()):
             return finer
     bad = ~(images.abs() < torch.finfo(images.dtype).max / 64)  # a sum of larger ones might overflow
-    spoiled = _along_both_sides(bad.to(images.dtype), _where_not_zero(rows), _where_not_zero(columns)) > 0.5
+    touched = ([one._replace(weights=one.weights.ne(0).to(images.dtype)) for one in side] for side in (rows, columns))
+    spoiled = _along_both_sides(bad.to(images.dtype), *touched) > 0.5
     return _along_both_sides(images.masked_fill(bad, 0.0), rows, columns).masked_fill(spoiled, math.nan)
 
 
-def _where_not_zero(side: tuple[Band, ...]) -> tuple[Band, ...]:
-    return tuple(band._replace(weights=(band.weights != 0).to(band.weights.dtype)) for band in side)
-
-
-def _along_both_sides(images: Tensor, rows: tuple[Band, ...], columns: tuple[Band, ...]) -> Tensor:
+def _along_both_sides(images: Tensor, rows: Sequence[Band], columns: Sequence[Band]) -> Tensor:
     """The matrix of the rows, times each plane, times that of the columns."""
     batch, channels, height, width = images.shape
     # planes stand side by side, so that each block is one product for all of them
@@ -93,11 +89,9 @@ def _along_both_sides(images: Tensor, rows: tuple[Band, ...], columns: tuple[Ban
 def bands(side: int, dtype: torch.dtype, device: torch.device, block: int) -> tuple[Band, ...]:
     """The matrix ``(round(5 / 4 * side), side)`` that enlarges a side, in blocks of rows without the zeros around."""
     count = round(side * FINER)
+    blocks = (range(first, min(first + block, count)) for first in range(0, count, block))
     with torch.inference_mode(False), torch.no_grad():
-        return tuple(
-            _band(range(first, min(first + block, count)), side, count, dtype, device)
-            for first in range(0, count, block)
-        )
+        return tuple(_band(rows, side, count, dtype, device) for rows in blocks)
 
 
 def _band(rows: range, side: int, count: int, dtype: torch.dtype, device: torch.device) -> Band:

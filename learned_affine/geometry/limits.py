@@ -6,11 +6,11 @@ import dataclasses
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor
 
-from learned_affine._checks import check_choice, check_range
+from learned_affine._checks import check_choice, check_range, check_type
 from learned_affine.geometry.parameters import EIGHT, AffineParameters, constant
 
 Symmetries = Literal["all", "mirror", "none"]
@@ -49,9 +49,7 @@ class AffineLimits:
     symmetries: Symmetries = "all"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.symmetries, str):
-            given = f"{type(self.symmetries).__name__}: {self.symmetries!r}"
-            raise TypeError(f"limits.symmetries must be {', '.join(map(repr, WORDS))}, got {given}")
+        check_type("limits.symmetries", self.symmetries, str, ", ".join(map(repr, WORDS)))
         check_choice("limits.symmetries", self.symmetries, WORDS)
         for name, low, high, rule in (
             ("angle", 0.0, 180.0, "in [0, 180] degrees"),
@@ -77,30 +75,20 @@ class AffineLimits:
         return [self.angle, log_scale, log_scale, self.shear, self.translate, self.translate]
 
     def allowed_symmetries(self, height: int, width: int) -> tuple[int, ...]:
-        """The codes ``quarter_turns + 4 * mirror`` of the symmetries that an image of this size may get.
-
-        Args:
-            height, width: size of the image in pixels.
-        """
+        """The codes ``quarter_turns + 4 * mirror`` of the symmetries that an image of ``height x width`` may get."""
         if self.symmetries == "all":
             return EIGHT if height == width else (0, 2, 4, 6)
         return (0, 4) if self.symmetries == "mirror" else (0,)
 
-    def parameters(
-        self, unit: Tensor, mirror: Tensor | None = None, quarter_turns: Tensor | None = None
-    ) -> AffineParameters:
-        """The parameters at a point of the unit cube.
+    def parameters(self, unit: Tensor, *symmetry: Tensor) -> AffineParameters:
+        """The parameters at points of the unit cube, ``(B, 6)`` within [-1, 1]: 0 is the identity, +-1 are the limits.
 
-        Args:
-            unit: ``(B, 6)`` within [-1, 1]; 0 is the identity, +-1 are the limits. Factors are spread evenly in
-                their logarithm. Differentiable.
-            mirror: ``(B,)`` bool, which images are mirrored; None for none.
-            quarter_turns: ``(B,)`` integers from 0 to 3, by how many each is rotated; None for 0.
+        Factors are spread evenly in their logarithm. A symmetry is given as ``mirror`` and ``quarter_turns``, ``(B,)``.
+        Differentiable.
         """
         within = unit * constant(self.extent(), unit)
         scale_x, scale_y = within[:, 1:3].exp().unbind(-1)
         angle, _, _, shear, shift_x, shift_y = within.unbind(-1)
-        symmetry = cast(Tensor, mirror), cast(Tensor, quarter_turns)
         return AffineParameters(angle, scale_x, scale_y, shear, shift_x, shift_y, *symmetry)
 
 

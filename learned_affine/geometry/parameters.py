@@ -16,17 +16,25 @@ number it is its *code*, ``quarter_turns + 4 * mirror``.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor
 
-from learned_affine._checks import shown
+from learned_affine._checks import check_type, shown
 
 NAMES = ("angle", "scale_x", "scale_y", "shear", "translate_x", "translate_y")
 INTEGERS = tuple(getattr(torch, f"{sign}int{bits}") for sign in ("", "u") for bits in (64, 32, 16, 8))
+# what each field is, and its dtypes, of which the first is the one that it is kept in; any for the numbers
+FIELDS = (
+    *((name, "a", ()) for name in NAMES),
+    ("mirror", "a bool", (torch.bool,)),
+    ("quarter_turns", "an integer", INTEGERS),
+)
 EIGHT = tuple(range(8))  # the codes of the symmetries
 # cosine and sine of 0 to 3 quarter turns, exactly: rounded, the cosine of 90 degrees is not 0
 QUARTERS = ((1, 0), (0, 1), (-1, 0), (0, -1))
@@ -70,32 +78,23 @@ class AffineParameters:
     quarter_turns: Tensor = cast(Tensor, None)  # noqa: RUF009  # likewise
 
     def __post_init__(self) -> None:
-        for name, value in zip(NAMES, self.tensors(), strict=True):
-            if not isinstance(value, Tensor):
-                raise TypeError(f"{name} must be a tensor of shape (B,), got {shown(value)}")
+        given = self.quarter_turns
+        for name, kind, dtypes in FIELDS:
+            value = getattr(self, name)
+            if value is None and dtypes:
+                value = torch.zeros_like(self.angle, dtype=dtypes[0], requires_grad=False)
+            if not isinstance(value, Tensor) or (dtypes and value.dtype not in dtypes):
+                came = value.dtype if isinstance(value, Tensor) else shown(value)
+                raise TypeError(f"{name} must be {kind} tensor of shape (B,), got {came}")
             if value.ndim != 1 or value.shape != self.angle.shape:
-                raise ValueError(f"{name} must have the shape ({self._length()},) of angle, got {tuple(value.shape)}")
-        turns = self.quarter_turns
-        object.__setattr__(self, "mirror", self._checked("mirror", self.mirror, "a bool", (torch.bool,)))
-        object.__setattr__(self, "quarter_turns", self._checked("quarter_turns", turns, "an integer", INTEGERS))
-        known = turns is not None and turns.device.type == "cpu" and not is_traced()  # to ask a GPU is to wait for it
-        wrong = set(turns.tolist()) - {0, 1, 2, 3} if known else None
+                shape = "(B,)" if name == "angle" else f"({len(self.angle)},) of angle"
+                raise ValueError(f"{name} must have the shape {shape}, got {tuple(value.shape)}")
+            if dtypes:
+                object.__setattr__(self, name, value.to(dtypes[0]))
+        known = given is not None and given.device.type == "cpu" and not is_traced()  # to ask a GPU is to wait for it
+        wrong = set(given.tolist()) - {0, 1, 2, 3} if known else None
         if wrong:
             raise ValueError(f"quarter_turns must be 0, 1, 2 or 3, got {min(wrong)}")
-
-    def _checked(self, name: str, value: Tensor | None, kind: str, dtypes: tuple[torch.dtype, ...]) -> Tensor:
-        """A part of the symmetry in the first of its dtypes; zeros for None."""
-        if value is None:
-            return torch.zeros_like(self.angle, dtype=dtypes[0], requires_grad=False)
-        if not isinstance(value, Tensor) or value.dtype not in dtypes:
-            came = getattr(value, "dtype", type(value).__name__)
-            raise TypeError(f"{name} must be {kind} tensor of shape ({self._length()},), got {came}")
-        if value.shape != self.angle.shape:
-            raise ValueError(f"{name} must have the shape ({self._length()},) of angle, got {tuple(value.shape)}")
-        return value.to(dtypes[0])
-
-    def _length(self) -> str:
-        return str(len(self.angle)) if self.angle.ndim else "B"
 
     @classmethod
     def identity(cls, count: int, device: torch.device | str = "cpu") -> AffineParameters:
@@ -123,27 +122,19 @@ class AffineParameters:
             TypeError: if it is no tensor.
             ValueError: if the shape is another one.
         """
-        if not isinstance(matrix, Tensor):
-            raise TypeError(f"matrix must be a tensor of shape (B, 2, 3) or (B, 3, 3), got {shown(matrix)}")
+        check_type("matrix", matrix, Tensor, "a tensor of shape (B, 2, 3) or (B, 3, 3)")
         if matrix.ndim != 3 or tuple(matrix.shape[1:]) not in ((2, 3), (3, 3)):
             raise ValueError(f"matrix must have the shape (B, 2, 3) or (B, 3, 3), got {tuple(matrix.shape)}")
-        (a, b), (c, d) = (row.unbind(-1) for row in matrix[:, :2, :2].unbind(-2))
+        matrix = matrix[:, :2]
+        (a, b), (c, d) = (row.unbind(-1) for row in matrix[..., :2].unbind(-2))
         mirror = a * d - b * c < 0
         a, c = torch.where(mirror, -a, a), torch.where(mirror, -c, c)
         scale_x = torch.hypot(a, c)
         scale_y = (a * d - b * c) / scale_x
         sheared = (a * b + c * d) / scale_x  # x component of the second column, rotated back: -tan(shear) scale_y
-        centre = constant([(width - 1) / 2, (height - 1) / 2], matrix)
-        shift = matrix[:, :2, 2] - centre + matrix[:, :2, :2] @ centre
-        return cls(
-            torch.rad2deg(torch.atan2(c, a)),
-            scale_x,
-            scale_y,
-            torch.rad2deg(torch.atan(-sheared / scale_y)),
-            shift[:, 0] / width,
-            shift[:, 1] / height,
-            mirror,
-        )
+        right, down = moved_by(matrix, constant([(1 - width) / 2, (1 - height) / 2], matrix))[..., 2].unbind(-1)
+        angle, shear = torch.atan2(c, a).rad2deg(), torch.atan(-sheared / scale_y).rad2deg()
+        return cls(angle, scale_x, scale_y, shear, right / width, down / height, mirror)
 
     def linear(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The linear part R K diag R diag, row by row, each entry ``(B,)``."""
@@ -168,13 +159,9 @@ class AffineParameters:
         return SYMMETRIES.to(self.angle.device, dtype, non_blocking=True).index_select(3, self.codes())
 
     def matrix(self, height: int, width: int) -> Tensor:
-        """Source-to-destination matrices in pixel indices ``(x, y)``, kornia's convention. Differentiable.
+        """Source-to-destination matrices ``(B, 2, 3)`` in pixel indices ``(x, y)``, kornia's convention.
 
-        Args:
-            height, width: size of the image in pixels.
-
-        Returns:
-            ``(B, 2, 3)``.
+        Differentiable. ``height`` and ``width`` are those of the image, in pixels.
         """
         a, b, c, d = self.linear()
         x, y = (width - 1) / 2, (height - 1) / 2
@@ -188,44 +175,35 @@ class AffineParameters:
         return rest & (self.scale_x == 1) & (self.scale_y == 1)
 
     def displacement(self, height: float = 1, width: float = 1) -> Tensor:
-        """How far the image moves: mean Euclidean shift of its four corners over its mean side.
+        """How far each image moves, ``(B,)``: mean Euclidean shift of its four corners over its mean side.
 
-        Args:
-            height, width: size of the image; only their ratio matters.
-
-        Returns:
-            ``(B,)``, 0 for the identity.
+        Of ``height`` and ``width`` only the ratio matters.
         """
         a, b, c, d = self.linear()
         total = torch.zeros_like(a)
-        for side_x, side_y in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
-            x, y = side_x * width / 2, side_y * height / 2
+        for x, y in itertools.product((-width / 2, width / 2), (-height / 2, height / 2)):
             right = (a - 1) * x + b * y + self.translate_x * width
             down = c * x + (d - 1) * y + self.translate_y * height
             total = total + torch.hypot(right, down)
         return total / 4 / ((height + width) / 2)
 
     def inverse(self, height: int = 1, width: int = 1) -> AffineParameters:
-        """The parameters that undo these on an image of that size; only the ratio of the sides matters.
-
-        A symmetry alone is undone by a symmetry alone, so that a replay back interpolates nothing either.
-        """
+        """The parameters that undo these, a symmetry alone by a symmetry; only the ratio of the sides matters."""
         matrix = self.double().matrix(height, width)
         bottom = constant([0.0, 0.0, 1.0], matrix).expand(len(self), 1, 3)
         undone = AffineParameters.from_matrix(torch.linalg.inv(torch.cat([matrix, bottom], dim=1)), height, width)
-        still, back = self.is_still(), torch.where(self.mirror, self.quarter_turns, -self.quarter_turns % 4)
-        exact = (*AffineParameters.identity(len(self), matrix.device).double().tensors(), self.mirror, back)
-        pairs = zip(exact, undone.leaves(), strict=True)
-        parts = (torch.where(still, alone, other) for alone, other in pairs)
-        return AffineParameters(*parts).map(lambda value: value.to(self.angle.dtype))
+        back = torch.where(self.mirror, self.quarter_turns, -self.quarter_turns % 4)
+        exact = AffineParameters(*AffineParameters.identity(len(self), matrix.device).tensors(), self.mirror, back)
+        merged = exact.double().map_all(partial(torch.where, self.is_still()), undone)
+        return merged.map(lambda value: value.to(self.angle.dtype))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> AffineParameters:
         """The parameters with ``function`` applied to each of the six numbers; the symmetry stays."""
         return dataclasses.replace(self, **{name: function(getattr(self, name)) for name in NAMES})
 
-    def map_all(self, function: Callable[[Tensor], Tensor]) -> AffineParameters:
-        """The parameters with ``function`` applied to each of the eight tensors."""
-        return AffineParameters(*map(function, self.leaves()))
+    def map_all(self, function: Callable[..., Tensor], *others: AffineParameters) -> AffineParameters:
+        """The parameters with ``function`` applied to each of the eight tensors, and to those of others beside them."""
+        return AffineParameters(*map(function, self.leaves(), *(other.leaves() for other in others)))
 
     @classmethod
     def cat(cls, parts: Sequence[AffineParameters]) -> AffineParameters:
@@ -257,7 +235,9 @@ class AffineParameters:
         return self.map_all(Tensor.detach)
 
     def to(self, device: torch.device | str) -> AffineParameters:
-        """The same on another device."""
+        """The same on a device."""
+        if torch.device(device) == self.angle.device:
+            return self
         waits = torch.device(device).type == "cpu"  # what comes from a GPU must be there before it is read
         return self.map_all(lambda value: value.to(device, non_blocking=not waits))
 
@@ -306,6 +286,12 @@ class AffineParameters:
 def constant(values: Sequence[float], like: Tensor) -> Tensor:
     """Some numbers on the device of a tensor, in its dtype. It does not wait for a GPU, as ``new_tensor`` does."""
     return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True)
+
+
+def moved_by(matrix: Tensor, shift: Tensor) -> Tensor:
+    """The map of ``(..., 2, 3)`` matrices in coordinates whose numbers are larger by a ``shift``, ``(2,)``."""
+    offset = matrix[..., 2] + shift - matrix[..., :2] @ shift
+    return torch.cat([matrix[..., :2], offset[..., None]], dim=-1)
 
 
 def flips_of(code: int) -> tuple[int, ...]:

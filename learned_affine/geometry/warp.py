@@ -50,20 +50,17 @@ def warp_images(
         dtype: of the result, see :func:`as_dtype`; that of the images if None.
 
     Returns:
-        ``(B, C, H, W)``, sampled in float32 (float64 for float64). Autocast is switched off
-        inside: under bfloat16 sampling positions would move by up to a pixel.
+        ``(B, C, H, W)``, sampled in float32 (float64 for float64), without autocast: under bfloat16 sampling positions
+        would move by up to a pixel.
     """
-    dtype = images.dtype if dtype is None else dtype
-    pieces = warp_pieces(images, parameters, interpolation, padding_mode, fill)
-    place, first = next(pieces)
-    if len(first) == len(images):
-        return as_dtype(first, dtype)
-    warped = torch.empty_like(images, dtype=dtype, memory_format=torch.preserve_format)
-    warped[place] = as_dtype(first, dtype)
-    del first  # the memory of each piece is that of the one before
-    for place, piece in pieces:
+    dtype, warped = images.dtype if dtype is None else dtype, images
+    for place, piece in warp_pieces(images, parameters, interpolation, padding_mode, fill):
+        if len(piece) == len(images):
+            return as_dtype(piece, dtype)
+        if place.start == 0:
+            warped = torch.empty_like(images, dtype=dtype, memory_format=torch.preserve_format)
         warped[place] = as_dtype(piece, dtype)
-        del piece
+        del piece  # its memory is that of the next one
     return warped
 
 
@@ -75,17 +72,16 @@ def warp_pieces(
     A piece fits into the processor's cache, and its memory is used again. Fresh memory has to be mapped page by page,
     which for a large batch can take as long as sampling. With a gradient, on a GPU and in a graph there is one piece.
     """
-    count, (height, width), work = len(images), images.shape[-2:], _working_dtype(images)
+    count, (height, width) = len(images), images.shape[-2:]
+    work = torch.promote_types(images.dtype, torch.float32)
     if torch.is_grad_enabled() and any(value.requires_grad for value in (images, *parameters.tensors())):
         matrix = parameters.map(lambda value: value.to(work)).matrix(height, width)
         yield slice(0, count), warp_by_matrix(images, matrix, interpolation, padding_mode, fill)
         return
-    x, y = along_the_sides(inverse_map(parameters, height, width, work), height, width)
+    x, y = along_the_sides(parameters, height, width, work)
     step = _piece(images, SHARP_PIECE if interpolation == "sharp" else PIECE)
-    parts = (
-        [(images, x, y)] if step >= count else zip(images.split(step), x.split(step, 1), y.split(step, 1), strict=True)
-    )
-    for number, (source, along_x, along_y) in enumerate(parts):
+    split = zip(images.split(step), x.split(step, 1), y.split(step, 1), strict=True)
+    for number, (source, along_x, along_y) in enumerate([(images, x, y)] if step >= count else split):
         sample = partial(_sample, along_x=along_x, along_y=along_y, interpolation=interpolation)
         yield slice(step * number, step * (number + 1)), _around_fill(source, work, padding_mode, fill, sample)
 
@@ -93,7 +89,8 @@ def warp_pieces(
 def _sample(source: Tensor, mode: str, along_x: Tensor, along_y: Tensor, interpolation: str) -> Tensor:
     if interpolation == "sharp":  # coordinates run from -1 to 1 over the enlarged image, too
         source, interpolation = enlarged(source), "bilinear"
-    return F.grid_sample(source, sampling_grid(along_x, along_y), interpolation, mode, align_corners=False)
+    grid = (along_x + along_y).permute(1, 2, 3, 0)  # an outer sum, laid out plane by plane
+    return F.grid_sample(source, grid, interpolation, mode, align_corners=False)
 
 
 def _piece(images: Tensor, pixels: int) -> int:
@@ -105,17 +102,13 @@ def _piece(images: Tensor, pixels: int) -> int:
 
 
 def warp_by_matrix(
-    images: Tensor,
-    matrix: Tensor,
-    interpolation: str = "bilinear",
-    padding_mode: str = "reflection",
-    fill: Fill = 0.0,
+    images: Tensor, matrix: Tensor, interpolation: str = "bilinear", padding_mode: str = "reflection", fill: Fill = 0.0
 ) -> Tensor:
     """Warp each image by its own matrix ``(B, 2, 3)``, source to destination in pixel indices, through kornia.
 
     The other arguments are those of :func:`warp_images`.
     """
-    work = _working_dtype(images)
+    work = torch.promote_types(images.dtype, torch.float32)
 
     def sample(source: Tensor, mode: str) -> Tensor:
         own, size, reading = matrix.to(work), source.shape[-2:], interpolation
@@ -147,15 +140,9 @@ def _around_fill(
         return (warped if value is None else warped + value).to(images.dtype)
 
 
-# -- symmetries -------------------------------------------------------------------------------------------------------
-
-
 def rearrange(images: Tensor, code: int) -> Tensor:
     """Move the pixels of ``(..., H, W)`` by the symmetry ``quarter_turns + 4 * mirror``: by index, bit for bit."""
     return (images.mT if code % 2 else images).flip(flips_of(code))
-
-
-# -- the sampling grid ------------------------------------------------------------------------------------------------
 
 
 def inverse_map(parameters: AffineParameters, height: int, width: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
@@ -165,9 +152,9 @@ def inverse_map(parameters: AffineParameters, height: int, width: int, dtype: to
     linear part each factor's inverse is known, and the symmetry's is its transpose. The shift of the content, in units
     of half a side, comes off first.
     """
-    if is_one_on_cpu(parameters.angle):
-        return _inverse_map_of_one(parameters, height / width, dtype)
     aspect = height / width
+    if is_one_on_cpu(parameters.angle):
+        return _inverse_map_of_one(parameters, aspect, dtype)
     numbers = torch.stack(parameters.tensors()).to(dtype)
     _, scale_x, scale_y, *_ = numbers.unbind()
     radians, _, _, shear, *_ = (numbers * (math.pi / 180)).unbind()
@@ -197,21 +184,13 @@ def _inverse_map_of_one(parameters: AffineParameters, aspect: float, dtype: torc
     return torch.tensor((xx, yx, xy, yy, *shift), dtype=dtype).view(3, 2, 1, 1, 1).unbind()
 
 
-def along_the_sides(coefficients: tuple[Tensor, ...], height: int, width: int) -> tuple[Tensor, Tensor]:
-    """What x and what y add to the grid: ``(2, B, 1, W)`` and ``(2, B, H, 1)``, for x and y of the source."""
-    across, down, shift = coefficients
-    like: Any = {"device": shift.device, "dtype": shift.dtype}
+def along_the_sides(parameters: AffineParameters, height: int, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """What x and what y add to the sampling grid: ``(2, B, 1, W)`` and ``(2, B, H, 1)``, for x and y of the source."""
+    across, down, shift = inverse_map(parameters, height, width, dtype)
+    like: Any = {"device": shift.device, "dtype": dtype}
     x = torch.linspace(1 / width - 1, 1 - 1 / width, width, **like)
     y = x if height == width else torch.linspace(1 / height - 1, 1 - 1 / height, height, **like)
     return across * x, torch.addcmul(shift, down, y.unsqueeze(-1))
-
-
-def sampling_grid(along_x: Tensor, along_y: Tensor) -> Tensor:
-    """The grid ``(B, H, W, 2)`` of an affine map: an outer sum, laid out plane by plane."""
-    return (along_x + along_y).permute(1, 2, 3, 0)
-
-
-# -- dtypes and devices -----------------------------------------------------------------------------------------------
 
 
 def is_one_on_cpu(values: Tensor) -> bool:
@@ -237,10 +216,6 @@ def fill_tensor(fill: Fill, images: Tensor) -> Tensor | None:
 def working(images: Tensor) -> Tensor:
     """Images of any dtype in the one they are warped in: float32, or float64 for what float32 does not hold exactly."""
     return images.to(torch.float64 if images.dtype in WIDE else torch.float32)
-
-
-def _working_dtype(images: Tensor) -> torch.dtype:
-    return torch.float64 if images.dtype == torch.float64 else torch.float32
 
 
 def as_dtype(warped: Tensor, dtype: torch.dtype) -> Tensor:

@@ -211,7 +211,7 @@ def test_limits_that_are_none_are_named(options, error, named):
 
 
 FIELDS = dict(zip((*NAMES, "mirror", "quarter_turns"), AffineParameters.identity(2).leaves(), strict=True))
-MIRROR, TURNS = r"a bool tensor of shape \(2,\), got ", r"an integer tensor of shape \(2,\), got "
+MIRROR, TURNS = r"a bool tensor of shape \(B,\), got ", r"an integer tensor of shape \(B,\), got "
 
 
 @pytest.mark.parametrize(
