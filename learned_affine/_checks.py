@@ -9,7 +9,7 @@ import math
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -45,13 +45,12 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     return str(value)
 
 
-def check_batch(name: str, images: Any) -> Tensor:
-    """Return ``images`` if it is a real tensor of shape ``(B, C, H, W)`` with no empty side."""
+def check_batch(name: str, images: Any) -> None:
+    """Raise an error unless ``images`` is a real tensor of shape ``(B, C, H, W)`` with no empty side."""
     check_type(name, images, Tensor, "a tensor of shape (B, C, H, W)")
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise ValueError(f"{name} must have the shape (B, C, H, W) with sides of at least 1, got {tuple(images.shape)}")
     check_real(name, images)
-    return cast(Tensor, images)
 
 
 def check_real(name: str, values: Tensor) -> None:

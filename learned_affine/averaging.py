@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
-from learned_affine._checks import check_batch, check_choice, check_count, check_range, shown
+from learned_affine._checks import check_batch, check_choice, check_count, check_range, check_type
 from learned_affine.geometry.parameters import AffineParameters, is_traced
 from learned_affine.tasks.model import Model
 from learned_affine.tasks.targets import label_map_of
@@ -71,10 +71,8 @@ class AveragedClassifier(nn.Module):
         max_images: int = 1024,
     ) -> None:
         super().__init__()
-        if not isinstance(augment, PolicyTransform):
-            raise TypeError(f"augment must be a LearnedAffineAugment, got {shown(augment)}")
-        if not callable(classifier):
-            raise TypeError(f"classifier must be a module or a function, got {shown(classifier)}")
+        check_type("augment", augment, PolicyTransform, "a LearnedAffineAugment")
+        check_type("classifier", classifier, Callable, "a module or a function")
         self.over = check_choice("over", over, ("draws", "symmetries"))
         check_range("strength", strength, 0.0, 1.0, "in [0, 1]")
         if label_map is None and augment.history is not None and "label_map" in augment.history.info:
@@ -113,10 +111,10 @@ class AveragedClassifier(nn.Module):
         if policy is None:
             return [None], images.new_zeros((1, 1), dtype=torch.float32)
         chances = policy.chances_at(self.augment.strength)
-        codes = self.augment.limits.allowed_symmetries(*images.shape[-2:])
+        codes = list(self.augment.limits.allowed_symmetries(*images.shape[-2:]))
         if not is_traced():
-            codes = tuple(code for code in codes if code == 0 or bool((chances[:, code] > RAREST).any()))
-        weights = chances[:, list(codes)].T
+            codes = [code for code in codes if code == 0 or bool((chances[:, code] > RAREST).any())]
+        weights = chances[:, codes].T
         moved = [None if code == 0 else AffineParameters.symmetry(code, len(images), images.device) for code in codes]
         return moved, (weights / weights.sum(0)).log()
 

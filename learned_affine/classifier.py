@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from learned_affine._checks import check_count, check_type
 from learned_affine.tasks.batches import check_labels, labelled, unpack
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model
@@ -28,10 +29,9 @@ class SmallConvNet(nn.Sequential):
 
     def __init__(self, classes: int = 10, channels: int = 1, width: int = 32) -> None:
         blocks: list[nn.Module] = []
-        sizes = (channels, width, 2 * width, 4 * width)
-        for before, after in itertools.pairwise(sizes):
-            blocks += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-            blocks.append(nn.MaxPool2d(2))
+        for before, after in itertools.pairwise((channels, width, 2 * width, 4 * width)):
+            convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
+            blocks += [convolution, nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)]
         super().__init__(*blocks[:-1], nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16 * width, classes))
 
 
@@ -71,60 +71,60 @@ def train_classifier(
     Raises:
         TypeError, ValueError: naming the argument, the rule and what came.
     """
-    if not isinstance(classifier, nn.Module):
-        raise TypeError(f"classifier must be a torch.nn.Module, got {type(classifier).__name__}")
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, got {epochs}")
+    check_type("classifier", classifier, nn.Module, "a torch.nn.Module")
+    check_count("epochs", epochs)
     where = classifier_device(classifier, device)
-    classifier.to(where).train()
+    classifier.to(where)
     optimizer = torch.optim.AdamW(classifier.parameters(), learning_rate, weight_decay=weight_decay)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     history: dict[str, list[float]] = {"loss": [], "accuracy": [], "seconds": []}
     if seed is not None:
         torch.manual_seed(seed)
-    hidden = None if progress is None else not progress
-    bar = tqdm(total=epochs, desc=title, unit="epoch", disable=hidden)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    model = Model(classifier, preprocess)
     try:
-        for epoch in range(epochs):
-            if on_epoch is not None:
-                on_epoch(epoch)
-            classifier.train()
-            record = _train_epoch(classifier, loader, optimizer, augment, preprocess, where)
-            for key, value in record.items():
-                history[key].append(value)
-            scheduler.step()
-            bar.set_postfix(loss=f"{record['loss']:.3f}", accuracy=f"{record['accuracy']:.3f}", refresh=False)
-            bar.update()
+        with tqdm(total=epochs, desc=title, unit="epoch", disable=_hidden(progress)) as bar:
+            for epoch in range(epochs):
+                if on_epoch is not None:
+                    on_epoch(epoch)
+                start = time.perf_counter()
+                classifier.train()
+                loss, accuracy = _train_epoch(_answers(model, loader, augment, where, "cross entropy"), optimizer)
+                for name, value in zip(history, (loss, accuracy, time.perf_counter() - start), strict=True):
+                    history[name].append(value)
+                scheduler.step()
+                bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
+                bar.update()
     finally:
-        bar.close()
         classifier.eval()
     return history
 
 
-def _train_epoch(
-    classifier: nn.Module,
-    loader: Iterable[Any],
-    optimizer: torch.optim.Optimizer,
-    augment: Callable[[Tensor], Tensor] | None,
-    preprocess: Callable[[Tensor], Tensor] | None,
-    device: torch.device,
-) -> dict[str, float]:
-    """One pass over the loader: mean loss and accuracy, and seconds."""
-    start, total, correct, seen = time.perf_counter(), 0.0, 0, 0
-    model = Model(classifier, preprocess)
+def _hidden(progress: bool | None) -> bool | None:
+    return None if progress is None else not progress
+
+
+def _answers(
+    model: Model, loader: Iterable[Any], warp: Callable[[Tensor], Tensor] | None, device: torch.device, wanted: str
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Logits and labels, batch by batch."""
     for images, labels in labelled(loader, unpack):
         images = images.to(device)
-        images = images if augment is None else augment(images)
-        logits = model.answer(images)
-        labels = check_labels(labels, logits.shape[1], "cross entropy").to(device)
+        logits = model.answer(images if warp is None else warp(images))
+        yield logits, check_labels(labels, logits.shape[1], wanted).to(device)
+
+
+def _train_epoch(answers: Iterable[tuple[Tensor, Tensor]], optimizer: torch.optim.Optimizer) -> tuple[float, float]:
+    """Mean loss and accuracy of one pass."""
+    total, correct, seen = 0.0, 0, 0
+    for logits, labels in answers:
         loss = F.cross_entropy(logits, labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        total += float(loss.detach()) * len(images)
+        total += float(loss.detach()) * len(logits)
         correct += int((logits.argmax(-1) == labels).sum())
-        seen += len(images)
-    return {"loss": total / seen, "accuracy": correct / seen, "seconds": time.perf_counter() - start}
+        seen += len(logits)
+    return total / seen, correct / seen
 
 
 @torch.no_grad()
@@ -148,21 +148,13 @@ def evaluate_classifier(
         progress: a progress bar; if None, where the output is a terminal.
 
     Returns:
-        ``accuracy``, ``cross_entropy`` (nats) and ``calibration_error`` (expected, 15 bins of equal width; Guo et al.
-        2017).
+        ``accuracy``, ``cross_entropy`` (nats) and ``calibration_error`` (Guo et al. 2017, 15 bins of equal width).
     """
     where = classifier_device(classifier, device)
-    model, all_logits, all_labels = Model(classifier, preprocess), [], []
-    hidden = None if progress is None else not progress
     with frozen(classifier, where):
-        batches = tqdm(loader, desc="evaluate", unit="batch", leave=False, disable=hidden)
-        for images, labels in labelled(batches, unpack):
-            images = images.to(where)
-            images = images if warp is None else warp(images)
-            logits = model.answer(images).cpu()
-            all_logits.append(logits)
-            all_labels.append(check_labels(labels, logits.shape[1], "accuracy").cpu())
-    logits, labels = torch.cat(all_logits), torch.cat(all_labels)
+        batches = tqdm(loader, desc="evaluate", unit="batch", leave=False, disable=_hidden(progress))
+        answers = _answers(Model(classifier, preprocess), batches, warp, where, "accuracy")
+        logits, labels = (torch.cat(parts).cpu() for parts in zip(*answers, strict=True))
     return {
         "accuracy": float((logits.argmax(-1) == labels).float().mean()),
         "cross_entropy": float(F.cross_entropy(logits, labels)),

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from kornia.augmentation import GeometricAugmentationBase2D
+from kornia.geometry.conversions import convert_affinematrix_to_homography
 from torch import Tensor
 
+from learned_affine._checks import check_type
 from learned_affine.augment import LearnedAffineAugment
-from learned_affine.geometry.parameters import constant
 from learned_affine.geometry.warp import warp_by_matrix
 
 
@@ -35,14 +36,9 @@ class LearnedAffine(GeometricAugmentationBase2D):
     """
 
     def __init__(
-        self,
-        augment: LearnedAffineAugment,
-        p: float | None = None,
-        keepdim: bool = False,
-        same_on_batch: bool = False,
+        self, augment: LearnedAffineAugment, p: float | None = None, keepdim: bool = False, same_on_batch: bool = False
     ) -> None:
-        if not isinstance(augment, LearnedAffineAugment):
-            raise TypeError(f"augment must be a LearnedAffineAugment, got {type(augment).__name__}")
+        check_type("augment", augment, LearnedAffineAugment, "a LearnedAffineAugment")
         if isinstance(augment.fill, dict):
             raise ValueError("augment.fill must be a number or one a channel for kornia, got a dict by type")
         super().__init__(p=augment.p if p is None else p, same_on_batch=same_on_batch, keepdim=keepdim)
@@ -63,31 +59,20 @@ class LearnedAffine(GeometricAugmentationBase2D):
     def compute_transformation(self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any]) -> Tensor:
         """Source-to-destination matrices ``(B, 3, 3)`` in pixel indices, of ``(B, C, H, W)`` images."""
         source, follows = params["source"].unique(return_inverse=True)
-        first = torch.full((len(source),), len(follows)).scatter_reduce(
-            0, follows, torch.arange(len(follows)), "amin", include_self=True
-        )
+        first = torch.full((len(source),), len(follows)).scatter_reduce(0, follows, torch.arange(len(follows)), "amin")
         noise = params["noise"][first] if params["noise"].numel() else None
         parameters = self.augment.draw_parameters(input[first.to(input.device)], noise)[follows.to(input.device)]
         matrix = parameters.map(lambda value: value.to(input.dtype)).matrix(*input.shape[-2:])
-        bottom = constant([0.0, 0.0, 1.0], matrix).expand(len(matrix), 1, 3)
-        return torch.cat([matrix, bottom], dim=1)
+        return convert_affinematrix_to_homography(matrix)
 
-    def apply_transform(
-        self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any], transform: Tensor | None = None
-    ) -> Tensor:
+    def apply_transform(self, input: Tensor, params: Any, flags: Any, transform: Tensor) -> Tensor:
         """Warp ``(B, C, H, W)`` images by their matrices."""
-        assert transform is not None
         return warp_by_matrix(input, transform[:, :2], *self.augment.sampling.of(Tensor))
 
-    def apply_transform_mask(
-        self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any], transform: Tensor | None = None
-    ) -> Tensor:
+    def apply_transform_mask(self, input: Tensor, params: Any, flags: Any, transform: Tensor) -> Tensor:
         """Warp masks by the nearest pixel, filled with 0."""
-        assert transform is not None
         return warp_by_matrix(input, transform[:, :2], "nearest", "zeros")
 
-    def inverse_transform(
-        self, input: Tensor, flags: dict[str, Any], transform: Tensor | None = None, size: tuple[int, int] | None = None
-    ) -> Tensor:
+    def inverse_transform(self, input: Tensor, flags: Any, transform: Tensor, size: Any = None) -> Tensor:
         """Warp by ``transform``, which kornia has inverted."""
         return self.apply_transform(input, {}, flags, transform)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import tv_tensors
 
-from learned_affine._checks import shown
+from learned_affine._checks import check_type, shown
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.tasks.batches import numbers_of
 from learned_affine.tasks.classification import SingleLabel
@@ -49,9 +49,8 @@ class MappedLabels(nn.Module):
 
     def __init__(self, augment: PolicyTransform, label_map: Mapping[str, Any]) -> None:
         super().__init__()
-        if not isinstance(augment, PolicyTransform):
-            raise TypeError(f"augment must be a LearnedAffineAugment, got {type(augment).__name__}")
-        self.augment, self.label_map = augment, LabelMap(label_map)
+        self.augment = check_type("augment", augment, PolicyTransform, "a LearnedAffineAugment")
+        self.label_map = LabelMap(label_map)
 
     def forward(self, *sample: Any) -> tuple[Any, Any]:
         """Images and labels, as they came."""
@@ -83,11 +82,14 @@ class MappedLabels(nn.Module):
         if isinstance(label, Integral):  # Python's, or numpy's
             kind: Any = type(label)
             return kind(int(self._of_one(key, torch.tensor(int(label)))))
-        if isinstance(label, Tensor) and not isinstance(label, tv_tensors.TVTensor):
+        if _is_plain(label):
             return self.label_map.renamed(key, label[None], _permuted)[0]
         return self.label_map.renamed(key, label, permuted_points)
 
 
+def _is_plain(labels: Any) -> bool:
+    return isinstance(labels, Tensor) and not isinstance(labels, tv_tensors.TVTensor)
+
+
 def _permuted(labels: Any, order: Tensor) -> Any:
-    plain = isinstance(labels, Tensor) and not isinstance(labels, tv_tensors.TVTensor)
-    return SingleLabel().permuted(labels, order) if plain else permuted_points(labels, order)
+    return SingleLabel().permuted(labels, order) if _is_plain(labels) else permuted_points(labels, order)

@@ -44,11 +44,9 @@ class Costs:
 
     def of(self, z: Tensor) -> Tensor:
         """What draws ``(..., B, 6)``, before the tanh, are predicted to cost: ``(..., B)`` nats, at most ``MOST``."""
-        return self._levelled(z - self.centre) - self._levelled(self.centre)
-
-    def _levelled(self, offset: Tensor) -> Tensor:
-        quadratic = 0.5 * (self.curvature * offset.square()).sum(-1)
-        return -MOST * torch.expm1(-quadratic / MOST)
+        quadratics = (0.5 * (self.curvature * offset.square()).sum(-1) for offset in (z - self.centre, self.centre))
+        there, here = (-MOST * torch.expm1(-quadratic / MOST) for quadratic in quadratics)
+        return there - here
 
     def at(self, price: float, free: float = 0.0, allowed: tuple[int, ...] = (0,)) -> Policy:
         """The policy at a price, over the allowed symmetries."""
@@ -57,13 +55,9 @@ class Costs:
         mean, width = priced * self.centre / precision, precision.rsqrt()
         if self.symmetries is None or len(allowed) == 1:
             return Policy(mean, width)
-        chances = self._chances(price, free, allowed)
-        return Policy(mean, width, chances, allowed)
-
-    def _chances(self, price: float, free: float, allowed: tuple[int, ...]) -> Tensor:
-        assert self.symmetries is not None and self.gate is not None
+        assert self.gate is not None
         logits = -price * self.gate * (self.symmetries - free).clamp_min(0)
         if len(allowed) < logits.shape[1]:
             forbidden = [code for code in range(logits.shape[1]) if code not in allowed]
             logits = logits.index_fill(1, torch.tensor(forbidden, device=logits.device), -torch.inf)
-        return logits.softmax(-1)
+        return Policy(mean, width, logits.softmax(-1), allowed)

@@ -49,24 +49,22 @@ class Policy:
     @property
     def chances(self) -> Tensor:
         """The probability of each symmetry, ``(B, 8)``; without symmetries, that of the identity is 1."""
-        return self._still() if self.symmetries is None else self.symmetries
+        return self._identity() if self.symmetries is None else self.symmetries
 
     def chances_at(self, strength: float) -> Tensor:
         """The chances ``(B, 8)`` where ``strength``, in [0, 1], moves them toward the identity."""
-        return self._still().lerp(self.chances, strength)
+        return self._identity().lerp(self.chances, strength)
 
-    def _still(self) -> Tensor:
+    def _identity(self) -> Tensor:
         return torch.eye(1, len(EIGHT), dtype=self.mean.dtype, device=self.mean.device).expand(len(self.mean), -1)
 
     def before_tanh(self, noise: Tensor) -> Tensor:
         """The draws ``(..., B, 6)`` that standard normal noise of this shape leads to, before the tanh."""
         return torch.addcmul(self.mean, self.width, noise)
 
-    def sample_symmetry(self, noise: Tensor, strength: float = 1.0) -> Tensor | None:
+    def sample_symmetry(self, noise: Tensor, strength: float = 1.0) -> Tensor:
         """The codes that ``(..., B)`` standard normal noise leads to; ``strength`` scales all chances of a change."""
-        if self.symmetries is None:
-            return None
-        others = self.symmetries[:, 1:] if strength == 1 else strength * self.symmetries[:, 1:]
+        others = strength * self.chances[:, 1:]
         # the sum over a symmetry and those after it: the code is how many of these the noise falls within
         after = others.flip(-1).cumsum(-1).flip(-1)
         return (torch.special.ndtr(noise)[..., None] < after).sum(-1)
@@ -81,14 +79,10 @@ class Policy:
             strength: in [0, 1], moves every parameter, and the chances of the symmetries, toward the identity.
         """
         z = self.mean if noise is None else self.before_tanh(noise[..., :DIMENSIONS]).flatten(0, -2)
-        unit = torch.tanh(z)
-        code = None
-        if noise is not None and noise.shape[-1] > DIMENSIONS:
-            code = self.sample_symmetry(noise[..., DIMENSIONS], strength)
-        unit = unit if strength == 1 else strength * unit
-        if code is None:
+        unit = torch.tanh(z) if strength == 1 else strength * torch.tanh(z)
+        if noise is None or noise.shape[-1] == DIMENSIONS or self.symmetries is None:
             return limits.parameters(unit)
-        code = code.flatten()
+        code = self.sample_symmetry(noise[..., DIMENSIONS], strength).flatten()
         return limits.parameters(unit, code >= 4, code % 4)
 
     def moments(self, limits: AffineLimits, strength: float = 1.0) -> tuple[Tensor, Tensor]:

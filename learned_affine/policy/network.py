@@ -53,12 +53,8 @@ class LocalizationNetwork(nn.Module):
         super().__init__()
         self.channels, self.size, self.width, self.per_image = channels, size, width, per_image
         self.symmetries = symmetries
-        self.features = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(channels * size * size, width),
-            nn.LayerNorm(width),
-            nn.LeakyReLU(0.1),
-        )
+        hidden = nn.Linear(channels * size * size, width), nn.LayerNorm(width), nn.LeakyReLU(0.1)
+        self.features = nn.Sequential(nn.Flatten(), *hidden)
         self.head = nn.Linear(width, NUMBERS + len(self.codes) - 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -76,8 +72,7 @@ class LocalizationNetwork(nn.Module):
 
     def arguments(self) -> dict[str, Any]:
         """What the constructor needs to build it again."""
-        names = ("channels", "size", "width", "per_image", "symmetries")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in ("channels", "size", "width", "per_image", "symmetries")}
 
     def noise(self, count: int, limits: AffineLimits, generator: torch.Generator | None) -> Tensor:
         """The noise of ``count`` images: with a seventh number where there may be symmetries."""
@@ -163,17 +158,14 @@ class LocalizationNetwork(nn.Module):
         with in_full_precision(image):
             observation = self.observe(image)
             raw = self.head(self.features(observation) if self.per_image else observation)[0].float()
-        numbers = None if noise is None else noise[0].tolist()
-        output, known = raw.tolist(), self.codes[1:]
-        allowed = self.allowed(limits, *image.shape[-2:])
+        output, price, allowed = raw.tolist(), self.price, self.allowed(limits, *image.shape[-2:])
 
         def symmetry_costs() -> dict[int, float]:
-            gates = self.gate(observation)[0].tolist()
-            costs = zip(known, gates, output[NUMBERS:], strict=True)
-            price, free = self.price, self.free
-            return {code: price * gate * max(cost - free, 0.0) for code, gate, cost in costs if code in allowed}
+            costs = zip(self.codes[1:], self.gate(observation)[0].tolist(), output[NUMBERS:], strict=True)
+            return {code: price * gate * max(cost - self.free, 0.0) for code, gate, cost in costs if code in allowed}
 
-        priced = [*output[:DIMENSIONS], *(one + math.log(self.price) for one in output[DIMENSIONS:NUMBERS])]
+        priced = [*output[:DIMENSIONS], *(one + math.log(price) for one in output[DIMENSIONS:NUMBERS])]
+        numbers = None if noise is None else noise[0].tolist()
         return draw_of_one(priced, numbers, limits, strength, symmetry_costs if len(allowed) > 1 else None)
 
 

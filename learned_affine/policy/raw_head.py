@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from learned_affine.geometry.limits import AffineLimits
-from learned_affine.geometry.parameters import AffineParameters, constant
+from learned_affine.geometry.parameters import AffineParameters, constant, moved_by
 from learned_affine.policy.thumbnail import thumbnail
 
 
@@ -41,7 +41,7 @@ class RawHead(nn.Module):
 
     def arguments(self) -> dict[str, Any]:
         """What the constructor needs to build it again."""
-        return {"channels": self.channels, "size": self.size, "width": self.width}
+        return {name: getattr(self, name) for name in ("channels", "size", "width")}
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 2, 3)`` output-to-input matrices in normalised coordinates."""
@@ -54,13 +54,9 @@ class RawHead(nn.Module):
         theta = theta * strength + (1 - strength) * torch.eye(2, 3, device=theta.device)
         (a, b, x), (c, d, y) = (row.unbind(-1) for row in theta.unbind(-2))
         height, width = images.shape[-2:]
-        determinant = a * d - b * c
         aspect = width / height  # normalised to pixel units: x by half the width, y by half the height
-        linear = (d, -b * aspect, -c / aspect, a)
-        shift = (-(d * x - b * y) * width / 2, -(a * y - c * x) * height / 2)
-        rows = torch.stack([linear[0], linear[1], shift[0], linear[2], linear[3], shift[1]], -1)
-        about_centre = rows.unflatten(-1, (2, 3)) / determinant[:, None, None]
-        centre = constant([(width - 1) / 2, (height - 1) / 2], theta)
-        offset = about_centre[..., 2] + centre - about_centre[..., :2] @ centre
-        matrix = torch.cat([about_centre[..., :2], offset[..., None]], -1)
+        right, down = -(d * x - b * y) * width / 2, -(a * y - c * x) * height / 2
+        rows = torch.stack([d, -b * aspect, right, -c / aspect, a, down], -1).unflatten(-1, (2, 3))
+        about_centre = rows / (a * d - b * c)[:, None, None]
+        matrix = moved_by(about_centre, constant([(width - 1) / 2, (height - 1) / 2], theta))
         return AffineParameters.from_matrix(matrix, height, width)

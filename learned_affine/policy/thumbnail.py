@@ -17,16 +17,11 @@ HUGE = 1e18  # pixels beyond stand for "no data"; their square would not be fini
 def thumbnail(images: Tensor, size: int, channels: int) -> Tensor:
     """A small standardised copy, so that pixel range, normalisation and resolution do not matter.
 
-    Args:
-        images: ``(B, C, H, W)`` of any dtype.
-        size: side of the result in pixels.
-        channels: channels of the result, see :func:`match_channels`.
-
-    Returns:
-        ``(B, channels, size, size)`` float32, mean 0 and deviation 1 for each image and channel; a flat channel is 0.
+    ``(B, C, H, W)`` of any dtype become ``(B, channels, size, size)`` float32, mean 0 and deviation 1 for each image
+    and channel; a flat channel is 0.
     """
     images = match_channels(images, channels)
-    small = images if images.dtype in (torch.float32, torch.float64) else images.float()
+    small = images.to(torch.promote_types(images.dtype, torch.float32))
     # averages are exact and cheap on the way down, and only the way up needs interpolation
     height, width = min(small.shape[-2], size), min(small.shape[-1], size)
     if small.shape[-2:] != (height, width):
@@ -54,15 +49,11 @@ def _standardised(small: Tensor) -> Tensor:
 def _standardised_quickly(small: Tensor) -> Tensor | None:
     """The same by one operator; None where a channel is flat, or a cell may be bad."""
     count, channels, height, width = small.shape
-    found = torch.native_group_norm(
-        small.float().contiguous(), None, None, count, channels, height * width, channels, 0.0
-    )
-    scaled, mean, inverse = found
-    pairs = zip(mean[0].tolist(), inverse[0].tolist(), strict=True)
+    planes, area = small.float().contiguous(), height * width
+    scaled, means, inverses = torch.native_group_norm(planes, None, None, count, channels, area, channels, 0.0)
+    pairs = zip(means[0].tolist(), inverses[0].tolist(), strict=True)
     # not so for NaN, and neither where a huge cell makes the deviation huge
-    plain = all(
-        inverse * FLAT * max(abs(mean), DARK) < 1 and HUGE * inverse > height * width for mean, inverse in pairs
-    )
+    plain = all(inverse * FLAT * max(abs(mean), DARK) < 1 and HUGE * inverse > area for mean, inverse in pairs)
     return scaled if plain else None
 
 
@@ -102,9 +93,7 @@ def _quarters(images: Tensor, step: int) -> Tensor:
 
 
 def match_channels(images: Tensor, channels: int) -> Tensor:
-    """The channels that a network fitted on ``channels`` observes.
-
-    Grey is expanded; alpha (the last of 2 or 4) is left out; RGB for a grey network is averaged.
+    """The channels that a network observes: grey is expanded, alpha left out, RGB averaged for a grey network.
 
     Raises:
         ValueError: if the images have channels that this cannot match.
@@ -112,14 +101,12 @@ def match_channels(images: Tensor, channels: int) -> Tensor:
     count = images.shape[1]
     if count == channels:
         return images
-    if count in (2, 4) and channels in (1, 3):
-        images, count = images[:, :-1], count - 1
+    if count in (2, 4) and channels in (1, 3):  # the last is alpha
+        return match_channels(images[:, :-1], channels)
     if count == 1:
         return images.expand(-1, channels, -1, -1)
     if count == 3 and channels == 1:
         return (images if images.is_floating_point() else images.float()).mean(1, keepdim=True)
-    if count == channels:
-        return images
     came, last = tuple(images.shape), images.shape[-1]
     hint = f": with {last} channels last? Put them first, image.movedim(-1, -3)" if last in (1, 2, 3, 4) else ""
     raise ValueError(f"images must have {channels} channels (or be grey) and the shape (B, C, H, W), got {came}{hint}")
