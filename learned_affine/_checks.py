@@ -14,6 +14,9 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 def check_type(name: str, value: Any, kind: Any, rule: str) -> Any:
     """Return ``value`` if it is of a kind, a type or a union of them; a bool is no number."""
@@ -45,12 +48,13 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     return str(value)
 
 
-def check_batch(name: str, images: Any) -> None:
-    """Raise an error unless ``images`` is a real tensor of shape ``(B, C, H, W)`` with no empty side."""
-    check_type(name, images, Tensor, "a tensor of shape (B, C, H, W)")
+def check_batch(name: str, images: Any) -> Tensor:
+    """Return ``images`` if it is a real tensor of shape ``(B, C, H, W)`` with no empty side."""
+    images = check_type(name, images, Tensor, "a tensor of shape (B, C, H, W)")
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise ValueError(f"{name} must have the shape (B, C, H, W) with sides of at least 1, got {tuple(images.shape)}")
     check_real(name, images)
+    return images
 
 
 def check_real(name: str, values: Tensor) -> None:
@@ -82,10 +86,6 @@ def warn_caller(warning: Warning) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("learned_affine."):
         level, frame = level + 1, frame.f_back
     warnings.warn(warning, stacklevel=level)
-
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 def explain_keywords(name: str, gone: Mapping[str, str] | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:

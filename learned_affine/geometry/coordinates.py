@@ -21,14 +21,12 @@ def continuous(matrix: Tensor) -> Tensor:
 
 
 def warp_points(points: Tensor, matrix: Tensor) -> Tensor:
-    """Move points by one matrix: ``(..., 2)`` continuous ``(x, y)`` by ``(2, 3)`` pixel indices to ``(..., 2)``."""
+    """Move ``(..., 2)`` continuous points ``(x, y)`` by one ``(2, 3)`` matrix of pixel indices, in float64.
+
+    As in torchvision, key points may leave the canvas.
+    """
     moved = continuous(matrix.to(points.device, torch.float64))
     return points.double() @ moved[:, :2].T + moved[:, 2]
-
-
-def warp_key_points(points: tv_tensors.KeyPoints, matrix: Tensor) -> tv_tensors.KeyPoints:
-    """Move ``(..., 2)`` key points by one ``(2, 3)`` matrix. As in torchvision, they may leave the canvas unclamped."""
-    return tv_tensors.wrap(warp_points(points.as_subclass(Tensor), matrix).to(points.dtype), like=points)
 
 
 def warp_boxes(boxes: tv_tensors.BoundingBoxes, matrix: Tensor) -> tv_tensors.BoundingBoxes:

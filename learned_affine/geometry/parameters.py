@@ -19,7 +19,6 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import cast
 
 import torch
@@ -193,8 +192,9 @@ class AffineParameters:
         bottom = constant([0.0, 0.0, 1.0], matrix).expand(len(self), 1, 3)
         undone = AffineParameters.from_matrix(torch.linalg.inv(torch.cat([matrix, bottom], dim=1)), height, width)
         back = torch.where(self.mirror, self.quarter_turns, -self.quarter_turns % 4)
-        exact = AffineParameters(*AffineParameters.identity(len(self), matrix.device).tensors(), self.mirror, back)
-        merged = exact.double().map_all(partial(torch.where, self.is_still()), undone)
+        exact = AffineParameters.identity(len(self), matrix.device).double().leaves()[:6]
+        still, pairs = self.is_still(), zip((*exact, self.mirror, back), undone.leaves(), strict=True)
+        merged = AffineParameters(*(torch.where(still, one, other) for one, other in pairs))
         return merged.map(lambda value: value.to(self.angle.dtype))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> AffineParameters:

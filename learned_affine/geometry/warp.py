@@ -7,7 +7,7 @@ called. Without a gradient the same sampling grid is computed straight from the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Literal, get_args
@@ -72,16 +72,17 @@ def warp_pieces(
     A piece fits into the processor's cache, and its memory is used again. Fresh memory has to be mapped page by page,
     which for a large batch can take as long as sampling. With a gradient, on a GPU and in a graph there is one piece.
     """
-    count, (height, width) = len(images), images.shape[-2:]
-    work = torch.promote_types(images.dtype, torch.float32)
+    count, (height, width), work = len(images), images.shape[-2:], _working_dtype(images)
     if torch.is_grad_enabled() and any(value.requires_grad for value in (images, *parameters.tensors())):
         matrix = parameters.map(lambda value: value.to(work)).matrix(height, width)
         yield slice(0, count), warp_by_matrix(images, matrix, interpolation, padding_mode, fill)
         return
     x, y = along_the_sides(parameters, height, width, work)
     step = _piece(images, SHARP_PIECE if interpolation == "sharp" else PIECE)
-    split = zip(images.split(step), x.split(step, 1), y.split(step, 1), strict=True)
-    for number, (source, along_x, along_y) in enumerate([(images, x, y)] if step >= count else split):
+    parts: Iterable[tuple[Tensor, ...]] = [(images, x, y)]
+    if step < count:
+        parts = zip(images.split(step), x.split(step, 1), y.split(step, 1), strict=True)
+    for number, (source, along_x, along_y) in enumerate(parts):
         sample = partial(_sample, along_x=along_x, along_y=along_y, interpolation=interpolation)
         yield slice(step * number, step * (number + 1)), _around_fill(source, work, padding_mode, fill, sample)
 
@@ -108,7 +109,7 @@ def warp_by_matrix(
 
     The other arguments are those of :func:`warp_images`.
     """
-    work = torch.promote_types(images.dtype, torch.float32)
+    work = _working_dtype(images)
 
     def sample(source: Tensor, mode: str) -> Tensor:
         own, size, reading = matrix.to(work), source.shape[-2:], interpolation
@@ -216,6 +217,10 @@ def fill_tensor(fill: Fill, images: Tensor) -> Tensor | None:
 def working(images: Tensor) -> Tensor:
     """Images of any dtype in the one they are warped in: float32, or float64 for what float32 does not hold exactly."""
     return images.to(torch.float64 if images.dtype in WIDE else torch.float32)
+
+
+def _working_dtype(images: Tensor) -> torch.dtype:
+    return torch.float64 if images.dtype == torch.float64 else torch.float32
 
 
 def as_dtype(warped: Tensor, dtype: torch.dtype) -> Tensor:

@@ -64,7 +64,7 @@ class Policy:
 
     def sample_symmetry(self, noise: Tensor, strength: float = 1.0) -> Tensor:
         """The codes that ``(..., B)`` standard normal noise leads to; ``strength`` scales all chances of a change."""
-        others = strength * self.chances[:, 1:]
+        others = self.chances[:, 1:] if strength == 1 else strength * self.chances[:, 1:]
         # the sum over a symmetry and those after it: the code is how many of these the noise falls within
         after = others.flip(-1).cumsum(-1).flip(-1)
         return (torch.special.ndtr(noise)[..., None] < after).sum(-1)

@@ -21,7 +21,7 @@ def thumbnail(images: Tensor, size: int, channels: int) -> Tensor:
     and channel; a flat channel is 0.
     """
     images = match_channels(images, channels)
-    small = images.to(torch.promote_types(images.dtype, torch.float32))
+    small = images if images.dtype in (torch.float32, torch.float64) else images.float()
     # averages are exact and cheap on the way down, and only the way up needs interpolation
     height, width = min(small.shape[-2], size), min(small.shape[-1], size)
     if small.shape[-2:] != (height, width):

@@ -8,10 +8,15 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.geometry.warp import Fill, as_dtype, warp_images
+from learned_affine.transforms.sampling import Sampling
+
 INDEXED = ("1", "P", "PA")  # values that have no means: sampled at the nearest pixel, as PIL does
 WITH_ALPHA = ("LA", "RGBA")  # whose colour counts as much as it is opaque
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 PLAIN = ("L", "RGB", "F", "I", "CMYK", "YCbCr", "LAB", "HSV", "RGBX", "La", "RGBa")
+DTYPES = {"F": torch.float32, "I": torch.int32}  # of a mode's values, where they are not bytes
 MODES = (*PLAIN, *WITH_ALPHA, *INDEXED, *SIXTEEN_BIT)
 
 TRANSPOSED = (  # PIL's own name of each symmetry, by its code; it counts angles the other way round
@@ -29,17 +34,33 @@ TRANSPOSED = (  # PIL's own name of each symmetry, by its code; it counts angles
 def rearrange_pil(image: PIL.Image.Image, code: int) -> PIL.Image.Image:
     """An image after one of the eight symmetries, ``quarter_turns + 4 * mirror``; of 0, a copy."""
     method = TRANSPOSED[code]
-    return image.copy() if method is None else image.transpose(method)
+    return _with_metadata(image.copy() if method is None else image.transpose(method), image)
+
+
+def warp_pil(
+    image: PIL.Image.Image, planes: Tensor, parameters: AffineParameters, sampling: Sampling
+) -> PIL.Image.Image:
+    """Warp an image whose ``planes`` are ``(1, C, H, W)``.
+
+    Transparent colour counts as much as it is opaque, and indices of a palette are not mixed.
+    """
+    if image.mode in INDEXED:
+        sampling = sampling._replace(interpolation="nearest")
+    if image.mode in WITH_ALPHA:
+        sampling = sampling._replace(fill=_premultiplied_fill(sampling.fill, planes.shape[1]))
+        warped = _unmultiplied(warp_images(_premultiplied(planes), parameters, *sampling))
+    else:
+        warped = warp_images(planes, parameters, *sampling)
+    dtype = torch.uint16 if image.mode in SIXTEEN_BIT else DTYPES.get(image.mode, torch.uint8)
+    return _tensor_to_pil(as_dtype(warped[0], dtype), image)
 
 
 def pil_to_tensor(image: PIL.Image.Image) -> Tensor:
     """``(C, H, W)`` of a PIL image, of palette images their indices."""
     if image.mode not in MODES:
         raise TypeError(f"a PIL image must have one of the modes {', '.join(MODES)}, got {image.mode!r}")
-    if image.mode in SIXTEEN_BIT:
-        return torch.from_numpy(np.array(image).astype(np.uint16))[None]
-    if image.mode == "1":
-        return torch.from_numpy(np.array(image).astype(np.uint8))[None]
+    if image.mode in SIXTEEN_BIT or image.mode == "1":
+        return torch.from_numpy(np.array(image).astype(np.uint8 if image.mode == "1" else np.uint16))[None]
     if image.mode == "LAB":  # as an array its colours are signed, and the bytes of -1 and 1 have no mean
         return torch.from_numpy(np.stack([np.array(band) for band in image.split()]))
     if image.mode in ("F", "I"):
@@ -49,17 +70,8 @@ def pil_to_tensor(image: PIL.Image.Image) -> Tensor:
     return pixels.view(image.height, image.width, -1).permute(2, 0, 1).contiguous()
 
 
-def dtype_of(mode: str) -> torch.dtype:
-    """The dtype of a mode's values."""
-    special = {"F": torch.float32, "I": torch.int32}
-    return torch.uint16 if mode in SIXTEEN_BIT else special.get(mode, torch.uint8)
-
-
-def tensor_to_pil(planes: Tensor, like: PIL.Image.Image) -> PIL.Image.Image:
-    """A PIL image of ``(C, H, W)`` planes, with mode, palette and ``info`` (EXIF among it) of another.
-
-    The bands are put together by PIL, in a tenth of the time that a tensor's permutation takes.
-    """
+def _tensor_to_pil(planes: Tensor, like: PIL.Image.Image) -> PIL.Image.Image:
+    """A PIL image of ``(C, H, W)`` planes; PIL joins bands in a tenth of the time of a tensor's permutation."""
     mode, size = like.mode, (planes.shape[2], planes.shape[1])
     if mode == "1":
         made = PIL.Image.fromarray(planes[0].bool().numpy())
@@ -71,11 +83,11 @@ def tensor_to_pil(planes: Tensor, like: PIL.Image.Image) -> PIL.Image.Image:
     else:
         bands = [PIL.Image.frombuffer("L", size, plane, "raw", "L", 0, 1) for plane in planes.contiguous().numpy()]
         made = PIL.Image.merge(mode, bands)
-    return with_metadata(made, like)
+    return _with_metadata(made, like)
 
 
-def with_metadata(made: PIL.Image.Image, like: PIL.Image.Image) -> PIL.Image.Image:
-    """``made`` with the palette and the ``info`` of another image, as PIL's own transforms keep them."""
+def _with_metadata(made: PIL.Image.Image, like: PIL.Image.Image) -> PIL.Image.Image:
+    # palette and info (EXIF among it), as PIL's own transforms keep them
     if like.mode in ("P", "PA") and like.palette is not None:
         made.palette = like.palette.copy()
         made.palette.dirty = 1  # so that PIL hands it on to the pixels
@@ -85,13 +97,19 @@ def with_metadata(made: PIL.Image.Image, like: PIL.Image.Image) -> PIL.Image.Ima
     return made
 
 
-def premultiplied(planes: Tensor) -> Tensor:
+def _premultiplied(planes: Tensor) -> Tensor:
     """Colour times opacity, of ``(B, C, H, W)`` floating planes within [0, 255] whose last is the alpha."""
     alpha = planes[:, -1:]
     return torch.cat([planes[:, :-1] * (alpha / 255), alpha], dim=1)
 
 
-def unmultiplied(planes: Tensor) -> Tensor:
-    """The inverse of :func:`premultiplied`; where nothing is opaque the colour is 0, as PIL makes it."""
-    alpha = planes[:, -1:]
+def _unmultiplied(planes: Tensor) -> Tensor:
+    alpha = planes[:, -1:]  # where nothing is opaque the colour is 0, as PIL makes it
     return torch.cat([planes[:, :-1] * torch.where(alpha > 0, 255 / alpha, 0.0), alpha], dim=1)
+
+
+def _premultiplied_fill(fill: Fill, channels: int) -> Fill:
+    values = [fill] * channels if isinstance(fill, int | float) else list(fill)
+    if not any(values) or len(values) != channels:
+        return fill
+    return [float(value) for value in _premultiplied(torch.tensor(values).view(1, -1, 1, 1)).flatten()]

@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
-from learned_affine._checks import check_real, shown
+from learned_affine._checks import check_real, check_type, shown
 from learned_affine.geometry.parameters import EIGHT, AffineParameters, is_traced
 from learned_affine.geometry.warp import working
 from learned_affine.transforms.pil import pil_to_tensor
@@ -56,15 +56,23 @@ class SampleParameters:
         if not found:
             return None
         still = None if self.still is None else self.still[found]
-        return SampleParameters(self.parameters[found], None, 1, None, still, symmetries=self.symmetries)
+        return SampleParameters(self.parameters[found], None, 1, still=still, symmetries=self.symmetries)
 
-    def on(self, device: torch.device) -> AffineParameters:
-        """The parameters on a device."""
-        return self.parameters if self.parameters.angle.device == device else self.parameters.to(device)
+    def places(self) -> Tensor:
+        """The indices of the images that are augmented."""
+        return torch.arange(self.count) if self.rows is None else self.rows
 
     def converted(self, item: Any) -> Tensor | None:
         """What :func:`take` gives for an item, if it is the image that the network observed."""
         return self.observed[1] if self.observed is not None and self.observed[0] is item else None
+
+    def whole(self) -> AffineParameters:
+        """The parameters of all images: the identity of those that are not augmented."""
+        if self.rows is None:
+            return self.parameters
+        device = self.parameters.angle.device
+        identity, rows = AffineParameters.identity(self.count, device), self.rows.to(device)
+        return identity.map_all(lambda old, new: old.index_copy(0, rows, new.to(old.dtype)), self.parameters)
 
 
 def which_are_still(parameters: AffineParameters, every_one: bool = False) -> Tensor | None:
@@ -81,22 +89,9 @@ def which_are_still(parameters: AffineParameters, every_one: bool = False) -> Te
     return still if still.device.type != "cpu" or bool(still.any()) else None
 
 
-def of_all(drawn: AffineParameters | None, rows: Tensor | None, count: int) -> AffineParameters:
-    """The parameters of all ``count`` images: those drawn for ``rows`` (None for all), the identity elsewhere."""
-    if drawn is None:
-        return AffineParameters.identity(count)
-    if rows is None:
-        return drawn
-    whole = AffineParameters.identity(count, drawn.angle.device)
-    index = rows.to(drawn.angle.device)
-    pairs = zip(whole.leaves(), drawn.leaves(), strict=True)
-    return AffineParameters(*(all_.index_copy(0, index, some.to(all_.dtype)) for all_, some in pairs))
-
-
 def check_parameters(parameters: Any, count: int) -> AffineParameters:
-    """Parameters of ``count`` images."""
-    if not isinstance(parameters, AffineParameters):
-        raise TypeError(f"parameters must be AffineParameters, got {shown(parameters)}")
+    """Parameters of ``count`` images, of one image or of each."""
+    check_type("parameters", parameters, AffineParameters, "AffineParameters")
     if len(parameters) not in (1, count):
         raise ValueError(f"parameters must be those of 1 or {count} images, got {len(parameters)}")
     return parameters if len(parameters) == count else parameters.map_all(lambda value: value.expand(count))
@@ -104,19 +99,19 @@ def check_parameters(parameters: Any, count: int) -> AffineParameters:
 
 def check_shape(parameters: AffineParameters, height: int, width: int) -> None:
     """Raise a ValueError if a symmetry would exchange the sides of an image that is not square."""
+    turns = parameters.quarter_turns
     if height == width or is_traced():
         return
-    odd = parameters.quarter_turns[parameters.quarter_turns % 2 == 1]
-    if len(odd):
+    if len(odd := turns[turns % 2 == 1]):
         raise ValueError(
             f"quarter_turns must be 0 or 2 for an image that is not square, since 1 and 3 exchange its sides: got "
             f"{int(odd[0])} for an image of {height} x {width} pixels"
         )
 
 
-def of_samples(parts: Sequence[tuple[AffineParameters | None, Tensor | None, int]]) -> AffineParameters:
-    """The parameters of several samples, of each what :func:`of_all` takes."""
-    each = [of_all(*part) for part in parts]
+def of_samples(parts: Sequence[SampleParameters]) -> AffineParameters:
+    """The parameters of all images of several samples."""
+    each = [part.whole() for part in parts]
     device = next((one.angle.device for one in each if one.angle.device.type != "cpu"), "cpu")
     return AffineParameters.cat([one.to(device) for one in each])
 
@@ -147,15 +142,13 @@ def alike(item: Tensor, values: Tensor) -> Any:
     """Values in the type of an item, with what a subclass keeps beside them; a parameter becomes a tensor."""
     if _is_plain(item) or isinstance(item, torch.nn.Parameter):
         return values
-    known = isinstance(item, tv_tensors.TVTensor)
-    made = tv_tensors.wrap(values, like=item) if known else values.as_subclass(type(item))
+    made = values.as_subclass(type(item))
+    if isinstance(item, tv_tensors.TVTensor):
+        made = tv_tensors.wrap(values, like=item)
     for name, value in item.__dict__.items():
         if name != OWNER:
             made.__dict__.setdefault(name, value)
     return made
-
-
-# -- images -----------------------------------------------------------------------------------------------------------
 
 
 def dimensions_of(image: Any) -> int:
@@ -217,9 +210,6 @@ def as_batch(item: Any) -> Tensor:
             raise ValueError(f"a video must have the shape (..., T, C, H, W) with a frame, got {shown(item)}")
         pixels = pixels.select(-4, 0)
     return pixels if pixels.ndim == 4 else pixels.reshape(-1, *pixels.shape[-3:])
-
-
-# -- labels -----------------------------------------------------------------------------------------------------------
 
 
 def has_labels(items: Sequence[Any]) -> bool:

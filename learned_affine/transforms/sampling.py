@@ -9,7 +9,7 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode
 
-from learned_affine._checks import check_choice, check_range
+from learned_affine._checks import check_choice, check_range, check_type
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.warp import INTERPOLATIONS, PADDING_MODES
 
@@ -46,45 +46,29 @@ def check_fill(fill: Any, padding_mode: str) -> Any:
     return checked
 
 
-# -- attributes, in the constructor and whenever one is set ------------------------------------------------------------
+def _check_padding_mode(augment: Any, mode: Any) -> str:
+    checked = check_choice("padding_mode", mode, PADDING_MODES)
+    check_fill(getattr(augment, "fill", 0.0), checked)
+    return checked
 
 
-def _check_limits(augment: Any, limits: Any) -> AffineLimits:
-    if not isinstance(limits, AffineLimits):
-        raise TypeError(f"limits must be AffineLimits, got {type(limits).__name__}")
-    return limits
-
-
-def _check_generator(augment: Any, generator: Any) -> torch.Generator | None:
-    if generator is not None and not isinstance(generator, torch.Generator):
-        raise TypeError(f"generator must be a torch.Generator, got {type(generator).__name__}")
-    if generator is not None and generator.device.type != "cpu":
+def _check_generator(augment: Any, generator: Any) -> Any:
+    if generator is None:
+        return None
+    if check_type("generator", generator, torch.Generator, "a torch.Generator").device.type != "cpu":
         raise ValueError(f"generator must be on the CPU, where noise is drawn, got {generator.device}")
     return generator
 
 
-def _check_deterministic(augment: Any, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"deterministic must be a bool, got {type(value).__name__}: {value!r}")
-    return value
-
-
-def _check_interpolation(augment: Any, value: Any) -> str:
-    return check_choice("interpolation", value.value if isinstance(value, InterpolationMode) else value, INTERPOLATIONS)
-
-
-def _check_padding_mode(augment: Any, mode: Any) -> str:
-    checked = check_choice("padding_mode", mode, PADDING_MODES)
-    check_fill(augment.fill if hasattr(augment, "fill") else 0.0, checked)
-    return checked
-
-
+# of attributes, in the constructor and whenever one is set
 CHECKS: dict[str, Callable[[Any, Any], Any]] = {
-    "limits": _check_limits,
+    "limits": lambda augment, value: check_type("limits", value, AffineLimits, "AffineLimits"),
     "p": lambda augment, value: check_range("p", value, 0.0, 1.0),
     "strength": lambda augment, value: check_range("strength", value, 0.0, 1.0),
-    "deterministic": _check_deterministic,
-    "interpolation": _check_interpolation,
+    "deterministic": lambda augment, value: check_type("deterministic", value, bool, "a bool"),
+    "interpolation": lambda augment, value: check_choice(
+        "interpolation", value.value if isinstance(value, InterpolationMode) else value, INTERPOLATIONS
+    ),
     "padding_mode": _check_padding_mode,
     "fill": lambda augment, value: check_fill(value, augment.padding_mode),
     "generator": _check_generator,

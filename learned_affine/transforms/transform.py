@@ -13,17 +13,10 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torchvision.transforms import v2
 
-from learned_affine._checks import check_batch, shown
+from learned_affine._checks import check_batch, check_type
 from learned_affine.geometry.limits import AffineLimits, warn_of_others
 from learned_affine.geometry.parameters import AffineParameters, is_traced
-from learned_affine.geometry.warp import (
-    Fill,
-    Interpolation,
-    PaddingMode,
-    in_full_precision,
-    warp_images,
-    working,
-)
+from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode, in_full_precision, warp_images, working
 from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
@@ -38,7 +31,6 @@ from learned_affine.transforms.sample import (
     check_shape,
     first_image,
     has_labels,
-    of_all,
     of_samples,
     take,
     which_are_still,
@@ -72,7 +64,7 @@ class PolicyTransform(v2.Transform):
         self.padding_mode = padding_mode
         self.generator = generator
         self.history: Any = None
-        self._last: tuple[AffineParameters | None, Tensor | None, int] | None = None
+        self._last: list[SampleParameters] = []  # what was drawn in the last call, sample by sample
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in CHECKS:
@@ -95,16 +87,15 @@ class PolicyTransform(v2.Transform):
         """Transform a sample; in a batch with targets each label follows its own image."""
         if len(inputs) == 1 and isinstance(inputs[0], Tensor | PIL.Image.Image):
             return super().__call__(*inputs)
-        parts: list[Any] = []
+        parts: list[SampleParameters] = []
 
         def transform(part: Any, row: int, rows: int) -> Any:
             done = super(PolicyTransform, self).__call__(assign_labels(part))
-            parts.append(self._last)
+            parts.extend(self._last)
             return done
 
         done = each_sample(inputs[0] if len(inputs) == 1 else inputs, transform)
-        if len(parts) > 1:
-            self._last = of_samples(parts), None, len(parts)
+        self._last = parts
         return done
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
@@ -127,12 +118,12 @@ class PolicyTransform(v2.Transform):
             return {"drawn": self._draw_all(images, noise, chosen)}
         rows = None if chosen is None else chosen.nonzero().squeeze(1)
         if self.p == 0 or (rows is not None and len(rows) == 0):
-            self._last = None, None, count
+            self._last = [SampleParameters(AffineParameters.identity(count), None, count)]
             return {"drawn": None}
         rows = None if rows is None or len(rows) == count else rows
         taken = take(images, rows)
         drawn = self.draw_parameters(taken, noise if noise is None or rows is None else noise[rows])
-        self._last = drawn, rows, count
+        self._last = [SampleParameters(drawn, rows, count)]
         has_graph = isinstance(image, Tensor) and image.requires_grad  # what is taken here, without grad, would cut it
         observed = None if has_graph else (image, taken)
         still, symmetries = self._still(drawn), self.limits.allowed_symmetries(*images.shape[-2:])
@@ -146,11 +137,11 @@ class PolicyTransform(v2.Transform):
         if chosen is not None:
             there = chosen.to(images.device)
             identity = AffineParameters.identity(len(images), images.device)
-            pairs = zip(drawn.leaves(), identity.leaves(), strict=True)
-            drawn = AffineParameters(*(torch.where(there, new, old) for new, old in pairs))
+            drawn = drawn.map_all(lambda new, old: torch.where(there, new, old), identity)
         # elsewhere than in a compiled graph these are values that end with it
-        self._last = (drawn, None, len(images)) if torch.compiler.is_dynamo_compiling() else None
-        return SampleParameters(drawn, None, len(images), chosen=chosen)
+        new = SampleParameters(drawn, None, len(images), chosen=chosen)
+        self._last = [new] if torch.compiler.is_dynamo_compiling() else []
+        return new
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Warp one item of the sample."""
@@ -165,20 +156,13 @@ class PolicyTransform(v2.Transform):
     @property
     def last_parameters(self) -> AffineParameters | None:
         """What was done to each image of the last call: the identity where ``p`` left one alone; None before a call."""
-        return None if self._last is None else of_all(*self._last)
+        return of_samples(self._last) if self._last else None
 
     # -- parameters in hand -------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def sample_parameters(self, images: Tensor) -> AffineParameters:
-        """Draw from the policy of each image, whatever ``p`` is.
-
-        Args:
-            images: ``(B, C, H, W)``.
-
-        Returns:
-            Parameters of ``B`` images, on their device.
-        """
+        """Draw from the policy of each of ``(B, C, H, W)`` images, whatever ``p`` is; the result is on their device."""
         check_batch("images", images)
         return self.draw_parameters(images, self.noise(len(images)))
 
@@ -201,13 +185,12 @@ class PolicyTransform(v2.Transform):
         check_batch("images", images)
         parameters = check_parameters(parameters, len(images)).to(images.device)
         check_shape(parameters, *images.shape[-2:])
-        sampling = self.sampling.of(torch.Tensor)
+        sampling = self.sampling.of(Tensor)
         has_graph = any(value.requires_grad for value in (images, *parameters.tensors()))
         if torch.is_grad_enabled() and has_graph and images.is_floating_point():
             return warp_images(images, parameters, *sampling)
-        return warp_rows(
-            images, SampleParameters(parameters, None, len(images), None, which_are_still(parameters)), sampling
-        )
+        still = which_are_still(parameters)
+        return warp_rows(images, SampleParameters(parameters, None, len(images), still=still), sampling)
 
     @torch.no_grad()
     def apply(self, *sample: Any, parameters: AffineParameters | None = None) -> Any:
@@ -223,11 +206,10 @@ class PolicyTransform(v2.Transform):
             return super().apply(sample[0])
         if parameters is None and sample:
             *sample, parameters = sample  # type: ignore[assignment]
-        if not isinstance(parameters, AffineParameters):
-            raise TypeError(f"parameters must be AffineParameters, got {shown(parameters)}")
+        given = check_type("parameters", parameters, AffineParameters, "AffineParameters")
 
         def replay(part: Any, row: int, rows: int) -> Any:
-            return self._replay(part, parameters if rows == 1 else check_parameters(parameters, rows)[row])
+            return self._replay(part, given if rows == 1 else check_parameters(given, rows)[row])
 
         return each_sample(sample[0] if len(sample) == 1 else tuple(sample), replay)
 
@@ -242,7 +224,7 @@ class PolicyTransform(v2.Transform):
         moved = (parameters.displacement() > 0).cpu()
         rows = None if bool(moved.all()) else moved.nonzero().squeeze(1)
         some = parameters if rows is None else parameters[rows]
-        drawn = SampleParameters(some, rows, count, None, which_are_still(some))
+        drawn = SampleParameters(some, rows, count, still=which_are_still(some))
         params = {"drawn": drawn if bool(moved.any()) else None}
         wanted = self._needs_transform_list(flat)
         done = [self.transform(item, params) if want else item for item, want in zip(flat, wanted, strict=True)]
@@ -292,7 +274,7 @@ class PolicyTransform(v2.Transform):
     def __getstate__(self) -> dict[str, Any]:
         # the generator's stream goes along in its place, and arrives as a generator; the last draw stays
         shared = self.generator if self.generator is None else stream_of(self.generator)
-        return dict(self.__dict__, generator=shared, _last=None)
+        return dict(self.__dict__, generator=shared, _last=[])
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         own = state["generator"]  # a shallow copy gets what was meant to travel, and has the generator itself

@@ -7,7 +7,7 @@ from torch.utils import _pytree as pytree
 from torchvision import tv_tensors
 
 from learned_affine import AffineLimits, AffineParameters
-from learned_affine.geometry.coordinates import rearrange_boxes, warp_boxes, warp_key_points
+from learned_affine.geometry.coordinates import rearrange_boxes, warp_boxes, warp_points
 from learned_affine.geometry.warp import as_dtype, warp_images, working
 from tests.geometry.matrices import rearranged
 from tests.subjects import symmetric
@@ -31,8 +31,9 @@ def alone(item, one: AffineParameters):
         moved = (rearrange_boxes if isinstance(item, tv_tensors.BoundingBoxes) else rearranged)(item, int(one.codes()))
         return tv_tensors.wrap(moved, like=item) if isinstance(item, tv_tensors.TVTensor) else moved
     if isinstance(item, LABELS[:2]):
-        move = warp_boxes if isinstance(item, tv_tensors.BoundingBoxes) else warp_key_points
-        return move(item, one.double().matrix(*item.canvas_size)[0])
+        move = warp_boxes if isinstance(item, tv_tensors.BoundingBoxes) else warp_points
+        moved = move(item, one.double().matrix(*item.canvas_size)[0]).as_subclass(torch.Tensor).to(item.dtype)
+        return tv_tensors.wrap(moved, like=item)
     plain = item.as_subclass(torch.Tensor)
     how = ("nearest", "fill") if isinstance(item, tv_tensors.Mask) else ("bilinear", "zeros")
     planes = working(plain.reshape(1, -1, *plain.shape[-2:]))
