@@ -113,19 +113,14 @@ def warp_by_matrix(
 
     def sample(source: Tensor, mode: str) -> Tensor:
         own, size, reading = matrix.to(work), source.shape[-2:], interpolation
-        if interpolation == "sharp":
+        if interpolation == "sharp":  # to where it took the source's pixel indices go those of the enlarged one
             source, reading = enlarged(source), "bilinear"
-            own = _from_enlarged(own, size, source.shape[-2:])
+            finer = constant([source.shape[-1] / size[1], source.shape[-2] / size[0]], own)
+            linear, shift = own[..., :2], own[..., 2:]
+            own = torch.cat([linear / finer, shift + linear @ (0.5 / finer - 0.5).unsqueeze(-1)], -1)
         return warp_affine(source, own, size, reading, mode, align_corners=False)
 
     return _around_fill(images, work, padding_mode, fill, sample)
-
-
-def _from_enlarged(matrix: Tensor, size: torch.Size, larger: torch.Size) -> Tensor:
-    """The matrix ``(B, 2, 3)`` that takes the pixel indices of the enlarged source to where it took the source's."""
-    finer = constant([larger[1] / size[1], larger[0] / size[0]], matrix)
-    linear, shift = matrix[..., :2], matrix[..., 2:]
-    return torch.cat([linear / finer, shift + linear @ (0.5 / finer - 0.5).unsqueeze(-1)], -1)
 
 
 def _around_fill(

@@ -15,19 +15,7 @@ from learned_affine.geometry.coordinates import rearrange_boxes, warp_boxes, war
 from learned_affine.geometry.parameters import in_torch_func
 from learned_affine.geometry.warp import as_dtype, rearrange, warp_images, warp_pieces
 from learned_affine.transforms.pil import pil_to_tensor, rearrange_pil, warp_pil
-from learned_affine.transforms.sample import (
-    LABELS,
-    OWNER,
-    SampleParameters,
-    alike,
-    cannot_assign,
-    check_shape,
-    dimensions_of,
-    has_rows,
-    indexable,
-    plain,
-    take,
-)
+from learned_affine.transforms.sample import SampleParameters, alike, dimensions_of, indexable, plain, take
 from learned_affine.transforms.sampling import Sampling
 
 Kernel = Callable[[Any, SampleParameters, Sampling], Any]
@@ -38,38 +26,20 @@ def apply_kernel(item: Any, drawn: SampleParameters, sampling: Sampling) -> Any:
     kernel = next((KERNELS[kind] for kind in type(item).__mro__ if kind in KERNELS), None)
     if kernel is None:
         return item
-    own = _followed(item, drawn)
+    own = drawn.followed_by(item)
     if isinstance(item, PIL.Image.Image):
         return pil_image(item, own, sampling)
     check_real("a mask" if isinstance(item, tv_tensors.Mask) else "an image", item)
     return alike(item, plain(item).clone() if own is None else plain(kernel(item, own, sampling)))
 
 
-def _followed(item: Any, drawn: SampleParameters) -> SampleParameters | None:
-    """The parameters that an item follows: of its owner, or row by row; None where its image is not augmented."""
-    owner = getattr(item, OWNER, None) if drawn.count > 1 else None
-    own = drawn if owner is None else drawn.of(owner)
-    if owner is None and drawn.count > 1 and isinstance(item, LABELS) and not has_rows(item, drawn.count):
-        if item.numel() == 0:
-            return None
-        raise cannot_assign(item, drawn.count)
-    if own is not None and 1 in own.symmetries:  # of what was drawn for an image of its size, all keep its shape
-        is_pil = isinstance(item, PIL.Image.Image)
-        size = (item.height, item.width) if is_pil else getattr(item, "canvas_size", item.shape[-2:])
-        check_shape(own.parameters, *size)
-    return own
-
-
-def _is_still(own: SampleParameters) -> bool:
-    return own.still is not None and bool(own.still[0])
-
-
 def pil_image(image: PIL.Image.Image, own: SampleParameters | None, sampling: Sampling) -> PIL.Image.Image:
     """Warp a PIL image, or rearrange it."""
     if own is not None and own.count != 1:
         raise ValueError(f"images of one sample must be as many as the first ({own.count}), got one PIL image")
-    if own is None or _is_still(own):
-        return rearrange_pil(image, 0 if own is None else int(own.parameters.codes()[0]))
+    code = 0 if own is None else own.symmetry_alone()
+    if own is None or code is not None:
+        return rearrange_pil(image, code or 0)
     planes = own.converted(image)
     planes = take(pil_to_tensor(image)[None], None) if planes is None else planes
     return warp_pil(image, planes, own.parameters, sampling.of(PIL.Image.Image))
@@ -156,9 +126,8 @@ def mask(item: tv_tensors.Mask, own: SampleParameters, sampling: Sampling) -> Te
 
 def boxes(item: tv_tensors.BoundingBoxes, own: SampleParameters, sampling: Sampling) -> Tensor:
     """Move the boxes of one image."""
-    if _is_still(own):
-        return rearrange_boxes(item, int(own.parameters.codes()[0]))
-    return warp_boxes(item, _matrix_of_labels(item, own)[0])
+    code = own.symmetry_alone()
+    return warp_boxes(item, _matrix_of_labels(item, own)[0]) if code is None else rearrange_boxes(item, code)
 
 
 def key_points(item: tv_tensors.KeyPoints, own: SampleParameters, sampling: Sampling) -> Tensor:

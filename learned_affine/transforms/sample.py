@@ -50,13 +50,27 @@ class SampleParameters:
     chosen: Tensor | None = None
     symmetries: Sequence[int] = EIGHT
 
-    def of(self, row: int) -> SampleParameters | None:
-        """The parameters of one image alone; None if it is not augmented."""
-        found = [row] if self.rows is None else (self.rows == row).nonzero().flatten().tolist()
-        if not found:
-            return None
-        still = None if self.still is None else self.still[found]
-        return SampleParameters(self.parameters[found], None, 1, still=still, symmetries=self.symmetries)
+    def followed_by(self, item: Any) -> SampleParameters | None:
+        """The parameters that an item follows: of its owner, or row by row; None where its image is not augmented."""
+        own, owner = self, getattr(item, OWNER, None)
+        if self.count > 1 and owner is not None:
+            found = [owner] if self.rows is None else (self.rows == owner).nonzero().flatten().tolist()
+            if not found:
+                return None
+            still = None if self.still is None else self.still[found]
+            own = SampleParameters(self.parameters[found], None, 1, still=still, symmetries=self.symmetries)
+        elif self.count > 1 and isinstance(item, LABELS) and not has_rows(item, self.count):
+            if item.numel() == 0:
+                return None
+            raise cannot_assign(item, self.count)
+        if 1 in own.symmetries:  # of what was drawn for an image of its size, all keep its shape
+            is_pil = isinstance(item, PIL.Image.Image)
+            check_shape(own.parameters, item.size[::-1] if is_pil else getattr(item, "canvas_size", item.shape[-2:]))
+        return own
+
+    def symmetry_alone(self) -> int | None:
+        """The code of the first image's symmetry, if nothing else is done to it."""
+        return int(self.parameters.codes()[0]) if self.still is not None and bool(self.still[0]) else None
 
     def places(self) -> Tensor:
         """The indices of the images that are augmented."""
@@ -90,16 +104,16 @@ def which_are_still(parameters: AffineParameters, every_one: bool = False) -> Te
 
 
 def check_parameters(parameters: Any, count: int) -> AffineParameters:
-    """Parameters of ``count`` images, of one image or of each."""
+    """Parameters of ``count`` images, given for one image or for each."""
     check_type("parameters", parameters, AffineParameters, "AffineParameters")
     if len(parameters) not in (1, count):
         raise ValueError(f"parameters must be those of 1 or {count} images, got {len(parameters)}")
     return parameters if len(parameters) == count else parameters.map_all(lambda value: value.expand(count))
 
 
-def check_shape(parameters: AffineParameters, height: int, width: int) -> None:
+def check_shape(parameters: AffineParameters, size: Sequence[int]) -> None:
     """Raise a ValueError if a symmetry would exchange the sides of an image that is not square."""
-    turns = parameters.quarter_turns
+    turns, (height, width) = parameters.quarter_turns, size
     if height == width or is_traced():
         return
     if len(odd := turns[turns % 2 == 1]):
@@ -107,13 +121,6 @@ def check_shape(parameters: AffineParameters, height: int, width: int) -> None:
             f"quarter_turns must be 0 or 2 for an image that is not square, since 1 and 3 exchange its sides: got "
             f"{int(odd[0])} for an image of {height} x {width} pixels"
         )
-
-
-def of_samples(parts: Sequence[SampleParameters]) -> AffineParameters:
-    """The parameters of all images of several samples."""
-    each = [part.whole() for part in parts]
-    device = next((one.angle.device for one in each if one.angle.device.type != "cpu"), "cpu")
-    return AffineParameters.cat([one.to(device) for one in each])
 
 
 def indexable(images: Tensor) -> Tensor:
@@ -162,8 +169,11 @@ def first_image(items: Sequence[Any]) -> Any:
     return next((item for item in images if not F.is_pure_tensor(item)), images[0] if images else None)
 
 
-def check_sample(items: Sequence[Any]) -> None:
+def check_sample(items: Sequence[Any], labels_alone: bool = False) -> None:
     """Refuse what would be augmented wrongly, and warn where there is nothing to augment."""
+    has_labels = any(isinstance(item, LABELS) for item in items)
+    if labels_alone and has_labels and first_image(items) is None:
+        return
     _refuse_arrays(items)
     if first_image(items) is not None:
         return
@@ -172,7 +182,7 @@ def check_sample(items: Sequence[Any]) -> None:
             "an image must be a PIL image or a tensor, got a Proxy: torch.fx cannot record random draws; "
             "trace the model alone, or make this transform a leaf of the tracer (Tracer.is_leaf_module)"
         )
-    if has_labels(items):
+    if has_labels:
         raise ValueError("the sample must hold an image for its boxes, masks or key points to follow, got none")
     kinds = ", ".join(sorted({type(item).__name__ for item in items})) or "an empty sample"
     warnings.warn(f"no image to augment in the sample, got {kinds}", UserWarning, stacklevel=5)
@@ -210,11 +220,6 @@ def as_batch(item: Any) -> Tensor:
             raise ValueError(f"a video must have the shape (..., T, C, H, W) with a frame, got {shown(item)}")
         pixels = pixels.select(-4, 0)
     return pixels if pixels.ndim == 4 else pixels.reshape(-1, *pixels.shape[-3:])
-
-
-def has_labels(items: Sequence[Any]) -> bool:
-    """Whether there are labels that would have to follow an image."""
-    return any(isinstance(item, LABELS) for item in items)
 
 
 def has_rows(label: Tensor, count: int) -> bool:

@@ -30,8 +30,6 @@ from learned_affine.transforms.sample import (
     check_sample,
     check_shape,
     first_image,
-    has_labels,
-    of_samples,
     take,
     which_are_still,
 )
@@ -81,8 +79,6 @@ class PolicyTransform(v2.Transform):
         super()._load_from_state_dict(state, prefix, metadata, *args)
         warn_of_others(self.limits, metadata.get("limits", {}))
 
-    # -- torchvision's hooks ------------------------------------------------------------------------------------------
-
     def __call__(self, *inputs: Any) -> Any:
         """Transform a sample; in a batch with targets each label follows its own image."""
         if len(inputs) == 1 and isinstance(inputs[0], Tensor | PIL.Image.Image):
@@ -126,7 +122,9 @@ class PolicyTransform(v2.Transform):
         self._last = [SampleParameters(drawn, rows, count)]
         has_graph = isinstance(image, Tensor) and image.requires_grad  # what is taken here, without grad, would cut it
         observed = None if has_graph else (image, taken)
-        still, symmetries = self._still(drawn), self.limits.allowed_symmetries(*images.shape[-2:])
+        nothing_moves = self.strength == 0 or not any(self.limits.extent())
+        still = which_are_still(drawn, nothing_moves) if nothing_moves or self._is_deterministic else None
+        symmetries = self.limits.allowed_symmetries(*images.shape[-2:])
         return {"drawn": SampleParameters(drawn, rows, count, observed, still, symmetries=symmetries)}
 
     def _draw_all(self, images: Tensor, noise: Tensor | None, chosen: Tensor | None) -> SampleParameters | None:
@@ -156,9 +154,11 @@ class PolicyTransform(v2.Transform):
     @property
     def last_parameters(self) -> AffineParameters | None:
         """What was done to each image of the last call: the identity where ``p`` left one alone; None before a call."""
-        return of_samples(self._last) if self._last else None
-
-    # -- parameters in hand -------------------------------------------------------------------------------------------
+        if not self._last:
+            return None
+        each = [drawn.whole() for drawn in self._last]
+        device = next((one.angle.device for one in each if one.angle.device.type != "cpu"), "cpu")
+        return AffineParameters.cat([one.to(device) for one in each])
 
     @torch.no_grad()
     def sample_parameters(self, images: Tensor) -> AffineParameters:
@@ -184,7 +184,7 @@ class PolicyTransform(v2.Transform):
         """
         check_batch("images", images)
         parameters = check_parameters(parameters, len(images)).to(images.device)
-        check_shape(parameters, *images.shape[-2:])
+        check_shape(parameters, images.shape[-2:])
         sampling = self.sampling.of(Tensor)
         has_graph = any(value.requires_grad for value in (images, *parameters.tensors()))
         if torch.is_grad_enabled() and has_graph and images.is_floating_point():
@@ -216,8 +216,7 @@ class PolicyTransform(v2.Transform):
     def _replay(self, sample: Any, parameters: AffineParameters) -> Any:
         leaves = pytree.tree_leaves(sample)
         image = first_image(leaves)
-        if image is not None or not has_labels(leaves):
-            check_sample(leaves)
+        check_sample(leaves, labels_alone=True)
         count = len(parameters) if image is None else len(as_batch(image))
         parameters = check_parameters(parameters, count)
         flat, spec = pytree.tree_flatten(assign_labels(sample, count))
@@ -235,16 +234,9 @@ class PolicyTransform(v2.Transform):
         """The parameters that undo ``parameters``; of ``height`` and ``width`` only the ratio matters."""
         return parameters.inverse(height, width)
 
-    # -- inside -------------------------------------------------------------------------------------------------------
-
     @property
     def _is_deterministic(self) -> bool:
         return self.deterministic or self.localization.deterministic
-
-    def _still(self, drawn: AffineParameters) -> Tensor | None:
-        """Which images a draw leaves exactly where they are but for their symmetry."""
-        nothing_moves = self.strength == 0 or not any(self.limits.extent())
-        return which_are_still(drawn, nothing_moves) if nothing_moves or self._is_deterministic else None
 
     def noise(self, count: int) -> Tensor | None:
         """The noise of ``count`` images, from the generator; None where there is none in a draw."""
