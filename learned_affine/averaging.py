@@ -23,12 +23,10 @@ RAREST = 0.01  # the chance of a symmetry that is worth a pass through the class
 class AveragedClassifier(nn.Module):
     """Gives the mean probability over an image and what its policy makes of it.
 
-    Use it over the untouched image and ``draws`` draws of the whole policy for a classifier that was trained with it:
+    Over the untouched image and ``draws`` draws of the whole policy it is for a classifier that was trained with it:
     one that never saw such warps can get worse. Over the *symmetries* alone, flips and quarter turns, each as likely as
-    the policy says, nothing is interpolated, and a classifier that never saw them loses little or gains.
-
-    The answer to a batch is the same each time, since every call draws from the same seed. The classifier is given at
-    most ``max_images`` images at once, or the batch if that is larger.
+    the policy says, nothing is interpolated, and a classifier that never saw them loses little or gains. Every call
+    draws from the same seed. ``torch.export`` records it for one size of batch, since its draws become constants.
 
     Args:
         classifier: from ``(B, C, H, W)`` to logits ``(B, m)`` with one label an image, or to something with
@@ -42,9 +40,7 @@ class AveragedClassifier(nn.Module):
         label_map: that of the fit, if it had one: what labels become in a symmetry, by permutations.
         preprocess: applied to the images after the warp, for instance ``v2.Normalize(...)``.
         seed: of the draws.
-        max_images: how many images the classifier is given at once.
-
-    ``torch.export`` records it for one size of batch, since its draws become constants.
+        max_images: how many images the classifier is given at once; the batch if that is larger.
 
     Raises:
         TypeError, ValueError: naming the argument, the rule and what came.
@@ -123,7 +119,7 @@ class AveragedClassifier(nn.Module):
         if drawn is None or self.label_map is None:
             return answer
         orders = self.label_map.orders(answer.shape[1]).to(answer.device)
-        return answer.gather(1, orders[drawn.quarter_turns + 4 * drawn.mirror])
+        return answer.gather(1, orders[drawn.codes()])
 
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
     def _noise(self, count: int) -> tuple[list[float], list[int]]:

@@ -141,11 +141,8 @@ def evaluate_classifier(
 
     Args:
         classifier: a module or callable to logits.
-        loader: with labels.
+        loader, preprocess, device, progress: as for :func:`train_classifier`.
         warp: applied to the images first.
-        preprocess: applied after ``warp``.
-        device: where to compute; where the classifier is if None.
-        progress: a progress bar; if None, where the output is a terminal.
 
     Returns:
         ``accuracy``, ``cross_entropy`` (nats) and ``calibration_error`` (Guo et al. 2017, 15 bins of equal width).

@@ -47,13 +47,14 @@ class LearnedAffine(GeometricAugmentationBase2D):
     def generate_parameters(self, batch_shape: tuple[int, ...]) -> dict[str, Tensor]:
         """The noise of each image, drawn on the CPU, and which image's policy it follows.
 
-        ``source`` is one number an image: images with the same number share the policy of the first of them. So
-        ``same_on_batch`` and the ``same_on_frame`` of ``VideoSequential``, which repeats parameters, hold.
+        Images with the same number in ``source`` share the policy of the first of them. So ``same_on_batch`` and the
+        ``same_on_frame`` of ``VideoSequential``, which repeats parameters, hold.
         """
-        drawn = 1 if self.same_on_batch else batch_shape[0]
-        noise, source = self.augment.noise(drawn), torch.arange(drawn)
+        count = batch_shape[0]
+        drawn = 1 if self.same_on_batch else count
+        noise = self.augment.noise(drawn)
         noise = torch.empty(drawn, 0) if noise is None else noise
-        return {"noise": noise.expand(batch_shape[0], -1), "source": source.expand(batch_shape[0])}
+        return {"noise": noise.expand(count, -1), "source": torch.arange(drawn).expand(count)}
 
     @torch.no_grad()
     def compute_transformation(self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any]) -> Tensor:

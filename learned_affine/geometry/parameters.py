@@ -52,9 +52,7 @@ class AffineParameters:
         translate_x, translate_y: shift right and down, as fractions of width and height.
         mirror: whether the image is flipped left-right first; False for all if None.
         quarter_turns: by how many quarter turns, 0 to 3, clockwise as displayed, it is rotated next; 0 for all if
-            None. Odd ones keep the shape of square images alone.
-
-    Without quarter turns each invertible affine map has one description.
+            None. Odd ones keep the shape of square images alone. Without them each invertible map has one description.
 
     Raises:
         TypeError: if a field is no tensor, ``mirror`` is not bool or ``quarter_turns`` are no integers.
@@ -114,12 +112,9 @@ class AffineParameters:
         A negative determinant is read as a mirror, and all the rest of a rotation as ``angle``.
 
         Args:
-            matrix: ``(B, 2, 3)`` or ``(B, 3, 3)``, source to destination, pixel indices ``(x, y)``, invertible.
+            matrix: ``(B, 2, 3)`` or ``(B, 3, 3)``, source to destination, pixel indices ``(x, y)``, invertible. Other
+                shapes are a ValueError.
             height, width: size of the image in pixels.
-
-        Raises:
-            TypeError: if it is no tensor.
-            ValueError: if the shape is another one.
         """
         check_type("matrix", matrix, Tensor, "a tensor of shape (B, 2, 3) or (B, 3, 3)")
         if matrix.ndim != 3 or tuple(matrix.shape[1:]) not in ((2, 3), (3, 3)):
@@ -158,10 +153,7 @@ class AffineParameters:
         return SYMMETRIES.to(self.angle.device, dtype, non_blocking=True).index_select(3, self.codes())
 
     def matrix(self, height: int, width: int) -> Tensor:
-        """Source-to-destination matrices ``(B, 2, 3)`` in pixel indices ``(x, y)``, kornia's convention.
-
-        Differentiable. ``height`` and ``width`` are those of the image, in pixels.
-        """
+        """Source-to-destination matrices ``(B, 2, 3)`` in pixel indices ``(x, y)``, as kornia's. Differentiable."""
         a, b, c, d = self.linear()
         x, y = (width - 1) / 2, (height - 1) / 2
         shift_x = (self.translate_x * width).sub(a, alpha=x).sub(b, alpha=y) + x

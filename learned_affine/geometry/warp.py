@@ -43,9 +43,8 @@ def warp_images(
     Args:
         images: ``(B, C, H, W)`` of a floating dtype.
         parameters: of ``B`` images, on their device.
-        interpolation: ``"bilinear"``, ``"nearest"``, ``"bicubic"``, or ``"sharp"``: bilinear reading of the images
-            after :func:`~learned_affine.geometry.enlarge.enlarged`.
-        padding_mode: what comes in from outside: ``"reflection"``, ``"border"``, ``"zeros"`` or ``"fill"``.
+        interpolation: ``"sharp"`` is bilinear reading of what :func:`~learned_affine.geometry.enlarge.enlarged` makes.
+        padding_mode: what comes in from outside.
         fill: a value, or one a channel, for ``"fill"``.
         dtype: of the result, see :func:`as_dtype`; that of the images if None.
 
@@ -105,10 +104,7 @@ def _piece(images: Tensor, pixels: int) -> int:
 def warp_by_matrix(
     images: Tensor, matrix: Tensor, interpolation: str = "bilinear", padding_mode: str = "reflection", fill: Fill = 0.0
 ) -> Tensor:
-    """Warp each image by its own matrix ``(B, 2, 3)``, source to destination in pixel indices, through kornia.
-
-    The other arguments are those of :func:`warp_images`.
-    """
+    """The same by a matrix of each image, ``(B, 2, 3)``, source to destination in pixel indices, through kornia."""
     work = _working_dtype(images)
 
     def sample(source: Tensor, mode: str) -> Tensor:

@@ -28,19 +28,12 @@ MOST = 5.0  # nats, at which costs level off: a label is lost by then, and more 
 
 @dataclass(frozen=True)
 class Costs:
-    """Of each image: centre and curvature of what a warp costs, ``(B, 6)`` each, and what the symmetries cost.
+    """Of each image: centre and curvature of what a warp costs, and what the symmetries cost."""
 
-    Args:
-        centre: before the tanh.
-        curvature: positive; in nats, or already multiplied by a price.
-        symmetries: ``(B, 8)``, of the identity 0; or None.
-        gate: ``(B, 8)`` in [0, 1]: how much the image differs from its moved copy. One that does not tolerates it.
-    """
-
-    centre: Tensor
-    curvature: Tensor
-    symmetries: Tensor | None = None
-    gate: Tensor | None = None
+    centre: Tensor  # (B, 6), before the tanh
+    curvature: Tensor  # (B, 6), positive; in nats, or already multiplied by a price
+    symmetries: Tensor | None = None  # (B, 8), of the identity 0; or None
+    gate: Tensor | None = None  # (B, 8) in [0, 1]: how much the image differs from its moved copy
 
     def of(self, z: Tensor) -> Tensor:
         """What draws ``(..., B, 6)``, before the tanh, are predicted to cost: ``(..., B)`` nats, at most ``MOST``."""

@@ -25,19 +25,12 @@ class Policy:
     """Distributions, one an image: ``tanh(mean + width noise)`` within the unit cube, and one of the symmetries.
 
     The prior is ``tanh(0.9 noise)``, and each allowed symmetry is equally likely.
-
-    Args:
-        mean: ``(B, 6)``, before the tanh.
-        width: ``(B, 6)``, standard deviations before the tanh.
-        symmetries: ``(B, 8)``, the probability of each symmetry by its code ``quarter_turns + 4 * mirror``, the first
-            that of the identity; None where there are none.
-        allowed: the codes that may have a probability.
     """
 
-    mean: Tensor
-    width: Tensor
-    symmetries: Tensor | None = None
-    allowed: tuple[int, ...] = (0,)
+    mean: Tensor  # (B, 6), before the tanh
+    width: Tensor  # (B, 6), standard deviations before the tanh
+    symmetries: Tensor | None = None  # (B, 8), the probability of each by its code quarter_turns + 4 * mirror
+    allowed: tuple[int, ...] = (0,)  # the codes that may have a probability
 
     @staticmethod
     def noise(*shape: int, symmetries: bool = False, generator: torch.Generator | None = None) -> Tensor:

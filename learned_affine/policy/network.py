@@ -30,12 +30,9 @@ DIFFERENT = 0.5  # mean difference from the moved image, in deviations of the pi
 class LocalizationNetwork(nn.Module):
     """One hidden layer over the thumbnail, and a head that gives what transforms cost the image.
 
-    The part that a spatial transformer calls localization network (Jaderberg et al. 2015). Two convolutions in front
-    of the hidden layer led to policies as wide and classifiers as good, at three times the cost.
-
-    LayerNorm and LeakyReLU, since a plain ReLU net was seen to die while fitting; no BatchNorm, since one image's warp
-    must not depend on its neighbours. The last layer starts at zero: an unfitted network gives every image the same
-    small random warps round the identity.
+    The part that a spatial transformer calls localization network (Jaderberg et al. 2015). Convolutions led to policies
+    as wide and classifiers as good, at three times the cost; a plain ReLU net was seen to die while fitting; BatchNorm
+    would let one image's warp depend on its neighbours. Unfitted, it gives each image the same small random warps.
 
     Args:
         channels: channels that it observes.
@@ -116,10 +113,7 @@ class LocalizationNetwork(nn.Module):
         return values.new_zeros(len(values), len(EIGHT)).index_copy(1, places, values)
 
     def gate(self, observation: Tensor) -> Tensor:
-        """How much the image differs from each of its moved copies, ``(B, S)`` in [0, 1].
-
-        One that equals its moved copy tolerates that symmetry whatever it shows: the network need not learn that.
-        """
+        """How much the image differs from each of its moved copies, ``(B, S)`` in [0, 1]; symmetries of 0 cost nothing."""
         if not self.per_image or len(self.codes) == 1:
             return observation.new_ones(len(observation), len(self.codes) - 1)
         pixels, places = observation.flatten(2), self.places.to(observation.device, non_blocking=True)

@@ -15,8 +15,8 @@ from learned_affine.policy.thumbnail import thumbnail
 class RawHead(nn.Module):
     """The paper's own head: one unbounded 2x3 matrix an image, no randomness, the identity at the start.
 
-    As in a spatial transformer, the matrix maps output to input in coordinates that run from -1 to 1.
-    Only for reproducing the paper: nothing keeps it from destroying the image.
+    As in a spatial transformer, the matrix maps output to input in coordinates that run from -1 to 1. Only for
+    reproducing the paper: nothing keeps it from destroying the image.
     """
 
     deterministic = True

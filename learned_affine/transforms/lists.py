@@ -17,12 +17,10 @@ def each_sample(sample: Any, run: Callable[[Any, int, int], Any]) -> Any:
     """The sample with ``run(part, row, rows)`` done to each part of it: one, but where a list of images is a batch.
 
     Where all images stand in lists of one length, a part is an image with its row of the other lists and tuples of that
-    length. Mappings that torch's pytree does not know, as ``UserDict``, are given to ``run`` as dicts.
-
-    Raises:
-        ValueError: where it cannot be known what is an image, or which label belongs to it.
+    length; what cannot be assigned is a ValueError. Mappings that torch's pytree does not know, as ``UserDict``, are
+    given to ``run`` as dicts.
     """
-    leaves, spec = pytree.tree_flatten(sample)
+    leaves = pytree.tree_leaves(sample)
     if any(isinstance(leaf, MutableMapping) for leaf in leaves):
         return _refilled(sample, each_sample(_as_dicts(sample), run))
     images = _list_of_images(sample, leaves)

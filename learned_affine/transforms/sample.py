@@ -30,25 +30,15 @@ SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: to
 
 @dataclass
 class SampleParameters:
-    """The parameters drawn for a sample.
+    """The parameters drawn for a sample."""
 
-    Args:
-        parameters: those of the images in ``rows``.
-        rows: ``(R,)`` indices of the images that are augmented, None for all.
-        count: number of images, ``B``.
-        observed: the image that the network observed and what :func:`take` gave for it, so that it is converted once.
-        still: ``(R,)`` bool of :func:`which_are_still`: those are copied exactly.
-        chosen: ``(B,)`` bool, instead of ``rows`` where a graph is compiled, whose shapes may not depend on the draw.
-        symmetries: the codes of those that there may be, so that on a GPU nobody has to ask.
-    """
-
-    parameters: AffineParameters
-    rows: Tensor | None
-    count: int
-    observed: tuple[Any, Tensor] | None = None
-    still: Tensor | None = None
-    chosen: Tensor | None = None
-    symmetries: Sequence[int] = EIGHT
+    parameters: AffineParameters  # of the images in rows
+    rows: Tensor | None  # (R,) indices of the images that are augmented, None for all
+    count: int  # images, B
+    observed: tuple[Any, Tensor] | None = None  # what the network observed, and take() of it: it is converted once
+    still: Tensor | None = None  # (R,) bool of which_are_still: those are copied exactly
+    chosen: Tensor | None = None  # (B,) bool instead of rows, in a graph, whose shapes may not depend on the draw
+    symmetries: Sequence[int] = EIGHT  # the codes that there may be, so that on a GPU nobody has to ask
 
     def followed_by(self, item: Any) -> SampleParameters | None:
         """The parameters that an item follows: of its owner, or row by row; None where its image is not augmented."""
@@ -92,8 +82,7 @@ class SampleParameters:
 def which_are_still(parameters: AffineParameters, every_one: bool = False) -> Tensor | None:
     """Which images are not moved but for their symmetry, ``(B,)`` bool; None if there are none.
 
-    With ``every_one`` that is known of all of them. On a GPU nothing is asked, so that the CPU need not wait, and
-    neither is it of a graph: there all are sampled.
+    With ``every_one`` all are. A GPU is not asked, so that nobody waits, nor is a graph: there all are sampled.
     """
     if is_traced():
         return None
@@ -171,11 +160,12 @@ def first_image(items: Sequence[Any]) -> Any:
 
 def check_sample(items: Sequence[Any], labels_alone: bool = False) -> None:
     """Refuse what would be augmented wrongly, and warn where there is nothing to augment."""
-    has_labels = any(isinstance(item, LABELS) for item in items)
-    if labels_alone and has_labels and first_image(items) is None:
+    image, has_labels = first_image(items), any(isinstance(item, LABELS) for item in items)
+    if labels_alone and has_labels and image is None:
         return
-    _refuse_arrays(items)
-    if first_image(items) is not None:
+    if image is None or F.is_pure_tensor(image):
+        _refuse_arrays(items, image)
+    if image is not None:
         return
     if any(isinstance(item, torch.fx.Proxy) for item in items):
         raise TypeError(
@@ -188,11 +178,8 @@ def check_sample(items: Sequence[Any], labels_alone: bool = False) -> None:
     warnings.warn(f"no image to augment in the sample, got {kinds}", UserWarning, stacklevel=5)
 
 
-def _refuse_arrays(items: Sequence[Any]) -> None:
-    """Refuse an image as a numpy array, which would come back unchanged, and its mask be warped in its place."""
-    image = first_image(items)
-    if image is not None and not F.is_pure_tensor(image):
-        return
+def _refuse_arrays(items: Sequence[Any], image: Tensor | None) -> None:
+    # an image as a numpy array would come back unchanged, and its mask be warped in its place
     size = None if image is None else tuple(image.shape[-2:])
     beside = "" if image is None else f" beside a plain tensor of its height and width, {shown(image)}"
     for item in items:
@@ -232,14 +219,8 @@ def assign_labels(inputs: Any, count: int | None = None) -> Any:
 
     Everything inside the i-th entry of a list or tuple as long as the batch follows image i, whatever its kind or
     number; the outermost such list decides. One that holds the batch itself is no list of targets. Outside of such
-    lists, masks and key points with a row for each image follow row by row.
-
-    Args:
-        inputs: the sample.
-        count: images of the batch; None: as many as the first image of the sample has.
-
-    Raises:
-        ValueError: for a label that cannot be assigned.
+    lists, masks and key points with a row for each image follow row by row; other labels are a ValueError. ``count``
+    is the number of images; that of the first image of the sample if None.
     """
     leaves = pytree.tree_leaves(inputs)
     batch = first_image(leaves)
@@ -258,27 +239,22 @@ def _assign(node: Any, count: int, batch: Any, owner: int | None) -> Any:
     children, spec = pytree.tree_flatten(node, is_leaf=lambda child: child is not node)
     if len(children) == 1 and children[0] is node:
         return node
-    targets = owner is None and isinstance(node, list | tuple) and not hasattr(node, "_fields")
-    targets = targets and len(node) == count
+    targets = owner is None and isinstance(node, list | tuple) and not hasattr(node, "_fields") and len(node) == count
     if targets and batch is not None:  # a list that holds the batch itself is the sample
         targets = not any(leaf is batch for leaf in pytree.tree_leaves(node))
     owners = range(count) if targets else [owner] * len(children)
-    return pytree.tree_unflatten(
-        [_assign(child, count, batch, row) for child, row in zip(children, owners, strict=True)], spec
-    )
+    pairs = zip(children, owners, strict=True)
+    return pytree.tree_unflatten([_assign(child, count, batch, row) for child, row in pairs], spec)
 
 
 def _owned(label: Any, count: int, owner: int | None) -> Any:
     # a view, since an object may stand in several targets
     if isinstance(label, PIL.Image.Image):
         view = label.copy()
-        setattr(view, OWNER, owner)
-        return view
-    by_row = label.ndim > 2 and has_rows(label, count)
-    if owner is None and not by_row and label.numel():
+    elif owner is None and label.numel() and not (label.ndim > 2 and has_rows(label, count)):
         raise cannot_assign(label, count)
-    values = plain(label)
-    view = alike(label, values.view_as(values))
+    else:
+        view = alike(label, plain(label).view(label.shape))
     setattr(view, OWNER, owner)
     return view
 

@@ -179,8 +179,7 @@ class PolicyTransform(v2.Transform):
         """Warp ``(B, C, H, W)`` images by their parameters; integers are rounded. Differentiable in both, if floating.
 
         Raises:
-            TypeError, ValueError: if one of them is no batch, they are of different lengths, or an odd number of
-                quarter turns meets images that are not square.
+            TypeError, ValueError: if one is no batch, lengths differ, or a symmetry does not keep the images' shape.
         """
         check_batch("images", images)
         parameters = check_parameters(parameters, len(images)).to(images.device)
@@ -199,8 +198,7 @@ class PolicyTransform(v2.Transform):
         Called by ``nn.Module`` itself with a function (``module.apply(fn)``), it does what it does there.
 
         Raises:
-            TypeError, ValueError: if the parameters are not those of the sample's images, or an odd number of quarter
-                turns meets one that is not square.
+            TypeError, ValueError: if the parameters are not those of the sample's images, or do not keep their shape.
         """
         if parameters is None and len(sample) == 1 and callable(sample[0]) and not isinstance(sample[0], Tensor):
             return super().apply(sample[0])
