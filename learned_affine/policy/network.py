@@ -113,7 +113,7 @@ class LocalizationNetwork(nn.Module):
         return values.new_zeros(len(values), len(EIGHT)).index_copy(1, places, values)
 
     def gate(self, observation: Tensor) -> Tensor:
-        """How much the image differs from each of its moved copies, ``(B, S)`` in [0, 1]; symmetries of 0 cost nothing."""
+        """How much the image differs from each of its moved copies, ``(B, S)`` in [0, 1]; at 0 they cost nothing."""
         if not self.per_image or len(self.codes) == 1:
             return observation.new_ones(len(observation), len(self.codes) - 1)
         pixels, places = observation.flatten(2), self.places.to(observation.device, non_blocking=True)

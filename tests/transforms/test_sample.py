@@ -98,8 +98,6 @@ def test_images_of_a_subclass_keep_their_metadata(kind, p):
     augment = vivid(p=p)
     for out in (augment(image), augment.apply(image, augment.sample_parameters(torch.rand(8, 3, 9, 9)))):
         assert type(out) is kind and out.meta == {"spacing": 2.0} and torch.equal(out.affine, torch.eye(4))
-    expected = augment.apply(image.as_subclass(torch.Tensor), augment.last_parameters)
-    torch.manual_seed(0)
     out = augment(image)
     expected = augment.apply(image.as_subclass(torch.Tensor), augment.last_parameters)
     assert torch.equal(out.as_subclass(torch.Tensor), expected)
