@@ -84,13 +84,12 @@ class LearnedAffineAugment(PolicyTransform):
     ) -> Self:
         """Load a fitted augmenter.
 
-        No code of the file is run, and its tensors must be exactly those expected. No random number is drawn. Files
-        that versions 0.1 and 0.2 wrote are refused: fit the augmenter anew.
+        No code of the file is run, its tensors must be exactly those expected, and no random number is drawn. Files of
+        versions 0.1 and 0.2 are refused: fit the augmenter anew.
 
         Args:
             source: a member of ``LearnedAffineAugment_Weights`` or its name, a file, a folder that ``save_pretrained``
-                wrote, or a hub id ``"org/repo"`` (through ``huggingface_hub``, whose environment
-                variables such as ``HF_HUB_OFFLINE`` apply).
+                wrote, or a hub id ``"org/repo"`` (through ``huggingface_hub`` and its environment variables).
             revision: branch, tag or commit, of a hub id only.
             limits, p, strength, deterministic, interpolation, padding_mode, fill, generator: of the constructor; what
                 is not None replaces the file's. With another ``padding_mode`` than ``"fill"``, the file's ``fill`` no
@@ -98,8 +97,7 @@ class LearnedAffineAugment(PolicyTransform):
 
         Raises:
             WeightsError: if the file is damaged, foreign, of another format, or asks for what is not allowed.
-            FileNotFoundError: if there is no such file.
-            ImportError: if the source is a hub id and ``huggingface_hub`` is not installed.
+            FileNotFoundError, ImportError: if there is no such file, or no ``huggingface_hub`` for a hub id.
             TypeError, ValueError: if a change is no argument of the constructor, or not a valid one.
         """
         changes: dict[str, Any] = {"limits": limits, "p": p, "strength": strength, "deterministic": deterministic}

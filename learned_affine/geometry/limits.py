@@ -28,8 +28,7 @@ class AffineLimits:
         translate: largest shift as a fraction of width and height, in [0, 1].
         symmetries: how images may be flipped and rotated without interpolation: ``"all"`` for quarter turns, each with
             and without a left-right mirror (of an image that is not square, the four that keep its shape),
-            ``"mirror"`` for the left-right mirror alone, or ``"none"``. Labels that name a side ("left eye",
-            "arrow-left") are not renamed: where nothing should ever be flipped, say ``symmetries="none"``.
+            ``"mirror"`` for the left-right mirror alone, or ``"none"``, for labels that name a side ("arrow-left").
 
     Raises:
         ValueError: if a limit is outside its range or not finite, or ``symmetries`` none of the three words.

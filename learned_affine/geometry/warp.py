@@ -123,13 +123,17 @@ def _around_fill(
     images: Tensor, work: torch.dtype, padding_mode: str, fill: Fill, sample: Callable[[Tensor, str], Tensor]
 ) -> Tensor:
     """Sample in the working dtype; a fill is zeros around pixels that it was subtracted from."""
+    values, channels = [float(fill)] if isinstance(fill, int | float) else [*map(float, fill)], images.shape[1]
+    if padding_mode == "fill" and len(values) not in (1, channels):
+        raise ValueError(f"fill must have one value or one for each of {channels} channels, got {len(values)}")
+    mode = "zeros" if padding_mode == "fill" else padding_mode
     with in_full_precision(images):
         source = images.to(work)
-        value = fill_tensor(fill, source) if padding_mode == "fill" else None
-        mode = "zeros" if padding_mode == "fill" else padding_mode
+        if padding_mode != "fill" or not any(values):
+            return sample(source, mode).to(images.dtype)
         # sample(x - fill) + fill with zeros outside is kornia's own "fill" at a third of its cost
-        warped = sample(source if value is None else source - value, mode)
-        return (warped if value is None else warped + value).to(images.dtype)
+        value = constant(values, source).view(-1, 1, 1)
+        return (sample(source - value, mode) + value).to(images.dtype)
 
 
 def rearrange(images: Tensor, code: int) -> Tensor:
@@ -195,14 +199,6 @@ def in_full_precision(images: Tensor) -> AbstractContextManager[object]:
     """Autocast switched off; nothing at all where it is not on, since entering it costs one image a tenth of a warp."""
     kind = images.device.type
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
-
-
-def fill_tensor(fill: Fill, images: Tensor) -> Tensor | None:
-    """The fill as something to subtract from ``(B, C, H, W)``; None where it is 0."""
-    values = [float(fill)] if isinstance(fill, int | float) else [float(value) for value in fill]
-    if len(values) not in (1, images.shape[1]):
-        raise ValueError(f"fill must have one value or one for each of {images.shape[1]} channels, got {len(values)}")
-    return constant(values, images).view(-1, 1, 1) if any(values) else None
 
 
 def working(images: Tensor) -> Tensor:

@@ -25,15 +25,8 @@ class RawHead(nn.Module):
         super().__init__()
         self.channels, self.size, self.width = channels, size, width
         side = -(-size // 4)
-        self.features = nn.Sequential(
-            nn.Conv2d(channels, width, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(2 * width * side * side, 64),
-            nn.ReLU(),
-        )
+        convolutions = nn.Conv2d(channels, width, 3, 2, 1), nn.ReLU(), nn.Conv2d(width, 2 * width, 3, 2, 1), nn.ReLU()
+        self.features = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(2 * width * side * side, 64), nn.ReLU())
         self.head = nn.Linear(64, 6)
         nn.init.zeros_(self.head.weight)
         with torch.no_grad():
