@@ -28,7 +28,7 @@ PIPELINES = (
 )
 REAL = (
     *("learned_affine/classifier", "learned_affine/colour"),
-    *(f"benchmarks/real/{name}" for name in ("data", "arms", "run")),
+    *(f"benchmarks/real/{name}" for name in ("data", "arms", "nets", "run")),
 )
 KINDS = {  # the files and folders of each kind of row
     "pipelines": PIPELINES,

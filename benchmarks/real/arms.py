@@ -45,6 +45,7 @@ class Setting:
     pictures: RealSet
     seed: int
     classifier: Callable[[], nn.Module]
+    preprocess: Callable[[Tensor], Tensor] | None = None
     fits: dict[tuple[AffineLimits, FitConfig, bool], LearnedAffineAugment] = field(default_factory=dict)
 
     @property
@@ -63,6 +64,7 @@ class Setting:
                 self.classifier(),
                 Batches(self.pictures.train, shuffle=True),
                 val_loader=Batches(self.pictures.held_out),
+                preprocess=self.preprocess,
                 limits=key[0],
                 config=key[1],
                 label_map=self.label_map if mapped else None,

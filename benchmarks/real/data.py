@@ -13,7 +13,6 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms.v2 import functional as F
 
 PARTS = ("train", "heldout", "test")
-SIZE = 40  # pixels
 SETS = ("blood-cells", "aerial", "traffic-signs", "letters", "flowers", "hands")
 SIDES = {  # classes that a left-right flip turns into another one, or into none
     "traffic-signs": ("19", "20", "33", "34", "36", "37", "38", "39"),
@@ -43,8 +42,14 @@ class RealSet:
     test: Pictures
 
 
-def read_set(root: Path, name: str) -> RealSet:
+def read_set(root: Path, name: str, size: int, most: int | None = None) -> RealSet:
     """The pictures of ``root/name/{train,heldout,test}/<class>/``, resized.
+
+    Args:
+        root: of all sets.
+        name: of one.
+        size: sides of the pictures in pixels.
+        most: how many training pictures there are at most, as evenly from the classes as the folders have them.
 
     Raises:
         SystemExit: naming the folder or file, where a part or a class is missing, or an image is broken.
@@ -59,16 +64,18 @@ def read_set(root: Path, name: str) -> RealSet:
             raise SystemExit(f"{folder} must hold a folder of images for each class: {error}") from None
         if differing := set(folders[0].classes) ^ set(folders[-1].classes):
             raise SystemExit(f"{folder} must have the classes of train, got a difference in {sorted(differing)}")
-    images = [torch.stack([read(file) for file, _ in part.imgs]) for part in folders]
+    images = [torch.stack([read(file, size) for file, _ in part.imgs]) for part in folders]
     labels = [torch.tensor(part.targets) for part in folders]
-    return RealSet(name, folders[0].classes, *map(Pictures, images, labels))
+    train, held_out, test = map(Pictures, images, labels)
+    step = 1 if most is None else -(-len(train.labels) // most)  # class follows class, so that each gives its share
+    return RealSet(name, folders[0].classes, Pictures(train.images[::step], train.labels[::step]), held_out, test)
 
 
-def read(file: str) -> Tensor:
-    """``(3, SIZE, SIZE)`` uint8."""
+def read(file: str, size: int) -> Tensor:
+    """``(3, size, size)`` uint8."""
     try:
         with PIL.Image.open(file) as image:
-            small = image.convert("RGB").resize((SIZE, SIZE), PIL.Image.Resampling.BILINEAR)
+            small = image.convert("RGB").resize((size, size), PIL.Image.Resampling.BILINEAR)
     except (OSError, SyntaxError, ValueError) as error:  # what PIL raises for files that it cannot read
         raise SystemExit(f"every file must be an image that PIL can read, got {file}: {error}") from None
     return torch.from_numpy(np.array(small)).permute(2, 0, 1)

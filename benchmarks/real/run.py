@@ -1,4 +1,5 @@
-"""Does the learned policy help on real pictures? A small net from scratch; a row for each set, arm and seed. Resumable.
+"""Does the learned policy help on real pictures? A small net from scratch, or a pretrained one; a row for each set,
+arm and seed. Resumable.
 
     python -m benchmarks.real.run --root DIR                                   # DIR/<set>/{train,heldout,test}/<class>/
     python -m benchmarks.real.run --root DIR --sets aerial --arms none learned --seeds 1 2
@@ -25,13 +26,12 @@ from benchmarks.common.rows import RESULTS, append, has
 from benchmarks.pipelines.measures import quality
 from benchmarks.real.arms import ARMS, Arm, Setting, fits, suits
 from benchmarks.real.data import SETS, Batches, Pictures, RealSet, read_set
+from benchmarks.real.nets import NETS, Net
 from learned_affine import LearnedAffineAugment
-from learned_affine.classifier import SmallConvNet, train_classifier
+from learned_affine.classifier import train_classifier
 from learned_affine.diagnostics import FitWarning
 
 ROWS = RESULTS / "real.jsonl"
-WIDTH, RATE = 24, 4e-3  # of the net; of AdamW
-EPOCHS = {"blood-cells": 20, "aerial": 50, "traffic-signs": 40, "letters": 15, "flowers": 40, "hands": 30}
 
 
 def main() -> None:
@@ -39,19 +39,21 @@ def main() -> None:
     options = parse()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", FitWarning)  # what came out is in the row
+    net = NETS[options.net]
     codes = {arm: code_of(arm) for arm in options.arms}  # of now: the files may change while this runs
-    sets = {name: read_set(options.root, name) for name in options.sets}
+    sets = {name: read_set(options.root, name, net.size, net.most) for name in options.sets}
     settings = [(seed, name) for seed in options.seeds for name in sets]
     for seed, name in tqdm(settings, unit="set", disable=None):
-        key = {"set": name, "epochs": options.epochs or EPOCHS[name], "seed": seed}
+        key = {"net": options.net, "set": name, "epochs": options.epochs or net.epochs[name], "seed": seed}
         keys = [{**key, "arm": arm, "code": codes[arm]} for arm in options.arms if suits(arm, name)]
-        run(sets[name], [one for one in keys if not has(options.out, one)], options.out)
+        run(net, sets[name], [one for one in keys if not has(options.out, one)], options.out)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True, help="the folder that holds the sets")
+    parser.add_argument("--net", choices=list(NETS), default="small")
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS), metavar="SET")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS), metavar="ARM")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
@@ -65,13 +67,13 @@ def code_of(arm: str) -> str:
     return digest("real, fitted" if fits(arm) else "real")
 
 
-def run(pictures: RealSet, keys: list[dict[str, Any]], out: Path) -> None:
+def run(net: Net, pictures: RealSet, keys: list[dict[str, Any]], out: Path) -> None:
     """The missing arms of a set and a seed; a row as each ends."""
     if not keys:
         return
     epochs, seed = keys[0]["epochs"], keys[0]["seed"]
-    plain = functools.cache(lambda: trained(pictures, Arm(), epochs, seed))
-    setting = Setting(pictures, seed, lambda: plain()[0])
+    plain = functools.cache(lambda: trained(net, pictures, Arm(), epochs, seed))
+    setting = Setting(pictures, seed, lambda: plain()[0], net.preprocess)
     for key in keys:
         if fits(key["arm"]):
             plain()  # outside of the fit's seconds
@@ -79,28 +81,29 @@ def run(pictures: RealSet, keys: list[dict[str, Any]], out: Path) -> None:
         start = time.process_time()
         arm = ARMS[key["arm"]](setting)
         fit_seconds = time.process_time() - start
-        net, told = plain() if key["arm"] == "none" else trained(pictures, arm, epochs, seed)
-        row = {**key, **told, **measured(net, pictures.test, pictures.classes)}
+        classifier, told = plain() if key["arm"] == "none" else trained(net, pictures, arm, epochs, seed)
+        row = {**key, **told, **measured(classifier, net, pictures.test, pictures.classes)}
         if arm.policy is not None:
             row |= {"fit_seconds": fit_seconds, **of_policy(arm.policy)}
         append(out, row)
 
 
-def trained(pictures: RealSet, arm: Arm, epochs: int, seed: int) -> tuple[nn.Module, dict[str, float]]:
+def trained(net: Net, pictures: RealSet, arm: Arm, epochs: int, seed: int) -> tuple[nn.Module, dict[str, float]]:
     """A new net, trained with an arm; the processor's seconds, and the accuracy on the (augmented) training images."""
     start = time.process_time()
     torch.manual_seed(seed)
-    net = SmallConvNet(len(pictures.classes), 3, WIDTH).to(memory_format=torch.channels_last)
-    batches = Batches(pictures.train, shuffle=True, pipeline=arm.one, moved=arm.many)
-    options = {"epochs": epochs, "seed": seed, "learning_rate": RATE, "progress": False}
-    history = train_classifier(net, batches, **options)
-    return net, {"train_accuracy": history["accuracy"][-1], "seconds": time.process_time() - start}
+    classifier = net.build(len(pictures.classes)).to(memory_format=torch.channels_last)
+    batches = Batches(pictures.train, shuffle=True, pipeline=arm.one, moved=arm.many, size=net.batch)
+    options = {"epochs": epochs, "seed": seed, "learning_rate": net.rate, "progress": False}
+    history = train_classifier(classifier, batches, preprocess=net.preprocess, **options)
+    return classifier, {"train_accuracy": history["accuracy"][-1], "seconds": time.process_time() - start}
 
 
 @torch.no_grad()
-def measured(net: nn.Module, test: Pictures, classes: list[str]) -> dict[str, Any]:
+def measured(classifier: nn.Module, net: Net, test: Pictures, classes: list[str]) -> dict[str, Any]:
     """Accuracy in all and by class, with the number of test pictures; mean log loss and calibration error."""
-    logits = torch.cat([net(images) for images, _ in Batches(test, size=256)])
+    prepared = net.preprocess or (lambda images: images)
+    logits = torch.cat([classifier(prepared(images)) for images, _ in Batches(test, size=256)])
     right, labels = (logits.argmax(-1) == test.labels).double(), test.labels
     by_class = {name: [float(right[labels == k].mean()), int((labels == k).sum())] for k, name in enumerate(classes)}
     return quality(logits, labels) | {"by_class": by_class}
