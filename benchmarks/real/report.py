@@ -16,7 +16,8 @@ from benchmarks.pipelines.groups import comparable
 from benchmarks.pipelines.report import head, line
 from benchmarks.real.arms import ARMS, EXPERTS, fits
 from benchmarks.real.data import SETS, SIDES
-from benchmarks.real.run import EPOCHS, ROWS, code_of
+from benchmarks.real.nets import NETS
+from benchmarks.real.run import ROWS, code_of
 
 PAGE = EVIDENCE / "real.md"
 RIVALS = ("none", "affine_by_hand", "expert", "learned_shuffled")
@@ -108,13 +109,14 @@ def seedless(arms: dict[str, Runs], arm: str, seeds: set[int]) -> str:
     return f"**{mean}**" if is_sure(gains(arms, arm, "none")) else mean
 
 
-def grouped(rows: list[dict[str, Any]]) -> tuple[Sets, str]:
-    """The rows of one version by set, arm and seed, and which version; an expert's choice may be another arm."""
+def grouped(rows: list[dict[str, Any]], net: str = "small") -> tuple[Sets, str]:
+    """The rows of a net and version by set, arm and seed, and which version; an expert's choice may be another arm."""
+    rows = [row for row in rows if row["net"] == net]
     fixed, of_fixed = newest_version([row for row in rows if not fits(row["arm"])], code_of("none"))
     fitted, of_fitted = newest_version([row for row in rows if fits(row["arm"])], code_of("learned"))
     found: Sets = {name: {} for name in SETS}
     for row in fixed + fitted:
-        if row["epochs"] != EPOCHS[row["set"]]:
+        if row["epochs"] != NETS[net].epochs[row["set"]]:
             continue  # too short, or too long
         found[row["set"]].setdefault(row["arm"], {})[row["seed"]] = row
     for name, arm in EXPERTS.items():

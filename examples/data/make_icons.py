@@ -10,7 +10,7 @@ The same package and the same renderer give the same files, byte for byte.
   own. Sets of logos are not, as a name like *cloud* may be a maker's there.
 - A drawing's class is its name, with or without words for its style: ``play-bold-24`` is *play*, ``play-circle`` none.
   Drawings that move are left out, as their first frame is often half of them, and so are blank pictures.
-- Each picture is kept once. One that bears two classes is left out.
+- Each picture is kept once. One that has two classes is left out.
 - A third of the design sets are for testing, and a family of sets is never divided. Two sets are of one family if their
   prefixes begin with the same word (numbers aside), if they have the same author, or if they share five pictures.
 - A test picture that differs from one for training by less than two grey levels a pixel is left out.

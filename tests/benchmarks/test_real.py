@@ -7,6 +7,7 @@ import torch
 from benchmarks.common.rows import read
 from benchmarks.real import arms, report, run
 from benchmarks.real.data import PARTS, SIDES, Batches, read_set
+from benchmarks.real.nets import NETS
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_a_run_leaves_rows_that_the_report_reads_and_is_not_run_again(folder, mo
     given = ["run", "--root", str(folder), "--sets", "flowers", "--seeds", "1"]
     given += ["--out", str(folder / "rows.jsonl"), "--arms", "none", "learned_colour", "learned_shuffled"]
     monkeypatch.setattr("sys.argv", given)
-    monkeypatch.setitem(run.EPOCHS, "flowers", 2)
+    monkeypatch.setitem(NETS["small"].epochs, "flowers", 2)
     fit = arms.Setting.learned
     monkeypatch.setattr(arms.Setting, "learned", lambda self: fit(self, rounds=1, images=100))
     run.main()
@@ -58,10 +59,16 @@ def test_a_run_leaves_rows_that_the_report_reads_and_is_not_run_again(folder, mo
     assert f"| learned_colour | {100 * found[1]['accuracy']:.1f} |" in report.page(found)
 
 
+def test_few_training_pictures_are_shared_evenly_by_the_classes(folder):
+    few = read_set(folder, "flowers", 20, most=12)
+    assert few.train.labels.tolist() == [0] * 6 + [1] * 6 and len(few.test.labels) == len(few.held_out.labels) == 48
+    assert few.train.images.shape == (12, 3, 20, 20) and not torch.equal(few.train.images[0], few.train.images[1])
+
+
 def test_labels_follow_flips_by_hand_where_a_set_has_classes_that_do(folder, monkeypatch):
     monkeypatch.setitem(arms.MIRRORED, "flowers", (("bright", "dark"),))
     monkeypatch.setattr(arms.Setting, "learned", lambda self, mapped: arms.LearnedAffineAugment(p=1.0))
-    setting = arms.Setting(read_set(folder, "flowers"), 0, pytest.fail)
+    setting = arms.Setting(read_set(folder, "flowers", 40), 0, pytest.fail)
     arm = arms.with_map(setting)
     (_, labels), *_ = Batches(setting.pictures.train, moved=arm.many)
     flipped = arm.policy.last_parameters.mirror
@@ -73,11 +80,12 @@ def row(name: str, arm: str, seed: int, first: float, second: float) -> dict:
     classes = ("19", "1") if name == "traffic-signs" else ("a", "b")
     by_class = dict(zip(classes, ([first, 30], [second, 10]), strict=True))
     return {
+        "net": "small",
         "set": name,
         "arm": arm,
         "seed": seed,
         "code": "c",
-        "epochs": run.EPOCHS[name],
+        "epochs": NETS["small"].epochs[name],
         "by_class": by_class,
         "accuracy": (3 * first + second) / 4,
     }

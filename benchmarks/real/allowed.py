@@ -1,0 +1,98 @@
+"""What may be done to each of the real sets, by a default fit alone: a row for each set and seed. Resumable.
+
+    python -m benchmarks.real.allowed --root DIR [--sets SET ...]
+
+A row has, class by class on test pictures, the chances of the eight symmetries and the ranges of rotation, scale, shear
+and shift. ``python -m benchmarks.real.report`` draws them.
+"""
+
+import argparse
+import warnings
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import torch
+from matplotlib import pyplot
+
+from benchmarks.common.rows import RESULTS, append, has
+from benchmarks.real.arms import Arm, Setting
+from benchmarks.real.data import SETS, Batches, read_set
+from benchmarks.real.nets import NETS
+from benchmarks.real.run import code_of, trained
+from learned_affine.diagnostics import FitWarning
+from learned_affine.diagnostics.measures import moments_by_class
+from learned_affine.diagnostics.summary import HEADS, ranges_of
+
+ROWS = RESULTS / "allowed.jsonl"
+SEED = 1
+FULL = 0.5  # a chance that is drawn as dark as can be
+
+
+def main() -> None:
+    """Train, fit and measure what has no row yet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=Path, required=True, help="the folder that holds the sets")
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS), metavar="SET")
+    parser.add_argument("--out", type=Path, default=ROWS)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", FitWarning)
+    net = NETS["small"]
+    for name in options.sets:
+        key = {"set": name, "seed": SEED, "code": code_of("learned")}
+        if has(options.out, key):
+            continue
+        pictures = read_set(options.root, name, net.size)
+        classifier, _ = trained(net, pictures, Arm(), net.epochs[name], SEED)
+        policy = Setting(pictures, SEED, lambda classifier=classifier: classifier).learned()
+        append(options.out, key | {"classes": by_class(policy, pictures)})
+
+
+def by_class(policy: Any, pictures: Any) -> dict[str, dict[str, list[float]]]:
+    """Chances of the eight symmetries, and standard deviations: degrees, a share, degrees, a share of the side."""
+    moments = moments_by_class(policy, Batches(pictures.test, size=256))
+    return {
+        pictures.classes[label]: {
+            "chances": one.chances.mean(0).tolist(),
+            "ranges": ranges_of(one.mean, one.deviation).tolist(),
+        }
+        for label, one in moments.items()
+    }
+
+
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """A panel a set: a line a class, its symmetries as dark as they are probable, and its ranges in numbers."""
+    matplotlib.use("Agg")
+    heights = [len(row["classes"]) + 4 for row in rows]
+    half = sorted(range(len(rows)), key=heights.__getitem__)
+    columns = (half[0::2], half[1::2])
+    tallest = max(sum(heights[place] for place in column) for column in columns)
+    figure = pyplot.figure(figsize=(12, 0.19 * tallest))
+    for side, column in enumerate(columns):
+        top = 0
+        for place in column:
+            count = len(rows[place]["classes"])
+            box = (0.1 + 0.5 * side, 1 - (top + 3 + count) / tallest, 0.24, count / tallest)
+            panel(figure.add_axes(box), rows[place], first=top == 0)
+            top += heights[place]
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+def panel(axes: Any, row: dict[str, Any], first: bool) -> None:
+    """One set."""
+    found = row["classes"]
+    axes.imshow([one["chances"] for one in found.values()], cmap="Blues", vmin=0, vmax=FULL, aspect="auto")
+    axes.set_yticks(range(len(found)), list(found), fontsize=7)
+    axes.set_xticks(range(8), HEADS if first else [""] * 8, fontsize=7, rotation=40, ha="left")
+    axes.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
+    axes.set_title(row["set"].replace("-", " "), fontsize=10, loc="left", x=-0.35, y=1.0)
+    for place, one in enumerate(found.values()):
+        rotation, scale, shear, shift = one["ranges"]
+        text = f"±{rotation:.0f}°  ±{scale:.0%}  ±{shear:.0f}°  ±{shift:.0%}"
+        axes.text(7.7, place, text, fontsize=7, va="center")
+
+
+if __name__ == "__main__":
+    main()
