@@ -21,8 +21,8 @@ from benchmarks.real.data import SETS, Batches, read_set
 from benchmarks.real.nets import NETS
 from benchmarks.real.run import code_of, trained
 from learned_affine.diagnostics import FitWarning
-from learned_affine.diagnostics.measures import moments_by_class
-from learned_affine.diagnostics.summary import HEADS, ranges_of
+from learned_affine.diagnostics.measures import moments_by_class  # private: the summary has these as text alone
+from learned_affine.diagnostics.summary import HEADS, ranges_of  # private: likewise
 
 ROWS = RESULTS / "allowed.jsonl"
 SEED = 1

