@@ -26,14 +26,11 @@ def main() -> None:
     groups: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         groups[(row["task"], *(row.get(name) for name in SETTINGS))].append(row)
-    picture = "![Fitted ranges over true ones](../images/invariances.png)"
-    fill(
-        PAGE,
-        "invariances",
-        "\n".join([table(groups), "", told, "", picture]) if groups else "Not run at full size yet.",
-    )
+    text = "Not run at full size yet."
     if groups:
+        text = f"{table(groups)}\n\n{told}\n\n![Fitted ranges over true ones](../images/invariances.png)"
         draw(groups, IMAGES / "invariances.png")
+    fill(PAGE, "invariances", text)
     print(f"written: {PAGE}")
 
 

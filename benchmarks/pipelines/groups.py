@@ -101,10 +101,3 @@ def of_classes(row: Row) -> dict[str, float]:
         group: sum(known[name] * found[name] for name in names) / sum(known[name] for name in names)
         for group, names in groups.items()
     }
-
-
-def chances(runs: Runs, data: str) -> dict[str, list[float]]:
-    """The learned chances of the eight symmetries by class, the mean over the seeds that have them."""
-    found = [run["symmetries_by_class"] for run in runs.values() if "symmetries_by_class" in run]
-    means = np.mean(found, 0).tolist() if found else []
-    return dict(zip(classes(data), means, strict=True)) if found else {}

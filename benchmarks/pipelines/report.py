@@ -12,7 +12,7 @@ from benchmarks.common.intervals import Runs, about, differences, half_width, in
 from benchmarks.common.pages import EVIDENCE, IMAGES, fill
 from benchmarks.common.rows import RESULTS, newest_version, read
 from benchmarks.pipelines.arms import ARMS
-from benchmarks.pipelines.groups import OTHER, SIDE, Arms, Row, Setting, chances, comparable, grouped
+from benchmarks.pipelines.groups import OTHER, SIDE, Arms, Row, Setting, comparable, grouped
 from benchmarks.pipelines.run import code_of, fits
 
 ROWS = RESULTS / "pipelines.jsonl"
@@ -56,14 +56,6 @@ PARTS = {  # what each part of a fit adds
     "the max-entropy loss": ("learned", "learned, no entropy loss"),
 }
 GEOMETRIC, HARM = ("flip", "flip + affine"), 2.0  # pipelines without learning; points of a class
-CHANCES = {  # whose classes' chances of the symmetries are shown: some of the first, all of the second
-    Setting("icons", None, "small", "stages", 14): (
-        *("arrow-left", "arrow-right", "check", "play", "flag"),
-        *("heart", "star", "sun", "plus", "home"),
-    ),
-    Setting("fashion-mnist", 1000, "small", "stages", 40): None,
-}
-SYMMETRIES = ("as it is", "90°", "180°", "270°", "left-right", "left-right, 90°", "upside-down", "left-right, 270°")
 BLUE, GREY = "#0072B2", "#777777"
 Groups = dict[Setting, Arms]
 
@@ -218,20 +210,6 @@ def harm_by_class(arms: Arms, arm: str) -> list[float]:
     pairs = [(base[seed]["by_class"], runs[seed]["by_class"]) for seed in sorted(set(base) & set(runs))]
     losses = ([100 * (one - other) for one, other in zip(*pair, strict=True)] for pair in pairs)
     return list(map(statistics.mean, zip(*losses, strict=True)))
-
-
-def chance_tables(groups: Groups) -> str:
-    """The learned chances of the eight symmetries by class, the mean over the seeds."""
-    parts = []
-    for setting, names in CHANCES.items():
-        runs = groups.get(setting, {}).get("learned", {})
-        found = chances(runs, setting.data)
-        if found:
-            lines = head(f"{setting.data}, {len(runs)} seeds", *SYMMETRIES)
-            for name in names or found:
-                lines.append(line(name, *(f"{value:.2f}" for value in found[name])))
-            parts.append("\n".join(lines))
-    return "\n\n".join(parts) or "Not measured yet."
 
 
 def draw(groups: Groups, path: Path) -> None:

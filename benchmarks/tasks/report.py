@@ -6,7 +6,7 @@ Run it as ``python -m benchmarks.tasks.report``.
 from typing import Any
 
 from benchmarks.common.digests import digest
-from benchmarks.common.intervals import interval, spread
+from benchmarks.common.intervals import Runs, differences, interval, spread
 from benchmarks.common.pages import EVIDENCE, fill
 from benchmarks.common.rows import RESULTS, newest_version, read
 
@@ -15,7 +15,8 @@ PAGE = EVIDENCE / "tasks.md"
 SETTINGS = ("epochs", "width")
 CHOOSING = range(11)  # seeds that the settings were chosen with
 TITLES = {"accuracy": "accuracy %", "precision": "mean average precision %", "sides": "with a side or direction %"}
-Arms = dict[str, dict[int, dict[str, Any]]]  # rows of each arm, by seed
+TITLES["iou"] = "mean intersection over union %"
+Arms = dict[str, Runs]  # rows of each arm, by seed
 
 
 def main() -> None:
@@ -28,9 +29,8 @@ def main() -> None:
         columns = columns if name != "left or right" else ["accuracy"]
         fill(PAGE, name, "\n".join([*table(arms, columns, "none"), "", between(arms), told]))
     arms = by_arm(read(SEGMENTATION))
-    against = (
-        f"Learned, minus v2.RandomAffine(30): {paired(arms['learned'], arms['v2.RandomAffine(30)'], 'iou')} points."
-    )
+    gain = paired(arms["learned"], arms["v2.RandomAffine(30)"], "iou")
+    against = f"Learned, minus v2.RandomAffine(30): {gain} points."
     fill(PAGE, "segmentation", "\n".join([*table(arms, ["iou"], "none"), "", against]))
 
 
@@ -45,9 +45,7 @@ def by_arm(rows: list[dict[str, Any]]) -> Arms:
 
 def table(arms: Arms, columns: list[str], base: str) -> list[str]:
     """Each arm's measures, and their paired differences from the base, in points."""
-    titles = [
-        title for key in columns for title in (TITLES.get(key, "mean intersection over union %"), f"minus {base}")
-    ]
+    titles = [title for key in columns for title in (TITLES[key], f"minus {base}")]
     lines = ["| trained with | " + " | ".join(titles) + " | chance of a symmetry |", "|---" * (len(titles) + 2) + "|"]
     for arm, runs in arms.items():
         cells = []
@@ -57,10 +55,8 @@ def table(arms: Arms, columns: list[str], base: str) -> list[str]:
         chances = {seed: run for seed, run in runs.items() if "symmetry_chance" in run}
         cells.append(spread(chances, "symmetry_chance") if chances else "")
         lines.append(f"| {arm} | {' | '.join(cells)} |")
-    seeds = sorted(next(iter(arms.values())))
-    told = (
-        f"Seeds {', '.join(map(str, seeds))}; mean ± standard deviation; paired differences in points ± 95 % interval."
-    )
+    seeds = ", ".join(map(str, sorted(next(iter(arms.values())))))
+    told = f"Seeds {seeds}; mean ± standard deviation; paired differences in points ± 95 % interval."
     return [*lines, "", told]
 
 
@@ -73,9 +69,9 @@ def between(arms: Arms) -> str:
     )
 
 
-def paired(runs: dict[int, dict[str, Any]], base: dict[int, dict[str, Any]], key: str) -> str:
+def paired(runs: Runs, base: Runs, key: str) -> str:
     """The interval of a measure, in points."""
-    return interval([100 * (runs[seed][key] - base[seed][key]) for seed in sorted(set(runs) & set(base))], 1)
+    return interval(list(differences(runs, base, key).values()), 1)
 
 
 if __name__ == "__main__":

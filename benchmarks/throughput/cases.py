@@ -200,3 +200,12 @@ def gpu_cases(size: int, kind: str) -> Cases:
         "kornia warp_affine": kornia_alone(images),
         "grid_sample": grid_sample_alone(images),
     }
+
+
+SECTIONS: dict[str, tuple[Callable[[int, str], Cases], tuple[int, ...], tuple[str, ...]]] = {
+    "batch": (batch_cases, tuple(BATCHES), ("float", "uint8")),
+    "single": (single_cases, tuple(BATCHES), ("uint8",)),
+    "parts": (part_cases, tuple(BATCHES), ("one", "batch")),
+    "loader": (loader_cases, (224,), ("2",)),
+    "gpu": (gpu_cases, tuple(ON_GPU), ("float",)),
+}

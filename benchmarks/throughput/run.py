@@ -26,28 +26,10 @@ import torch
 
 from benchmarks.common.counting import counted
 from benchmarks.common.rows import read, rounded
-from benchmarks.throughput.cases import (
-    BATCHES,
-    EPOCH,
-    ON_GPU,
-    Cases,
-    batch_cases,
-    gpu_cases,
-    loader_cases,
-    ours,
-    part_cases,
-    single_cases,
-)
+from benchmarks.throughput.cases import BATCHES, EPOCH, ON_GPU, SECTIONS, Cases, ours
 from benchmarks.throughput.report import ROWS
 
 CHANCE = 8  # calls that a time is the mean of at least, where chance decides how many images are warped
-SECTIONS: dict[str, tuple[Callable[[int, str], Cases], tuple[int, ...], tuple[str, ...]]] = {
-    "batch": (batch_cases, tuple(BATCHES), ("float", "uint8")),
-    "single": (single_cases, tuple(BATCHES), ("uint8",)),
-    "parts": (part_cases, tuple(BATCHES), ("one", "batch")),
-    "loader": (loader_cases, (224,), ("2",)),
-    "gpu": (gpu_cases, tuple(ON_GPU), ("float",)),
-}
 
 
 def clock_of(section: str) -> Callable[[], float]:
@@ -94,9 +76,8 @@ def timed(section: str) -> list[dict]:
     for size, kind in itertools.product(sizes, kinds):
         with torch.no_grad():
             cases = make(size, kind)
-            found = interleaved(
-                cases, {"loader": 7, "gpu": 25, "single": 41}.get(section, 15), 0.015, clock_of(section)
-            )
+            rounds = {"loader": 7, "gpu": 25, "single": 41}.get(section, 15)
+            found = interleaved(cases, rounds, 0.015, clock_of(section))
         of_section = {"single": 1, "loader": EPOCH, "gpu": ON_GPU.get(size)}
         batch = 1 if kind == "one" else of_section.get(section, BATCHES[size])
         more = {name: on_gpu(case) for name, case in cases.items()} if gpu else {}

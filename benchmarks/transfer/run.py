@@ -10,7 +10,6 @@ fitted to: "home" has that architecture, trained anew on fewer images (some of w
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
-from benchmarks.common.rows import RESULTS, has
+from benchmarks.common.rows import RESULTS, append, has
 from examples.datasets import Images, load
 from examples.three_stages import UniformAffine
 from learned_affine import LearnedAffineAugment, LearnedAffineAugment_Weights
@@ -119,9 +118,7 @@ def main() -> None:
         if key["data"] not in data:
             source = options.fashion if key["data"] == "fashion-mnist" else options.cifar
             data[key["data"]] = load(source, options.root, download=False)
-        row = key | run(key, *data[key["data"]])
-        with ROWS.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        append(ROWS, key | run(key, *data[key["data"]]))
 
 
 def runs(seeds: list[int], home_seeds: list[int]) -> list[dict]:

@@ -12,8 +12,7 @@ from benchmarks.pipelines import report, run
 from benchmarks.pipelines.groups import Setting, classes, grouped
 from examples.datasets import DATA, Images
 
-ICONS, FASHION = report.CHANCES
-GEOMETRIC = {"ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"}
+ICONS = Setting("icons", None, "small", "stages", 14)
 
 
 def families(name: str) -> np.ndarray:
@@ -85,7 +84,6 @@ def row(arm: str, seed: int, accuracy: float, setting: Setting = ICONS, **values
         **setting._asdict(),
         **{"arm": arm, "seed": seed, "accuracy": accuracy, "by_class": [accuracy] * number, "worst_class": 0.1},
         **{"nll": 1 - accuracy, "calibration_error": 0.02, "fit_seconds": 0.0, "seconds": 10.0, "code": "c"},
-        **({"symmetries_by_class": [[0.6, 0.4, *[0.0] * 6]] * number} if "learned" in arm else {}),
         **values,
     }
 
