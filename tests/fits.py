@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from learned_affine import FitConfig, LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
 from learned_affine.fitting import learn
+from learned_affine.policy.distribution import Policy
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
@@ -50,6 +51,19 @@ def same_weights(one: nn.Module, other: nn.Module) -> bool:
     """Whether two have the same parameters, bit by bit."""
     pairs = zip(one.parameters(), other.parameters(), strict=True)
     return all(torch.equal(mine, yours) for mine, yours in pairs)
+
+
+def assert_same_policy(one: Policy, other: Policy) -> None:
+    for name in ("mean", "width", "chances"):
+        torch.testing.assert_close(getattr(one, name), getattr(other, name), atol=1e-5, rtol=1e-4)
+
+
+def assert_same_fit(one: LearnedAffineAugment, other: LearnedAffineAugment) -> None:
+    """The same policy bit by bit, and the same measures but for the last digits and the time."""
+    assert same_weights(one, other)
+    for key in set(one.history) - {"seconds"}:
+        torch.testing.assert_close(one.history[key], other.history[key], equal_nan=True)
+    assert one.history.info.get("target") == other.history.info.get("target")
 
 
 # -- a classifier that must come back as it was -----------------------------------------------------------------------

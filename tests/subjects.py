@@ -8,6 +8,12 @@ from torch import nn
 from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
 from learned_affine.policy.network import LocalizationNetwork
 
+STILL = AffineLimits(angle=0, scale=1, shear=0, translate=0)  # but for the symmetries
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
 
 def blobs(count: int = 64, size: int = 16, channels: int = 1, classes: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
     """Images with one soft blob each, whose place tells the class: left for 0, right for the last."""
@@ -107,7 +113,7 @@ def flipping(**options: object) -> LearnedAffineAugment:
     network = LocalizationNetwork(symmetries="mirror")
     with torch.no_grad():
         network.head.bias[-1] = 0.0  # costs nothing
-    limits = AffineLimits(angle=0, scale=1, shear=0, translate=0, symmetries="mirror")
+    limits = replace(STILL, symmetries="mirror")
     return LearnedAffineAugment(limits, localization=network, **{"p": 1.0, **options})
 
 

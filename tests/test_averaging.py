@@ -8,7 +8,8 @@ from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.averaging import AveragedClassifier
 from learned_affine.fitting.history import FitHistory
 from learned_affine.policy.distribution import Policy
-from tests.subjects import COMPASS, Compass, EverySymmetry, compass
+from tests.geometry.matrices import rearranged
+from tests.subjects import COMPASS, STILL, Compass, EverySymmetry, compass
 
 
 @pytest.fixture
@@ -66,11 +67,6 @@ def test_without_strength_it_is_the_classifier(classifier, augment):
 # -- over the symmetries ----------------------------------------------------------------------------------------------
 
 
-def eight(images: torch.Tensor) -> list[torch.Tensor]:
-    """By code, of images that are mirrored first and then rotated clockwise."""
-    return [torch.rot90(one, -turns, (-2, -1)) for one in (images, images.flip(-1)) for turns in range(4)]
-
-
 def choosy(**options) -> LearnedAffineAugment:
     """An augmenter whose symmetries have chances of their own for each image, from 0.003 to 0.7."""
     augment = LearnedAffineAugment(**options)
@@ -87,7 +83,7 @@ def test_over_symmetries_it_is_the_mean_by_their_chances(classifier, strength):
     def sharp(images):
         return 30 * (classifier(images) - classifier(IMAGES).mean(0))
 
-    answers = torch.stack([sharp(view).softmax(-1) for view in eight(IMAGES)], dim=1)
+    answers = torch.stack([sharp(rearranged(IMAGES, code)).softmax(-1) for code in range(8)], dim=1)
     averaged = AveragedClassifier(sharp, augment, over="symmetries", strength=strength)(IMAGES).exp()
     torch.testing.assert_close(averaged.sum(-1), torch.ones(7))
     assert (averaged - (chances[..., None] * answers).sum(1)).abs().max() < 0.05  # but for the rarest symmetries
@@ -108,13 +104,11 @@ def test_symmetries_that_no_image_bears_are_not_asked_for(classifier):
 def test_answers_about_moved_images_are_read_with_the_label_map(over):
     """The classifier is right about every moved image, whose label the map changes: so is the mean."""
     images, labels = compass(8)
-    still = AffineLimits(angle=0, scale=1, shear=0, translate=0)
-    augment = LearnedAffineAugment(still, localization=EverySymmetry(1))
-    options = {"over": over, "strength": 1.0}
+    augment = LearnedAffineAugment(STILL, localization=EverySymmetry(1))
     if over == "symmetries":
         everything = torch.full((8, 8), 0.125)
         augment.localization.forward = lambda *_: Policy(torch.zeros(8, 6), torch.ones(8, 6), everything)
-    averaged = AveragedClassifier(Compass(), augment, label_map=COMPASS, **options)(images)
+    averaged = AveragedClassifier(Compass(), augment, label_map=COMPASS, over=over, strength=1.0)(images)
     torch.testing.assert_close(averaged.argmax(-1), labels)
     torch.testing.assert_close(averaged, Compass()(images).log_softmax(-1), atol=0.05, rtol=0.05)
 

@@ -74,7 +74,6 @@ def fitted(device: str) -> LearnedAffineAugment:
     )
 
 
-@pytest.mark.filterwarnings("ignore::learned_affine.diagnostics.FitWarning")
 def test_a_fit_reaches_what_it_reaches_on_the_cpu():
     here, there = fitted("cpu"), fitted("cuda")
     assert there.history.info["target"] == pytest.approx(here.history.info["target"], rel=0.1)

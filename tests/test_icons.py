@@ -33,9 +33,6 @@ def words(linked: str) -> str:
     return re.sub(r"\[([^]]*)\]\(.*\)", r"\1", linked)
 
 
-# what the file holds
-
-
 def test_no_picture_is_there_twice(icons):
     pictures = [image.tobytes() for part in PARTS for image in icons[f"{part}_images"]]
     assert len(set(pictures)) == len(pictures) > 5000
@@ -62,9 +59,6 @@ def test_sets_families_first_words_and_authors_are_in_one_part_alone(icons, tabl
     assert sum(shares) == 1 and 0.3 < shares[1] < 0.35
 
 
-# who is named for it
-
-
 def test_every_set_is_attributed_with_its_number_of_icons(icons, table):
     assert sorted(table) == icons["prefixes"].tolist()
     for index, prefix in enumerate(icons["prefixes"].tolist()):
@@ -86,9 +80,3 @@ def test_licences_are_the_four_that_permit_it_and_their_notices_are_there(table)
     assert (DATA / "../../LICENSE").resolve() == ROOT / "LICENSE"
     assert "(../../LICENSE)" in page and "Apache License" in (ROOT / "LICENSE").read_text()
     assert "(ICONS.md)" in (DATA / "LICENCE.md").read_text()
-
-
-# how it is loaded
-
-
-# how the script chooses and divides

@@ -5,20 +5,16 @@ import torch
 from torchvision.transforms import v2
 
 from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine.geometry.parameters import EIGHT
 from learned_affine.policy.distribution import Policy
-from tests.subjects import vivid
+from tests.geometry.matrices import rearranged
+from tests.subjects import STILL, vivid
 
 IMAGES = torch.rand(5, 3, 6, 6, generator=torch.Generator().manual_seed(0))
-STILL = AffineLimits(angle=0, scale=1, shear=0, translate=0)
 
 
 def pipeline(line: str) -> v2.Compose:
     return eval(line, {"v2": v2})
-
-
-def eight(image: torch.Tensor) -> list[torch.Tensor]:
-    """By code, of an image that is mirrored first and then rotated clockwise."""
-    return [torch.rot90(one, -turns, (-2, -1)) for one in (image, image.flip(-1)) for turns in range(4)]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +39,7 @@ def test_flips_give_each_symmetry_that_images_bear_and_no_other(borne, given, mo
     transform, image = pipeline(augment.as_transforms(IMAGES)), IMAGES[0]
     torch.manual_seed(0)
     moved = [transform(image) for _ in range(200)]
-    assert {[torch.equal(one, own) for own in eight(image)].index(True) for one in moved} == set(given)
+    assert {[torch.equal(one, rearranged(image, code)) for code in EIGHT].index(True) for one in moved} == set(given)
 
 
 def test_a_symmetry_that_some_images_do_not_bear_is_left_out():

@@ -8,11 +8,10 @@ from learned_affine.diagnostics.summary import circles_in, proposal_words, range
 from learned_affine.fitting.history import FitHistory
 from learned_affine.tasks.targets import LabelMap
 from tests.fits import SHORT, silent
-from tests.subjects import COMPASS, Compass, compass, vivid
+from tests.subjects import COMPASS, STILL, Compass, compass, vivid
 
 IMAGES, LABELS = compass(120)
 NAMES = ["arrow-left", "arrow-right", "check", "heart"]
-STILL = AffineLimits(angle=0, scale=1, shear=0, translate=0)
 
 
 def row(index: int, chance: list[float], right: list[float]) -> dict:

@@ -13,7 +13,18 @@ from learned_affine.fitting import fit as fits
 from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.tasks.model import temperature_of
-from tests.fits import IMAGES, LABELS, SETTLED, SHORT, few_steps, loader, quick, same_weights, silent
+from tests.fits import (
+    IMAGES,
+    LABELS,
+    SETTLED,
+    SHORT,
+    assert_same_policy,
+    few_steps,
+    loader,
+    quick,
+    same_weights,
+    silent,
+)
 from tests.subjects import Halves
 
 WIDE = AffineLimits.wide()
@@ -23,11 +34,6 @@ MEASURED = SHORT.replace(target=None)  # on held-out images
 def policy_of(augment: LearnedAffineAugment, images: torch.Tensor = IMAGES) -> Policy:
     with torch.no_grad():
         return augment.localization(images, augment.limits)
-
-
-def assert_same_policy(one: Policy, other: Policy) -> None:
-    for name in ("mean", "width", "chances"):
-        torch.testing.assert_close(getattr(one, name), getattr(other, name), atol=1e-5, rtol=1e-4)
 
 
 # -- what is learned --------------------------------------------------------------------------------------------------

@@ -7,12 +7,9 @@ from learned_affine.fitting.learn import AGED, Draws, Learner, price_for
 from learned_affine.fitting.symmetries import SymmetryCosts
 from learned_affine.policy.costs import MOST, Costs
 from learned_affine.policy.network import LocalizationNetwork
+from tests.subjects import seeded
 
 CPU = torch.device("cpu")
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 # -- the price --------------------------------------------------------------------------------------------------------

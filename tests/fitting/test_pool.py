@@ -4,6 +4,7 @@ import torch
 
 from learned_affine.fitting import pool as pools
 from learned_affine.fitting.pool import Pool, Reservoir
+from tests.subjects import seeded
 
 KEPT = 100
 
@@ -19,10 +20,6 @@ def kept(batches: list, seed: int = 0, most: int = KEPT) -> Reservoir:
     reservoir = Reservoir(seed, most)
     assert sum(len(images) for images, _ in reservoir.watch(batches)) == sum(len(images) for images, _ in batches)
     return reservoir
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 # -- what is kept -----------------------------------------------------------------------------------------------------

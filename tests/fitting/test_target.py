@@ -86,9 +86,7 @@ def test_the_target_is_what_held_out_images_cost_and_a_budget(one_in, tolerance,
     plain, own = cost_of_each(IMAGES, NOISY, scale), cost_of_each(OWN, own_labels, scale)
     u, t = float(plain.mean()), float(own.mean())
     expected = rule(math.log(2) - u, u - t)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)
-        found = measure(FitConfig(tolerance=tolerance), training=[(OWN, own_labels)])
+    found = measure(FitConfig(tolerance=tolerance), training=[(OWN, own_labels)])
     assert found.budget == pytest.approx(expected, rel=1e-4) and expected > 0
     assert found.value == pytest.approx(u + expected, rel=1e-4)
     error = math.sqrt((plain.var() + own.var()) / COUNT)

@@ -7,10 +7,11 @@ import torch
 from torchvision.transforms.v2 import functional as tv
 
 from learned_affine import AffineLimits
-from learned_affine.policy.distribution import FLATTEST, PRIOR_WIDTH, REACH, STEEPEST, Policy
+from learned_affine.policy.distribution import FLATTEST, PRIOR_WIDTH, REACH, STEEPEST
 from learned_affine.policy.network import CODES, DIFFERENT, NUMBERS, LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.policy.thumbnail import thumbnail
+from tests.fits import assert_same_policy
 from tests.subjects import blobs, vivid
 
 ALL = AffineLimits()
@@ -21,11 +22,6 @@ def lively(**options) -> LocalizationNetwork:
     network = LocalizationNetwork(1, **options)
     torch.nn.init.normal_(network.head.weight, std=0.3)
     return network.requires_grad_(False)
-
-
-def assert_same_policy(one: Policy, other: Policy) -> None:
-    for name in ("mean", "width", "chances"):
-        torch.testing.assert_close(getattr(one, name), getattr(other, name), atol=1e-5, rtol=1e-4)
 
 
 def test_an_unfitted_policy_is_narrow_and_round_the_identity():

@@ -8,16 +8,16 @@ from torch import nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
+from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.label_map import MappedLabels
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.targets import LabelMap
 from tests.fits import SHORT, quick
-from tests.subjects import COMPASS, Compass, EverySymmetry, Halves, blobs, compass
+from tests.geometry.matrices import symmetries_alone
+from tests.subjects import COMPASS, STILL, Compass, EverySymmetry, Halves, blobs, compass
 
 IMAGES, LABELS = blobs(64)
 SWAP = {"mirror": [1, 0]}
-STILL = AffineLimits(angle=0, scale=1, shear=0, translate=0)  # but for the symmetries
 TURN = COMPASS["quarter_turn"]
 
 
@@ -27,17 +27,12 @@ def everything(**options) -> LearnedAffineAugment:
     return LearnedAffineAugment(STILL, localization=EverySymmetry(1), p=1.0, **options)
 
 
-def eight() -> AffineParameters:
-    still = AffineParameters.identity(8)
-    return AffineParameters(*still.tensors(), torch.arange(8) >= 4, torch.arange(8) % 4)
-
-
 # -- the rules --------------------------------------------------------------------------------------------------------
 
 
 def test_labels_follow_all_eight_symmetries_as_pixels_do():
     """Of each class in each symmetry, moved by the augmenter itself and read off the pixels."""
-    augment, drawn = LearnedAffineAugment(), eight()
+    augment, drawn = LearnedAffineAugment(), symmetries_alone(*range(8))
     for label, image in enumerate(compass(4)[0]):
         moved = augment.warp(image.expand(8, -1, -1, -1), drawn)
         labels = LabelMap(COMPASS)(torch.full((8,), label), drawn.mirror, drawn.quarter_turns, lambda y, o: o[y])

@@ -11,8 +11,8 @@ from learned_affine import FitConfig
 from learned_affine.losses import max_entropy_gap_nats, shannon_entropy_bits
 from learned_affine.tasks import MultiLabel, SingleLabel
 from learned_affine.tasks.model import Model, temperature_of
-from tests.fits import PAPER, quick, same_weights, silent
-from tests.subjects import Halves, blobs, vivid
+from tests.fits import PAPER, assert_same_fit, quick, silent
+from tests.subjects import Halves, blobs, seeded, vivid
 
 IMAGES, LABELS = blobs(96)
 NOISY = torch.where(torch.arange(96) % 5 == 0, 1 - LABELS, LABELS)
@@ -61,14 +61,8 @@ def test_a_fit_is_that_to_very_low_logits(name, objective, value):
     (task, labels), config = LABELLED[name], CONFIGS[objective]
     data = [(images, own) for images, own in zip(IMAGES.split(32), labels.split(32), strict=True)]
     one, other = (quick(Masked(masked), data, val_loader=data, task=task, config=config) for masked in (value, -1e4))
-    assert same_weights(one, other)
-    for key in set(one.history) - {"seconds"}:
-        torch.testing.assert_close(one.history[key], other.history[key], equal_nan=True)
-    assert one.history.info.get("target") == other.history.info.get("target")
-    found = [
-        vivid(generator=torch.Generator().manual_seed(0)).evaluate(Masked(masked), data, task=task)
-        for masked in (value, -1e4)
-    ]
+    assert_same_fit(one, other)
+    found = [vivid(generator=seeded()).evaluate(Masked(masked), data, task=task) for masked in (value, -1e4)]
     torch.testing.assert_close(*map(dict, found))
 
 

@@ -1,4 +1,4 @@
-"""Every dtype, in batches at the default ``p``: held to a plain loop, one image after another."""
+"""Every dtype: integers are rounded and clamped, and complex numbers are refused."""
 
 import pytest
 import torch
@@ -8,18 +8,6 @@ from learned_affine import AffineParameters, LearnedAffineAugment
 from tests.geometry.matrices import one
 from tests.subjects import vivid
 from tests.transforms.pictures import INTEGERS, pixels
-
-
-def one_by_one(augment, images, parameters, labels=None):
-    """What each image, with its label, becomes alone, in float64 on its own."""
-    out = []
-    for row, alone in enumerate(parameters):
-        still = bool(alone.is_still())
-        sample = tv_tensors.Image(images[row]) if labels is None else labels(row)
-        out.append(
-            sample.flip(-1) if still and bool(alone.mirror) else sample if still else augment.apply(sample, alone)
-        )
-    return torch.stack([item.as_subclass(torch.Tensor) for item in out])
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)

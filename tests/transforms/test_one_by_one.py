@@ -10,13 +10,11 @@ from learned_affine import AffineLimits, AffineParameters
 from learned_affine.geometry.coordinates import rearrange_boxes, warp_boxes, warp_points
 from learned_affine.geometry.warp import as_dtype, warp_images, working
 from tests.geometry.matrices import rearranged
-from tests.subjects import symmetric
+from tests.subjects import STILL, symmetric
 from tests.transforms.pictures import DTYPES, FORMATS, boxes, pixels
 
 AUGMENTS = {
-    (p, still): symmetric(
-        AffineLimits(0, 1, 0, 0) if still else AffineLimits(25, 1.2, 8, 0.1), p=p, padding_mode="zeros"
-    )
+    (p, still): symmetric(STILL if still else AffineLimits(25, 1.2, 8, 0.1), p=p, padding_mode="zeros")
     for p in (0.5, 1.0)
     for still in (False, True)
 }

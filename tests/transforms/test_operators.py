@@ -6,12 +6,11 @@ from torch import nn
 
 from benchmarks.common.counting import counted
 from learned_affine import AffineLimits, LearnedAffineAugment
-from tests.subjects import symmetric
+from tests.subjects import STILL, symmetric
 
 # what commit 278965f, the first version, dispatched for the same calls on the CPU and, as on a GPU, on meta
 FIRST = {("cpu", 1.0): 164, ("cpu", 0.5): 187, ("meta", 1.0): 164, ("meta", 0.5): 190}
 SAMPLING = "grid_sampler_2d"
-STILL = AffineLimits(0, 1, 0, 0)
 
 
 def wide(limits: AffineLimits | None = None, **options: object) -> LearnedAffineAugment:

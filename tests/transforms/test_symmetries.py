@@ -10,10 +10,9 @@ from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
 from learned_affine.geometry.parameters import EIGHT
 from learned_affine.transforms.pil import MODES
 from tests.geometry.matrices import one, rearranged, symmetries_alone, symmetry
-from tests.subjects import symmetric
+from tests.subjects import STILL, symmetric
 from tests.transforms.pictures import DTYPES, boxes, pil, pixels
 
-STILL = AffineLimits(0, 1, 0, 0)
 MOVED = one(20, 1.2, 0.9, 8, 0.1, -0.05).map(torch.Tensor.float)
 AUGMENT = LearnedAffineAugment()
 SQUARE = (18, 18)
