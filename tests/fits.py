@@ -11,7 +11,11 @@ from torch.utils.data import DataLoader, TensorDataset
 from learned_affine import FitConfig, LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
 from learned_affine.fitting import learn
+from learned_affine.fitting.judge import Judge
+from learned_affine.fitting.pool import Pool, Reservoir
+from learned_affine.fitting.processes import Processes
 from learned_affine.policy.distribution import Policy
+from learned_affine.tasks.model import Model
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)
@@ -51,6 +55,18 @@ def same_weights(one: nn.Module, other: nn.Module) -> bool:
     """Whether two have the same parameters, bit by bit."""
     pairs = zip(one.parameters(), other.parameters(), strict=True)
     return all(torch.equal(mine, yours) for mine, yours in pairs)
+
+
+def kept(*batches: tuple) -> Reservoir:
+    """Some batches, to judge them."""
+    reservoir = Reservoir(0, 1000)
+    for _ in reservoir.watch(list(batches)):
+        pass
+    return reservoir
+
+
+def judge_of(pool: Pool, model: Model, resampling: float = 0.0, processes: Processes | None = None) -> Judge:
+    return Judge(LearnedAffineAugment(), model, pool, processes or Processes(), torch.device("cpu"), resampling)
 
 
 def assert_same_policy(one: Policy, other: Policy) -> None:

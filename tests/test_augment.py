@@ -19,9 +19,6 @@ def test_a_subclass_is_fitted_and_loaded_as_itself(tmp_path):
     assert type(again) is Own and same_weights(own, again)
 
 
-# -- unknown keywords -------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("keyword", "nearest"),
     [

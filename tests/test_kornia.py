@@ -50,9 +50,6 @@ def test_arguments_are_checked():
         LearnedAffine(vivid(padding_mode="fill", fill={"others": 1}))
 
 
-# -- mirrors ----------------------------------------------------------------------------------------------------------
-
-
 def labels(count: int, height: int, width: int) -> list[torch.Tensor]:
     """Masks, boxes as corners, and key points."""
     low = torch.rand(count, 2, 2) * 6
@@ -72,9 +69,6 @@ def test_everything_follows_kornias_own_flip():
     for got, start, there in zip(out, (images, masks, boxes, points), flipped, strict=True):
         choose = mirror.view(-1, *[1] * (start.ndim - 1))
         torch.testing.assert_close(got, torch.where(choose, there, start), atol=1e-4, rtol=0)
-
-
-# -- kornia's switches ------------------------------------------------------------------------------------------------
 
 
 def test_one_draw_for_all_images_of_a_batch():

@@ -28,9 +28,6 @@ def draws(augment, images, seed=0):
     return unit / torch.tensor(augment.limits.extent())
 
 
-# -- torchvision's convention -----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("name", [*list_weights(), "DEFAULT", *MEMBERS, *map(str, MEMBERS)])
 def test_policies_load_by_name_and_member(name):
     augment = load(name, p=1.0)

@@ -27,9 +27,6 @@ def test_errors_are_clear():
         vivid().evaluate(Halves(), [torch.rand(2, 1, 8, 8)], draws=0)
 
 
-# -- spread -----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", ["deterministic", "raw"])
 def test_what_draws_nothing_spreads_between_images_alone(kind):
     augment = vivid(deterministic=True)
@@ -42,9 +39,6 @@ def test_what_draws_nothing_spreads_between_images_alone(kind):
         assert found[f"within_{name}"] == 0
         assert found[f"between_{name}"] == pytest.approx(float(getattr(drawn, name).std()), rel=1e-4), name
     assert found["symmetry_chance"] == found["symmetry_spread"] == 0 and not bool(drawn.codes().any())
-
-
-# -- symmetries -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -69,9 +63,6 @@ def test_the_chance_of_a_symmetry_is_how_often_images_get_one(limits, options):
     assert found["symmetry_spread"] == pytest.approx(float(often.std()), abs=0.03)
 
 
-# -- the worst class --------------------------------------------------------------------------------------------------
-
-
 def halves_of(images: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
         return Halves(4.0)(images)
@@ -92,9 +83,6 @@ def test_the_worst_class_is_the_one_whose_cross_entropy_grows_most():
     assert found["worst_class_loss"] == pytest.approx(float(grown[LABELS == 0].mean()), rel=1e-4)
     assert found["worst_class_accuracy"] == float(right[LABELS == 0].mean())
     assert found["accuracy"] == float(right.mean())
-
-
-# -- what an image's own policy gains ---------------------------------------------------------------------------------
 
 
 def shifted(monkeypatch, shift):

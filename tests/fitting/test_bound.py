@@ -11,8 +11,6 @@ from learned_affine.policy.raw_head import RawHead
 from tests.fits import IMAGES, LABELS, PAPER, SETTLED, SHORT, loader, quick
 from tests.subjects import Halves
 
-# -- what is fitted ---------------------------------------------------------------------------------------------------
-
 
 def test_fit_on_an_instance_keeps_its_arguments():
     augment = LearnedAffineAugment(AffineLimits(10), localization=None, p=0.3)
@@ -23,8 +21,7 @@ def test_fit_on_an_instance_keeps_its_arguments():
 
 
 @pytest.mark.parametrize(
-    ("config", "network", "other"),
-    [(SHORT, LocalizationNetwork, RawHead), (PAPER, RawHead, LocalizationNetwork)],
+    ("config", "network", "other"), [(SHORT, LocalizationNetwork, RawHead), (PAPER, RawHead, LocalizationNetwork)]
 )
 def test_the_objective_decides_the_network(config, network, other):
     assert type(quick(config=config).localization) is network
@@ -37,9 +34,6 @@ def test_a_network_is_taken_as_it_is():
     assert quick(localization=network).localization is network
     instance = LearnedAffineAugment(localization=network)
     assert quick(augment=instance).localization is network
-
-
-# -- what it shows ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("config", [SHORT, PAPER])
@@ -56,33 +50,20 @@ def test_no_bar_where_none_is_wanted(capsys):
     assert capsys.readouterr().err == ""
 
 
-# -- bad input --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("classifier", "data", "options", "error", "named"),
-    [
-        (Halves(), [], {}, ValueError, "at least one batch"),
-        (Halves(), 5, {}, TypeError, "loader must be iterable, got int"),
-        (3, None, {}, TypeError, "classifier must be callable"),
-        (lambda x: x.mean((1, 2, 3))[:, None], None, {}, ValueError, "m >= 2"),
-        (lambda x: Halves()(x) * math.nan, None, {}, ValueError, "finite logits"),
-        (lambda x: torch.zeros(len(x), 2), None, {}, ValueError, "depend on its input, got the same"),
-        (lambda x: torch.zeros(len(x), 2), None, {"config": PAPER}, ValueError, "pass a gradient"),
-        (Halves(), [(["a.png"], LABELS)], {}, TypeError, "images as a tensor"),
-        (Halves(), [(IMAGES, LABELS + 1)], {}, ValueError, r"labels must be within \[0, 2\)"),
-        (Halves(), [IMAGES], {}, ValueError, "must give labels"),
-        (Halves(), None, {"config": "paper"}, TypeError, "config must be a FitConfig"),
-    ],
-)
-def test_errors_name_what_is_wrong(classifier, data, options, error, named):
-    with pytest.raises(error, match=named):
-        quick(classifier, data, **options)
-
-
 @pytest.mark.parametrize(
     ("options", "error", "named"),
     [
+        ({"data": []}, ValueError, "at least one batch"),
+        ({"data": 5}, TypeError, "loader must be iterable, got int"),
+        ({"classifier": 3}, TypeError, "classifier must be callable"),
+        ({"classifier": lambda x: x.mean((1, 2, 3))[:, None]}, ValueError, "m >= 2"),
+        ({"classifier": lambda x: Halves()(x) * math.nan}, ValueError, "finite logits"),
+        ({"classifier": lambda x: torch.zeros(len(x), 2)}, ValueError, "depend on its input, got the same"),
+        ({"classifier": lambda x: torch.zeros(len(x), 2), "config": PAPER}, ValueError, "pass a gradient"),
+        ({"data": [(["a.png"], LABELS)]}, TypeError, "images as a tensor"),
+        ({"data": [(IMAGES, LABELS + 1)]}, ValueError, r"labels must be within \[0, 2\)"),
+        ({"data": [IMAGES]}, ValueError, "must give labels"),
+        ({"config": "paper"}, TypeError, "config must be a FitConfig"),
         ({"preprocess": 3}, TypeError, "preprocess must be callable, got int"),
         ({"callbacks": 3}, TypeError, "callbacks must be callable, got int"),
         ({"callbacks": [print, "log"]}, TypeError, "callbacks must be callable, got str"),
@@ -91,7 +72,7 @@ def test_errors_name_what_is_wrong(classifier, data, options, error, named):
         ({"val_loader": [], "config": FitConfig()}, ValueError, "val_loader must give at least one batch"),
     ],
 )
-def test_errors_name_the_argument(options, error, named):
+def test_errors_name_what_is_wrong(options, error, named):
     with pytest.raises(error, match=named):
         quick(**options)
 

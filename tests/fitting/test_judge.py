@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
+from learned_affine import AffineLimits, AffineParameters
 from learned_affine.fitting.adversary import Adversary
 from learned_affine.fitting.judge import Judge
-from learned_affine.fitting.pool import Pool, Reservoir
+from learned_affine.fitting.pool import Pool
 from learned_affine.fitting.processes import Processes
 from learned_affine.policy.distribution import Policy
 from learned_affine.tasks.model import Model
 from learned_affine.tasks.targets import LabelMap
-from tests.fits import IMAGES, LABELS
+from tests.fits import IMAGES, LABELS, judge_of, kept
 from tests.subjects import Halves
 
 CPU = torch.device("cpu")
@@ -24,13 +24,10 @@ SCALE, RESAMPLING = 2.0, 0.07
 
 def judge(processes=None, **options) -> Judge:
     """The images in order, then ten larger ones."""
-    reservoir = Reservoir(0, 1000)
-    for _ in reservoir.watch([(IMAGES, LABELS), (LARGE, LABELS[:10])]):
-        pass
+    pool = Pool(None, kept((IMAGES, LABELS), (LARGE, LABELS[:10])))
     model = Model(Halves(4.0), **options)
     model.temperature = SCALE
-    augment = LearnedAffineAugment()
-    return Judge(augment, model, Pool(None, reservoir), processes or Processes(), CPU, RESAMPLING)
+    return judge_of(pool, model, RESAMPLING, processes)
 
 
 def drawn(count: int, symmetries: bool = True) -> AffineParameters:

@@ -12,17 +12,11 @@ from tests.subjects import seeded
 CPU = torch.device("cpu")
 
 
-# -- the price --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("budget", [1e-3, 0.2, 5.0])
 @pytest.mark.parametrize("share", [0.03, 1.0, 400.0])
 def test_the_price_is_that_at_which_the_cost_is_the_budget(budget, share):
     price = price_for(budget, lambda price: share / price)
     assert price == pytest.approx(share / budget, rel=1e-4)
-
-
-# -- the draws --------------------------------------------------------------------------------------------------------
 
 
 def test_draws_are_kept_and_priced():
@@ -31,9 +25,6 @@ def test_draws_are_kept_and_priced():
     draws.add(3, torch.tensor([7]), torch.zeros(1, 6), torch.tensor([1.0]), torch.tensor([-0.4]))
     assert draws.rows.tolist() == [4, 2, 7] and draws.rounds.tolist() == [0, 0, 3]
     assert draws.priced(2.0).tolist() == pytest.approx([0.4, MOST, 1.2])  # the bonus counts by the price
-
-
-# -- the regression ---------------------------------------------------------------------------------------------------
 
 
 def kinds(count: int) -> tuple[torch.Tensor, torch.Tensor]:

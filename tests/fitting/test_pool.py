@@ -22,9 +22,6 @@ def kept(batches: list, seed: int = 0, most: int = KEPT) -> Reservoir:
     return reservoir
 
 
-# -- what is kept -----------------------------------------------------------------------------------------------------
-
-
 def test_of_many_each_is_as_likely_to_be_kept():
     """Of four times as many in order, those kept are spread evenly: their mean is within 4 deviations of the middle."""
     images, labels = numbered(4 * KEPT)
@@ -34,9 +31,6 @@ def test_of_many_each_is_as_likely_to_be_kept():
     assert all(len(set(numbers.tolist())) == KEPT for numbers in found)
     deviation = 4 * KEPT / 12**0.5 / (9 * KEPT) ** 0.5
     assert abs(float(torch.cat(found).double().mean()) - (4 * KEPT - 1) / 2) < 4 * deviation
-
-
-# -- a pool -----------------------------------------------------------------------------------------------------------
 
 
 def pool() -> Pool:

@@ -7,17 +7,10 @@ from torch import nn
 
 from learned_affine import AffineParameters, FitConfig, LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
-from learned_affine.fitting.judge import Judge
-from learned_affine.fitting.pool import Pool, Reservoir
-from learned_affine.fitting.processes import Processes
-from learned_affine.fitting.resampling import (
-    check_resampling,
-    choose_interpolation,
-    resampling_costs,
-    sub_pixel_shifts,
-)
+from learned_affine.fitting.pool import Pool
+from learned_affine.fitting.resampling import check_resampling, choose_interpolation, resampling_costs, sub_pixel_shifts
 from learned_affine.tasks.model import Model
-from tests.fits import few_steps, quick
+from tests.fits import few_steps, judge_of, kept, quick
 
 SIDE, COUNT = 12, 64
 
@@ -47,15 +40,7 @@ NOISY = torch.where(torch.arange(COUNT) // 2 % 10 == 0, 1 - LABELS, LABELS)  # s
 
 
 def pool() -> Pool:
-    reservoir = Reservoir(0, 1000)
-    for _ in reservoir.watch([(IMAGES, LABELS)]):
-        pass
-    return Pool(reservoir, None)
-
-
-def costs(*interpolations: str, augment: LearnedAffineAugment | None = None) -> dict:
-    judge = Judge(augment or LearnedAffineAugment(), Model(Stripes()), pool(), Processes(), torch.device("cpu"))
-    return resampling_costs(judge, 0, interpolations)
+    return Pool(kept((IMAGES, LABELS)), None)
 
 
 def shifted_by_hand(image: np.ndarray, right: float, down: float) -> np.ndarray:
@@ -102,7 +87,8 @@ def test_the_cost_is_that_of_images_shifted_by_hand():
             float(nn.functional.cross_entropy(Stripes()(images), LABELS[rows]))
             for images in (torch.from_numpy(np.stack(moved))[:, None].float(), IMAGES[rows])
         )
-    assert costs("bilinear")["bilinear"] == pytest.approx(after - before, rel=1e-4) and after - before > 0.1
+    found = resampling_costs(judge_of(pool(), Model(Stripes())), 0, ("bilinear",))
+    assert found["bilinear"] == pytest.approx(after - before, rel=1e-4) and after - before > 0.1
 
 
 # -- the choice -------------------------------------------------------------------------------------------------------

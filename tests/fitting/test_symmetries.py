@@ -1,16 +1,13 @@
-"""What symmetries cost, image by image and class by class: by hand, and by torchvision's own moves."""
+"""What symmetries cost, image by image and class by class: by hand, and by torch's own moves."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 from torch.nn import functional as F
-from torchvision.transforms.v2 import functional as tv
 
-from learned_affine import LearnedAffineAugment
 from learned_affine.fitting.judge import Judge
-from learned_affine.fitting.pool import Pool, Reservoir
-from learned_affine.fitting.processes import Processes
+from learned_affine.fitting.pool import Pool
 from learned_affine.fitting.symmetries import (
     FREE,
     SymmetryCosts,
@@ -23,7 +20,8 @@ from learned_affine.fitting.symmetries import (
 from learned_affine.policy.costs import Costs
 from learned_affine.policy.distribution import Policy
 from learned_affine.tasks.model import Model
-from tests.fits import IMAGES, LABELS
+from tests.fits import IMAGES, LABELS, judge_of, kept
+from tests.geometry.matrices import rearranged
 from tests.subjects import Halves
 
 ALL = tuple(range(8))
@@ -46,31 +44,21 @@ def policy(chances: torch.Tensor) -> Policy:
 # -- as judged --------------------------------------------------------------------------------------------------------
 
 
-def kept(images, labels) -> Reservoir:
-    reservoir = Reservoir(0, 1000)
-    for _ in reservoir.watch([(images, labels)]):
-        pass
-    return reservoir
+POOL = Pool(kept((IMAGES[:48], LABELS[:48])), kept((IMAGES[48:], LABELS[48:])))
 
 
 @pytest.fixture(scope="module")
 def judged() -> SymmetryCosts:
     """40 of 48 held-out images and 8 of 16 training images, of which resampling would take something off."""
-    pool = Pool(kept(IMAGES[:48], LABELS[:48]), kept(IMAGES[48:], LABELS[48:]))
-    judge = Judge(LearnedAffineAugment(), Model(Halves(4.0)), pool, Processes(), torch.device("cpu"), resampling=0.3)
     rows = torch.cat([torch.arange(40), torch.arange(50, 58)])
-    return judge_symmetries(judge, rows, 40, (0, 2, 4, 5, 6), 0.8)
+    return judge_symmetries(judge_of(POOL, Model(Halves(4.0)), resampling=0.3), rows, 40, (0, 2, 4, 5, 6), 0.8)
 
 
-def moved(images: torch.Tensor, code: int) -> torch.Tensor:
-    return tv.rotate(tv.horizontal_flip(images) if code >= 4 else images, -90 * (code % 4))
-
-
-def test_each_allowed_symmetry_is_judged_as_torchvision_moves(judged):
+def test_each_allowed_symmetry_is_judged_as_torch_moves(judged):
     images, labels = IMAGES[judged.rows], LABELS[judged.rows]
     plain = F.cross_entropy(Halves(4.0)(images), labels, reduction="none")
     for code in (2, 4, 5, 6):
-        logits = Halves(4.0)(moved(images, code)).detach()
+        logits = Halves(4.0)(rearranged(images, code)).detach()
         expected = F.cross_entropy(logits, labels, reduction="none") - plain.detach()
         torch.testing.assert_close(judged.cost[:, code], expected, atol=1e-4, rtol=1e-4)
         assert torch.equal(judged.answer[:, code], logits.argmax(1))
@@ -109,19 +97,16 @@ def test_images_of_unknown_class_teach_nothing_of_symmetries(judged):
 
 def test_what_training_images_cost_more_by_heart_is_taken_off_what_is_learned(monkeypatch):
     """Training images cost 2 nats more in the mean, whatever the symmetry."""
-    pool = Pool(kept(IMAGES[:48], LABELS[:48]), kept(IMAGES[48:], LABELS[48:]))
-    judge, own = (
-        Judge(LearnedAffineAugment(), Model(Halves(4.0)), pool, Processes(), torch.device("cpu")),
-        Judge.__call__,
-    )
+    judge, own = judge_of(POOL, Model(Halves(4.0))), Judge.__call__
     memory = 2.0 * (torch.arange(64) >= 48)
-    monkeypatch.setattr(Judge, "__call__", lambda self, rows, moved: dearer(own(self, rows, moved), memory[rows]))
+
+    def dearer(self, rows, moved):
+        judged = own(self, rows, moved)
+        return judged._replace(cost=judged.cost + memory[rows])
+
+    monkeypatch.setattr(Judge, "__call__", dearer)
     learned = judge_symmetries(judge, torch.arange(64), 48, (0, 6), 0.8)
     assert float(learned.cost[48:, 6].mean()) > 1.5 and abs(float(learned.target[48:, 6].mean())) < 0.2
-
-
-def dearer(judged, extra):
-    return judged._replace(cost=judged.cost + extra)
 
 
 # -- class by class ---------------------------------------------------------------------------------------------------

@@ -47,9 +47,6 @@ def test_the_divergence_from_the_prior_is_torchs():
     assert float(Policy(torch.zeros(1, 6), torch.full((1, 6), PRIOR_WIDTH)).kl()) == pytest.approx(0, abs=1e-6)
 
 
-# -- moments ----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("strength", [1.0, 0.4, 0.0])
 def test_moments_are_those_of_an_integral(strength):
     one, limits = policy(), AffineLimits.wide()
@@ -63,9 +60,6 @@ def test_moments_are_those_of_an_integral(strength):
     scale = limits.parameters(torch.ones(1, 6)).stacked() - limits.parameters(-torch.ones(1, 6)).stacked()
     torch.testing.assert_close(found[0] / scale, (mean / scale).float(), atol=4e-3, rtol=0)
     torch.testing.assert_close(found[1] / scale, (spread / scale).float(), atol=4e-3, rtol=0)
-
-
-# -- symmetries -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.3, 0.0])

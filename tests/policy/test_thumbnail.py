@@ -30,8 +30,6 @@ def test_flat_images_give_finite_thumbnails(value):
     assert torch.isfinite(flat).all() and flat.abs().max() < 1
 
 
-# -- pixels that stand for no data ------------------------------------------------------------------------------------
-
 BAD = [float("nan"), float("inf"), -float("inf"), -3.4e38, 3e38]
 SIDES = [16, 32, 48, 64, 100, 112, 7]  # each way of making them smaller, and one of making them larger
 

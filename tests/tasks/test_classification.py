@@ -15,9 +15,6 @@ IMAGES, LABELS = blobs(64)
 LOGITS = torch.tensor([[0.75, 0.25], [0.5, 0.5]]).log()
 
 
-# -- outputs ----------------------------------------------------------------------------------------------------------
-
-
 class ModelOutput(OrderedDict):
     """As Hugging Face's: a dict whose entries are attributes, too."""
 
@@ -59,17 +56,11 @@ def test_an_output_is_the_logits_at_the_temperature():
     assert torch.equal(model.answer(IMAGES[:2]), LOGITS)
 
 
-# -- labels -----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("given", "used"), [(None, None), ([0, 2], None), ([-1, 1], None), ([0, 1], [0, 1])])
 def test_optional_labels_are_used_where_they_are_class_indices(given, used):
     model = Model(Halves(), labels="optional")
     found = model.labels_of(IMAGES[:2], None if given is None else torch.tensor(given), LOGITS)
     assert (None if found is None else found.tolist()) == used
-
-
-# -- temperature ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("certain", "scale"), [(True, 0.1), (False, 100.0)])

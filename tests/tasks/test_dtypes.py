@@ -78,9 +78,6 @@ def test_what_scales_bytes_gets_bytes(use, name):
     assert all(0.5 < high <= 1.001 for _, _, high in classifier.seen)
 
 
-# -- no-data values ---------------------------------------------------------------------------------------------------
-
-
 LOWEST = torch.finfo(torch.float32).min
 
 

@@ -61,9 +61,6 @@ def test_generators_of_torch_of_the_loader_and_of_the_augmenter_are_left_alone(u
     assert all(torch.equal(one.get_state(), state) for one, state in zip(generators, states, strict=True))
 
 
-# -- workers ----------------------------------------------------------------------------------------------------------
-
-
 class Noisy(Dataset):
     """Noise that the worker draws, on images of two classes."""
 

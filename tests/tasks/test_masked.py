@@ -89,9 +89,6 @@ def test_the_terms_of_raw_logits_have_finite_values_and_gradients(sign):
     torch.testing.assert_close(entropy.detach(), torch.stack([without, torch.tensor(0.0)]))
 
 
-# -- what is refused --------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("task", [SingleLabel(), MultiLabel()], ids=["one", "several"])
 @pytest.mark.parametrize(
     "row", [[math.nan, 0.0], [0.0, math.inf], [-math.inf, -math.inf], [LOWEST, -math.inf], [-math.inf, math.nan]]

@@ -70,9 +70,6 @@ def test_where_no_image_has_a_label_it_is_said(name):
         LearnedAffineAugment().evaluate(Halves(), none, task=task)
 
 
-# -- hard labels beside soft ones -------------------------------------------------------------------------------------
-
-
 def test_hard_and_soft_labels_are_joined_as_probabilities():
     soft = torch.tensor([[0.2, 0.5, 0.3], [1.0, 0.0, 0.0]])
     found = join([torch.tensor([2, 0]), soft, torch.tensor([1])])

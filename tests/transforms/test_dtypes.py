@@ -22,9 +22,6 @@ def test_the_largest_and_the_least_values_stay_what_they_are(dtype):
     assert all(most - slack <= value <= most for value in out[1].flatten().tolist())
 
 
-# -- warp -------------------------------------------------------------------------------------------------------------
-
-
 def truth(augment: LearnedAffineAugment, images: torch.Tensor, parameters: AffineParameters) -> torch.Tensor:
     """The warp of the values as float64, rounded and clamped."""
     exact = augment.warp(images.double(), parameters).round()

@@ -28,9 +28,6 @@ def _meta_knows_no_autocast(monkeypatch):
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: kind != "meta" and known(kind))
 
 
-# -- operators --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("p", [1.0, 0.5])
 def test_a_batch_takes_seven_tenths_of_the_operators_of_the_first_version(p):
     """Although the first version knew no symmetries, which take forty."""
@@ -51,8 +48,6 @@ def test_the_number_of_operators_does_not_grow_with_the_batch():
     few, many = (counted(wide(), torch.rand(count, 3, 16, 16)).total for count in (2, 200))
     assert few == many
 
-
-# -- waiting ----------------------------------------------------------------------------------------------------------
 
 OPTIONS = [
     {},
@@ -78,18 +73,12 @@ def test_a_gpu_is_never_waited_for(options, dtype):
     assert found.copies and all(way == ("cpu", "meta", False) for way in found.copies)
 
 
-# -- what needs no sampling -------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("options", [{"limits": STILL}, {"strength": 0.0}, {"deterministic": True, "limits": STILL}])
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 @pytest.mark.parametrize("p", [1.0, 0.5])
 def test_a_symmetry_alone_and_the_identity_are_not_sampled(options, device, p):
     found = counted(symmetric(p=p, **options), torch.empty(16, 3, 48, 48, device=device).fill_(0.5))
     assert found.operators[SAMPLING] == 0
-
-
-# -- memory -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("count", "size"), [(64, 32), (64, 96), (32, 224)])

@@ -79,9 +79,6 @@ def test_a_sample_with_nothing_to_augment_warns():
         assert vivid()(text) == text
 
 
-# -- subclasses -------------------------------------------------------------------------------------------------------
-
-
 class Scan(torch.Tensor):
     """A tensor with metadata, as MONAI's."""
 
