@@ -11,27 +11,9 @@ import learned_affine
 
 ROOT = Path(learned_affine.__file__).parent
 ORDER = [  # a folder, or a file beside them, imports only from those before it; a folder from itself, too
-    "_checks",
-    "_files",
-    "_version",
-    "colour",
-    "losses",
-    "config",
-    "geometry",
-    "tasks",
-    "policy",
-    "transforms",
-    "diagnostics",
-    "plots",
-    "fitting",
-    "weights",
-    "augment",
-    "pretrained",
-    "kornia",
-    "classifier",
-    "averaging",
-    "label_map",
-    "__init__",
+    *("_checks", "_files", "_version", "colour", "losses", "config"),
+    *("geometry", "tasks", "policy", "transforms", "diagnostics", "plots", "fitting", "weights"),
+    *("augment", "pretrained", "kornia", "classifier", "averaging", "label_map", "__init__"),
 ]
 FILES = sorted(ROOT.rglob("*.py"))
 FOLDERS = sorted({path.parent for path in FILES} - {ROOT})

@@ -245,8 +245,6 @@ def test_held_out_images_that_will_not_do_are_named(batches, named):
 
 
 class Scaled(nn.Module):
-    """Another classifier's logits, times a factor."""
-
     def __init__(self, factor: float) -> None:
         super().__init__()
         self.inner, self.factor = Halves(), factor

@@ -7,24 +7,21 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
 from learned_affine import AffineLimits
-from learned_affine.geometry.coordinates import (
-    rearrange_boxes,
-    visible_area,
-    warp_boxes,
-    warp_points,
-)
+from learned_affine.geometry.coordinates import rearrange_boxes, visible_area, warp_boxes, warp_points
 from learned_affine.geometry.parameters import EIGHT
 from learned_affine.geometry.warp import warp_images
 from tests.geometry.matrices import coefficients, matrices, one, only_mirrored, some, symmetries_alone
+from tests.transforms.pictures import FORMATS
 
-FORMATS = [format_.name for format_ in tv_tensors.BoundingBoxFormat]
 PLAIN = ("XYXY", "XYWH", "CXCYWH")
 
 
 def boxes_of(format_: str) -> tv_tensors.BoundingBoxes:
-    """Some boxes in a format."""
-    start = tv_tensors.BoundingBoxes([[5.0, 6, 20, 15], [0, 0, 8, 8]], format="XYXY", canvas_size=(30, 40))
-    return F.convert_bounding_box_format(start, new_format=format_) if format_ in PLAIN else rotated(format_)
+    values, known = [[5.0, 6, 20, 15], [0, 0, 8, 8]], "XYXY"
+    if format_ not in PLAIN:
+        values, known = [[15.0, 13, 10, 6, 30], [20, 10, 8, 4, -60]], "CXCYWHR"
+    start = tv_tensors.BoundingBoxes(values, format=known, canvas_size=(30, 40))
+    return F.convert_bounding_box_format(start, new_format=format_)
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -33,14 +30,6 @@ def test_boxes_agree_with_perspective(format_):
     matrix = matrices(1, 30, 40)[0]
     expected = F.perspective(boxes, None, None, coefficients=coefficients(matrix))
     torch.testing.assert_close(warp_boxes(boxes, matrix), expected, atol=0.01, rtol=0)
-
-
-def rotated(format_: str) -> tv_tensors.BoundingBoxes:
-    """Two rotated boxes in a format for them."""
-    centre = tv_tensors.BoundingBoxes(
-        [[15.0, 13, 10, 6, 30], [20, 10, 8, 4, -60]], format="CXCYWHR", canvas_size=(30, 40)
-    )
-    return F.convert_bounding_box_format(centre, new_format=format_)
 
 
 @pytest.mark.parametrize("format_", FORMATS)

@@ -6,7 +6,7 @@ from collections import UserDict, namedtuple
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from learned_affine.tasks.batches import unpack
 from tests.fits import ROUNDS, quick
@@ -34,24 +34,16 @@ class Changing:
         return iter([(IMAGES[:8], LABELS[:8])] * next(self.lengths))
 
 
-class Records(Dataset):
-    """Dicts of one image each, as Hugging Face's datasets give them."""
-
-    def __len__(self):
-        return 9
-
-    def __getitem__(self, index):
-        return {"file": f"{index}.png", "img": IMAGES[index], "fine_label": int(LABELS[index])}
-
-
+# dicts of one image each, as Hugging Face's datasets give them
+RECORDS = [{"file": f"{index}.png", "img": IMAGES[index], "fine_label": int(LABELS[index])} for index in range(9)]
 LOADERS = {
     "more fields": [(IMAGES, LABELS, "more")],
     "named tuple": [Sample(IMAGES, LABELS, "scanner")],
     "dict": [{"image": IMAGES, "label": LABELS}],
     "hugging face": [{"pixel_values": IMAGES, "labels": LABELS}],
     "no dict, but with keys": [UserDict(pixel_values=IMAGES, labels=LABELS)],
-    "dicts collated": DataLoader(Records(), 2),
-    "workers": DataLoader(Records(), 4, num_workers=1),
+    "dicts collated": DataLoader(RECORDS, 2),
+    "workers": DataLoader(RECORDS, 4, num_workers=1),
     "iterable without length": DataLoader(Stream(), 2),
     "changing length": Changing(),
     "last batch of one": [(IMAGES[:4], LABELS[:4]), (IMAGES[:1], LABELS[:1])],

@@ -17,8 +17,6 @@ WHITE |= dict.fromkeys((torch.float16, torch.bfloat16, torch.float64), 1)
 
 
 class Watched(nn.Module):
-    """A classifier that takes down what it sees."""
-
     def __init__(self, inner: nn.Module, scale: float = 1.0) -> None:
         super().__init__()
         self.inner, self.scale, self.seen = inner, scale, []

@@ -8,13 +8,13 @@ from torch import nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine import LearnedAffineAugment
 from learned_affine.label_map import MappedLabels
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.targets import LabelMap
 from tests.fits import SHORT, quick
 from tests.geometry.matrices import symmetries_alone
-from tests.subjects import COMPASS, STILL, Compass, EverySymmetry, Halves, blobs, compass
+from tests.subjects import COMPASS, STILL, Compass, Halves, blobs, compass, flipping, seeded, symmetric
 
 IMAGES, LABELS = blobs(64)
 SWAP = {"mirror": [1, 0]}
@@ -23,8 +23,7 @@ TURN = COMPASS["quarter_turn"]
 
 def everything(**options) -> LearnedAffineAugment:
     """Gives an image each of the eight symmetries as often, and does nothing else."""
-    torch.manual_seed(0)
-    return LearnedAffineAugment(STILL, localization=EverySymmetry(1), p=1.0, **options)
+    return symmetric(STILL, channels=1, **options)
 
 
 # -- the rules --------------------------------------------------------------------------------------------------------
@@ -73,13 +72,6 @@ def test_evaluate_renames_what_it_moves():
 # -- in training ------------------------------------------------------------------------------------------------------
 
 
-def mirroring(**options) -> LearnedAffineAugment:
-    """Mirrors half of the images, and does nothing else."""
-    torch.manual_seed(0)
-    limits = AffineLimits(0, 1, 0, 0, symmetries="mirror")
-    return LearnedAffineAugment(limits, localization=EverySymmetry(1, symmetries="mirror"), p=1.0, **options)
-
-
 @pytest.mark.parametrize("one_by_one", [False, True])
 def test_labels_follow_the_pixels_in_training(one_by_one):
     images, labels = compass()
@@ -94,7 +86,7 @@ def test_labels_follow_the_pixels_in_training(one_by_one):
 
 
 def test_one_image_with_its_label():
-    augment, seen = MappedLabels(mirroring(), SWAP), set()
+    augment, seen = MappedLabels(flipping(), SWAP), set()
     for row in range(40):
         image = v2.functional.to_pil_image(IMAGES[row])
         for made in (image, IMAGES[row], tv_tensors.Image(IMAGES[row])):
@@ -152,14 +144,9 @@ def test_the_keyword_of_version_0_2_says_what_to_use():
 # -- labels of every kind ---------------------------------------------------------------------------------------------
 
 
-def always() -> LearnedAffineAugment:
-    """An augmenter that mirrors about half of the images, by a seed of its own."""
-    return mirroring(generator=torch.Generator().manual_seed(0))
-
-
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8, torch.bool])
 def test_labels_of_any_kind_of_number_are_renamed_and_keep_their_kind(dtype):
-    augment, labels = always(), torch.tensor([0, 1, 1, 0, 1, 0, 0, 1]).to(dtype)
+    augment, labels = flipping(generator=seeded()), torch.tensor([0, 1, 1, 0, 1, 0, 0, 1]).to(dtype)
     _, renamed = MappedLabels(augment, SWAP)(torch.rand(8, 1, 16, 16), labels)
     mirror = augment.last_parameters.mirror
     assert 0 < int(mirror.sum()) < 8 and renamed.dtype == dtype
@@ -168,13 +155,13 @@ def test_labels_of_any_kind_of_number_are_renamed_and_keep_their_kind(dtype):
 
 @pytest.mark.parametrize("ignored", [-1, -100, 255])
 def test_a_label_that_is_no_class_stays(ignored):
-    labels = torch.full((8,), ignored)
-    assert torch.equal(MappedLabels(always(), {"mirror": [1, 0, 2]})(torch.rand(8, 1, 16, 16), labels)[1], labels)
+    labels, mapped = torch.full((8,), ignored), MappedLabels(flipping(generator=seeded()), {"mirror": [1, 0, 2]})
+    assert torch.equal(mapped(torch.rand(8, 1, 16, 16), labels)[1], labels)
 
 
 @pytest.mark.parametrize("make", [list, np.array], ids=["list", "array"])
 def test_lists_and_arrays_of_labels_come_back_as_such(make):
-    augment = always()
+    augment = flipping(generator=seeded())
     _, renamed = MappedLabels(augment, SWAP)(torch.rand(8, 1, 16, 16), make([0, 1, 1, 0, 1, 0, 0, 1]))
     mirror = augment.last_parameters.mirror.int()
     assert type(renamed) is type(make([0]))
@@ -184,7 +171,7 @@ def test_lists_and_arrays_of_labels_come_back_as_such(make):
 @pytest.mark.parametrize("label", [1, True, np.int64(1), torch.tensor(1), torch.tensor(1, dtype=torch.uint8)])
 @pytest.mark.parametrize("item", [torch.rand(1, 16, 16), tv_tensors.Video(torch.rand(4, 1, 16, 16))])
 def test_the_label_of_one_image_or_clip_keeps_its_type(item, label):
-    mapped, seen = MappedLabels(always(), SWAP), set()
+    mapped, seen = MappedLabels(flipping(generator=seeded()), SWAP), set()
     for _ in range(20):
         _, renamed = mapped(item, label)
         assert type(renamed) is type(label)
@@ -198,7 +185,7 @@ def test_a_function_may_change_what_it_is_given():
         labels["y"] = 1 - labels["y"]
         return labels
 
-    augment, given = always(), {"y": torch.zeros(8, dtype=torch.long)}
+    augment, given = flipping(generator=seeded()), {"y": torch.zeros(8, dtype=torch.long)}
     _, renamed = MappedLabels(augment, {"mirror": in_place})(torch.rand(8, 1, 16, 16), given)
     assert torch.equal(renamed["y"].bool(), augment.last_parameters.mirror)
     assert not given["y"].any()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 from torchvision import tv_tensors
 
@@ -21,16 +22,12 @@ BOXES = [
     for x, y in zip(X.tolist(), Y.tolist(), strict=True)
 ]
 MEASURED = FitConfig(rounds=1, images=96)  # the target, that is
+AS_IT_IS = nn.Identity()  # a model whose output is the image itself
 PROBES = 3  # the first calls, which look whether the loss depends on the images
 NEAREST = {"interpolation": "nearest", "padding_mode": "zeros", "limits": AffineLimits.wide()}
 
 
-def as_it_is(images):
-    """A model whose output is the image itself."""
-    return images
-
-
-def fit(loss, targets, model=as_it_is, held_out=None, **options):
+def fit(loss, targets, model=AS_IT_IS, held_out=None, **options):
     data = [(IMAGES[rows], take(targets, rows.tolist())) for rows in torch.arange(64).split(16)]
     options = {"config": MEASURED, "val_loader": data if held_out is None else held_out, **options}
     return quick(model, data, loss=loss, **options)
@@ -59,7 +56,7 @@ def test_masks_are_where_the_pixels_are(form):
         return output.mean((1, 2, 3))
 
     data = [(INSIDE[rows][:, None], take(targets, rows.tolist())) for rows in torch.arange(64).split(16)]
-    quick(as_it_is, data, val_loader=data, loss=loss, config=MEASURED, **NEAREST)
+    quick(AS_IT_IS, data, val_loader=data, loss=loss, config=MEASURED, **NEAREST)
     assert sum(count for count, _ in seen) > 6 * 64
     assert all(same for _, same in seen[PROBES:])
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from learned_affine import FitConfig, LearnedAffineAugment
+from learned_affine import LearnedAffineAugment
 from learned_affine.tasks import Binary, MultiLabel, SingleLabel
 from learned_affine.tasks.model import TASKS, task_of, temperature_of
 from tests.fits import SHORT, quick, same_weights
@@ -206,8 +206,6 @@ def test_a_task_that_is_none_is_named():
         quick(task=3)
     with pytest.raises(ValueError, match=r"task must be left out where loss is given"):
         task_of("binary", lambda output, target: output)
-    with pytest.raises(ValueError, match=r"^task must be one of classes for the paper's objective, got 'multi-label'"):
-        quick(task="multi-label", config=FitConfig.paper())
     with pytest.raises(ValueError, match=r"weight must be finite numbers of at least 0, one a class, got \[-1\]"):
         SingleLabel(weight=[-1])
     with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\), got 2"):

@@ -1,5 +1,6 @@
 """A classifier of any kind comes back as it was, bit by bit, whatever is done with it and however that ends."""
 
+import contextlib
 import functools
 import signal
 from types import SimpleNamespace
@@ -113,29 +114,23 @@ USES = {  # what is done, and what it ends with
     "evaluate": (lambda classifier: vivid().evaluate(classifier, DATA), None),
     "evaluate_classifier": (lambda classifier: evaluate_classifier(classifier, DATA, progress=False), None),
 }
-CASES = [
-    *((KINDS[kind], *USES[use]) for kind in KINDS for use in USES),
-    *((make, fit(config=PAPER), None) for make in (eager, Wrapped, *LARGE.values())),
-    (eager, fit(config=SHORT.replace(labels="predicted")), None),
-    *((make, fit(), None) for make in LARGE.values()),
-]
-NAMES = [
-    *(f"{kind}, {use}" for kind in KINDS for use in USES),
-    *(f"{kind}, paper" for kind in ("eager", "new buffers", *LARGE)),
-    "eager, predicted labels",
-    *(f"{kind}, fit" for kind in LARGE),
-]
+CASES = {
+    **{f"{kind}, {use}": (KINDS[kind], *USES[use]) for kind in KINDS for use in USES},
+    **{
+        f"{kind}, paper": ((KINDS | LARGE)[kind], fit(config=PAPER), None)
+        for kind in ("eager", "output by name, new buffers", *LARGE)
+    },
+    "eager, predicted labels": (eager, fit(config=SHORT.replace(labels="predicted")), None),
+    **{f"{kind}, fit": (LARGE[kind], fit(), None) for kind in LARGE},
+}
 
 
-@pytest.mark.parametrize(("make", "use", "error"), CASES, ids=NAMES)
+@pytest.mark.parametrize(("make", "use", "error"), CASES.values(), ids=CASES)
 def test_it_comes_back_as_it_was(make, use, error):
     classifier = make()
     before = snapshot(classifier)
-    if error is None:
+    with contextlib.nullcontext() if error is None else pytest.raises(error):
         use(classifier)
-    else:
-        with pytest.raises(error):
-            use(classifier)
     assert_same(before, classifier)
 
 

@@ -12,6 +12,14 @@ DTYPES = [*INTEGERS, torch.bool, *FLOATS]
 FORMATS = [format_.name for format_ in tv_tensors.BoundingBoxFormat]
 
 
+class Scan(torch.Tensor):
+    """A tensor with metadata, as MONAI's."""
+
+
+class Photo(tv_tensors.Image):
+    """A tensor of torchvision's of the user's own type."""
+
+
 def pixels(dtype: torch.dtype, *shape: int, most: int = 100, generator: torch.Generator | None = None) -> torch.Tensor:
     """Random pixels; of integers within [0, most)."""
     values = torch.rand(shape, generator=generator)

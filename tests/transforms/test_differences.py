@@ -15,15 +15,11 @@ from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.transforms.pil import MODES
 from tests.geometry.matrices import one, only_mirrored
 from tests.subjects import vivid
-from tests.transforms.pictures import DTYPES, FORMATS, boxes, pil, pixels
+from tests.transforms.pictures import DTYPES, FORMATS, Scan, boxes, pil, pixels
 
 OURS, THEIRS = vivid(), v2.RandomAffine(30, (0.15, 0.15), (0.8, 1.3), 15)
 
 # -- differences in kind ----------------------------------------------------------------------------------------------
-
-
-class Scan(torch.Tensor):
-    """A tensor with metadata."""
 
 
 def picture(*lead: int) -> tv_tensors.Image:

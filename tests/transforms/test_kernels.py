@@ -7,18 +7,13 @@ from torchvision import tv_tensors
 from learned_affine.geometry import warp
 from learned_affine.transforms import kernels
 from tests.subjects import vivid
-
-
-@pytest.mark.parametrize("p", [0.5, 1.0])
-def test_memory_format_is_kept(p):
-    images = torch.rand(8, 3, 12, 12).to(memory_format=torch.channels_last)
-    assert vivid(p=p)(images).is_contiguous(memory_format=torch.channels_last)
+from tests.transforms.pictures import Photo
 
 
 @pytest.mark.parametrize("p", [0.5, 1.0])
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_a_batch_in_pieces_is_the_batch_in_one(monkeypatch, p, dtype, layout):
+def test_a_batch_in_pieces_is_the_batch_in_one_and_keeps_its_memory_format(monkeypatch, p, dtype, layout):
     images = (torch.rand(9, 3, 12, 12) * 255).to(dtype).to(memory_format=layout)
     augment, outs = vivid(p=p), []
     for pixels in (2**30, 2 * 144, 1):
@@ -34,10 +29,6 @@ def test_a_graph_through_the_pixels_is_kept(p):
     images = torch.rand(8, 1, 9, 9, requires_grad=True)
     vivid(p=p)(images).sum().backward()
     assert (images.grad.flatten(1).abs().sum(1) > 0).all()
-
-
-class Photo(tv_tensors.Image):
-    """A type of the user's own that is an image."""
 
 
 class Depth(tv_tensors.TVTensor):

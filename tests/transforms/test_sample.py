@@ -12,6 +12,7 @@ from torchvision.transforms.v2 import functional as F
 
 from tests.geometry.matrices import only_mirrored
 from tests.subjects import vivid
+from tests.transforms.pictures import Photo, Scan
 
 Pair = namedtuple("Pair", ["image", "label"])
 
@@ -77,14 +78,6 @@ def test_a_sample_with_nothing_to_augment_warns():
     text = ["a", 3, None]
     with pytest.warns(UserWarning, match="no image to augment in the sample, got NoneType, int, str"):
         assert vivid()(text) == text
-
-
-class Scan(torch.Tensor):
-    """A tensor with metadata, as MONAI's."""
-
-
-class Photo(tv_tensors.Image):
-    """A tensor of torchvision's with metadata of the user's."""
 
 
 @pytest.mark.parametrize("p", [0.0, 0.5, 1.0])

@@ -64,14 +64,10 @@ def test_masks_and_key_points_with_a_row_an_image_follow_row_by_row(make, p):
     augment, images, label = vivid(LIMITS, p=p), batch(6), make()
     _, out = augment(images, label)
     assert type(out) is type(label) and out.shape == label.shape
-    rows = [type_like(label, row) for row in label.as_subclass(torch.Tensor)]
-    assert_each_follows_its_image(
-        augment, images, rows, [type_like(label, row) for row in out.as_subclass(torch.Tensor)]
+    before, after = (
+        [tv_tensors.wrap(row, like=label) for row in item.as_subclass(torch.Tensor)] for item in (label, out)
     )
-
-
-def type_like(label, values):
-    return tv_tensors.wrap(values, like=label)
+    assert_each_follows_its_image(augment, images, before, after)
 
 
 def test_a_batch_of_one_takes_labels_in_any_form():

@@ -3,11 +3,12 @@
 import copy
 import itertools
 import pickle
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from learned_affine import LearnedAffineAugment
 from tests.subjects import vivid
@@ -15,24 +16,16 @@ from tests.subjects import vivid
 CONTEXTS = ["fork", *(pytest.param(name, marks=pytest.mark.long) for name in ("spawn", "forkserver"))]
 
 
-class Views(Dataset):
-    """Two views of one image, by two transforms."""
-
-    def __init__(self, first: LearnedAffineAugment, second: LearnedAffineAugment) -> None:
-        self.first, self.second = first, second
-
-    def __len__(self) -> int:
-        return 6
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        image = torch.linspace(0, 1, 64).reshape(1, 8, 8)
-        return torch.stack([self.first(image), self.second(image)])
+def of_one_image(first: LearnedAffineAugment, second: LearnedAffineAugment, _) -> torch.Tensor:
+    image = torch.linspace(0, 1, 64).reshape(1, 8, 8)
+    return torch.stack([first(image), second(image)])[None]
 
 
 def views(first: LearnedAffineAugment, second: LearnedAffineAugment, context: str, seed: int = 2) -> torch.Tensor:
     """All views that two workers give, ``(6, 2, 1, 8, 8)``."""
     torch.manual_seed(seed)
-    return torch.cat(list(DataLoader(Views(first, second), 1, num_workers=2, multiprocessing_context=context)))
+    collate = partial(of_one_image, first, second)
+    return torch.cat([*DataLoader(range(6), num_workers=2, collate_fn=collate, multiprocessing_context=context)])
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
