@@ -97,16 +97,8 @@ def test_labels_follow_flips_by_hand_where_a_set_has_classes_that_do(folder, mon
 def row(name: str, arm: str, seed: int, first: float, second: float) -> dict:
     classes = ("19", "1") if name == "traffic-signs" else ("a", "b")
     by_class = dict(zip(classes, ([first, 30], [second, 10]), strict=True))
-    return {
-        "net": "small",
-        "set": name,
-        "arm": arm,
-        "seed": seed,
-        "code": "c",
-        "epochs": NETS["small"].epochs[name],
-        "by_class": by_class,
-        "accuracy": (3 * first + second) / 4,
-    }
+    key = {"net": "small", "set": name, "arm": arm, "seed": seed, "code": "c", "epochs": NETS["small"].epochs[name]}
+    return {**key, "by_class": by_class, "accuracy": (3 * first + second) / 4}
 
 
 def test_the_report_by_hand(monkeypatch):

@@ -9,8 +9,6 @@ DATA = TensorDataset(IMAGES, LABELS)
 
 
 class Counting:
-    """Something that is called with the number of each pass."""
-
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
         self.epoch, self.calls = 7, []
