@@ -76,3 +76,14 @@ def test_the_sidebar_lists_each_page_once():
 def test_code_fits_a_phone_and_a_laptop(path):
     blocks = re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
     assert [line for block in blocks for line in block.splitlines() if len(line) > 80] == []
+
+
+def test_the_files_and_names_of_the_architecture_page_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = re.findall(r"`(\w+/\w+\.py|\w+\.py)`(?: \(([^()]*)\))?", text)
+    assert len(named) > 40
+    for file, words in named:
+        code = [path.read_text() for path in (ROOT / "learned_affine").rglob(Path(file).name) if path.match(file)]
+        assert code or list(ROOT.glob(f"*/{file}")) or (ROOT / file).exists(), file
+        for name in re.findall(r"`([\w.]+)`", words):
+            assert not code or any(re.search(rf"\b{name.split('.')[-1]}\b", one) for one in code), (file, name)
