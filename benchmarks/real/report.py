@@ -203,7 +203,7 @@ def worst_class(arms: dict[str, Runs], arm: str) -> str:
 
 def fit_table(sets: Sets) -> str:
     """Means over the seeds."""
-    lines = head("set", "fit over training, s", "cost", "budget, nats", "displacement", "other symmetries, %")
+    lines = head("set", "fit over training, s", "cost", "budget, nats", "displacement", "chance of another symmetry")
     for name, arms in sets.items():
         if runs := list(arms.get("learned", {}).values()):
             cost, budget, moved, chance = (
