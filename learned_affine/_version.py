@@ -1,3 +1,3 @@
 """The version, in one place for the package and its packaging."""
 
-__version__ = "0.3.0.dev0"
+__version__ = "0.3.0"
