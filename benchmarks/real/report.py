@@ -49,7 +49,19 @@ augmentation to know its training pictures. Figures are means over seeds with th
 in points, paired by seed, with 95 % intervals, bold where these leave out 0. No picture is shown or passed on.
 
 {ANSWER}"""
-ANSWER = "**The answer.** Not written yet."
+ANSWER = """**The answer.** *Learned* gains over no augmentation by interval on aerial pictures and on flowers, and over
+an affine map by hand on aerial pictures and blood cells. On letters and blood cells it is ahead of no augmentation in
+the mean, not by interval. **It does not help on traffic signs and hand signs**: signs are a point below no
+augmentation (not by interval), and on hand signs the map by hand gains more in the mean. On no set is *learned* below
+no augmentation by interval.
+
+- **Look at what varies first.** What varies on signs is light: colour operations alone gained 11 points (one seed),
+  and the policy beside them took 2 of these away. On blood cells and aerial pictures the same operations harm, since
+  there colour shows the class. On hand signs TrivialAugmentWide gained 9.
+- **The strength is not too low.** On signs and hand signs twice the budget was worse by 3 and 6 points (one seed that
+  is not in the tables). The map by hand costs the classifier of either about twice as much as the policy.
+- **Classes that name a side** lose 2 points on signs with *learned*, not by interval.
+- **A fit takes 6 to 25 % of the training** that it is for: less the longer that is."""
 PRETRAINED = """## A pretrained net, fine-tuned on few pictures
 
 EfficientNet-Lite0 with the weights that it has from ImageNet, on at most 600 training pictures of 96 pixels a set, for
@@ -65,13 +77,24 @@ rotation, scale, shear and shift.
 
 | set | an expert would say | the fit says |
 |---|---|---|"""
-SAID = {  # what an expert would say, and where the fit agrees
-    "blood-cells": ("all eight symmetries, any rotation", ""),
+SAID = {  # by hand: what an expert would say, and what the picture shows
+    "blood-cells": (
+        "all eight symmetries, any rotation",
+        "the same: each symmetry at 10 to 14 % in every class, and rotations up to the default limits",
+    ),
     "aerial": ("all eight symmetries, any rotation", ""),
     "traffic-signs": ("no flips where a sign names a side; small rotations", ""),
-    "letters": ("A H I M O T U V W X Y 0 8 left-right, most others not", ""),
-    "flowers": ("left-right flips", ""),
-    "hands": ("small rotations; left and right hands differ", ""),
+    "letters": (
+        "left-right for A H I M O T U V W X Y 0 8, most others not",
+        "A, T, U, V, Y, I, O and 0 left-right; C, D, E upside-down, which an expert may forget. M, H, W, X and 8 "
+        "hardly: the network sees 16 x 16 pixels, and does not recognise them reliably",
+    ),
+    "flowers": ("left-right flips, small rotations", ""),
+    "hands": (
+        "small rotations, no flips",
+        "the same for most. Flips of b, r, u and 0 are taken for harmless, from five held-out pictures a class: too "
+        "few",
+    ),
 }
 
 
@@ -140,10 +163,10 @@ def minus(sets: Sets) -> str:
 
 
 def readme(sets: Sets) -> str:
-    """Mean accuracy a set and arm, bold where the interval of the difference to none leaves out 0."""
+    """Mean accuracy, of the arms that all sets have; bold where the interval of the difference to none leaves out 0."""
     seeds = {name: set(arms["none"]) & set(arms.get("learned", {})) for name, arms in sets.items()}
     cells = {name: {arm: seedless(sets[name], arm, seeds[name]) for arm in SHOWN} for name in sets}
-    shown = [arm for arm in SHOWN if any(row[arm] for row in cells.values())]
+    shown = [arm for arm in SHOWN if all(row[arm] for row in cells.values())]
     lines = head("test accuracy, %", *(SHOWN[arm] for arm in shown))
     for name, row in cells.items():
         what = f"{NAMES[name]} ({len(seeds[name])} seed{'s' if len(seeds[name]) > 1 else ''})"
