@@ -1,6 +1,5 @@
 """The table of docs/quickstart.md, from the rows alone: ``python -m benchmarks.quick_start.report``."""
 
-import statistics
 from typing import Any
 
 from benchmarks.common.digests import digest
@@ -20,11 +19,11 @@ def table(rows: list[dict[str, Any]]) -> str:
     rows = [row for row in rows if row["page"] == rows[-1]["page"]]
     found = {name: [100 * row[name] for row in rows] for name in ("without", "with")}
     gains = [learned - none for none, learned in zip(found["without"], found["with"], strict=True)]
-    seconds = statistics.median(row["seconds"] for row in rows)
+    seconds = min(row["seconds"] for row in rows)  # others ran beside other jobs
     lines = ["| the policy | test accuracy, % |", "|---|---:|"]
     lines += [f"| {name} | {about(values)} |" for name, values in found.items()]
     notes = f"{len(rows)} seeds, mean ± standard deviation. The gain is **{interval(gains)}** points (95 % interval)."
-    return "\n".join([*lines, "", f"{notes} A run of this page took {seconds:.0f} s on one CPU core. {told}"])
+    return "\n".join([*lines, "", f"{notes} A run of this page took {seconds:.0f} s or more on one CPU core. {told}"])
 
 
 def main() -> None:
