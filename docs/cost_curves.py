@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def trained(train: Images) -> SmallConvNet:
-    """A classifier that has seen half of the icons at some angle, since it can only tell what it has learned."""
+    """A classifier that has seen half of the icons at some angle, since it only distinguishes what it has learned."""
     rotation = v2.RandomApply([v2.RandomRotation(180, v2.InterpolationMode.BILINEAR, fill=1.0)], p=0.5)
     classifier = SmallConvNet(len(train.classes), train.images.shape[1]).to(memory_format=torch.channels_last)
     loader = DataLoader(TensorDataset(train.images, train.labels), 64, shuffle=True)

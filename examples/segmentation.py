@@ -148,7 +148,7 @@ def block(before: int, after: int) -> nn.Sequential:
 def per_image(output: Tensor, masks: Tensor) -> Tensor:
     """The loss of each image, ``(B,)``: the mean binary cross entropy of its pixels, and what its soft overlap lacks.
 
-    Cross entropy alone falls where an icon is moved out of the image, since a pixel of background is easily told.
+    Cross entropy alone falls where an icon is moved out of the image, since a pixel of background is easily recognised.
     """
     target, said = masks.as_subclass(Tensor)[:, None].float(), output.sigmoid()
     cross_entropy = F.binary_cross_entropy_with_logits(output, target, reduction="none").mean((1, 2, 3))

@@ -32,7 +32,7 @@ except ModuleNotFoundError:  # run as a script, which finds what is beside it
 ARMS = ("no augmentation", "every image mirrored and warped", "learned")
 COLUMNS = {"clean": "all classes", "sides": "naming a side", "others": "the others"}
 FILES = ("augmenter.safetensors", "history.json", "results.json", "before_after.png", "losses.png", "policy.png")
-SHOWN = ("arrow-left", "arrow-down", "heart", "flag", "pause", "sun")  # of the icons, those that tell the most
+SHOWN = ("arrow-left", "arrow-down", "heart", "flag", "pause", "sun")  # of the icons, those that show the most
 PRESETS = {
     "default": FitConfig,
     "paper": FitConfig.paper,

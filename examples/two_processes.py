@@ -1,4 +1,4 @@
-"""Fit in several processes, on as many GPUs or machines as torchrun is told of.
+"""Fit in several processes, on as many GPUs or machines as torchrun is given.
 
     torchrun --standalone --nproc_per_node 2 examples/two_processes.py  # two processes, GPUs if there are
     python examples/two_processes.py                                    # one process, the same policy

@@ -6,8 +6,8 @@ A flipped heart is a heart; a flipped left arrow is a right arrow. The fit finds
 """
 
 # %%
-# Icons of 53 classes, ten of which name a side. The classifier must not be trained with flips: it could not tell the
-# sides apart.
+# Icons of 53 classes, ten of which name a side. The classifier must not be trained with flips: it could not
+# distinguish the sides.
 from pathlib import Path
 
 import numpy as np

@@ -79,7 +79,7 @@ def evaluate(
         prediction; where there are labels ``accuracy``, ``clean_accuracy``, and of the class whose cross entropy grows
         most ``worst_class``, its ``worst_class_accuracy`` and ``worst_class_loss`` (by how many nats it grows), and
         ``own_gain``: how many nats more a draw from another image's policy costs, with its standard error
-        ``own_gain_error``; within twice that, the policy tells images no better apart than chance. Of several labels
+        ``own_gain_error``; within twice that, the policy distinguishes images no better than chance. Of several labels
         an image, accuracy and agreement are shares of its labels. With ``loss`` there are ``loss`` and ``clean_loss``
         instead of the classes' numbers.
         ``displacement`` (share of the side, symmetries left aside), ``visible_area``, ``symmetry_chance`` (of another

@@ -56,7 +56,7 @@ def enlarged(images: Tensor) -> Tensor:
     rows, columns = (make(side, images.dtype, images.device, block) for side in images.shape[-2:])
     if on_cpu and not is_traced():
         finer = _along_both_sides(images, rows, columns)
-        # a zero in the matrix times NaN is NaN, so that one column of each block tells of all pixels that it reads
+        # a zero in the matrix times NaN is NaN, so that one column of each block shows all pixels that it reads
         if math.isfinite(finer.detach()[..., ::block].sum().item()):
             return finer
     bad = ~(images.abs() < torch.finfo(images.dtype).max / 64)  # a sum of larger ones might overflow

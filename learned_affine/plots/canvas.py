@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
     Figure = Any  # it is optional
 
-# Okabe and Ito's colours, which the colour-blind can tell apart; line styles and markers differ too, for print
+# Okabe and Ito's colours, which the colour-blind can distinguish; line styles and markers differ too, for print
 BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#666666"
 DPI = 120
 

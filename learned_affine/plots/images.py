@@ -56,7 +56,7 @@ def plot_policies(
     """The same images under several policies: the originals in the first row, then ``draws`` rows a policy.
 
     Args:
-        policies: augmenters by the name that stands beside their rows.
+        policies: augmenters by the name that is written beside their rows.
         images: ``(B, C, H, W)``, at most 16.
         path: where to write a PNG, SVG or PDF; None for none.
         draws: rows a policy.

@@ -44,7 +44,7 @@ def plot_symmetries(
     per_class: int = 1,
     path: str | Path | None = None,
 ) -> Figure:
-    """The eight positions of each image, rotated clockwise, strong or faint by their probability, which stands below.
+    """The eight positions of each image, rotated clockwise, strong or faint by their probability, given below.
 
     The most probable position is drawn in full, one that the image never gets faintly; one that would not keep the
     shape of the image not at all.
@@ -85,7 +85,7 @@ def plot_symmetries(
 
 
 def _rows(images: Tensor, labels: Any, names: Sequence[str] | None, per_class: int) -> tuple[list[int], list[str]]:
-    """Which images are shown, and what stands beside each: a class is named once."""
+    """Which images are shown, and what is written beside each: a class is named once."""
     if labels is None:
         rows, titles = list(range(len(images))), [str(name) for name in names or [""] * len(images)]
     else:
@@ -109,7 +109,7 @@ def _rows(images: Tensor, labels: Any, names: Sequence[str] | None, per_class: i
 
 
 class _Row(NamedTuple):
-    """The pictures of a class, what stands below each, which are framed, and its other ranges."""
+    """The pictures of a class, what is written below each, which are framed, and its other ranges."""
 
     pictures: list[Tensor]  # (3, height, width) each
     below: list[str]
@@ -126,7 +126,7 @@ def plot_summary(
 ) -> Figure:
     """What may be done to each class: a row with an example, how far it may be rotated, its flips, and its ranges.
 
-    On the left stands the first image of the class, between the least and the largest rotation that the class
+    On the left is the first image of the class, between the least and the largest rotation that the class
     usually gets. Then come the flips and the rotations by right angles, with the mean of their chances over the images
     of the class: strong and framed where they are at least a third as likely as the image itself, faint where they are
     not. On the right are the ranges of scale, shear and shift. Each range is the mean and 1.645 standard deviations
@@ -141,7 +141,7 @@ def plot_summary(
         path: where to write a PNG, SVG or PDF; None for none.
 
     Returns:
-        The matplotlib figure. More than 30 classes stand in several columns.
+        The matplotlib figure. More than 30 classes take several columns.
 
     Raises:
         TypeError, ValueError: naming the argument, the rule and what came; also for more than 120 classes.
@@ -177,7 +177,7 @@ def plot_summary(
 
 
 def _titles(augment: PolicyTransform, loader: Any, names: Sequence[str] | None, labels: list[Any]) -> list[str]:
-    """What stands beside each class: its name, and where the fit judged too few of its images for a row of its own."""
+    """The text beside each class: its name, and where the fit judged too few of its images for a row of its own."""
     info, least = getattr(augment.history, "info", {}), max(labels) + 1
     if names is None:
         names = info.get("class_names") or class_names(loader, info.get("classes", least))

@@ -19,7 +19,7 @@ from learned_affine.tasks.classification import Binary, MultiLabel, OwnLoss, Sin
 from learned_affine.tasks.targets import LabelMap, moved, on_device, take, unit_of
 
 PRIOR_SPREAD = 0.5  # of the logarithm of a temperature
-PROBED = 16  # images that tell whether the logits depend on them
+PROBED = 16  # images that show whether the logits depend on them
 TASKS = {kind.name: kind for kind in (SingleLabel, Binary, MultiLabel)}
 
 

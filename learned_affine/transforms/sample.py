@@ -248,7 +248,7 @@ def _assign(node: Any, count: int, batch: Any, owner: int | None) -> Any:
 
 
 def _owned(label: Any, count: int, owner: int | None) -> Any:
-    # a view, since an object may stand in several targets
+    # a view, since an object may be in several targets
     if isinstance(label, PIL.Image.Image):
         view = label.copy()
     elif owner is None and label.numel() and not (label.ndim > 2 and has_rows(label, count)):

@@ -89,7 +89,7 @@ def _flips(description: dict[str, Any]) -> str:
 
 
 def _plain(info: dict[str, Any]) -> dict[str, Any]:
-    """What fits a row of a table; the configuration stands in config.json."""
+    """What fits a row of a table; the configuration is in config.json."""
     rows = {key: value for key, value in info.items() if not isinstance(value, dict | list)}
     nested = {key: value for key, value in info.items() if isinstance(value, dict) and key not in CONFIG}
     return rows | {f"{key}: {inner}": value for key, values in nested.items() for inner, value in values.items()}
