@@ -50,9 +50,11 @@ def by_class(policy: Any, pictures: Any) -> dict[str, dict[str, list[float]]]:
     """Chances of the eight symmetries, and standard deviations: degrees, a share, degrees, a share of the side."""
     moments = moments_by_class(policy, Batches(pictures.test, size=256))
     return {
-        pictures.classes[label]: {"chances": one.chances.mean(0).tolist(), "ranges": found.tolist()}
+        pictures.classes[label]: {
+            "chances": one.chances.mean(0).tolist(),
+            "ranges": ranges_of(one.mean, one.deviation).tolist(),
+        }
         for label, one in moments.items()
-        for found in [ranges_of(one.mean, one.deviation)]
     }
 
 
