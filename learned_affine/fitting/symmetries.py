@@ -1,7 +1,8 @@
 """What each of the eight symmetries costs each image: judged once before the first round, and class by class.
 
 A symmetry moves pixels without interpolation, so one judgement of each says what it costs. Where classes are known, an
-image's own costs are shrunk towards the mean of its class on held-out images.
+image's own costs are shrunk towards the mean of its class. An image that the classifier gets wrong as it is says nothing:
+it does not count in the mean, and takes it whole.
 """
 
 from __future__ import annotations
@@ -79,10 +80,10 @@ def judge_symmetries(
         answer[:, code], sure[:, code], right[:, code] = judged.answer.long(), judged.sure, judged.right
     cost = cost.nan_to_num(MOST, MOST, -MOST)
     corrected = _without_memory(cost.clamp(-MOST, MOST), held_out)
-    means = class_means(corrected, classes, held_out)
+    means = class_means(corrected, classes, held_out, right[:, 0])
     unknown = torch.full((len(EIGHT),), torch.nan)
     target = torch.stack([means.get(one, unknown) for one in judge.classes.tolist()])
-    target[rows] = shrunk(corrected, classes, means)
+    target[rows] = shrunk(corrected, classes, means, right[:, 0])
     members = task.members(labels, output.shape[-1])
     return SymmetryCosts(rows, held_out, cost, target, answer, sure, classes, members, allowed, FREE * budget, right)
 
@@ -95,10 +96,13 @@ def _without_memory(cost: Tensor, held_out: int) -> Tensor:
     return torch.cat([cost[:held_out], cost[held_out:] - gap])
 
 
-def class_means(cost: Tensor, classes: Tensor, held_out: int) -> dict[int, Tensor]:
-    """The mean cost ``(8,)`` of the images of each class; held-out images count twice, and all images a little."""
-    weight = torch.ones(len(cost), 1)
-    weight[:held_out] = 2.0
+def class_means(cost: Tensor, classes: Tensor, held_out: int, right: Tensor) -> dict[int, Tensor]:
+    """The mean cost ``(8,)`` of the images of each class that are ``right``, ``(N,)`` from 0 to 1, as they are.
+
+    Held-out images count twice, and the mean of all a little.
+    """
+    weight = (right if right.any() else torch.ones_like(right))[:, None].clone()
+    weight[:held_out] *= 2
     everything, means = (weight * cost).sum(0) / weight.sum(), {}
     for one in classes[classes >= 0].unique().tolist():
         own = classes == one
@@ -107,10 +111,10 @@ def class_means(cost: Tensor, classes: Tensor, held_out: int) -> dict[int, Tenso
     return means
 
 
-def shrunk(cost: Tensor, classes: Tensor, means: dict[int, Tensor]) -> Tensor:
+def shrunk(cost: Tensor, classes: Tensor, means: dict[int, Tensor], right: Tensor) -> Tensor:
     """Costs ``(N, 8)``, each image's shrunk towards the mean of its class ``(N,)``, where that is known."""
     toward = torch.stack([means.get(one, own) for one, own in zip(classes.tolist(), cost, strict=True)])
-    return torch.lerp(cost, toward, TO_CLASS)
+    return torch.lerp(toward, cost, (1 - TO_CLASS) * right[:, None])
 
 
 def class_table(costs: SymmetryCosts, policy: Policy) -> list[dict[str, Any]]:
