@@ -29,6 +29,7 @@ WIDER, WIDER_SHARE = 2.2, 1 / 2  # of the draws: what lies just outside of the p
 FIRST_PRICE = 3.0  # over the budget
 FARTHEST, FARTHEST_SETTLING = 1.0, 1.5  # steps of the logarithm of the price
 SETTLING, PRICED_ON, SETTLING_DRAWS = 2, 400, 2  # rounds that only price; on so many held-out images; draws of each
+LEAST_MOVED, LEAST_SLOPE = 0.02, 0.15  # two prices that say how costs fall; by how much in the logarithm of the price
 LARGEST_RATIO, LEAST_COST = 10.0, 0.02  # of what draws cost to what was predicted; and in budgets
 PREDICTED_DRAWS = 16
 LEAST_IMAGES, MOST_IMAGES, FOR_EACH = 3000, 9000, 4  # judged ones, in all
@@ -172,24 +173,32 @@ class Fit:
         self.network.price = self.processes.from_main(self.network.price * math.exp(step))
 
     def _settle(self, before: int) -> Iterator[Round]:
-        """Rounds that only judge and price, with symmetries and warps together; the last one only judges."""
-        measured, expected = 0.0, 0.0
+        """Rounds that only judge and price, with symmetries and warps together; the last one only judges.
+
+        Those that price share their noise: what costs differ by between them is then what the price changed.
+        """
         rows = self.pool.some(self.pool.held_out, SETTLING_DRAWS * PRICED_ON, self.generator)
+        shared, fresh = (self._noise(len(rows)) for _ in range(2))
+        found: list[tuple[float, float]] = []  # prices, and costs in budgets
         for number in range(SETTLING + 1):
-            began, policy = time.perf_counter(), self._policy(rows)
-            noise = Policy.noise(len(rows), symmetries=policy.symmetries is not None, generator=self.generator)
-            drawn = policy.draw(self._here(noise), self.limits).to("cpu")
+            noise, began = fresh if number == SETTLING else shared, time.perf_counter()
+            drawn = self._policy(rows).draw(self._here(noise), self.limits).to("cpu")
             judged = self.judge(rows, drawn, self.adversary)
             finite = judged.cost.isfinite()
             if not self._is_good(before + number, finite):
                 return
             good = finite.nonzero().flatten()
             entry = self._entry(began, judged, good, drawn)
-            measured += float(judged.cost[good].mean())
-            expected += self._prediction(rows, self._here(noise[:, :DIMENSIONS]))(self.network.price)
-            if number < SETTLING:
-                self._reprice(measured, expected, FARTHEST_SETTLING)
+            found.append((self.network.price, max(entry["cost"] / self.budget, LEAST_COST)))
+            if number == 0:
+                expected = self._prediction(rows, self._here(noise[:, :DIMENSIONS]))(self.network.price)
+                self._reprice(entry["cost"], expected, FARTHEST_SETTLING)
+            elif number < SETTLING:
+                self.network.price = self.processes.from_main(settled_price(*found[-2:]))
             yield entry
+
+    def _noise(self, count: int) -> Tensor:
+        return Policy.noise(count, symmetries=self.symmetries is not None, generator=self.generator)
 
     def _prediction(self, rows: Tensor, noise: Tensor) -> Callable[[float], float]:
         """What warps and symmetries are predicted to cost in the mean, in nats, as a function of the price.
@@ -271,6 +280,15 @@ class Fit:
             share = 1.0
         self.share = self.processes.from_main(min(1.0, max(share, LEAST_SHARE)))
         return max(2, round(self.share * count))
+
+
+def settled_price(before: tuple[float, float], now: tuple[float, float]) -> float:
+    """Where the cost is the budget, by the line through the logarithms of two prices and of their costs in budgets."""
+    (earlier, dearer), (price, ratio) = before, now
+    moved, slope = math.log(price / earlier), 1.0
+    if abs(moved) > LEAST_MOVED:
+        slope = min(1.0, max(LEAST_SLOPE, math.log(dearer / ratio) / moved))
+    return price * math.exp(min(FARTHEST_SETTLING, max(-FARTHEST_SETTLING, math.log(ratio) / slope)))
 
 
 def _mean_cost(costs: Costs, z: Tensor) -> float:

@@ -63,6 +63,27 @@ def test_held_out_images_cost_the_budget(good):
     assert last["cost"] == pytest.approx(last["budget"], rel=0.35)  # of 800 draws
 
 
+@pytest.mark.parametrize("slope", [0.3, 0.7, 1.0])
+def test_two_prices_and_their_costs_lead_to_the_budget_where_costs_follow_a_power(slope):
+    def cost(price: float) -> float:
+        return 1.5 * (price / 2.0) ** -slope
+
+    price = fits.settled_price((2.0, cost(2.0)), (2.6, cost(2.6)))
+    assert cost(price) == pytest.approx(1, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("now", "moved"),
+    [
+        ((2.0, 1.2), math.log(1.2)),  # the price is where it was: costs are taken to fall as it rises
+        ((3.0, 1.8), fits.FARTHEST_SETTLING),  # they rose with it, by chance
+        ((3.0, 0.01), -fits.FARTHEST_SETTLING),
+    ],
+)
+def test_the_last_step_of_the_price_is_bounded(now, moved):
+    assert fits.settled_price((2.0, 1.5), now) == pytest.approx(now[0] * math.exp(moved))
+
+
 def test_symmetries_are_likely_where_they_are_free_and_rare_where_they_change_the_label(good):
     chances = policy_of(good).chances
     assert float(chances[:, 6].mean()) > 0.4, "upside-down"
