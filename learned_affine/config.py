@@ -45,7 +45,7 @@ class FitConfig:
     rounds: int = 8
     images: int | None = None
     learning_rate: float = 5e-3  # with a cosine to a fiftieth in each round
-    tolerance: float = 0.15  # of what it knows: the best fixed strengths cost a weak classifier 0.15 to 0.25 of it
+    tolerance: float = 0.1  # of what it knows: 0.15 and 0.3 gain less, less than 0.1 as much
     target: float | None = None  # measured: the right strength depends on the data
     labels: Labels = "given"  # predicted ones cost 1.5 points on rotated images within wide limits
     entropy_weight: float = 1.0
