@@ -1,8 +1,8 @@
 """What each of the eight symmetries costs each image: judged once before the first round, and class by class.
 
 A symmetry moves pixels without interpolation, so one judgement of each says what it costs. Where classes are known, an
-image's own costs are shrunk towards the mean of its class. An image that the classifier gets wrong as it is says nothing:
-it does not count in the mean, and takes it whole.
+image's own costs are shrunk towards the mean of its class. An image that the classifier gets wrong as it is says
+nothing about its symmetries: it does not count in the mean, and takes it whole.
 """
 
 from __future__ import annotations
