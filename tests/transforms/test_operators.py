@@ -30,14 +30,14 @@ def _meta_knows_no_autocast(monkeypatch):
 
 @pytest.mark.parametrize("p", [1.0, 0.5])
 def test_a_batch_takes_seven_tenths_of_the_operators_of_the_first_version(p):
-    """Although the first version knew no symmetries, which take forty."""
+    """Although the first version knew no symmetries, which take forty-one."""
     found = counted(wide(p=p), torch.rand(64, 3, 32, 32))
     assert found.operators[SAMPLING] == 1
-    assert found.total <= 0.71 * FIRST["cpu", p]
+    assert found.total <= 0.72 * FIRST["cpu", p]
 
 
 @pytest.mark.parametrize("p", [1.0, 0.5])
-@pytest.mark.parametrize(("symmetries", "share"), [("all", 0.77), ("none", 0.61)])
+@pytest.mark.parametrize(("symmetries", "share"), [("all", 0.78), ("none", 0.61)])
 def test_a_batch_on_a_gpu_takes_few_operators(p, symmetries, share):
     """There, bad pixels are looked for by masks, since to ask would be to wait, and four constants are copied."""
     found = counted(wide(AffineLimits(symmetries=symmetries), p=p), torch.empty(64, 3, 32, 32, device="meta"))
