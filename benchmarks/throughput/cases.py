@@ -14,21 +14,23 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine.policy.network import LocalizationNetwork  # private: one that knows one flip alone
 from learned_affine.policy.thumbnail import thumbnail  # private: a part of a call, timed alone
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would ask the network for its newest version
 BATCHES = {32: 128, 96: 64, 224: 32, 512: 8}
 ON_GPU = {32: 1024, 224: 256}
 EPOCH = 256  # images of a loader
-LIMITS = AffineLimits()
+LIMITS, ONE_FLIP = AffineLimits(), AffineLimits(symmetries="mirror")
 BILINEAR = v2.InterpolationMode.BILINEAR
 Cases = dict[str, Callable[[], object]]
 
 
-def ours(**options: object) -> LearnedAffineAugment:
+def ours(limits: AffineLimits = LIMITS, **options: object) -> LearnedAffineAugment:
     """An augmenter that goes as far as its limits: an unfitted one would hardly move anything."""
     torch.manual_seed(0)
-    augment = LearnedAffineAugment(LIMITS, **{"p": 1.0, **options})
+    network = LocalizationNetwork(3, symmetries=limits.symmetries)
+    augment = LearnedAffineAugment(limits, localization=network, **{"p": 1.0, **options})
     nn.init.normal_(augment.localization.head.weight, std=0.3)
     with torch.no_grad():
         augment.localization.head.bias[6:12].fill_(-3.0)  # of the curvatures: wide
@@ -104,7 +106,9 @@ def batch_cases(size: int, kind: str) -> Cases:
     cases: Cases = {"ours": lambda: full(pixels), "ours, p=0.5": lambda: half(pixels)}
     if kind == "float":
         random, last = kornia_affine(), pixels.contiguous(memory_format=torch.channels_last)
-        zeros = ours(padding_mode="zeros")
+        zeros, sharp, flip = ours(padding_mode="zeros"), ours(interpolation="sharp"), ours(ONE_FLIP)
+        cases["ours, sharp"] = lambda: sharp(pixels)
+        cases["ours, one flip"] = lambda: flip(pixels)
         cases["ours, zeros"] = lambda: zeros(pixels)
         cases["kornia warp_affine, zeros"] = kornia_alone(pixels, "zeros")
         cases["kornia warp_affine"] = kornia_alone(pixels)
@@ -124,8 +128,11 @@ def single_cases(size: int, kind: str) -> Cases:
     item = (255 * torch.rand(3, size, size)).byte()
     picture = v2.functional.to_pil_image(item)
     full, zeros, half, affine = ours(), ours(padding_mode="zeros"), ours(p=0.5), random_affine()
+    sharp, flip = ours(interpolation="sharp"), ours(ONE_FLIP)
     cases: Cases = {
         "ours": lambda: full(item),
+        "ours, sharp": lambda: sharp(item),
+        "ours, one flip": lambda: flip(item),
         "ours, zeros": lambda: zeros(item),
         "v2.RandomAffine": lambda: affine(item),
         "ours, p=0.5": lambda: half(item),
