@@ -106,7 +106,6 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", default=list(PLAN), choices=list(PLAN))
-    parser.add_argument("--arms", default="all", choices=("all", "fitted", "fixed"), help="those that fit, or do not")
     parser.add_argument("--cifar10", default="cifar10", help="cifar10 under --root, or folder:DIR")
     parser.add_argument("--root", default="data", help="where torchvision's datasets are")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")

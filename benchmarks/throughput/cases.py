@@ -1,11 +1,9 @@
 """What is timed: ways to warp a batch, one image, or the images of a loader, all with the same limits."""
 
 import itertools
-import os
 from collections.abc import Callable
 
 import kornia.augmentation
-import numpy as np
 import torch
 from kornia.geometry.transform import warp_affine
 from torch import Tensor, nn
@@ -17,7 +15,6 @@ from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.policy.network import LocalizationNetwork  # private: one that knows one flip alone
 from learned_affine.policy.thumbnail import thumbnail  # private: a part of a call, timed alone
 
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would ask the network for its newest version
 BATCHES = {32: 128, 96: 64, 224: 32, 512: 8}
 ON_GPU = {32: 1024, 224: 256}
 EPOCH = 256  # images of a loader
@@ -49,25 +46,6 @@ def kornia_affine(keepdim: bool = False) -> nn.Module:
     shift, scale = (LIMITS.translate, LIMITS.translate), (1 / LIMITS.scale, LIMITS.scale)
     options = {"p": 1.0, "padding_mode": "reflection", "keepdim": keepdim}
     return kornia.augmentation.RandomAffine(LIMITS.angle, shift, scale, LIMITS.shear, **options)
-
-
-def albumentations_affine() -> Callable[..., dict] | None:
-    """That of albumentations 2.0.8, its last release; None where it is not installed."""
-    try:
-        import albumentations
-        import cv2
-    except ImportError:
-        return None
-    cv2.setNumThreads(torch.get_num_threads())
-    shift, shear = (-LIMITS.translate, LIMITS.translate), {"x": (-LIMITS.shear, LIMITS.shear), "y": (0, 0)}
-    return albumentations.Affine(
-        scale=(1 / LIMITS.scale, LIMITS.scale),
-        translate_percent=shift,
-        rotate=(-LIMITS.angle, LIMITS.angle),
-        shear=shear,
-        border_mode=cv2.BORDER_REFLECT_101,
-        p=1.0,
-    )
 
 
 def matrices(images: Tensor, count: int) -> list[Tensor]:
@@ -105,7 +83,7 @@ def batch_cases(size: int, kind: str) -> Cases:
     full, half, affine = ours(), ours(p=0.5), random_affine()
     cases: Cases = {"ours": lambda: full(pixels), "ours, p=0.5": lambda: half(pixels)}
     if kind == "float":
-        random, last = kornia_affine(), pixels.contiguous(memory_format=torch.channels_last)
+        random = kornia_affine()
         zeros, sharp, flip = ours(padding_mode="zeros"), ours(interpolation="sharp"), ours(ONE_FLIP)
         cases["ours, sharp"] = lambda: sharp(pixels)
         cases["ours, one flip"] = lambda: flip(pixels)
@@ -114,12 +92,7 @@ def batch_cases(size: int, kind: str) -> Cases:
         cases["kornia warp_affine"] = kornia_alone(pixels)
         cases["grid_sample"] = grid_sample_alone(pixels)
         cases["kornia RandomAffine"] = lambda: random(pixels)
-        cases["ours, channels_last"] = lambda: full(last)
-    cases["v2.RandomAffine, one draw"] = lambda: affine(pixels)
     cases["v2.RandomAffine, loop"] = lambda: torch.stack([affine(image) for image in pixels])
-    if (albumentations := albumentations_affine()) is not None:
-        arrays = [np.ascontiguousarray(image.permute(1, 2, 0).numpy()) for image in pixels]
-        cases["albumentations.Affine, loop"] = lambda: np.stack([albumentations(image=one)["image"] for one in arrays])
     return cases
 
 
@@ -139,9 +112,6 @@ def single_cases(size: int, kind: str) -> Cases:
         "ours, PIL": lambda: full(picture),
         "v2.RandomAffine, PIL": lambda: affine(picture),
     }
-    if (albumentations := albumentations_affine()) is not None:
-        array = np.ascontiguousarray(item.permute(1, 2, 0).numpy())
-        cases["albumentations.Affine"] = lambda: albumentations(image=array)["image"]
     return cases
 
 

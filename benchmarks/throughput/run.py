@@ -4,8 +4,7 @@
     python -m benchmarks.throughput.run batch --device cuda    # the batch on a GPU, about a minute
     python -m benchmarks.throughput.report                     # the page
 
-Rows of a section, device and number of threads are replaced by a newer run of it. Albumentations is timed where it is
-installed.
+Rows of a section, device and number of threads are replaced by a newer run of it.
 """
 
 import argparse
@@ -19,7 +18,6 @@ import time
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -135,13 +133,12 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(options.threads)
     section = "gpu" if gpu else options.section
-    packages = [name for name in ("torch", "torchvision", "kornia", "albumentations") if find_spec(name)]
     shared = {
         "section": section,
         "threads": options.threads,
         "machine": torch.cuda.get_device_name() if gpu else f"{os.cpu_count()} CPU cores",
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
+        "versions": {name: version(name) for name in ("torch", "torchvision", "kornia")},
     }
     made = counts() if section == "counts" else timed(section)
     kept = [row for row in read(options.rows) if (row["section"], row["threads"]) != (section, options.threads)]
