@@ -37,7 +37,7 @@ def efficientnet_lite0(classes: int) -> nn.Module:
     return net
 
 
-SMALL_EPOCHS = {"blood-cells": 20, "aerial": 50, "traffic-signs": 40, "letters": 15, "flowers": 40, "hands": 30}
+SMALL_EPOCHS = {"blood-cells": 20, "aerial": 50, "traffic-signs": 40, "letters": 30, "flowers": 40, "hands": 30}
 NETS = {
     "small": Net(lambda classes: SmallConvNet(classes, 3, 24), 40, 4e-3, 64, SMALL_EPOCHS),
     "backbone": Net(
