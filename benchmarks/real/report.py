@@ -47,9 +47,9 @@ augmentation to know its training pictures. Figures are means over seeds with th
 in points, paired by seed, with 95 % intervals, bold where these leave out 0. No picture is shown or passed on.
 
 **The answer.** *Learned* gains over no augmentation by interval on aerial pictures, and over an affine map by hand on
-aerial pictures and blood cells. On flowers (3 points), letters, hand signs and blood cells it is ahead of no augmentation
-in the mean; **on traffic signs it is level with it**. On no set is it below no augmentation by interval. On hand signs the map
-by hand is a point ahead, within noise.
+aerial pictures and blood cells. On flowers (3 points), letters, hand signs and blood cells it is ahead of no
+augmentation in the mean; **on traffic signs it is level with it**. On no set is it below no augmentation by interval.
+On hand signs the map by hand is a point ahead, within noise.
 
 - **Look at what varies first.** What varies on signs is light: colour operations alone gained 11 points (one seed), and
   the policy with them and a label map 10. On blood cells and aerial pictures the same operations harm, since there
