@@ -45,8 +45,8 @@ BARE = """return [...document.querySelectorAll('div.highlight')].filter(
 TOO_WIDE = """const wide = document.documentElement.clientWidth + 1;
   if (document.documentElement.scrollWidth <= wide) return null;
   const seen = [...document.querySelectorAll('article *')].filter(e => e.getBoundingClientRect().right > wide);
-  const told = seen.slice(0, 3).map(e => e.outerHTML.slice(0, 80)).join(' | ');
-  return document.documentElement.scrollWidth + ' px: ' + told"""
+  const shown = seen.slice(0, 3).map(e => e.outerHTML.slice(0, 80)).join(' | ');
+  return document.documentElement.scrollWidth + ' px: ' + shown"""
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

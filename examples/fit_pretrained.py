@@ -76,9 +76,9 @@ def measure(augment: LearnedAffineAugment, classifier: nn.Module, held_out: Imag
     found = augment.evaluate(classifier, held_out.loader(500))
     names = ("clean_accuracy", "accuracy", "agreement", "clean_entropy", "entropy", "displacement", "visible_area")
     names += ("symmetry_chance", "symmetry_spread")
-    told = {name: found[name] for name in names}
-    told["classifier_test_accuracy"] = evaluate_classifier(classifier, test.loader(500))["accuracy"]
-    return {name: round(value, 4) for name, value in told.items()}
+    measures = {name: found[name] for name in names}
+    measures["classifier_test_accuracy"] = evaluate_classifier(classifier, test.loader(500))["accuracy"]
+    return {name: round(value, 4) for name, value in measures.items()}
 
 
 @torch.no_grad()

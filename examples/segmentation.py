@@ -60,8 +60,8 @@ def run(seed: int, count: int, epochs: int) -> list[dict[str, object]]:
         plain, batches(train), val_loader=batches(held_out), loss=per_image, seed=seed, progress=False, **options
     )
     seconds, last = time.perf_counter() - start, learned.history.last()
-    told = {name: last[name] for name in ("displacement", "symmetry_chance", "cost")}
-    told |= {"fit_seconds": seconds, "target": learned.history.info["target"]}
+    measures = {name: last[name] for name in ("displacement", "symmetry_chance", "cost")}
+    measures |= {"fit_seconds": seconds, "target": learned.history.info["target"]}
     arms: dict[str, Augment | None] = {
         "none": None,
         "v2.RandomAffine(30)": one_by_one(v2.RandomAffine(30)),
@@ -71,7 +71,7 @@ def run(seed: int, count: int, epochs: int) -> list[dict[str, object]]:
     for name, augment in arms.items():
         net = plain if augment is None else trained(train, augment, epochs, seed)
         common = {"seed": seed, "scenes": count, "epochs": epochs, "arm": name}
-        rows.append({**common, "iou": overlap(net, test), **(told if name == "learned" else {})})
+        rows.append({**common, "iou": overlap(net, test), **(measures if name == "learned" else {})})
     return rows
 
 

@@ -24,7 +24,7 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def stratified(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """The first ``PER_CLASS`` images of each class, in the order in which they stand in the file."""
+    """The first ``PER_CLASS`` images of each class, in the order of the file."""
     images = read_idx(folder / f"{part}-images-idx3-ubyte.gz")
     labels = read_idx(folder / f"{part}-labels-idx1-ubyte.gz")
     chosen = np.sort(np.concatenate([np.flatnonzero(labels == label)[:PER_CLASS] for label in range(10)]))

@@ -32,7 +32,7 @@ sample = {
 
 # %%
 # ``padding_mode="fill"``: the default, reflection, would bring in mirrored objects that have no box. What leaves the
-# image is not removed, so ``SanitizeBoundingBoxes`` stands behind. If a label named a side ("left eye"), flips would
+# image is not removed, so ``SanitizeBoundingBoxes`` comes after it. If a label named a side ("left eye"), flips would
 # have to be forbidden by ``limits=AffineLimits(symmetries="none")``, since labels are not renamed.
 torch.manual_seed(1)
 augment = LearnedAffineAugment.from_pretrained("CIFAR10_V3", p=1.0, padding_mode="fill", fill=114)

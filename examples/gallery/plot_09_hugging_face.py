@@ -68,7 +68,7 @@ print(f"{done.global_step} steps, loss {done.training_loss:.2f}")
 
 # %%
 # Fit a policy to this model: batches may be dicts, and an output with ``.logits`` is understood. The images are
-# normalised already here: the policy may stand before ``Normalize`` or after it.
+# normalised already here: the policy may come before ``Normalize`` or after it.
 loaders = [torch.utils.data.DataLoader(part, batch_size=64) for part in
            (plain, held_out.with_transform(prepared(tensor)))]  # fmt: skip
 fitted = LearnedAffineAugment.fit(model, loaders[0], val_loader=loaders[1], padding_mode="border")

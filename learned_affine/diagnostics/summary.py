@@ -172,8 +172,8 @@ def proposal_words(info: Mapping[str, Any]) -> list[str]:
 
 def _proposals(info: Mapping[str, Any]) -> list[tuple[str, list[int]]]:
     """Circles of classes, each with its rule of a label map, for which the fit had none of its own."""
-    recognised, told = info.get("recognised", {}), info.get("label_map", {})
-    moves = {key: (code, count) for key, (code, _, count) in LABEL_MOVES.items() if key not in told}
+    recognised, given = info.get("recognised", {}), info.get("label_map", {})
+    moves = {key: (code, count) for key, (code, _, count) in LABEL_MOVES.items() if key not in given}
     return [(key, one) for key, (code, count) in moves.items() for one in circles_in(recognised.get(code, {}), count)]
 
 

@@ -68,7 +68,7 @@ def enlarged(images: Tensor) -> Tensor:
 def _along_both_sides(images: Tensor, rows: Sequence[Band], columns: Sequence[Band]) -> Tensor:
     """The matrix of the rows, times each plane, times that of the columns."""
     batch, channels, height, width = images.shape
-    # planes stand side by side, so that each block is one product for all of them
+    # planes lie side by side, so that each block is one product for all of them
     lines = images.permute(2, 0, 1, 3).reshape(height, -1)
     if is_traced() or (torch.is_grad_enabled() and images.requires_grad):
         tall = torch.cat([band.weights @ lines[band.pixels] for band in rows]).view(-1, width)

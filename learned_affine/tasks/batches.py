@@ -187,7 +187,7 @@ def counting_in(loader: Any) -> list[Any]:
 
 
 def _parts_of(loader: Any, *more: str) -> list[Any]:
-    """A loader and its samplers, level by level: a sampler may stand in a batch sampler in another one."""
+    """A loader and its samplers, level by level: a sampler may be in a batch sampler in another one."""
     found, level = {id(loader): loader}, [loader]
     for _ in range(3):
         level = [getattr(one, name, None) for one in level for name in ("batch_sampler", "sampler", *more)]

@@ -57,7 +57,7 @@ def tensor_images(item: Tensor, drawn: SampleParameters, sampling: Sampling) -> 
     taken = drawn.converted(item) if frames == 1 else None
     if lead == 1 and pixels.ndim == 4:
         return warp_rows(pixels, drawn, sampling, taken)
-    # frames (and whatever else shares a matrix) stand side by side as channels of one image
+    # frames (and whatever else shares a matrix) lie side by side as channels of one image
     folded = pixels.reshape(drawn.count, -1, *pixels.shape[-2:])
     if not isinstance(sampling.fill, int | float) and len(sampling.fill) > 1:
         sampling = sampling._replace(fill=list(sampling.fill) * frames)

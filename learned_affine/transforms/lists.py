@@ -16,7 +16,7 @@ from learned_affine.transforms.sample import LABELS, PICTURES, cannot_assign, di
 def each_sample(sample: Any, run: Callable[[Any, int, int], Any]) -> Any:
     """The sample with ``run(part, row, rows)`` done to each part of it: one, but where a list of images is a batch.
 
-    Where all images stand in lists of one length, a part is an image with its row of the other lists and tuples of that
+    Where all images are in lists of one length, a part is an image with its row of the other lists and tuples of that
     length; what cannot be assigned is a ValueError. Mappings that torch's pytree does not know, as ``UserDict``, are
     given to ``run`` as dicts.
     """
