@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.parameters import EIGHT, AffineParameters
-from learned_affine.geometry.warp import in_full_precision, is_one_on_cpu, rearrange
+from learned_affine.geometry.warp import in_full_precision, is_one_on_cpu
 from learned_affine.policy.costs import Costs
 from learned_affine.policy.distribution import DIMENSIONS, FLATTEST, PRIOR_WIDTH, REACH, STEEPEST, Policy
+from learned_affine.policy.moved import mean_differences, pairs_of_pixels
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.policy.thumbnail import thumbnail
 
@@ -58,9 +59,8 @@ class LocalizationNetwork(nn.Module):
         nn.init.constant_(self.head.bias[DIMENSIONS:NUMBERS], START)
         nn.init.constant_(self.head.bias[NUMBERS:], SYMMETRY_START)
         self.price, self.free = 1.0, 0.0
-        pixels = torch.arange(size * size, device="cpu").view(size, size)
-        # where moved copies take their pixels from; no buffer, since a network is its state
-        self.places = torch.stack([rearrange(pixels, code).flatten() for code in self.codes])[1:].flatten()
+        # no buffers, since a network is its state
+        self.pairs, self.shares = pairs_of_pixels(self.codes[1:], size, channels)
 
     @property
     def codes(self) -> tuple[int, ...]:
@@ -116,11 +116,8 @@ class LocalizationNetwork(nn.Module):
         """How much the image differs from each of its moved copies, ``(B, S)`` in [0, 1]; at 0 they cost nothing."""
         if not self.per_image or len(self.codes) == 1:
             return observation.new_ones(len(observation), len(self.codes) - 1)
-        pixels, places = observation.flatten(2), self.places.to(observation.device, non_blocking=True)
-        # gather takes a third of the time of indexing; what comes out is large, so the rest is done in place
-        moved = pixels.gather(2, places.expand(*pixels.shape[:2], -1)).unflatten(2, (-1, pixels.shape[2]))
-        differs = moved.sub_(pixels[:, :, None]).abs_().mean((1, 3))
-        return (differs / DIFFERENT).clamp_max(1)
+        pairs, shares = (one.to(observation.device, non_blocking=True) for one in (self.pairs, self.shares))
+        return (mean_differences(observation.float(), pairs, shares) / DIFFERENT).clamp_max(1)
 
     @torch.no_grad()
     def reprice(self, price: float, free: float = 0.0) -> None:
