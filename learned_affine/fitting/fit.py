@@ -29,7 +29,6 @@ WIDER, WIDER_SHARE = 2.2, 1 / 2  # of the draws: what lies just outside of the p
 FIRST_PRICE = 3.0  # over the budget
 FARTHEST, FARTHEST_SETTLING = 1.0, 1.5  # steps of the logarithm of the price
 SETTLING, PRICED_ON, SETTLING_DRAWS = 2, 400, 2  # rounds that only price; on so many held-out images; draws of each
-LEAST_MOVED, LEAST_SLOPE = 0.02, 0.15  # two prices that say how costs fall; by how much in the logarithm of the price
 LARGEST_RATIO, LEAST_COST = 10.0, 0.02  # of what draws cost to what was predicted; and in budgets
 PREDICTED_DRAWS = 16
 LEAST_IMAGES, MOST_IMAGES, FOR_EACH = 3000, 9000, 4  # judged ones, in all
@@ -125,7 +124,8 @@ class Fit:
         error = self.learner.learn(self.draws, self.symmetries, self.network.price)
         shown = (narrow & good & (rows < len(pool.held_out))).nonzero().flatten()
         entry = self._entry(began, judged, shown, drawn)
-        self._reprice(float(judged.cost[shown].mean()), _mean_cost(self._costs(rows[shown]), self._here(z[shown])))
+        expected = self._costs(rows[shown]).without_gains(self._here(z[shown]))
+        self._reprice(float(judged.cost[shown].mean()), float(expected.mean()))
         return entry | {"loss": error, "discriminator_loss": score}
 
     def _draw(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,8 +166,7 @@ class Fit:
         """Move the price to where held-out images are predicted to cost the budget, after what draws did cost."""
         ratio = max(measured, LEAST_COST * self.budget) / expected if expected > 0 else 1.0
         ratio = min(LARGEST_RATIO, max(1 / LARGEST_RATIO, ratio))
-        noise = Policy.noise(PREDICTED_DRAWS, len(self.priced_on), generator=torch.Generator().manual_seed(0))
-        predicted = self._prediction(self.priced_on, self._here(noise))
+        predicted = self._prediction()
         wanted = price_for(self.budget, lambda price: ratio * predicted(price))
         step = min(farthest, max(-farthest, math.log(wanted / self.network.price)))
         self.network.price = self.processes.from_main(self.network.price * math.exp(step))
@@ -175,46 +174,47 @@ class Fit:
     def _settle(self, before: int) -> Iterator[Round]:
         """Rounds that only judge and price, with symmetries and warps together; the last one only judges.
 
-        Those that price share their noise: what costs differ by between them is then what the price changed.
+        Costs are compared with what the same draws were predicted to cost, in all of these rounds so far.
         """
         rows = self.pool.some(self.pool.held_out, SETTLING_DRAWS * PRICED_ON, self.generator)
-        shared, fresh = (self._noise(len(rows)) for _ in range(2))
-        found: list[tuple[float, float]] = []  # prices, and costs in budgets
-        for number in range(SETTLING + 1):
-            noise, began = fresh if number == SETTLING else shared, time.perf_counter()
+        measured = expected = 0.0
+        for number in range(before, before + SETTLING + 1):
+            began = time.perf_counter()
+            noise = Policy.noise(len(rows), symmetries=self.symmetries is not None, generator=self.generator)
             drawn = self._policy(rows).draw(self._here(noise), self.limits).to("cpu")
             judged = self.judge(rows, drawn, self.adversary)
             finite = judged.cost.isfinite()
-            if not self._is_good(before + number, finite):
+            if not self._is_good(number, finite):
                 return
             good = finite.nonzero().flatten()
             entry = self._entry(began, judged, good, drawn)
-            found.append((self.network.price, max(entry["cost"] / self.budget, LEAST_COST)))
-            if number == 0:
-                expected = self._prediction(rows, self._here(noise[:, :DIMENSIONS]))(self.network.price)
-                self._reprice(entry["cost"], expected, FARTHEST_SETTLING)
-            elif number < SETTLING:
-                self.network.price = self.processes.from_main(settled_price(*found[-2:]))
+            if number < before + SETTLING:
+                measured += entry["cost"]
+                expected += float(self._predicted(rows, noise, drawn.codes())[good].mean())
+                self._reprice(measured, expected, FARTHEST_SETTLING)
             yield entry
 
-    def _noise(self, count: int) -> Tensor:
-        return Policy.noise(count, symmetries=self.symmetries is not None, generator=self.generator)
-
-    def _prediction(self, rows: Tensor, noise: Tensor) -> Callable[[float], float]:
-        """What warps and symmetries are predicted to cost in the mean, in nats, as a function of the price.
+    def _prediction(self) -> Callable[[float], float]:
+        """What warps and symmetries are predicted to cost held-out images in the mean, in nats, at a price.
 
         The network is asked once, since only the price changes while one is looked for.
         """
-        costs, symmetries = self._costs(rows), self.symmetries
-        moved = None if symmetries is None else self._costs(symmetries.rows[: symmetries.held_out])
+        costs, allowed = self._costs(self.priced_on), self._allowed()
+        own = torch.Generator().manual_seed(0)
+        noise = self._here(Policy.noise(PREDICTED_DRAWS, len(self.priced_on), generator=own))
 
         def predicted(price: float) -> float:
-            warps = _mean_cost(costs, costs.at(price).before_tanh(noise))
-            if symmetries is None or moved is None:
-                return warps
-            return warps + symmetries.expected(moved.at(price, self.network.free, symmetries.allowed))
+            policy = costs.at(price, self.network.free, allowed)
+            warps = costs.without_gains(policy.before_tanh(noise)).mean()
+            return float(warps + (policy.chances * costs.of_symmetries()).sum(1).mean())
 
         return predicted
+
+    def _predicted(self, rows: Tensor, noise: Tensor, codes: Tensor) -> Tensor:
+        """What draws from this noise, with symmetries of these codes, are predicted to cost, ``(N,)`` nats."""
+        costs, z = self._costs(rows), self._policy(rows).before_tanh(self._here(noise[:, :DIMENSIONS]))
+        symmetries = costs.of_symmetries().gather(1, self._here(codes)[:, None])
+        return (costs.without_gains(z) + symmetries.squeeze(1)).cpu()
 
     # -- what was found -----------------------------------------------------------------------------------------------
 
@@ -263,8 +263,10 @@ class Fit:
         return self.learner.costs(self._here(rows))
 
     def _policy(self, rows: Tensor) -> Policy:
-        allowed = (0,) if self.symmetries is None else self.symmetries.allowed
-        return self._costs(rows).at(self.network.price, self.network.free, allowed)
+        return self._costs(rows).at(self.network.price, self.network.free, self._allowed())
+
+    def _allowed(self) -> tuple[int, ...]:
+        return (0,) if self.symmetries is None else self.symmetries.allowed
 
     def _here(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.judge.device)
@@ -280,17 +282,3 @@ class Fit:
             share = 1.0
         self.share = self.processes.from_main(min(1.0, max(share, LEAST_SHARE)))
         return max(2, round(self.share * count))
-
-
-def settled_price(before: tuple[float, float], now: tuple[float, float]) -> float:
-    """Where the cost is the budget, by the line through the logarithms of two prices and of their costs in budgets."""
-    (earlier, dearer), (price, ratio) = before, now
-    moved, slope = math.log(price / earlier), 1.0
-    if abs(moved) > LEAST_MOVED:
-        slope = min(1.0, max(LEAST_SLOPE, math.log(dearer / ratio) / moved))
-    return price * math.exp(min(FARTHEST_SETTLING, max(-FARTHEST_SETTLING, math.log(ratio) / slope)))
-
-
-def _mean_cost(costs: Costs, z: Tensor) -> float:
-    """What draws are predicted to cost; a gain counts as 0, so that the mean falls with the price and stays above 0."""
-    return float(costs.of(z).clamp_min(0).mean())

@@ -50,10 +50,6 @@ class SymmetryCosts:
         left = (costs.gate * costs.symmetries - target)[known][:, self.allowed]
         return left.square().mean() if len(left) else left.sum()
 
-    def expected(self, policy: Policy) -> float:
-        """What symmetries cost the held-out images in the mean, in nats, where each has its chances by their policy."""
-        return float((policy.chances.cpu() * self.cost[: self.held_out].clamp_max(MOST)).sum(1).mean())
-
 
 def evenly(rows: Tensor, classes: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """``count`` of the rows at random, as evenly over their classes as there are images: rare ones are needed, too."""

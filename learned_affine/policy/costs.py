@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from learned_affine.geometry.parameters import EIGHT
 from learned_affine.policy.distribution import PRIOR_WIDTH, Policy
 
 MOST = 5.0  # nats, at which costs level off: a label is lost by then, and more of it teaches nothing
@@ -40,6 +41,16 @@ class Costs:
         quadratics = (0.5 * (self.curvature * offset.square()).sum(-1) for offset in (z - self.centre, self.centre))
         there, here = (-MOST * torch.expm1(-quadratic / MOST) for quadratic in quadratics)
         return there - here
+
+    def without_gains(self, z: Tensor) -> Tensor:
+        """The same where a gain counts as 0: so the mean over draws falls with the price, and stays above 0."""
+        return self.of(z).clamp_min(0)
+
+    def of_symmetries(self) -> Tensor:
+        """What each symmetry is predicted to cost, ``(B, 8)`` nats, without gains."""
+        if self.symmetries is None or self.gate is None:
+            return self.centre.new_zeros(len(self.centre), len(EIGHT))
+        return (self.gate * self.symmetries).clamp_min(0)
 
     def at(self, price: float, free: float = 0.0, allowed: tuple[int, ...] = (0,)) -> Policy:
         """The policy at a price, over the allowed symmetries."""

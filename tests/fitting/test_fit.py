@@ -1,5 +1,6 @@
 """The fit as a whole: what it learns, that it costs its budget, what it leaves behind however it ends."""
 
+import functools
 import math
 import time
 
@@ -39,17 +40,24 @@ def policy_of(augment: LearnedAffineAugment, images: torch.Tensor = IMAGES) -> P
 # -- what is learned --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def good() -> LearnedAffineAugment:
+@functools.cache
+def fitted_well(seed: int) -> LearnedAffineAugment:
     """A fit that goes well: the side on which a blob is tells its class. There are 64 held-out images, which is few."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config, data = FitConfig(rounds=5, images=2000, target=0.3), [(IMAGES, LABELS)]
-    return silent(classifier=Halves(4.0), data=data, val_loader=data, config=config, limits=WIDE)
+    return silent(classifier=Halves(4.0), data=data, val_loader=data, config=config, limits=WIDE, seed=seed)
 
 
-def test_held_out_images_cost_the_budget(good):
+@pytest.fixture()
+def good() -> LearnedAffineAugment:
+    return fitted_well(0)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_held_out_images_cost_the_budget(seed):
     """By a judgement of our own: many draws, of warps and symmetries together, against the images as they are."""
-    classifier, last, draws = Halves(4.0), good.history.last(), 50
+    good, draws = fitted_well(seed), 50
+    classifier, last = Halves(4.0), good.history.last()
     scale = temperature_of(classifier(IMAGES).detach(), LABELS)
     images, labels = IMAGES.repeat(draws, 1, 1, 1), LABELS.repeat(draws)
     drawn = policy_of(good, images).draw(Policy.noise(len(images), symmetries=True), WIDE)
@@ -59,29 +67,8 @@ def test_held_out_images_cost_the_budget(good):
             for one in (good.warp(images, drawn), images)
         )
     assert last["budget"] == pytest.approx(0.3 - plain, rel=1e-4)
-    assert warped - plain == pytest.approx(last["budget"], rel=0.25)
+    assert warped - plain == pytest.approx(last["budget"], rel=0.15)
     assert last["cost"] == pytest.approx(last["budget"], rel=0.35)  # of 800 draws
-
-
-@pytest.mark.parametrize("slope", [0.3, 0.7, 1.0])
-def test_two_prices_and_their_costs_lead_to_the_budget_where_costs_follow_a_power(slope):
-    def cost(price: float) -> float:
-        return 1.5 * (price / 2.0) ** -slope
-
-    price = fits.settled_price((2.0, cost(2.0)), (2.6, cost(2.6)))
-    assert cost(price) == pytest.approx(1, rel=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("now", "moved"),
-    [
-        ((2.0, 1.2), math.log(1.2)),  # the price is where it was: costs are taken to fall as it rises
-        ((3.0, 1.8), fits.FARTHEST_SETTLING),  # they rose with it, by chance
-        ((3.0, 0.01), -fits.FARTHEST_SETTLING),
-    ],
-)
-def test_the_last_step_of_the_price_is_bounded(now, moved):
-    assert fits.settled_price((2.0, 1.5), now) == pytest.approx(now[0] * math.exp(moved))
 
 
 def test_symmetries_are_likely_where_they_are_free_and_rare_where_they_change_the_label(good):
