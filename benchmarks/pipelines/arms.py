@@ -80,13 +80,6 @@ class Colours(transforms.TrivialAugmentWide):
         return of_colours(super()._augmentation_space(num_bins))
 
 
-class RandColours(transforms.RandAugment):
-    """``RandAugment`` without its geometric operations: two on colours a call, of one magnitude."""
-
-    def _augmentation_space(self, num_bins: int, image_size: tuple[int, int]) -> dict[str, Any]:
-        return of_colours(super()._augmentation_space(num_bins, image_size))
-
-
 def of_colours(operations: dict[str, Any]) -> dict[str, Any]:
     """All operations but the geometric ones."""
     return {name: entry for name, entry in operations.items() if name not in GEOMETRIC}
@@ -102,11 +95,6 @@ def per_image(*steps: nn.Module) -> Augment:
         return torch.stack(done).to(images.device).float() / 255
 
     return augment
-
-
-def after(first: Augment, second: Augment) -> Augment:
-    """One augmenter after another."""
-    return lambda images: second(first(images))
 
 
 def flip(setting: Setting | None = None) -> Augment:
@@ -144,9 +132,10 @@ def learned(setting: Setting, **fit: Any) -> LearnedAffineAugment:
     return setting.fitted(Fit(**fit))
 
 
-def with_colours(setting: Setting, colours: type[nn.Module] = Colours) -> Augment:
-    """The recipe: colours as TrivialAugmentWide changes them, or another one; geometry as it was learned."""
-    return after(per_image(colours()), learned(setting))
+def with_colours(setting: Setting) -> Augment:
+    """The recipe: colours as TrivialAugmentWide changes them, geometry as it was learned."""
+    colours, policy = per_image(Colours()), learned(setting)
+    return lambda images: policy(colours(images))
 
 
 def shuffled_symmetries(setting: Setting) -> Augment:
@@ -187,10 +176,8 @@ ARMS: dict[str, Callable[[Setting], Augment | None]] = {
     "flip + crop + colour": lambda setting: per_image(*flip_and_crop(setting), Colours()),
     "learned": learned,
     "learned + colour": with_colours,
-    "learned + RandAugment's colour": partial(with_colours, colours=RandColours),
     "learned, mirror alone": partial(learned, symmetries="mirror"),
     "learned, no symmetries": partial(learned, symmetries="none"),
-    "flip + learned, no symmetries": lambda setting: after(flip(), learned(setting, symmetries="none")),
     "learned, symmetries shuffled": shuffled_symmetries,
     "learned, shuffled": lambda setting: dealt_to_others(learned(setting)),
     "learned, one for all": partial(learned, per_image=False),
@@ -200,7 +187,6 @@ ARMS: dict[str, Callable[[Setting], Augment | None]] = {
 FITS = {  # of the arms whose fit is not the default one
     "learned, mirror alone": Fit(symmetries="mirror"),
     "learned, no symmetries": Fit(symmetries="none"),
-    "flip + learned, no symmetries": Fit(symmetries="none"),
     "learned, one for all": Fit(per_image=False),
     "learned, no adversarial loss": Fit(config=FitConfig(adversarial_weight=0.0)),
     "learned, no entropy loss": Fit(config=FitConfig(entropy_weight=0.0)),

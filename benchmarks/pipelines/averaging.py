@@ -23,13 +23,13 @@ def main() -> None:
 
 
 def table(groups: dict[Setting, Arms]) -> str:
-    """What averaging adds to one view, a line a classifier that was trained from scratch with the policy."""
+    """What averaging adds to one view, a line a classifier that was trained with the policy."""
     lines = head("data, classifier", "seeds", *VIEWS.values())
     for setting, arms in groups.items():
         runs = {seed: run for seed, run in arms.get("learned", {}).items() if "views" in run}
-        if setting.protocol == "scratch" and len(runs) >= FEWEST:
+        if len(runs) >= FEWEST:
             cells = ("<br>".join(gain(runs, view, key) for key in UNITS) for view in VIEWS)
-            lines.append(line(setting.title.partition(", from scratch")[0], str(len(runs)), *cells))
+            lines.append(line(setting.what, str(len(runs)), *cells))
     return "\n".join(lines)
 
 

@@ -16,7 +16,6 @@ DATA = ("icons", "fashion-mnist", "cifar10")  # in the order in which they are s
 NAMES = {
     "icons": "icons",
     "fashion-mnist": "Fashion-MNIST",
-    "rotated fashion-mnist": "rotated Fashion-MNIST",
     "cifar10": "CIFAR-10",
 }
 MODELS = {"small": "small CNN", "resnet": "ResNet-8"}
@@ -28,7 +27,6 @@ class Setting(NamedTuple):
     data: str
     size: int | None
     model: str
-    protocol: str
     epochs: int
 
     @property
@@ -42,19 +40,9 @@ class Setting(NamedTuple):
         return f"{NAMES.get(self.data, self.data)}, {self.images}, {MODELS[self.model]}"
 
     @property
-    def length(self) -> str:
-        """Epochs of both trainings, or of the one."""
-        return f"{self.epochs} + {self.epochs}" if self.protocol == "stages" else f"{2 * self.epochs}"
-
-    @property
     def how(self) -> str:
-        """How it is trained."""
-        return f"{'from scratch, ' if self.protocol == 'scratch' else ''}{self.length} epochs"
-
-    @property
-    def title(self) -> str:
-        """All of it in words."""
-        return f"{self.what}, {self.how}"
+        """How long it is trained."""
+        return f"{2 * self.epochs} epochs"
 
 
 def grouped(rows: list[Row]) -> dict[Setting, Arms]:
@@ -66,10 +54,10 @@ def grouped(rows: list[Row]) -> dict[Setting, Arms]:
     return dict(sorted(found.items(), key=lambda item: order(item[0])))
 
 
-def order(setting: Setting) -> tuple[bool, int, str, int, bool]:
-    """Stages before scratch, then by data, size and model."""
+def order(setting: Setting) -> tuple[int, str, int, bool]:
+    """By data, size and model."""
     place = DATA.index(setting.data) if setting.data in DATA else len(DATA)
-    return setting.protocol != "stages", place, setting.data, setting.size or 0, setting.model != "small"
+    return place, setting.data, setting.size or 0, setting.model != "small"
 
 
 def comparable(arms: Arms) -> Arms:

@@ -18,15 +18,20 @@ from tqdm.auto import tqdm
 
 from benchmarks.pipelines import run
 
-ALONE = ["learned, mirror alone", "learned, no symmetries", "flip + learned, no symmetries"]
-SYMMETRIES = ["learned", "learned, symmetries shuffled", *ALONE, "flip", "none"]
+OURS = ["none", "learned", "learned + colour"]
+FIXED = [
+    "flip",
+    "flip + affine",
+    "flip + crop",
+    "flip + crop + colour",
+    "flip + crop + TrivialAugmentWide",
+    "TrivialAugmentWide",
+    "RandAugment",
+]
 LOSSES = ["learned, no adversarial loss", "learned, no entropy loss"]
-PARTS = ["learned", "learned + colour", "none", "learned, shuffled", "learned, one for all", *LOSSES]
-FIXED = ["flip", "flip + crop", "flip + affine", "RandAugment"]
-TRIVIAL = ["TrivialAugmentWide", "flip + crop + TrivialAugmentWide", "flip + crop + colour"]
-OURS = ["learned", "learned + colour", "none"]
-CLAIMS = [OURS, ["learned, shuffled"], ["flip + crop", "TrivialAugmentWide"], TRIVIAL[1:], ["RandAugment"]]  # at 10,000
-FEW = [["none", "flip + crop"], ["TrivialAugmentWide"], ["flip + crop + colour"], OURS[:2]]  # at all images
+PARTS = ["learned", "learned, shuffled", "learned, one for all", *LOSSES]
+SYMMETRIES = ["learned", "learned, mirror alone", "learned, no symmetries", "learned, symmetries shuffled"]
+ALL = [OURS, FIXED, PARTS, SYMMETRIES]
 
 
 class Part(NamedTuple):
@@ -34,7 +39,6 @@ class Part(NamedTuple):
 
     data: str
     model: str
-    protocol: str
     size: int | None
     epochs: int
     seeds: range
@@ -42,44 +46,21 @@ class Part(NamedTuple):
 
     def jobs(self, options: argparse.Namespace) -> list[argparse.Namespace]:
         """As ``run`` takes them."""
-        where = {"cifar10": options.cifar10}.get(self.data, self.data.removeprefix("rotated "))
-        words = ["--data", where, "--root", options.root, "--model", self.model, "--protocol", self.protocol]
+        where = options.cifar10 if self.data == "cifar10" else self.data
+        words = ["--data", where, "--root", options.root, "--model", self.model]
         words += ["--epochs", str(self.epochs), "--device", options.device, "--out", str(options.out)]
-        words += ["--name", self.data.removeprefix("rotated ")]
-        words += ["--rotated"] if self.data.startswith("rotated") else []
+        words += ["--name", self.data]
         words += ["--size", str(self.size)] if self.size else []
         return [
             run.parse([*words, "--seeds", str(seed), "--arms", *arms]) for seed in self.seeds for arms in self.groups
         ]
 
 
-FIVE, THREE, TWO = range(1, 6), range(1, 4), range(1, 3)
-FLIPS = [["learned", "none", "flip + crop"]]
-RAND = ["learned + RandAugment's colour"]
-ALL_ARMS = [PARTS, [*FIXED, *TRIVIAL], RAND]
 PLAN = {
-    "cifar10": [
-        Part("cifar10", "small", "stages", 1000, 40, FIVE, FLIPS),
-        Part("cifar10", "resnet", "stages", 1000, 40, FIVE, FLIPS),
-        Part("cifar10", "resnet", "scratch", 1000, 40, FIVE, ALL_ARMS),
-        Part("cifar10", "resnet", "scratch", 10_000, 15, THREE, CLAIMS),
-        Part("cifar10", "resnet", "scratch", None, 5, TWO, FEW),
-        Part("cifar10", "small", "stages", 4000, 20, FIVE, FLIPS),
-        Part("cifar10", "resnet", "stages", 4000, 20, FIVE, FLIPS),
-    ],
-    "fashion": [
-        Part("fashion-mnist", "small", "scratch", 10_000, 15, THREE, CLAIMS),
-        Part("fashion-mnist", "small", "scratch", None, 5, TWO, FEW),
-        Part(
-            "fashion-mnist", "small", "stages", 1000, 40, range(1, 11), [["learned", "learned, no symmetries", "none"]]
-        ),
-        Part("fashion-mnist", "small", "scratch", 1000, 40, FIVE, ALL_ARMS),
-        Part("rotated fashion-mnist", "small", "scratch", 1000, 40, FIVE, ALL_ARMS),
-    ],
-    "icons": [
-        Part("icons", "small", "stages", None, 14, FIVE, [SYMMETRIES]),
-        Part("icons", "small", "scratch", None, 14, FIVE, ALL_ARMS),
-    ],
+    "icons": Part("icons", "small", None, 14, range(1, 6), ALL),
+    "fashion": Part("fashion-mnist", "small", 1000, 40, range(1, 6), ALL),
+    "cifar10": Part("cifar10", "resnet", 1000, 40, range(1, 6), ALL),
+    "cifar10, 10,000": Part("cifar10", "resnet", 10_000, 15, range(1, 4), [OURS, FIXED]),
 }
 
 
@@ -87,9 +68,9 @@ def main() -> None:
     """Run what has no row yet, until the minutes are over: what runs then is ended, and starts anew next time."""
     options = parse()
     torch.set_num_threads(1)  # before the processes fork: each has one thread
-    jobs = [job for name in options.parts for part in PLAN[name] for job in part.jobs(options) if run.missing(job)]
+    jobs = [job for name in options.parts for job in PLAN[name].jobs(options) if run.missing(job)]
     for job in jobs:
-        run.images_of(job.data, job.root, job.download, job.rotated)  # once; the processes share it
+        run.images_of(job.data, job.root, job.download)  # once; the processes share it
     end = time.monotonic() + 60 * options.minutes
     with multiprocessing.get_context("fork").Pool(options.workers) as pool:
         done = pool.imap_unordered(do, jobs)
@@ -120,7 +101,7 @@ def do(job: argparse.Namespace) -> str:
     try:
         run.run_seed(job, run.missing(job), tqdm(disable=True))
     except Exception as error:  # told at once, and the run has no row
-        return f"{job.data} {job.protocol} {job.seeds} {job.arms}: {error!r}"
+        return f"{job.data} {job.seeds} {job.arms}: {error!r}"
     return ""
 
 

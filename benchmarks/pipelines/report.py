@@ -8,7 +8,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.intervals import Runs, about, differences, half_width, interval
+from benchmarks.common.intervals import differences, half_width, interval
 from benchmarks.common.pages import EVIDENCE, IMAGES, fill
 from benchmarks.common.rows import RESULTS, newest_version, read
 from benchmarks.pipelines.arms import ARMS
@@ -18,7 +18,6 @@ from benchmarks.pipelines.run import code_of, fits
 ROWS = RESULTS / "pipelines.jsonl"
 PAGE = EVIDENCE / "pipelines.md"
 PICTURE = IMAGES / "pipelines.png"
-LOWER = ("nll", "calibration_error")  # where less is better
 PIPELINES = (
     "none",
     "flip + crop",
@@ -28,17 +27,13 @@ PIPELINES = (
     "learned",
     "learned + colour",
 )
-SHOWN = (  # in the README and at the head of the page
-    Setting("icons", None, "small", "scratch", 14),
-    Setting("fashion-mnist", 1000, "small", "scratch", 40),
-    Setting("rotated fashion-mnist", 1000, "small", "scratch", 40),
-    Setting("fashion-mnist", 10_000, "small", "scratch", 15),
-    Setting("fashion-mnist", None, "small", "scratch", 5),
-    Setting("cifar10", 1000, "resnet", "scratch", 40),
-    Setting("cifar10", 10_000, "resnet", "scratch", 15),
-    Setting("cifar10", None, "resnet", "scratch", 5),
+ICONS = Setting("icons", None, "small", 14)
+SHOWN = (  # in the order of the page
+    ICONS,
+    Setting("fashion-mnist", 1000, "small", 40),
+    Setting("cifar10", 1000, "resnet", 40),
+    Setting("cifar10", 10_000, "resnet", 15),
 )
-DRAWN = tuple(setting for setting in SHOWN if setting.epochs > 10)  # with more seeds than two
 RIVALS = (  # pairs of arms: the first minus the second
     ("learned", "none"),
     ("learned", "flip + crop"),
@@ -64,10 +59,11 @@ def main() -> None:
     """Fill the page between its markers; draw the figure."""
     rows, version = valid(read(ROWS))
     groups = grouped(rows)
-    drawn = {setting: groups[setting] for setting in DRAWN if setting in groups}
+    drawn = {setting: groups[setting] for setting in SHOWN if setting in groups}
     fill(PAGE, "short", "\n\n".join(filter(None, (results(groups), version))))
     fill(PAGE, "rivals", paired_table(drawn, {" minus ".join(pair): pair for pair in RIVALS}))
     fill(PAGE, "parts", paired_table(drawn, PARTS))
+    fill(PAGE, "sides", side_table(groups.get(ICONS, {})))
     fill(PAGE, "harm", harm_table(drawn))
     if rows:
         draw(drawn, PICTURE)
@@ -121,7 +117,7 @@ def mean_of(arms: Arms, arm: str) -> str:
     if arm not in arms:
         return ""
     mean = 100 * statistics.mean(run["accuracy"] for run in arms[arm].values())
-    return bold(f"{mean:.1f}", arm == best_arm(arms, "accuracy"))
+    return f"**{mean:.1f}**" if arm == best_arm(arms) else f"{mean:.1f}"
 
 
 def base_of(arms: Arms) -> str:
@@ -134,45 +130,10 @@ def in_order(arms: Arms) -> list[str]:
     return [arm for arm in ARMS if arm in arms] + [arm for arm in arms if arm not in ARMS]
 
 
-def columns(arms: Arms) -> dict[str, str]:
-    """The measures of a table and what they are called."""
-    first = next(iter(next(iter(arms.values())).values()))
-    groups = {name: f"{name}, %" for name in (SIDE, OTHER) if name in first}
-    rest = {"worst_class": "worst class, %", "nll": "NLL", "calibration_error": "ECE, %"}
-    return {"accuracy": "accuracy, %"} | groups | rest
-
-
-def table(arms: Arms) -> str:
-    """One line an arm; the best of each column in bold."""
-    base, names = base_of(arms), columns(arms)
-    best = {key: best_arm(arms, key) for key in names}
-    heads = list(names.values())
-    lines = head("trained with", "seeds", heads[0], f"minus {base}", *heads[1:], "training, s")
-    for arm in in_order(arms):
-        cells = [bold(shown(arms[arm], key), arm == best[key]) for key in names]
-        gains = between(arms, arm, base) if arm != base else []
-        seconds = f"{statistics.mean(run['seconds'] for run in arms[arm].values()):.0f}"
-        gain = interval(gains) if gains else ""
-        lines.append(line(arm, str(len(arms[arm])), cells[0], gain, *cells[1:], seconds))
-    return "\n".join(lines)
-
-
-def shown(runs: Runs, key: str) -> str:
-    """Mean and standard deviation over seeds."""
-    if key == "nll":
-        return about([run[key] for run in runs.values()], 3)
-    return about([100 * run[key] for run in runs.values()])
-
-
-def bold(text: str, best: bool) -> str:
-    """Where it is the best."""
-    return f"**{text}**" if best else text
-
-
-def best_arm(arms: Arms, key: str) -> str:
-    """By its mean over the seeds that arms share; no arm where they share none."""
-    means = {arm: statistics.mean(run[key] for run in runs.values()) for arm, runs in comparable(arms).items()}
-    return (min if key in LOWER else max)(means, key=lambda arm: means[arm], default="")
+def best_arm(arms: Arms) -> str:
+    """By its mean accuracy over the seeds that arms share; no arm where they share none."""
+    means = {arm: statistics.mean(run["accuracy"] for run in runs.values()) for arm, runs in comparable(arms).items()}
+    return max(means, key=lambda arm: means[arm], default="")
 
 
 def between(arms: Arms, first: str, second: str) -> list[float]:
@@ -187,6 +148,15 @@ def paired_table(groups: Groups, pairs: dict[str, tuple[str, str]]) -> str:
         found = [between(arms, *pair) for pair in pairs.values()]
         if any(found):
             lines.append(line(setting.what, *(interval(gains) if gains else "" for gains in found)))
+    return "\n".join(lines)
+
+
+def side_table(arms: Arms) -> str:
+    """Mean accuracy of the classes that name a side and of the others, a line an arm."""
+    lines = head("icons, accuracy in %", SIDE, OTHER)
+    for arm in (arm for arm in PIPELINES if arm in arms):
+        means = (statistics.mean(100 * run[group] for run in arms[arm].values()) for group in (SIDE, OTHER))
+        lines.append(line(arm, *(f"{mean:.1f}" for mean in means)))
     return "\n".join(lines)
 
 

@@ -2,19 +2,17 @@
 
     python -m benchmarks.pipelines.run --data icons --epochs 14 --arms none learned
     python -m benchmarks.pipelines.run --data fashion-mnist --root data --size 1000
-    python -m benchmarks.pipelines.run --data folder:DIR --name cifar10 --model resnet --protocol scratch
+    python -m benchmarks.pipelines.run --data folder:DIR --name cifar10 --model resnet
     python -m benchmarks.pipelines.plan                                                  # all of them, in processes
     python -m benchmarks.pipelines.report                                                # the page
 
-Protocols: ``stages``, the paper's three stages: a classifier is trained, the policy fitted to it, and the classifier is
-trained further, for as many epochs, with the arm; ``scratch``: the policy is fitted to such a classifier once, and a
-new one is trained with the arm from the beginning, for twice the epochs. 400 images are held out for the fit; of icons
-some 600, of design sets of their own, as test icons are. A run that has a row of this version of the code is not run
-again. Accuracy is that of the last epoch on the whole test set.
+A classifier is trained without augmentation, the policy fitted to it once, and a new classifier trained with each
+arm from the beginning, for twice the epochs. 400 images are held out for the fit; of icons some 600, of design sets of
+their own, as test icons are. A run that has a row of this version of the code is not run again. Accuracy is that of the
+last epoch on the whole test set.
 """
 
 import argparse
-import copy
 import functools
 import time
 import warnings
@@ -27,7 +25,6 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from benchmarks.common.digests import digest
-from benchmarks.common.rotated import each_rotated
 from benchmarks.common.rows import RESULTS, append, has
 from benchmarks.pipelines.arms import ARMS, FITS, Fit, Setting
 from benchmarks.pipelines.measures import measure
@@ -42,7 +39,7 @@ HELD_OUT, HELD_OUT_ICONS = 400, 600
 BATCH, LARGE_BATCH, LARGE = 64, 128, 10_000  # images; the larger batch from so many training images on
 AVERAGED = ("none", "flip + crop", "learned", "learned + colour")  # arms whose classifiers are averaged at test time
 MODELS = {"small": SmallConvNet, "resnet": SmallResNet}
-PADDING = {"icons": "border", "fashion-mnist": "zeros", "rotated fashion-mnist": "zeros"}
+PADDING = {"icons": "border", "fashion-mnist": "zeros"}
 
 
 class Batches:
@@ -80,13 +77,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--name", help="what the rows call the data; --data by default")
     parser.add_argument("--root", default="data", help="where torchvision's datasets are")
     parser.add_argument("--download", action="store_true", help="fetch them if they are not there")
-    parser.add_argument("--rotated", action="store_true", help="rotate each image by an angle of its own first")
-    parser.add_argument("--protocol", default="stages", choices=("stages", "scratch"))
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS), metavar="ARM")
     parser.add_argument("--size", type=int, help="training images, all but the held-out ones by default")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
     parser.add_argument("--model", default="small", choices=tuple(MODELS), help="resnet has 8 layers")
-    parser.add_argument("--epochs", type=int, default=40, help="of each of the two trainings")
+    parser.add_argument("--epochs", type=int, default=40, help="of the classifier that the fit needs; half of an arm's")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=ROWS)
@@ -95,8 +90,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def missing(options: argparse.Namespace) -> list[dict[str, Any]]:
     """The runs that have no row of this version of the code."""
-    key = {name: getattr(options, name) for name in ("protocol", "model", "size", "epochs")}
-    key |= {"data": ("rotated " if options.rotated else "") + (options.name or options.data)}
+    key = {name: getattr(options, name) for name in ("model", "size", "epochs")}
+    key |= {"data": options.name or options.data}
     runs = [{**key, "code": code_of(arm), "seed": seed, "arm": arm} for seed in options.seeds for arm in options.arms]
     return [run for run in runs if not has(options.out, run)]
 
@@ -112,10 +107,9 @@ def code_of(arm: str) -> str:
 
 
 @functools.cache  # a plan of many settings reads each data set once
-def images_of(data: str, root: str, download: bool, rotated: bool) -> tuple[Images, Images]:
+def images_of(data: str, root: str, download: bool) -> tuple[Images, Images]:
     """Training and test images."""
-    parts = load(data, root, download)
-    return tuple(map(each_rotated, parts)) if rotated else parts
+    return load(data, root, download)
 
 
 def run_seed(options: argparse.Namespace, runs: list[dict], bar: tqdm) -> None:
@@ -124,7 +118,7 @@ def run_seed(options: argparse.Namespace, runs: list[dict], bar: tqdm) -> None:
         return
     warnings.simplefilter("ignore", FitWarning)
     seed = runs[0]["seed"]
-    train, test = images_of(options.data, options.root, options.download, options.rotated)
+    train, test = images_of(options.data, options.root, options.download)
     held_out, mine = split(options.data, train, options.size, seed)
     held_out, mine, test = (replace(part, images=part.images.to(options.device)) for part in (held_out, mine, test))
     batches = Batches(mine, LARGE_BATCH if len(mine) >= LARGE else BATCH, shuffle=True)
@@ -137,7 +131,7 @@ def run_seed(options: argparse.Namespace, runs: list[dict], bar: tqdm) -> None:
     padding = PADDING.get(runs[0]["data"], "reflection")
     setting = Setting(classifier, batches, Batches(held_out, BATCH), channels, side, padding, seed)
     for run in runs:
-        bar.set_description(f"{run['data']} {run['protocol']} {run['model']} seed {seed}: {run['arm']}")
+        bar.set_description(f"{run['data']} {run['model']} seed {seed}: {run['arm']}")
         append(options.out, {**run, **run_arm(options, setting, run["arm"], mine, test)})
         bar.update()
 
@@ -151,12 +145,7 @@ def run_arm(options: argparse.Namespace, setting: Setting, arm: str, mine: Image
     augment = ARMS[arm](setting)
     fit_seconds = clock(options.device) - start
     start = clock(options.device)
-    if options.protocol == "stages":
-        classifier = copy.deepcopy(setting.classifier())
-        how = {"epochs": options.epochs, "seed": setting.seed, "progress": False}
-        train_classifier(classifier, setting.loader, augment=augment, **how)
-    else:
-        classifier = trained(options, mine, setting.loader, 2 * options.epochs, setting.seed, augment)
+    classifier = trained(options, mine, setting.loader, 2 * options.epochs, setting.seed, augment)
     seconds = {"fit_seconds": fit_seconds, "seconds": clock(options.device) - start}
     fit = FITS.get(arm, Fit())
     about = of_fit(setting, setting.fits[fit], test) if fits(arm) else {}

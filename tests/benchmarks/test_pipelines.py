@@ -12,7 +12,7 @@ from benchmarks.pipelines import report, run
 from benchmarks.pipelines.groups import Setting, classes, grouped
 from examples.datasets import DATA, Images
 
-ICONS = Setting("icons", None, "small", "stages", 14)
+ICONS = report.ICONS
 
 
 def families(name: str) -> np.ndarray:
@@ -73,9 +73,8 @@ def test_a_run_leaves_rows_that_the_report_reads_and_is_not_run_again(rows):
     assert 0 <= found[0]["warped"] <= 1 and 0 <= found[1]["held_out_accuracy"] <= 1
     assert rows(*asked) == found
     (setting,) = groups = grouped(found)
-    assert setting == Setting("icons", 64, "small", "stages", 1)
-    assert report.table(groups[setting]).count("\n") == 4
-    assert [row["protocol"] for row in rows("--arms", "none", "--protocol", "scratch")] == ["stages"] * 3 + ["scratch"]
+    assert setting == Setting("icons", 64, "small", 1)
+    assert report.paired_table(groups, report.PARTS).count("\n") == 2
 
 
 def row(arm: str, seed: int, accuracy: float, setting: Setting = ICONS, **values) -> dict:
@@ -88,12 +87,22 @@ def row(arm: str, seed: int, accuracy: float, setting: Setting = ICONS, **values
     }
 
 
-def test_a_table_by_hand():
-    found = [row("none", 1, 0.50), row("none", 2, 0.54), row("flip", 1, 0.51), row("flip", 2, 0.57)]
-    found += [row("none", 3, 0.1), row("flip", 3, 0.1), row("learned", 1, 0.9)]  # one seed of three is too few for bold
-    lines = report.table(grouped(found)[ICONS]).splitlines()
-    assert lines[0].startswith("| trained with | seeds | accuracy, % | minus none | classes that name a side, % |")
-    # flip: sqrt((11.67² + 17.67² + 29.33²) / 2) = 25.58; gains 1, 3 and 0: 4.303 * 1.528 / sqrt(3) = 3.79
-    assert lines[3].startswith("| flip | 3 | **39.3 ± 25.6** | +1.33 ± 3.79 | **39.3 ± 25.6** |")
-    assert "| **0.607 ± 0.256** |" in lines[3] and lines[4].startswith("| learned | 1 | 90.0 | +40.00 | 90.0 |")
-    assert lines[2].startswith("| none | 3 | 38.0 ± 24.3 |  | 38.0 ± 24.3 |")
+def test_tables_by_hand():
+    found = [row("none", 1, 0.50), row("none", 2, 0.54), row("learned", 1, 0.51), row("learned", 2, 0.57)]
+    found += [row("none", 3, 0.1), row("learned", 3, 0.1), row("flip + crop", 1, 0.9)]  # one seed of three: not bold
+    groups = grouped(found)
+    lines = report.results(groups).splitlines()
+    assert lines[0] == "| accuracy, % | none | learned |"
+    assert lines[2] == "| icons, 3,700 images, small CNN (3 seeds) | 38.0 | **39.3** |"
+    # gains 1, 3 and 0: 4.303 * 1.528 / sqrt(3) = 3.79
+    (gain,) = report.paired_table(groups, {"gain": ("learned", "none")}).splitlines()[2:]
+    assert gain == "| icons, 3,700 images, small CNN | +1.33 ± 3.79 |"
+    assert "| learned | 39.3 | 39.3 |" in report.side_table(groups[ICONS])
+
+
+def test_classes_that_a_flip_harms_and_what_the_policy_does_to_them():
+    by_class = {"none": [0.9, 0.5, 0.8], "flip": [0.4, 0.52, 0.79], "learned": [0.88, 0.6, 0.8]}
+    setting = Setting("cifar10", 1000, "resnet", 40)
+    found = [row(arm, seed, 0.5, setting, by_class=values) for arm, values in by_class.items() for seed in (1, 2)]
+    (line,) = report.harm_table(grouped(found)).splitlines()[2:]
+    assert line == "| CIFAR-10, 1,000 images, ResNet-8 | `flip` | 1 | 50.0 | 2.0 |"
