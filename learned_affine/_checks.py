@@ -69,7 +69,7 @@ def check_weights(name: str, weights: Any) -> Tensor | None:
         return None
     found = torch.as_tensor(weights, dtype=torch.float32)
     if found.ndim != 1 or not bool((found.isfinite() & (found >= 0)).all()):
-        raise ValueError(f"{name} must be finite numbers of at least 0, one a class, got {weights!r}")
+        raise ValueError(f"{name} must be finite numbers of at least 0, one per class, got {weights!r}")
     return found
 
 

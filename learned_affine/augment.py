@@ -42,7 +42,7 @@ class LearnedAffineAugment(PolicyTransform):
         interpolation: ``"bilinear"``, ``"nearest"`` or ``"bicubic"``, torchvision's ``InterpolationMode`` of these, or
             ``"sharp"``, which blurs least and costs half as much as bicubic; masks are always ``"nearest"``.
         padding_mode: ``"reflection"``, ``"border"``, ``"zeros"`` or ``"fill"``; masks are always filled.
-        fill: a value, one a channel, or a dict by type as in torchvision; other than 0 only with ``"fill"``.
+        fill: a value, one per channel, or a dict by type as in torchvision; other than 0 only with ``"fill"``.
         generator: a CPU generator to draw from instead of torch's global one.
 
     Each argument is also an attribute, which can be set later and is checked as here.

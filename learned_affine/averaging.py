@@ -29,11 +29,11 @@ class AveragedClassifier(nn.Module):
     draws from the same seed. ``torch.export`` records it for one size of batch, since its draws become constants.
 
     Args:
-        classifier: from ``(B, C, H, W)`` to logits ``(B, m)`` with one label an image, or to something with
+        classifier: from ``(B, C, H, W)`` to logits ``(B, m)`` with one label per image, or to something with
             ``.logits``. It is not copied; its mode is yours to set.
         augment: a fitted augmenter. It is copied, so what is set on it later has no effect here. Its ``p`` does not
             count: all draws are warped.
-        draws: draws an image, beside the untouched image; with ``over="symmetries"`` it does not count.
+        draws: draws per image, beside the untouched image; with ``over="symmetries"`` it does not count.
         over: ``"draws"``, or ``"symmetries"``.
         strength: in [0, 1], share of the augmenter's own strength. Half of it was better than all of it where a
             classifier is sure and right, and nearly as good elsewhere.

@@ -40,7 +40,7 @@ class LearnedAffine(GeometricAugmentationBase2D):
     ) -> None:
         check_type("augment", augment, LearnedAffineAugment, "a LearnedAffineAugment")
         if isinstance(augment.fill, dict):
-            raise ValueError("augment.fill must be a number or one a channel for kornia, got a dict by type")
+            raise ValueError("augment.fill must be a number or one per channel for kornia, got a dict by type")
         super().__init__(p=augment.p if p is None else p, same_on_batch=same_on_batch, keepdim=keepdim)
         self.augment = augment
 

@@ -25,7 +25,7 @@ class MappedLabels(nn.Module):
     """An augmenter of ``(images, labels)`` after which labels are those of the flipped and rotated images.
 
     Takes one image with its label, or a batch with its labels, as two arguments or as a tuple, and stands where the
-    augmenter would. Labels are class indices, one row of numbers an image (class probabilities, or several labels), or
+    augmenter would. Labels are class indices, one row of numbers per image (class probabilities, or several labels), or
     anything that holds ``KeyPoints``, whose order changes.
 
     Args:

@@ -61,7 +61,7 @@ def paper(rows: list[dict]) -> str:
         lines.append(f"| {options['preset']} | {options['data']} | {count} | {epochs} | {moved} | {learned} | {none} |")
     told = "Seed 0, one run a row; 50 epochs of stage 2 and augmented images alone in stage 3, as in the paper."
     if older := sum(row["code"] != digest("three stages") for row in rows):
-        told += f" {older} of these rows are of an earlier version of the code."
+        told += f" {older} of the {len(rows)} rows are of an earlier version of the code."
     return "\n".join([*lines, "", told])
 
 

@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def table(groups: dict[Setting, Arms]) -> str:
-    """What averaging adds to one view, a line a classifier that was trained with the policy."""
+    """What averaging adds to one view, a line per classifier that was trained with the policy."""
     lines = head("data, classifier", "seeds", *VIEWS.values())
     for setting, arms in groups.items():
         runs = {seed: run for seed, run in arms.get("learned", {}).items() if "views" in run}

@@ -94,7 +94,7 @@ def head(*cells: str) -> list[str]:
 
 
 def results(groups: Groups) -> str:
-    """Mean accuracy of what one may choose between, a line a setting; the best in bold."""
+    """Mean accuracy of what one may choose between, a line per setting; the best in bold."""
     named = {
         setting: {arm: groups[setting][arm] for arm in PIPELINES if arm in groups[setting]}
         for setting in SHOWN
@@ -142,7 +142,7 @@ def between(arms: Arms, first: str, second: str) -> list[float]:
 
 
 def paired_table(groups: Groups, pairs: dict[str, tuple[str, str]]) -> str:
-    """The mean paired difference of each pair of arms with its interval, a line a setting."""
+    """The mean paired difference of each pair of arms with its interval, a line per setting."""
     lines = head("points of accuracy", *pairs)
     for setting, arms in groups.items():
         found = [between(arms, *pair) for pair in pairs.values()]

@@ -59,7 +59,7 @@ def by_class(policy: Any, pictures: Any) -> dict[str, dict[str, list[float]]]:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """A panel a set: a line a class, its symmetries as dark as they are probable, and its ranges in numbers."""
+    """A panel a set: a line per class, its symmetries as dark as they are probable, and its ranges in numbers."""
     columns: tuple[list[dict[str, Any]], ...] = ([], [])
     for row in sorted(rows, key=lambda row: -len(row["classes"])):
         min(columns, key=height).append(row)

@@ -67,10 +67,10 @@ know only 93 and 84 % of their augmented training pictures by then: 8 epochs are
 takes two thirds of the training."""
 ALLOWED = """## What may be done to each set
 
-![For each set a line a class: its symmetries, as dark as they are probable](../images/real_allowed.png)
+![For each set a line per class: its symmetries, as dark as they are probable](../images/real_allowed.png)
 
-From one fit a set (`python -m benchmarks.real.allowed`), measured on test pictures: a row a class, each symmetry from
-white (0 %) to dark (50 %), and the standard deviations of rotation, scale, shear and shift.
+From one fit per set (`python -m benchmarks.real.allowed`), measured on test pictures: one row per class, each symmetry
+from white (0 %) to dark (50 %), and the standard deviations of rotation, scale, shear and shift.
 
 | set | an expert would say | the fit says |
 |---|---|---|"""

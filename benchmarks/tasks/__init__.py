@@ -1,1 +1,1 @@
-"""Beyond one label an image: several labels, yes or no, and labels that name a side."""
+"""Beyond one label per image: several labels, yes or no, and labels that name a side."""

@@ -1,4 +1,4 @@
-"""What icons are beside their class: several labels an icon, a side or none, and what a mirror makes of a class."""
+"""What icons are beside their class: several labels per icon, a side or none, and what a mirror makes of a class."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Does a policy help beyond one label an image? Icons: several labels, yes or no, and labels that name a side.
+"""Does a policy help beyond one label per image? Icons: several labels, yes or no, and labels that name a side.
 
     python -m benchmarks.tasks.run --questions classes "several labels" --size 500 --epochs 60    # resumable
     python -m benchmarks.tasks.run --questions "left or right" --size 200 --epochs 150

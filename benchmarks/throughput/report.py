@@ -73,7 +73,7 @@ def gpu_table(groups: Groups) -> str:
     keys = [key for key in groups if key[0] == "gpu"]
     if not keys:
         return "Not measured yet: `python -m benchmarks.throughput.run batch --device cuda`."
-    lines = ["| | size | images | µs an image | over ours | memory over the batch |", "|---|---|---|---|---|---|"]
+    lines = ["| | size | images | µs per image | over ours | memory over the batch |", "|---|---|---|---|---|---|"]
     for key in keys:
         for method, row in groups[key].items():
             held = row["bytes"] / (row["batch"] * 3 * row["size"] ** 2 * 4)

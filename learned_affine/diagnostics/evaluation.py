@@ -70,7 +70,7 @@ def evaluate(
         classifier, loader, task, loss, label_map, device, image_key, label_key: as for ``fit``.
         preprocess: as for ``fit``; if None, that of the fit, as long as the augmenter is not saved and loaded.
             ``torch.nn.Identity()`` for none.
-        draws: draws an image, over which the measures of the classifier are averaged.
+        draws: draws per image, over which the measures of the classifier are averaged.
         max_images: stop after so many.
 
     Returns:

@@ -31,8 +31,8 @@ def summary(augment: PolicyTransform, images: Tensor | Iterable[Any] | None = No
         labels: class indices ``(B,)`` of images that are a tensor. Without class indices all images are one row.
 
     Returns:
-        A row a class: held-out images, and for each symmetry its chance and the share of them on which the classifier
-        stays right; below, which labels could follow a symmetry (see :meth:`proposed_label_map`).
+        One row per class: held-out images, and for each symmetry its chance and the share of them on which the
+        classifier stays right; below, which labels could follow a symmetry (see :meth:`proposed_label_map`).
 
     Raises:
         TypeError, ValueError: naming the argument, the rule and what came.
@@ -105,7 +105,7 @@ def _as_loader(images: Any, labels: Any) -> Iterable[Any]:
         check_batch("images", images)
         given = None if labels is None else torch.as_tensor(labels)
         if given is not None and (given.shape != images.shape[:1] or given.is_floating_point()):
-            rule = f"class indices of shape ({len(images)},), one an image"
+            rule = f"class indices of shape ({len(images)},), one per image"
             raise ValueError(f"labels must be {rule}, got {shown(given)}")
         return [(images, given)]
     if not isinstance(images, Iterable):

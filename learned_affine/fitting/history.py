@@ -1,4 +1,4 @@
-"""``FitHistory``: what was measured during a fit, one number a round and key."""
+"""``FitHistory``: what was measured during a fit, one number per round and key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEYS = (*OF_THE_FIT, *OF_POLICIES, *OF_IMAGES, "seconds")
 
 
 class FitHistory(Mapping[str, list[float]]):
-    """Lists of one number a round, by the names in ``KEYS``; a dict in all but writing.
+    """Lists of one number per round, by the names in ``KEYS``; a dict in all but writing.
 
     Of held-out images, where there are any: ``cost``, how many nats more an augmented image costs the classifier than
     the same image resampled, with the ``budget`` that it should come to and the ``price`` of a nat by which it does;

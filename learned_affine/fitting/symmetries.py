@@ -37,7 +37,7 @@ class SymmetryCosts:
     answer: Tensor  # (N, 8), the class that the classifier gives
     sure: Tensor  # (N, 8), its probability
     classes: Tensor  # (N,), -1 where an image has no class, or several
-    members: Tensor  # (N, m) bool, which images are of which class; of several labels an image can be of several
+    members: Tensor  # (N, m) bool, which images are of which class; with several labels an image can be of several
     allowed: tuple[int, ...]  # the codes that were judged
     free: float  # nats that a symmetry may cost and still be taken as free
     right: Tensor  # (N, 8), 1 where the answer is the label, which may follow the symmetry, or the share of the labels

@@ -45,7 +45,7 @@ def warp_images(
         parameters: of ``B`` images, on their device.
         interpolation: ``"sharp"`` is bilinear reading of what :func:`~learned_affine.geometry.enlarge.enlarged` makes.
         padding_mode: what comes in from outside.
-        fill: a value, or one a channel, for ``"fill"``.
+        fill: a value, or one per channel, for ``"fill"``.
         dtype: of the result, see :func:`as_dtype`; that of the images if None.
 
     Returns:

@@ -72,7 +72,7 @@ def plot_parameters(
     draws: int = 16,
     seed: int = 0,
 ) -> Figure:
-    """Histograms of each parameter, one row a class, with a bar at the median.
+    """Histograms of each parameter, one row per class, with a bar at the median.
 
     Args:
         augment: the augmenter.
@@ -80,7 +80,7 @@ def plot_parameters(
         labels: ``(B,)`` class indices, of at most 20 classes.
         path: where to write a PNG, SVG or PDF; None for none.
         names: of the classes.
-        draws: draws an image.
+        draws: draws per image.
         seed: of the draws.
 
     Raises:

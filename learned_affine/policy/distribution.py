@@ -22,7 +22,7 @@ NODES = torch.linspace(-6, 6, 97, device="cpu")
 
 @dataclass(frozen=True)
 class Policy:
-    """Distributions, one an image: ``tanh(mean + width noise)`` within the unit cube, and one of the symmetries.
+    """Distributions, one per image: ``tanh(mean + width noise)`` within the unit cube, and one of the symmetries.
 
     The prior is ``tanh(0.9 noise)``, and each allowed symmetry is equally likely.
     """
@@ -66,7 +66,7 @@ class Policy:
         """Parameters within the limits.
 
         Args:
-            noise: ``(B, 6)``, or ``(K, B, 6)`` for K draws an image, one after another; with a seventh number also
+            noise: ``(B, 6)``, or ``(K, B, 6)`` for K draws per image, one after another; with a seventh number also
                 symmetries are drawn. None for the mode, without symmetries.
             limits: how far the parameters may go.
             strength: in [0, 1], moves every parameter, and the chances of the symmetries, toward the identity.

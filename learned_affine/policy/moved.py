@@ -45,5 +45,5 @@ def mean_differences(images: Tensor, pairs: Tensor, weights: Tensor) -> Tensor:
     """Of ``(B, C, H, W)`` images the mean absolute difference from each moved copy, ``(B, S)``."""
     rows = images.flatten(1).T.contiguous().squeeze(1)  # a single image's numbers are read faster without rows
     first, second = (rows.index_select(0, some) for some in pairs)
-    sums = first.sub_(second).abs_().view(len(weights), -1, len(images)).sum(1)
-    return sums.T @ weights
+    sums = first.sub_(second).abs_().unflatten(0, (len(weights), -1)).sum(1)
+    return sums.view(len(weights), len(images)).T @ weights

@@ -89,7 +89,7 @@ class SingleLabel:
         if bool((labels < 0).any()) or not bool(((totals - 1).abs() < ROUNDING).all()):
             raise ValueError(
                 f"{name}'s labels of shape (B, m) must be probabilities that add up to 1 for each image, got sums from "
-                f"{float(totals.min()):.3g} to {float(totals.max()):.3g}: several labels an image are "
+                f"{float(totals.min()):.3g} to {float(totals.max()):.3g}: several labels per image are "
                 f"task='multi-label', and class indices beside them within [0, {classes})"
             )
         return labels
@@ -183,7 +183,7 @@ class Binary(SingleLabel):
 
 
 class MultiLabel(SingleLabel):
-    """Any of ``m`` labels an image, ``"multi-label"``: binary cross entropy, summed over labels.
+    """Any of ``m`` labels per image, ``"multi-label"``: binary cross entropy, summed over labels.
 
     The sum is what all labels of an image cost together, in nats an image as in the other tasks. Labels are ``(B, m)``
     of 0 and 1, True and False, or chances. A guess knows how frequent each label is, since most labels are rare.
@@ -282,7 +282,7 @@ class OwnLoss(SingleLabel):
         count = count_of(self.check(targets, None))
         losses = self.function(answer, targets)
         if not isinstance(losses, Tensor) or losses.shape != (count,):
-            text = f"loss must return one number an image, a tensor of shape ({count},), got {shown(losses)}: with a "
+            text = f"loss must return one number per image, a tensor of shape ({count},), got {shown(losses)}: with a "
             raise ValueError(f"{text}loss of torch's take reduction='none', and the mean over the other dimensions")
         return losses.as_subclass(Tensor).float()
 

@@ -1,1 +1,1 @@
-"""A torchvision transform: one draw a sample, applied to everything in it."""
+"""A torchvision transform: one draw per sample, applied to everything in it."""

@@ -262,6 +262,6 @@ def _owned(label: Any, count: int, owner: int | None) -> Any:
 def cannot_assign(label: Any, count: int) -> ValueError:
     """The error of a label whose image is not known."""
     return ValueError(
-        f"a batch of {count} images needs its {type(label).__name__} in a list of {count} targets, one an image, "
+        f"a batch of {count} images needs its {type(label).__name__} in a list of {count} targets, one per image, "
         f"or masks and key points with {count} rows: got {shown(label)}, which cannot be assigned to an image"
     )

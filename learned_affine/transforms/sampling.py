@@ -39,7 +39,7 @@ def check_fill(fill: Any, padding_mode: str) -> Any:
         if not isinstance(numbers, Sequence) or not all(isinstance(number, int | float) for number in numbers):
             raise TypeError(f"fill must be a number, a sequence of numbers, or a dict of those by type, got {fill!r}")
         if len(numbers) == 0:
-            raise ValueError("fill must have one value or one a channel, got an empty sequence")
+            raise ValueError("fill must have one value or one per channel, got an empty sequence")
         checked, image_fills = fill, [fill]
     if padding_mode != "fill" and any(value not in (0, 0.0) for value in image_fills):
         raise ValueError(f"fill must be 0 unless padding_mode is 'fill', got fill={fill!r}, {padding_mode=}")

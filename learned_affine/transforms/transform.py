@@ -100,7 +100,7 @@ class PolicyTransform(v2.Transform):
 
     @torch.no_grad()
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """Draw one set of parameters an image for the whole sample; none for the images that ``p`` leaves alone."""
+        """Draw one set of parameters per image for the whole sample; none for the images that ``p`` leaves alone."""
         image = first_image(flat_inputs)
         if image is None:
             return {"drawn": None}

@@ -117,7 +117,7 @@ def _exactly(name: str, found: Any, keys: Iterable[str]) -> dict[str, Any]:
 
 
 def _typed(fill: Any) -> Any:
-    """A ``fill`` with types instead of names; numbers, one or one a channel, are all it may hold."""
+    """A ``fill`` with types instead of names; numbers, one or one per channel, are all it may hold."""
     given = fill if isinstance(fill, dict) else {"others": fill}
     unknown = [key for key in given if key not in FILLS]
     _demand(not unknown, "arguments.fill", f"by {', '.join(FILLS)}", unknown)

@@ -1,4 +1,4 @@
-"""The history of a fit: one number a round and key, and JSON that comes back."""
+"""The history of a fit: one number per round and key, and JSON that comes back."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The curves of a fit are the numbers of its history, and the parameters of a policy have a row a class."""
+"""The curves of a fit are the numbers of its history, and the parameters of a policy have one row per class."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The page of a data set: a row a class, with its rotations, its flips and its ranges."""
+"""The page of a data set: one row per class, with its rotations, its flips and its ranges."""
 
 import pytest
 import torch

@@ -206,7 +206,7 @@ def test_a_task_that_is_none_is_named():
         quick(task=3)
     with pytest.raises(ValueError, match=r"task must be left out where loss is given"):
         task_of("binary", lambda output, target: output)
-    with pytest.raises(ValueError, match=r"weight must be finite numbers of at least 0, one a class, got \[-1\]"):
+    with pytest.raises(ValueError, match=r"weight must be finite numbers of at least 0, one per class, got \[-1\]"):
         SingleLabel(weight=[-1])
     with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\), got 2"):
         SingleLabel(label_smoothing=2)

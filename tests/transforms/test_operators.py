@@ -29,15 +29,15 @@ def _meta_knows_no_autocast(monkeypatch):
 
 
 @pytest.mark.parametrize("p", [1.0, 0.5])
-def test_a_batch_takes_seven_tenths_of_the_operators_of_the_first_version(p):
-    """Although the first version knew no symmetries, which take forty-one."""
+def test_a_batch_takes_three_quarters_of_the_operators_of_the_first_version(p):
+    """Although the first version knew no symmetries, which take forty-six."""
     found = counted(wide(p=p), torch.rand(64, 3, 32, 32))
     assert found.operators[SAMPLING] == 1
-    assert found.total <= 0.72 * FIRST["cpu", p]
+    assert found.total <= 0.75 * FIRST["cpu", p]
 
 
 @pytest.mark.parametrize("p", [1.0, 0.5])
-@pytest.mark.parametrize(("symmetries", "share"), [("all", 0.78), ("none", 0.61)])
+@pytest.mark.parametrize(("symmetries", "share"), [("all", 0.82), ("none", 0.61)])
 def test_a_batch_on_a_gpu_takes_few_operators(p, symmetries, share):
     """There, bad pixels are looked for by masks, since to ask would be to wait, and four constants are copied."""
     found = counted(wide(AffineLimits(symmetries=symmetries), p=p), torch.empty(64, 3, 32, 32, device="meta"))
@@ -83,7 +83,7 @@ def test_a_symmetry_alone_and_the_identity_are_not_sampled(options, device, p):
 
 @pytest.mark.parametrize(("count", "size"), [(64, 32), (64, 96), (32, 224)])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_call_holds_at_most_2_2_times_the_batch(count, size, threads):
+def test_a_call_holds_at_most_2_3_times_the_batch(count, size, threads):
     images = torch.rand(count, 3, size, size)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -91,6 +91,6 @@ def test_a_call_holds_at_most_2_2_times_the_batch(count, size, threads):
         for p in (1.0, 0.5):
             found = counted(wide(p=p), images)
             assert found.most >= images.nbytes  # the result alone is as large
-            assert found.most <= 2.2 * images.nbytes, p
+            assert found.most <= 2.3 * images.nbytes, p
     finally:
         torch.set_num_threads(before)
