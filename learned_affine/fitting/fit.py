@@ -174,7 +174,8 @@ class Fit:
     def _settle(self, before: int) -> Iterator[Round]:
         """Rounds that only judge and price, with symmetries and warps together; the last one only judges.
 
-        Costs are compared with what the same draws were predicted to cost, in all of these rounds so far.
+        Costs are compared with what the same draws were predicted to cost, in all of these rounds so far. So the luck
+        of the draws cancels, also in the cost of the last round, which is what the fit came to.
         """
         rows = self.pool.some(self.pool.held_out, SETTLING_DRAWS * PRICED_ON, self.generator)
         measured = expected = 0.0
@@ -188,10 +189,12 @@ class Fit:
                 return
             good = finite.nonzero().flatten()
             entry = self._entry(began, judged, good, drawn)
+            measured += entry["cost"]
+            expected += float(self._predicted(rows, noise, drawn.codes())[good].mean())
             if number < before + SETTLING:
-                measured += entry["cost"]
-                expected += float(self._predicted(rows, noise, drawn.codes())[good].mean())
                 self._reprice(measured, expected, FARTHEST_SETTLING)
+            elif expected > 0:
+                entry["cost"] = measured / expected * self._prediction()(self.network.price)
             yield entry
 
     def _prediction(self) -> Callable[[float], float]:
