@@ -142,20 +142,25 @@ def between(arms: Arms, first: str, second: str) -> list[float]:
 
 
 def paired_table(groups: Groups, pairs: dict[str, tuple[str, str]]) -> str:
-    """The mean paired difference of each pair of arms with its interval, a line per setting."""
-    lines = head("points of accuracy", *pairs)
-    for setting, arms in groups.items():
-        found = [between(arms, *pair) for pair in pairs.values()]
-        if any(found):
-            lines.append(line(setting.what, *(interval(gains) if gains else "" for gains in found)))
+    """The mean paired difference of each pair of arms with its interval, a line per setting, where there are runs."""
+    found = {
+        setting: {name: interval(gains) for name, pair in pairs.items() if (gains := between(arms, *pair))}
+        for setting, arms in groups.items()
+    }
+    shown = [name for name in pairs if any(name in gains for gains in found.values())]
+    if not shown:
+        return "Not measured with this version."
+    lines = head("points of accuracy", *shown)
+    lines += [line(setting.what, *(gains.get(name, "") for name in shown)) for setting, gains in found.items() if gains]
     return "\n".join(lines)
 
 
 def side_table(arms: Arms) -> str:
     """Mean accuracy of the classes that name a side and of the others, a line an arm."""
     lines = head("icons, accuracy in %", SIDE, OTHER)
-    for arm in (arm for arm in PIPELINES if arm in arms):
-        means = (statistics.mean(100 * run[group] for run in arms[arm].values()) for group in (SIDE, OTHER))
+    paired = comparable({arm: arms[arm] for arm in PIPELINES if arm in arms})
+    for arm, runs in paired.items():
+        means = (statistics.mean(100 * run[group] for run in runs.values()) for group in (SIDE, OTHER))
         lines.append(line(arm, *(f"{mean:.1f}" for mean in means)))
     return "\n".join(lines)
 
