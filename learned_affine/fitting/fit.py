@@ -166,7 +166,7 @@ class Fit:
         """Move the price to where held-out images are predicted to cost the budget, after what draws did cost."""
         ratio = max(measured, LEAST_COST * self.budget) / expected if expected > 0 else 1.0
         ratio = min(LARGEST_RATIO, max(1 / LARGEST_RATIO, ratio))
-        predicted = self._prediction()
+        predicted = self._cost_by_price()
         wanted = price_for(self.budget, lambda price: ratio * predicted(price))
         step = min(farthest, max(-farthest, math.log(wanted / self.network.price)))
         self.network.price = self.processes.from_main(self.network.price * math.exp(step))
@@ -190,14 +190,14 @@ class Fit:
             good = finite.nonzero().flatten()
             entry = self._entry(began, judged, good, drawn)
             measured += entry["cost"]
-            expected += float(self._predicted(rows, noise, drawn.codes())[good].mean())
+            expected += float(self._predicted_costs(rows, noise, drawn.codes())[good].mean())
             if number < before + SETTLING:
                 self._reprice(measured, expected, FARTHEST_SETTLING)
             elif expected > 0:
-                entry["cost"] = measured / expected * self._prediction()(self.network.price)
+                entry["cost"] = measured / expected * self._cost_by_price()(self.network.price)
             yield entry
 
-    def _prediction(self) -> Callable[[float], float]:
+    def _cost_by_price(self) -> Callable[[float], float]:
         """What warps and symmetries are predicted to cost held-out images in the mean, in nats, at a price.
 
         The network is asked once, since only the price changes while one is looked for.
@@ -213,7 +213,7 @@ class Fit:
 
         return predicted
 
-    def _predicted(self, rows: Tensor, noise: Tensor, codes: Tensor) -> Tensor:
+    def _predicted_costs(self, rows: Tensor, noise: Tensor, codes: Tensor) -> Tensor:
         """What draws from this noise, with symmetries of these codes, are predicted to cost, ``(N,)`` nats."""
         costs, z = self._costs(rows), self._policy(rows).before_tanh(self._here(noise[:, :DIMENSIONS]))
         symmetries = costs.of_symmetries().gather(1, self._here(codes)[:, None])

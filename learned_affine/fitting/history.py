@@ -26,7 +26,8 @@ class FitHistory(Mapping[str, list[float]]):
     """Lists of one number per round, by the names in ``KEYS``; a dict in all but writing.
 
     Of held-out images, where there are any: ``cost``, how many nats more an augmented image costs the classifier than
-    the same image resampled, with the ``budget`` that it should come to and the ``price`` of a nat by which it does;
+    the same image resampled (in the last round, estimated from three), with the ``budget`` that it should come to and
+    the ``price`` of a nat by which it does;
     ``accuracy`` and ``agreement`` with the clean prediction on augmented images; ``entropy``, by which share of its
     maximum the output's entropy rises; ``displacement`` (a share of the image side, without symmetries) and
     ``visible_area``.
