@@ -24,9 +24,9 @@ from learned_affine.transforms.transform import PolicyTransform
 class MappedLabels(nn.Module):
     """An augmenter of ``(images, labels)`` after which labels are those of the flipped and rotated images.
 
-    Takes one image with its label, or a batch with its labels, as two arguments or as a tuple, and stands where the
-    augmenter would. Labels are class indices, one row of numbers per image (class probabilities, or several labels), or
-    anything that holds ``KeyPoints``, whose order changes.
+    Takes one image with its label, or a batch with its labels, as two arguments or as a tuple, and is used where the
+    augmenter would be. Labels are class indices, one row of numbers per image (class probabilities, or several
+    labels), or anything that holds ``KeyPoints``, whose order changes.
 
     Args:
         augment: the augmenter.

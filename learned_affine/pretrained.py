@@ -25,7 +25,7 @@ class LearnedAffineAugment_Weights(WeightsEnum):
 
     As torchvision's weights: ``DEFAULT``, ``verify``, ``meta``, ``transforms(**changes)`` (the augmenter) and
     ``get_state_dict()`` (its network's). What ``meta`` says is read from the file. ``url`` is the file's name in the
-    package. ``torchvision.models.get_weight`` looks in torchvision alone; ``list_weights()`` and ``verify`` stand in.
+    package. ``torchvision.models.get_weight`` looks in torchvision alone: use ``list_weights()`` and ``verify``.
 
     Example:
         >>> LearnedAffineAugment_Weights.verify("FASHION_MNIST_V3").meta["channels"]

@@ -1,6 +1,6 @@
 """What the gallery's scripts share: embedded images of ten kinds of clothes, and a classifier of them.
 
-In a script of your own, your data and your model stand in its place.
+In a script of your own, use your data and your model instead.
 """
 
 import copy

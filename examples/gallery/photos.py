@@ -1,7 +1,7 @@
 """Four colour photographs for the gallery: public domain, and part of scikit-image, so that nothing is fetched.
 
 "Chelsea the cat" by Stefan van der Walt (CC0), coffee by Rachel Michetti (CC0), the launch of DSCOVR by SpaceX (public
-domain), Eileen Collins by NASA (public domain). In a script of your own, your photographs stand in their place.
+domain), Eileen Collins by NASA (public domain). In a script of your own, use your photographs instead.
 """
 
 import torch

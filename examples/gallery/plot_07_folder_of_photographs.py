@@ -38,7 +38,7 @@ for name, photograph in zip(NAMES, photographs(288), strict=True):
 
 # %%
 # timm's smallest model, with random weights, so that nothing is fetched. Yours has another name and ``pretrained``.
-# The loaders give images as you validate, but without ``Normalize``, which goes to ``preprocess``: it stands behind
+# The loaders give images as you validate, but without ``Normalize``, which goes to ``preprocess``: it comes after
 # the policy.
 model = timm.create_model("test_resnet", pretrained=False, num_classes=len(NAMES))
 config = timm.data.resolve_model_data_config(model)
