@@ -19,14 +19,22 @@ from benchmarks.real.nets import NETS
 from benchmarks.real.run import ROWS, code_of
 
 PAGE = EVIDENCE / "real.md"
-RIVALS = ("none", "affine_by_hand", "expert", "learned_shuffled")
-SHOWN = {  # in README
-    "none": "none",
+RIVALS = ("none", "affine_by_hand", "expert", "flip_crop", "trivial_augment", "rand_augment", "colour")
+PARTS = ("learned_shuffled", "learned_no_entropy", "learned_no_adversary", "symmetries_alone")
+SHOWN = ("flip_crop", "affine_by_hand", "trivial_augment", "colour", "learned", "learned_colour")  # in README
+TITLES = {
     "flip_crop": "flip + crop",
     "affine_by_hand": "affine by hand",
-    "colour": "colour",
-    "learned": "learned",
+    "trivial_augment": "TrivialAugment",
+    "rand_augment": "RandAugment",
+    "all_eight": "all eight symmetries",
     "learned_colour": "learned + colour",
+    "learned_shuffled": "learned, shuffled",
+    "learned_map": "learned with a label map",
+    "learned_map_colour": "learned with a label map + colour",
+    "learned_no_entropy": "learned without the max-entropy loss",
+    "learned_no_adversary": "learned without the adversarial loss",
+    "symmetries_alone": "learned symmetries alone",
 }
 NAMES = {
     "blood-cells": "blood cells",
@@ -129,11 +137,16 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 def sections(sets: Sets) -> dict[str, str]:
     """Of the small net: tables by their titles."""
-    others, known = measured_arms(sets)[1:], {name: sets[name] for name in SIDES if name in sets}
+    others, known = (
+        [arm for arm in measured_arms(sets) if arm not in ("none", *PARTS)],
+        {name: sets[name] for name in SIDES if name in sets},
+    )
     ranks = mean_ranks(sets)
     return {
         "Test accuracy in %": accuracies(sets),
-        "Mean rank over the sets": ", ".join(f"{arm} {ranks[arm]:.1f}" for arm in sorted(ranks, key=ranks.__getitem__)),
+        "Mean rank over the sets": ", ".join(
+            f"{TITLES.get(arm, arm)} {ranks[arm]:.1f}" for arm in sorted(ranks, key=ranks.__getitem__)
+        ),
         "Minus none": table(others, sets, lambda name, arm: told(gains(sets[name], arm, "none"))),
         "Learned, minus": minus(sets),
         "Classes that a left-right flip changes, minus none": table(
@@ -143,6 +156,11 @@ def sections(sets: Sets) -> dict[str, str]:
             others, sets, lambda name, arm: worst_class(sets[name], arm)
         ),
         "What the default fit came to": fit_table(sets),
+        "Parts of the policy, minus learned": table(
+            [arm for arm in PARTS if any(arm in arms for arms in sets.values())],
+            sets,
+            lambda name, arm: told(gains(sets[name], arm, "learned")),
+        ),
     }
 
 
@@ -167,24 +185,19 @@ def minus(sets: Sets) -> str:
 
 
 def readme(sets: Sets) -> str:
-    """Mean accuracy, of the arms that all sets have; bold where the interval of the difference to none leaves out 0."""
-    seeds = {name: set(arms["none"]) & set(arms.get("learned", {})) for name, arms in sets.items()}
-    cells = {name: {arm: seedless(sets[name], arm, seeds[name]) for arm in SHOWN} for name in sets}
-    shown = [arm for arm in SHOWN if all(row[arm] for row in cells.values())]
-    lines = head("test accuracy, %", *(SHOWN[arm] for arm in shown))
-    for name, row in cells.items():
-        what = f"{NAMES[name]} ({len(seeds[name])} seed{'s' if len(seeds[name]) > 1 else ''})"
-        lines.append(line(what, *(row[arm] for arm in shown)))
+    """Accuracy without augmentation and mean paired gains, of the arms that all sets have; bold where sure."""
+    shown = [arm for arm in SHOWN if all(arm in arms for arms in sets.values())]
+    lines = head("test pictures classified correctly", "none", *(TITLES.get(arm, arm) for arm in shown))
+    for name, arms in sets.items():
+        none = f"{100 * statistics.mean(run['accuracy'] for run in arms['none'].values()):.1f} %"
+        lines.append(line(NAMES[name], none, *(seedless(gains(arms, arm, "none")) for arm in shown)))
     return "\n".join(lines)
 
 
-def seedless(arms: dict[str, Runs], arm: str, seeds: set[int]) -> str:
-    """The mean alone; nothing where an arm lacks one of the seeds."""
-    runs = arms.get(arm, {})
-    if not seeds or not seeds <= set(runs):
-        return ""
-    mean = f"{100 * statistics.mean(runs[seed]['accuracy'] for seed in seeds):.1f}"
-    return f"**{mean}**" if is_sure(gains(arms, arm, "none")) else mean
+def seedless(values: list[float]) -> str:
+    """The mean alone."""
+    mean = f"{statistics.mean(values):+.1f}"
+    return f"**{mean}**" if is_sure(values) else mean
 
 
 def grouped(rows: list[dict[str, Any]], net: str = "small") -> tuple[Sets, str]:
@@ -206,7 +219,9 @@ def grouped(rows: list[dict[str, Any]], net: str = "small") -> tuple[Sets, str]:
 
 def table(arms: Iterable[str], sets: Sets, cell: Callable[[str, str], str]) -> str:
     """A line an arm, a column a set."""
-    lines = [line(arm, *(cell(name, arm) if arm in sets[name] else "" for name in sets)) for arm in arms]
+    lines = [
+        line(TITLES.get(arm, arm), *(cell(name, arm) if arm in sets[name] else "" for name in sets)) for arm in arms
+    ]
     return "\n".join([*head("", *sets), *lines])
 
 
