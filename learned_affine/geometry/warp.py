@@ -71,13 +71,17 @@ def warp_pieces(
     A piece fits into the processor's cache, and its memory is used again. Fresh memory has to be mapped page by page,
     which for a large batch can take as long as sampling. With a gradient, on a GPU and in a graph there is one piece.
     """
-    count, (height, width), work = len(images), images.shape[-2:], _working_dtype(images)
+    count, (height, width), work = len(images), images.shape[-2:], working_dtype(images)
     if torch.is_grad_enabled() and any(value.requires_grad for value in (images, *parameters.tensors())):
         matrix = parameters.map(lambda value: value.to(work)).matrix(height, width)
         yield slice(0, count), warp_by_matrix(images, matrix, interpolation, padding_mode, fill)
         return
     x, y = along_the_sides(parameters, height, width, work)
-    step = _piece(images, SHARP_PIECE if interpolation == "sharp" else PIECE)
+    step = max(1, count)
+    if images.device.type == "cpu" and not is_traced():  # threads share a piece image by image; all are about as large
+        pixels = SHARP_PIECE if interpolation == "sharp" else PIECE
+        most = max(1, pixels // (height * width)) * torch.get_num_threads()
+        step = math.ceil(step / math.ceil(step / most))
     parts: Iterable[tuple[Tensor, ...]] = [(images, x, y)]
     if step < count:
         parts = zip(images.split(step), x.split(step, 1), y.split(step, 1), strict=True)
@@ -93,19 +97,11 @@ def _sample(source: Tensor, mode: str, along_x: Tensor, along_y: Tensor, interpo
     return F.grid_sample(source, grid, interpolation, mode, align_corners=False)
 
 
-def _piece(images: Tensor, pixels: int) -> int:
-    """How many images make a piece; the threads share it image by image. All pieces are about as large."""
-    if is_traced() or images.device.type != "cpu":
-        return max(1, len(images))
-    most = max(1, pixels // images.shape[-2:].numel()) * torch.get_num_threads()
-    return max(1, math.ceil(len(images) / max(1, math.ceil(len(images) / most))))
-
-
 def warp_by_matrix(
     images: Tensor, matrix: Tensor, interpolation: str = "bilinear", padding_mode: str = "reflection", fill: Fill = 0.0
 ) -> Tensor:
     """The same by a matrix of each image, ``(B, 2, 3)``, source to destination in pixel indices, through kornia."""
-    work = _working_dtype(images)
+    work = working_dtype(images)
 
     def sample(source: Tensor, mode: str) -> Tensor:
         own, size, reading = matrix.to(work), source.shape[-2:], interpolation
@@ -201,13 +197,9 @@ def in_full_precision(images: Tensor) -> AbstractContextManager[object]:
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
-def working(images: Tensor) -> Tensor:
-    """Images of any dtype in the one they are warped in: float32, or float64 for what float32 does not hold exactly."""
-    return images.to(torch.float64 if images.dtype in WIDE else torch.float32)
-
-
-def _working_dtype(images: Tensor) -> torch.dtype:
-    return torch.float64 if images.dtype == torch.float64 else torch.float32
+def working_dtype(images: Tensor) -> torch.dtype:
+    """The dtype that images are warped in: float32, or float64 for what float32 does not hold exactly."""
+    return torch.float64 if images.dtype in WIDE else torch.float32
 
 
 def as_dtype(warped: Tensor, dtype: torch.dtype) -> Tensor:
@@ -216,10 +208,8 @@ def as_dtype(warped: Tensor, dtype: torch.dtype) -> Tensor:
         return warped.to(dtype)
     if dtype == torch.bool:
         return warped >= 0.5
-    if dtype in (torch.int64, torch.uint64):  # float64 cannot hold the largest, which would wrap around
-        low, high = (0.0, 2.0**64 - 2049) if dtype == torch.uint64 else (-(2.0**63), 2.0**63 - 1025)
-    else:
-        low, high = torch.iinfo(dtype).min, torch.iinfo(dtype).max
+    low, most = float(torch.iinfo(dtype).min), torch.iinfo(dtype).max
+    high = float(most - (most >> 53))  # of 64 bits float64 cannot hold the largest, which would wrap around
     whole = warped.round()
     whole = whole.clamp(low, high) if in_torch_func() else whole.clamp_(low, high)  # vmap knows no clamp_
     if dtype == torch.uint8 and whole.device.type == "cpu":

@@ -18,7 +18,7 @@ from torchvision.transforms.v2 import functional as F
 
 from learned_affine._checks import check_real, check_type, shown
 from learned_affine.geometry.parameters import EIGHT, AffineParameters, is_traced
-from learned_affine.geometry.warp import working
+from learned_affine.geometry.warp import working_dtype
 from learned_affine.transforms.pil import pil_to_tensor
 
 LABELS = (tv_tensors.BoundingBoxes, tv_tensors.KeyPoints, tv_tensors.Mask)
@@ -122,7 +122,7 @@ def take(images: Tensor, rows: Tensor | None) -> Tensor:
     if rows is not None:
         some = indexable(images).index_select(0, rows.to(images.device, non_blocking=True))
         images = some.view(images.dtype) if images.dtype in SIGNED else some  # a view by dtype has no gradient
-    return working(images)
+    return images.to(working_dtype(images))
 
 
 def plain(item: Tensor) -> Tensor:

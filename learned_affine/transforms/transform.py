@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 from learned_affine._checks import check_batch, check_type
 from learned_affine.geometry.limits import AffineLimits, warn_of_others
 from learned_affine.geometry.parameters import AffineParameters, is_traced
-from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode, in_full_precision, warp_images, working
+from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode, in_full_precision
 from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
@@ -131,7 +131,7 @@ class PolicyTransform(v2.Transform):
         # for every image: in a compiled graph no shape may depend on which images are chosen
         if self.p == 0:
             return None
-        drawn = self.draw_parameters(working(images), noise)
+        drawn = self.draw_parameters(take(images, None), noise)
         if chosen is not None:
             there = chosen.to(images.device)
             identity = AffineParameters.identity(len(images), images.device)
@@ -184,12 +184,10 @@ class PolicyTransform(v2.Transform):
         check_batch("images", images)
         parameters = check_parameters(parameters, len(images)).to(images.device)
         check_shape(parameters, images.shape[-2:])
-        sampling = self.sampling.of(Tensor)
-        has_graph = any(value.requires_grad for value in (images, *parameters.tensors()))
-        if torch.is_grad_enabled() and has_graph and images.is_floating_point():
-            return warp_images(images, parameters, *sampling)
-        still = which_are_still(parameters)
-        return warp_rows(images, SampleParameters(parameters, None, len(images), still=still), sampling)
+        differentiable = torch.is_grad_enabled() and images.is_floating_point()
+        has_graph = differentiable and any(value.requires_grad for value in (images, *parameters.tensors()))
+        still = None if has_graph else which_are_still(parameters)  # copied pixels have no gradient in the parameters
+        return warp_rows(images, SampleParameters(parameters, None, len(images), still=still), self.sampling.of(Tensor))
 
     @torch.no_grad()
     def apply(self, *sample: Any, parameters: AffineParameters | None = None) -> Any:

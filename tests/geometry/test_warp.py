@@ -17,7 +17,7 @@ from learned_affine.geometry.warp import (
     rearrange,
     warp_by_matrix,
     warp_images,
-    working,
+    working_dtype,
 )
 from tests.geometry.matrices import coefficients, one, rearranged, some, symmetries_alone
 
@@ -38,7 +38,8 @@ EXTREME = AffineParameters.cat(
 
 def warp_integers(images: Tensor, parameters: AffineParameters, interpolation: str, padding_mode: str) -> Tensor:
     """The way that the transform takes with integers and bools: there and back."""
-    return as_dtype(warp_images(working(images), parameters, interpolation, padding_mode), images.dtype)
+    exact = images.to(working_dtype(images))
+    return as_dtype(warp_images(exact, parameters, interpolation, padding_mode), images.dtype)
 
 
 def to(parameters: AffineParameters, dtype: torch.dtype) -> AffineParameters:

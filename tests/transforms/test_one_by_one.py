@@ -8,7 +8,8 @@ from torchvision import tv_tensors
 
 from learned_affine import AffineLimits, AffineParameters
 from learned_affine.geometry.coordinates import rearrange_boxes, warp_boxes, warp_points
-from learned_affine.geometry.warp import as_dtype, warp_images, working
+from learned_affine.geometry.warp import as_dtype, warp_images
+from learned_affine.transforms.sample import take
 from tests.geometry.matrices import rearranged
 from tests.subjects import STILL, symmetric
 from tests.transforms.pictures import DTYPES, FORMATS, boxes, pixels
@@ -34,7 +35,7 @@ def alone(item, one: AffineParameters):
         return tv_tensors.wrap(moved, like=item)
     plain = item.as_subclass(torch.Tensor)
     how = ("nearest", "fill") if isinstance(item, tv_tensors.Mask) else ("bilinear", "zeros")
-    planes = working(plain.reshape(1, -1, *plain.shape[-2:]))
+    planes = take(plain.reshape(1, -1, *plain.shape[-2:]), None)
     moved = as_dtype(warp_images(planes, one, *how), plain.dtype).reshape(plain.shape)
     return tv_tensors.wrap(moved, like=item) if isinstance(item, tv_tensors.TVTensor) else moved
 
