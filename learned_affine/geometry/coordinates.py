@@ -53,20 +53,16 @@ def rearrange_boxes(boxes: tv_tensors.BoundingBoxes, code: int) -> tv_tensors.Bo
     Nothing is rounded but the corner of XYWHR, and nothing clamped: quarter turns are torchvision's own flips of
     transposed boxes.
     """
-    moved = _transposed(boxes) if code % 2 else boxes
+    values = boxes.as_subclass(Tensor).clone()
+    if code % 2:  # exchange x and y; corners go on to run clockwise, and widths to be along the angle
+        order = [1, 0, 7, 6, 5, 4, 3, 2] if values.shape[-1] == 8 else [1, 0, 3, 2, 4][: values.shape[-1]]
+        values = values[..., order]
+        if values.shape[-1] == 5:
+            values[..., 4].neg_()
+    moved = tv_tensors.wrap(values, like=boxes)
     for dimension in flips_of(code):
         moved = F.horizontal_flip(moved) if dimension == -1 else F.vertical_flip(moved)
-    return tv_tensors.wrap(moved.as_subclass(Tensor).clone(), like=boxes)
-
-
-def _transposed(boxes: tv_tensors.BoundingBoxes) -> tv_tensors.BoundingBoxes:
-    """Boxes with x and y exchanged; corners go on to run clockwise, and widths to be along the angle."""
-    values = boxes.as_subclass(Tensor)
-    order = [1, 0, 7, 6, 5, 4, 3, 2] if values.shape[-1] == 8 else [1, 0, 3, 2, 4][: values.shape[-1]]
-    exchanged = values[..., order]
-    if values.shape[-1] == 5:
-        exchanged[..., 4].neg_()
-    return tv_tensors.wrap(exchanged, like=boxes)
+    return moved
 
 
 def visible_area(matrix: Tensor, height: int, width: int, grid: int = 16) -> Tensor:

@@ -88,22 +88,19 @@ def _along_both_sides(images: Tensor, rows: Sequence[Band], columns: Sequence[Ba
 @lru_cache(maxsize=64)
 def bands(side: int, dtype: torch.dtype, device: torch.device, block: int) -> tuple[Band, ...]:
     """The matrix ``(round(5 / 4 * side), side)`` that enlarges a side, in blocks of rows without the zeros around."""
-    count = round(side * FINER)
-    blocks = (range(first, min(first + block, count)) for first in range(0, count, block))
+    count, found = round(side * FINER), []
     with torch.inference_mode(False), torch.no_grad():
-        return tuple(_band(rows, side, count, dtype, device) for rows in blocks)
-
-
-def _band(rows: range, side: int, count: int, dtype: torch.dtype, device: torch.device) -> Band:
-    """The weights of the pixels in some samples; a pixel beyond the edge is the one that it mirrors."""
-    positions = [(row + 0.5) * side / count - 0.5 for row in rows]
-    around = range(math.floor(positions[0]) - REACH + 1, math.floor(positions[-1]) + REACH + 1)
-    mirrored = [min(pixel % (2 * side), 2 * side - 1 - pixel % (2 * side)) for pixel in around]
-    low, high = min(mirrored), max(mirrored) + 1
-    distance = torch.tensor(positions, dtype=torch.float64)[:, None] - torch.tensor(around, dtype=torch.float64)
-    weights = torch.zeros(len(rows), high - low, dtype=torch.float64)
-    weights.index_add_(1, torch.tensor(mirrored) - low, kernel(distance))
-    return Band(slice(rows.start, rows.stop), slice(low, high), weights.to(dtype).to(device, non_blocking=True))
+        for first in range(0, count, block):
+            positions = [(row + 0.5) * side / count - 0.5 for row in range(first, min(first + block, count))]
+            around = range(math.floor(positions[0]) - REACH + 1, math.floor(positions[-1]) + REACH + 1)
+            mirrored = [min(pixel % (2 * side), 2 * side - 1 - pixel % (2 * side)) for pixel in around]  # at the edges
+            low, high = min(mirrored), max(mirrored) + 1
+            distance = torch.tensor(positions, dtype=torch.float64)[:, None] - torch.tensor(around, dtype=torch.float64)
+            weights = torch.zeros(len(positions), high - low, dtype=torch.float64)
+            weights.index_add_(1, torch.tensor(mirrored) - low, kernel(distance))
+            weights = weights.to(dtype).to(device, non_blocking=True)
+            found.append(Band(slice(first, first + len(positions)), slice(low, high), weights))
+    return tuple(found)
 
 
 def kernel(distance: Tensor) -> Tensor:

@@ -130,7 +130,7 @@ class AffineParameters:
         angle, shear = torch.atan2(c, a).rad2deg(), torch.atan(-sheared / scale_y).rad2deg()
         return cls(angle, scale_x, scale_y, shear, right / width, down / height, mirror)
 
-    def linear(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def linear(self) -> tuple[Tensor, ...]:
         """The linear part R K diag R diag, row by row, each entry ``(B,)``."""
         radians, slant = torch.deg2rad(self.angle), torch.deg2rad(self.shear).tan()
         cos, sin = radians.cos(), radians.sin()
@@ -141,8 +141,7 @@ class AffineParameters:
             torch.addcmul(cos, sin, slant, value=-1) * self.scale_y,
         )
         product = (torch.stack(columns).view(2, 2, 1, -1) * self.symmetry_matrix(radians.dtype)).sum(0)
-        a, b, c, d = product.view(4, -1).unbind()
-        return a, b, c, d
+        return product.view(4, -1).unbind()
 
     def codes(self) -> Tensor:
         """The symmetry of each image as one number, ``quarter_turns + 4 * mirror``: ``(B,)``, int64."""
@@ -184,9 +183,9 @@ class AffineParameters:
         bottom = constant([0.0, 0.0, 1.0], matrix).expand(len(self), 1, 3)
         undone = AffineParameters.from_matrix(torch.linalg.inv(torch.cat([matrix, bottom], dim=1)), height, width)
         back = torch.where(self.mirror, self.quarter_turns, -self.quarter_turns % 4)
-        exact = AffineParameters.identity(len(self), matrix.device).double().leaves()[:6]
-        still, pairs = self.is_still(), zip((*exact, self.mirror, back), undone.leaves(), strict=True)
-        merged = AffineParameters(*(torch.where(still, one, other) for one, other in pairs))
+        exact = AffineParameters.identity(len(self), matrix.device).double()
+        still, exact = self.is_still(), dataclasses.replace(exact, mirror=self.mirror, quarter_turns=back)
+        merged = exact.map_all(lambda one, other: torch.where(still, one, other), undone)
         return merged.map(lambda value: value.to(self.angle.dtype))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> AffineParameters:
