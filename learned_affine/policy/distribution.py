@@ -55,13 +55,6 @@ class Policy:
         """The draws ``(..., B, 6)`` that standard normal noise of this shape leads to, before the tanh."""
         return torch.addcmul(self.mean, self.width, noise)
 
-    def sample_symmetry(self, noise: Tensor, strength: float = 1.0) -> Tensor:
-        """The codes that ``(..., B)`` standard normal noise leads to; ``strength`` scales all chances of a change."""
-        others = self.chances[:, 1:] if strength == 1 else strength * self.chances[:, 1:]
-        # the sum over a symmetry and those after it: the code is how many of these the noise falls within
-        after = others.flip(-1).cumsum(-1).flip(-1)
-        return (torch.special.ndtr(noise)[..., None] < after).sum(-1)
-
     def draw(self, noise: Tensor | None, limits: AffineLimits, strength: float = 1.0) -> AffineParameters:
         """Parameters within the limits.
 
@@ -75,7 +68,10 @@ class Policy:
         unit = torch.tanh(z) if strength == 1 else strength * torch.tanh(z)
         if noise is None or noise.shape[-1] == DIMENSIONS or self.symmetries is None:
             return limits.parameters(unit)
-        code = self.sample_symmetry(noise[..., DIMENSIONS], strength).flatten()
+        others = self.symmetries[:, 1:] if strength == 1 else strength * self.symmetries[:, 1:]
+        # the sum over a symmetry and those after it: the code is how many of these the noise falls within
+        after = others.flip(-1).cumsum(-1).flip(-1)
+        code = (torch.special.ndtr(noise[..., DIMENSIONS])[..., None] < after).sum(-1).flatten()
         return limits.parameters(unit, code >= 4, code % 4)
 
     def moments(self, limits: AffineLimits, strength: float = 1.0) -> tuple[Tensor, Tensor]:

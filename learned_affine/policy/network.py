@@ -19,10 +19,10 @@ from learned_affine.policy.moved import mean_differences, pairs_of_pixels
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.policy.thumbnail import thumbnail
 
-CODES = {"all": EIGHT, "mirror": (0, 4), "none": (0,)}  # the symmetries that a network knows of
+# the symmetries that a network knows of, the identity first; the others follow each other without gaps
+CODES = {"all": EIGHT, "mirror": (0, 4), "none": (0,)}
 NUMBERS = 2 * DIMENSIONS  # outputs of the head before those of the symmetries: centres, and logarithms of curvatures
 START = math.log(1 / (0.1 * PRIOR_WIDTH) ** 2)  # of an unfitted network: a tenth of the prior's width
-HALF = math.sqrt(0.5)
 FORBIDDEN = 1e3  # what a symmetry costs that is never drawn
 SYMMETRY_START = 4.0  # likewise: a chance of 2 % for each
 DIFFERENT = 0.5  # mean difference from the moved image, in deviations of the pixels, from which on it counts whole
@@ -104,13 +104,8 @@ class LocalizationNetwork(nn.Module):
         curvature = raw[:, DIMENSIONS:NUMBERS].clamp(FLATTEST, STEEPEST).exp()
         if len(self.codes) == 1:
             return Costs(centre, curvature)
-        return Costs(centre, curvature, self._spread(raw[:, NUMBERS:]), self._spread(gate))
-
-    def _spread(self, values: Tensor) -> Tensor:
-        if len(self.codes) == len(EIGHT):
-            return F.pad(values, (1, 0))
-        places = torch.tensor(self.codes[1:], device=values.device)
-        return values.new_zeros(len(values), len(EIGHT)).index_copy(1, places, values)
+        around = self.codes[1], len(EIGHT) - 1 - self.codes[-1]  # zeros at the codes that it does not know of
+        return Costs(centre, curvature, F.pad(raw[:, NUMBERS:], around), F.pad(gate, around))
 
     def gate(self, observation: Tensor) -> Tensor:
         """How much the image differs from each of its moved copies, ``(B, S)`` in [0, 1]; at 0 they cost nothing."""
@@ -161,7 +156,7 @@ class LocalizationNetwork(nn.Module):
                 z += draw[place] / math.sqrt(precision)
             numbers.append(strength * math.tanh(z) * most)
         numbers[1], numbers[2] = math.exp(numbers[1]), math.exp(numbers[2])
-        level = math.erfc(-draw[DIMENSIONS] * HALF) / 2 if len(draw) > DIMENSIONS else 1.0
+        level = math.erfc(-draw[DIMENSIONS] * math.sqrt(0.5)) / 2 if len(draw) > DIMENSIONS else 1.0
         if level < strength * 7 / 8:  # else no other symmetry can reach as far, so their costs need not be known
             costs = zip(self.codes[1:], self.gate(observation)[0].tolist(), output[NUMBERS:], strict=True)
             code = self._symmetry_of_one(level, strength, costs, self.allowed(limits, *image.shape[-2:]))

@@ -32,22 +32,18 @@ def thumbnail(images: Tensor, size: int, channels: int) -> Tensor:
     small = without_bad_cells(small)
     if (height, width) != (size, size):
         small = F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
-    return _standardised(small.float())
-
-
-def _standardised(small: Tensor) -> Tensor:
-    """Mean 0 and deviation 1 for each image and channel; 0 where a channel is flat."""
+    small = small.float()
     mean = small.mean((-2, -1), keepdim=True)
     centred = small - mean
     # mean and norm are each one fast pass; torch.std_mean takes ten times as long, layer_norm twice
-    deviation = torch.linalg.vector_norm(centred, dim=(-2, -1), keepdim=True) / small.shape[-1]
+    deviation = torch.linalg.vector_norm(centred, dim=(-2, -1), keepdim=True) / size
     # rounding alone gives a flat channel a deviation near 1e-7 of its mean: that is no content
     floor = FLAT * mean.abs().clamp_min(DARK)
     return centred / torch.maximum(deviation, floor)
 
 
 def _standardised_quickly(small: Tensor) -> Tensor | None:
-    """The same by one operator; None where a channel is flat, or a cell may be bad."""
+    """Small copies of one image, standardised by one operator; None where a channel is flat, or a cell may be bad."""
     count, channels, height, width = small.shape
     planes, area = small.float().contiguous(), height * width
     scaled, means, inverses = torch.native_group_norm(planes, None, None, count, channels, area, channels, 0.0)
