@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import warnings
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from torch import Tensor
 
@@ -89,17 +87,3 @@ class AffineLimits:
         scale_x, scale_y = within[:, 1:3].exp().unbind(-1)
         angle, _, _, shear, shift_x, shift_y = within.unbind(-1)
         return AffineParameters(angle, scale_x, scale_y, shear, shift_x, shift_y, *symmetry)
-
-
-def warn_of_others(limits: AffineLimits, theirs: dict[str, Any]) -> None:
-    """Warn where the limits that a state was saved with are not these."""
-    own = dataclasses.asdict(limits)
-    others = {name: value for name, value in theirs.items() if own.get(name, value) != value}
-    if others:
-        said = ", ".join(f"limits.{name}={value} (here it is {own[name]})" for name, value in others.items())
-        warnings.warn(
-            f"the state is that of a policy within other limits, {said}, and its draws scale with the limits: "
-            "set the limits to those, unless this is meant",
-            UserWarning,
-            stacklevel=5,
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -14,7 +15,7 @@ from torch.utils import _pytree as pytree
 from torchvision.transforms import v2
 
 from learned_affine._checks import check_batch, check_type
-from learned_affine.geometry.limits import AffineLimits, warn_of_others
+from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.parameters import AffineParameters, is_traced
 from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode, in_full_precision
 from learned_affine.policy.distribution import Policy
@@ -77,7 +78,16 @@ class PolicyTransform(v2.Transform):
 
     def _load_from_state_dict(self, state: Any, prefix: str, metadata: Any, *args: Any) -> None:
         super()._load_from_state_dict(state, prefix, metadata, *args)
-        warn_of_others(self.limits, metadata.get("limits", {}))
+        own = dataclasses.asdict(self.limits)
+        others = {name: value for name, value in metadata.get("limits", {}).items() if own.get(name, value) != value}
+        if others:
+            said = ", ".join(f"limits.{name}={value} (here it is {own[name]})" for name, value in others.items())
+            warnings.warn(
+                f"the state is that of a policy within other limits, {said}, and its draws scale with the limits: "
+                "set the limits to those, unless this is meant",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def __call__(self, *inputs: Any) -> Any:
         """Transform a sample; in a batch with targets each label follows its own image."""
