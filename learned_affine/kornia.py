@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from kornia.augmentation import GeometricAugmentationBase2D
 from kornia.geometry.conversions import convert_affinematrix_to_homography
@@ -59,10 +60,9 @@ class LearnedAffine(GeometricAugmentationBase2D):
     @torch.no_grad()
     def compute_transformation(self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any]) -> Tensor:
         """Source-to-destination matrices ``(B, 3, 3)`` in pixel indices, of ``(B, C, H, W)`` images."""
-        source, follows = params["source"].unique(return_inverse=True)
-        first = torch.full((len(source),), len(follows)).scatter_reduce(0, follows, torch.arange(len(follows)), "amin")
+        _, first, follows = np.unique(params["source"].numpy(), return_index=True, return_inverse=True)
         noise = params["noise"][first] if params["noise"].numel() else None
-        parameters = self.augment.draw_parameters(input[first.to(input.device)], noise)[follows.to(input.device)]
+        parameters = self.augment.draw_parameters(input[first], noise)[follows.tolist()]
         matrix = parameters.map(lambda value: value.to(input.dtype)).matrix(*input.shape[-2:])
         return convert_affinematrix_to_homography(matrix)
 
