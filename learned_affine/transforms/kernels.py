@@ -18,8 +18,6 @@ from learned_affine.transforms.pil import pil_to_tensor, rearrange_pil, warp_pil
 from learned_affine.transforms.sample import SampleParameters, alike, dimensions_of, indexable, plain, take
 from learned_affine.transforms.sampling import Sampling
 
-Kernel = Callable[[Any, SampleParameters, Sampling], Any]
-
 
 def apply_kernel(item: Any, drawn: SampleParameters, sampling: Sampling) -> Any:
     """An item of a sample after its kernel; what has none comes back as it is."""
@@ -132,11 +130,10 @@ def boxes(item: tv_tensors.BoundingBoxes, own: SampleParameters, sampling: Sampl
 
 def key_points(item: tv_tensors.KeyPoints, own: SampleParameters, sampling: Sampling) -> Tensor:
     """Move the key points of one image, or ``(B, ..., 2)`` of a batch row by row."""
-    matrix, moved = _matrix_of_labels(item, own), plain(item).clone()
-    if own.count == 1:
-        return warp_points(moved, matrix[0]).to(item.dtype)
-    for row, one in zip(own.places().tolist(), matrix, strict=True):
-        moved[row] = warp_points(moved[row], one)
+    moved = plain(item).clone()
+    rows = moved[None] if own.count == 1 else moved
+    for row, matrix in zip(own.places().tolist(), _matrix_of_labels(item, own), strict=True):
+        rows[row] = warp_points(rows[row], matrix)
     return moved
 
 
@@ -144,7 +141,7 @@ def _matrix_of_labels(item: Any, own: SampleParameters) -> Tensor:
     return own.parameters.to("cpu").double().matrix(*item.canvas_size)
 
 
-KERNELS: dict[type, Kernel | None] = {
+KERNELS: dict[type, Callable[[Any, SampleParameters, Sampling], Any] | None] = {
     PIL.Image.Image: pil_image,
     Tensor: tensor_images,
     tv_tensors.TVTensor: None,  # of somebody else's kind: comes back as it is, as from torchvision's own transforms

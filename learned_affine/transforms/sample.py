@@ -126,17 +126,13 @@ def take(images: Tensor, rows: Tensor | None) -> Tensor:
 
 
 def plain(item: Tensor) -> Tensor:
-    """The values of an item without its type."""
-    return item if _is_plain(item) else item.as_subclass(Tensor)
-
-
-def _is_plain(item: Any) -> bool:
-    return type(item) is Tensor or isinstance(item, FakeTensor)  # which torch.export puts in the place of tensors
+    """The values of an item without its type; torch.export puts a FakeTensor in the place of a tensor."""
+    return item if type(item) is Tensor or isinstance(item, FakeTensor) else item.as_subclass(Tensor)
 
 
 def alike(item: Tensor, values: Tensor) -> Any:
     """Values in the type of an item, with what a subclass keeps beside them; a parameter becomes a tensor."""
-    if _is_plain(item) or isinstance(item, torch.nn.Parameter):
+    if plain(item) is item or isinstance(item, torch.nn.Parameter):
         return values
     made = values.as_subclass(type(item))
     if isinstance(item, tv_tensors.TVTensor):
