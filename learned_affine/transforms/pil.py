@@ -6,7 +6,6 @@ import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
 
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.geometry.warp import Fill, as_dtype, warp_images
@@ -16,7 +15,7 @@ INDEXED = ("1", "P", "PA")  # values that have no means: sampled at the nearest 
 WITH_ALPHA = ("LA", "RGBA")  # whose colour counts as much as it is opaque
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 PLAIN = ("L", "RGB", "F", "I", "CMYK", "YCbCr", "LAB", "HSV", "RGBX", "La", "RGBa")
-DTYPES = {"F": torch.float32, "I": torch.int32}  # of a mode's values, where they are not bytes
+DTYPES = {"F": "float32", "I": "int32", "1": "uint8", **dict.fromkeys(SIXTEEN_BIT, "uint16")}  # of others bytes
 MODES = (*PLAIN, *WITH_ALPHA, *INDEXED, *SIXTEEN_BIT)
 
 TRANSPOSED = (  # PIL's own name of each symmetry, by its code; it counts angles the other way round
@@ -48,23 +47,22 @@ def warp_pil(
         sampling = sampling._replace(interpolation="nearest")
     if image.mode in WITH_ALPHA:
         sampling = sampling._replace(fill=_premultiplied_fill(sampling.fill, planes.shape[1]))
-        warped = _unmultiplied(warp_images(_premultiplied(planes), parameters, *sampling))
-    else:
-        warped = warp_images(planes, parameters, *sampling)
-    dtype = torch.uint16 if image.mode in SIXTEEN_BIT else DTYPES.get(image.mode, torch.uint8)
-    return _tensor_to_pil(as_dtype(warped[0], dtype), image)
+        planes = _premultiplied(planes)
+    warped = warp_images(planes, parameters, *sampling)
+    if image.mode in WITH_ALPHA:
+        alpha = warped[:, -1:]  # where nothing is opaque the colour is 0, as PIL makes it
+        warped = torch.cat([warped[:, :-1] * torch.where(alpha > 0, 255 / alpha, 0.0), alpha], dim=1)
+    return _tensor_to_pil(as_dtype(warped[0], getattr(torch, DTYPES.get(image.mode, "uint8"))), image)
 
 
 def pil_to_tensor(image: PIL.Image.Image) -> Tensor:
     """``(C, H, W)`` of a PIL image, of palette images their indices."""
     if image.mode not in MODES:
         raise TypeError(f"a PIL image must have one of the modes {', '.join(MODES)}, got {image.mode!r}")
-    if image.mode in SIXTEEN_BIT or image.mode == "1":
-        return torch.from_numpy(np.array(image).astype(np.uint8 if image.mode == "1" else np.uint16))[None]
+    if image.mode in DTYPES:
+        return torch.from_numpy(np.array(image).astype(DTYPES[image.mode]))[None]
     if image.mode == "LAB":  # as an array its colours are signed, and the bytes of -1 and 1 have no mean
         return torch.from_numpy(np.stack([np.array(band) for band in image.split()]))
-    if image.mode in ("F", "I"):
-        return F.pil_to_tensor(image)
     # PIL's own bytes are there in half the time that numpy's interface to them takes
     pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     return pixels.view(image.height, image.width, -1).permute(2, 0, 1).contiguous()
@@ -103,13 +101,8 @@ def _premultiplied(planes: Tensor) -> Tensor:
     return torch.cat([planes[:, :-1] * (alpha / 255), alpha], dim=1)
 
 
-def _unmultiplied(planes: Tensor) -> Tensor:
-    alpha = planes[:, -1:]  # where nothing is opaque the colour is 0, as PIL makes it
-    return torch.cat([planes[:, :-1] * torch.where(alpha > 0, 255 / alpha, 0.0), alpha], dim=1)
-
-
 def _premultiplied_fill(fill: Fill, channels: int) -> Fill:
     values = [fill] * channels if isinstance(fill, int | float) else list(fill)
     if not any(values) or len(values) != channels:
         return fill
-    return [float(value) for value in _premultiplied(torch.tensor(values).view(1, -1, 1, 1)).flatten()]
+    return _premultiplied(torch.tensor(values).view(1, -1, 1, 1)).flatten().tolist()
