@@ -41,14 +41,9 @@ class Band(NamedTuple):
 def enlarged(images: Tensor) -> Tensor:
     """Images a quarter finer along both sides, mirrored beyond their edges. Differentiable.
 
-    Coordinates from -1 to 1 (``align_corners=False``) mean the same places in the result. A pixel that is not finite,
-    or too large for sums, makes the samples NaN that are made of it, and no others.
-
-    Args:
-        images: ``(B, C, H, W)`` of float32 or float64.
-
-    Returns:
-        ``(B, C, round(5 / 4 * H), round(5 / 4 * W))``.
+    ``(B, C, H, W)`` of float32 or float64 become ``(B, C, round(5 / 4 * H), round(5 / 4 * W))``. Coordinates from -1 to
+    1 (``align_corners=False``) mean the same places there. A pixel that is not finite, or too large for sums, makes the
+    samples NaN that are made of it, and no others.
     """
     on_cpu = images.device.type == "cpu"
     block = BLOCK if on_cpu else LARGE_BLOCK

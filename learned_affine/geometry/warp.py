@@ -46,11 +46,8 @@ def warp_images(
         interpolation: ``"sharp"`` is bilinear reading of what :func:`~learned_affine.geometry.enlarge.enlarged` makes.
         padding_mode: what comes in from outside.
         fill: a value, or one per channel, for ``"fill"``.
-        dtype: of the result, see :func:`as_dtype`; that of the images if None.
-
-    Returns:
-        ``(B, C, H, W)``, sampled in float32 (float64 for float64), without autocast: under bfloat16 sampling positions
-        would move by up to a pixel.
+        dtype: of the result, see :func:`as_dtype`; that of the images if None. Sampling is in float32 (float64 for
+            float64), without autocast: under bfloat16 its positions would be off by up to a pixel.
     """
     dtype, warped = images.dtype if dtype is None else dtype, images
     for place, piece in warp_pieces(images, parameters, interpolation, padding_mode, fill):
