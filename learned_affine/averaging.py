@@ -91,7 +91,11 @@ class AveragedClassifier(nn.Module):
             some = drawn[start : start + at_once]
             views = [images if one is None else self.augment.warp(images, one) for one in some]
             logits = model.answer(torch.cat(views)).log_softmax(-1).unflatten(0, (len(views), len(images)))
-            answers += [self._of_the_image(one, own) for one, own in zip(logits, some, strict=True)]
+            for answer, own in zip(logits, some, strict=True):
+                if self.label_map is not None and own is not None:  # its labels are those of moved images
+                    orders = self.label_map.orders(answer.shape[1]).to(answer.device)
+                    answer = answer.gather(1, orders[own.codes()])
+                answers.append(answer)
         return (torch.stack(answers) + weights[..., None]).logsumexp(0)
 
     def _draws(self, images: Tensor) -> tuple[list[AffineParameters | None], Tensor]:
@@ -113,13 +117,6 @@ class AveragedClassifier(nn.Module):
         weights = chances[:, codes].T
         moved = [None if code == 0 else AffineParameters.symmetry(code, len(images), images.device) for code in codes]
         return moved, (weights / weights.sum(0)).log()
-
-    def _of_the_image(self, answer: Tensor, drawn: AffineParameters | None) -> Tensor:
-        """What an answer ``(B, m)`` about moved images says of the images themselves, whose labels they changed."""
-        if drawn is None or self.label_map is None:
-            return answer
-        orders = self.label_map.orders(answer.shape[1]).to(answer.device)
-        return answer.gather(1, orders[drawn.codes()])
 
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
     def _noise(self, count: int) -> tuple[list[float], list[int]]:

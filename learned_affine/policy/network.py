@@ -160,9 +160,8 @@ class LocalizationNetwork(nn.Module):
         if level < strength * 7 / 8:  # else no other symmetry can reach as far, so their costs need not be known
             costs = zip(self.codes[1:], self.gate(observation)[0].tolist(), output[NUMBERS:], strict=True)
             code = self._symmetry_of_one(level, strength, costs, self.allowed(limits, *image.shape[-2:]))
-        angle, scale_x, scale_y, shear, right, down = torch.tensor([numbers]).unbind(-1)
-        symmetry = torch.tensor([code >= 4]), torch.tensor([code % 4])
-        return AffineParameters(angle, scale_x, scale_y, shear, right, down, *symmetry)
+        drawn = *torch.tensor([numbers]).unbind(-1), torch.tensor([code >= 4]), torch.tensor([code % 4])
+        return AffineParameters(*drawn)
 
     def _symmetry_of_one(
         self, level: float, strength: float, costs: Iterable[tuple[int, float, float]], allowed: tuple[int, ...]
