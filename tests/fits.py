@@ -66,7 +66,9 @@ def kept(*batches: tuple) -> Reservoir:
 
 
 def judge_of(pool: Pool, model: Model, resampling: float = 0.0, processes: Processes | None = None) -> Judge:
-    return Judge(LearnedAffineAugment(), model, pool, processes or Processes(), torch.device("cpu"), resampling)
+    judge = Judge(LearnedAffineAugment(), model, pool, processes or Processes())
+    judge.resampling = resampling
+    return judge
 
 
 def assert_same_policy(one: Policy, other: Policy) -> None:

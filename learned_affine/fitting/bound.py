@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
 from functools import partial
-from typing import Any, Generic, TypeVar, overload
+from importlib.metadata import PackageNotFoundError, version
+from operator import length_hint
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
-from learned_affine._checks import explain_keywords, warn_caller
+from learned_affine._checks import check_type, explain_keywords, warn_caller
+from learned_affine._version import __version__
 from learned_affine.config import FitConfig
-from learned_affine.diagnostics.checks import check_fit, check_logits, check_pixel_range, check_set_up
-from learned_affine.fitting.fit import Fit
-from learned_affine.fitting.history import FitHistory, about_run
-from learned_affine.fitting.judge import Judge
+from learned_affine.diagnostics.checks import check_fit, check_logits, check_pixel_range
+from learned_affine.fitting.fit import fit_to_budget
+from learned_affine.fitting.history import FitHistory, Progress
 from learned_affine.fitting.paper import fit_as_in_the_paper
 from learned_affine.fitting.processes import Processes
-from learned_affine.fitting.resampling import CANDIDATES, check_resampling, choose_interpolation, resampling_costs
-from learned_affine.fitting.target import Target, measure_target
+from learned_affine.fitting.resampling import CANDIDATES
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.tasks.batches import Batch, Read, class_names, counting_in, labelled, peek, untouched
 from learned_affine.tasks.classification import MultiLabel, SingleLabel
-from learned_affine.tasks.frozen import classifier_device, frozen
+from learned_affine.tasks.frozen import frozen
 from learned_affine.tasks.model import Model, probe, task_of
 from learned_affine.tasks.targets import GONE as RENAMED
 from learned_affine.tasks.targets import LabelMap, label_map_of
@@ -141,66 +139,43 @@ class BoundFit(Generic[T]):
         arguments = {name: value for name, value in locals().items() if name in CONSTRUCTOR and value is not None}
         config = FitConfig() if config is None else config
         listed = [callbacks] if callable(callbacks) or not isinstance(callbacks, Iterable) else [*callbacks]
-        _check_arguments(config, classifier, preprocess, val_loader, seed, listed)
+        _check_arguments(config, classifier, loader, preprocess, val_loader, seed, listed)
         seed = int(torch.randint(2**31, ())) if seed is None else seed
-        processes = Processes(accelerator, device)
-        where = processes.device or classifier_device(classifier)
+        processes = Processes(accelerator, device, classifier)
         model = _model(classifier, preprocess, config, task_of(task, loss), label_map_of(label_map))
         read = partial(model.read, image_key=image_key, label_key=label_key)
-        with torch.random.fork_rng(devices=[]), untouched(loader, val_loader), frozen(classifier, where):
+        with torch.random.fork_rng(devices=[]), untouched(loader, val_loader), frozen(classifier, processes.device):
             torch.default_generator.manual_seed(seed % 2**63)  # torch.manual_seed would also seed the user's GPUs
             loader, first = peek(loader, read)
-            fitted = _augmenter(self.augment, first[0], config, arguments)
+            augment = _augmenter(self.augment, first[0], config, arguments)
             if preprocess is not None and processes.is_main:
                 check_pixel_range(first[0])
-            show = _Show(listed, progress, processes.is_main)
-            run = _Run(fitted, model, config, loader, val_loader, read, first, processes, where, seed, show)
-            with _at_work(fitted.localization, where), closing(show.bar):
+            training = partial(_one_pass, loader, read)
+            held_out = None if val_loader is None else partial(labelled, val_loader, read, "val_loader")
+            chooses = isinstance(self.augment, type) and interpolation is None
+            candidates = CANDIDATES if chooses else (str(augment.interpolation),)
+            history = FitHistory(info={"config": config.to_dict(), "seed": seed})
+            history.preprocess = preprocess
+            under_way = Progress(history, listed, progress, processes.is_main)
+            with _at_work(augment.localization, processes.device), closing(under_way.bar):
+                history.info |= _about(model, first, loader, val_loader, config, processes)
+                history.info["localization"] = augment.localization.arguments()
                 if config.objective == "paper":
-                    run.paper()
+                    fit_as_in_the_paper(augment, model, config, training, processes.device, under_way)
+                    augment.localization.load_state_dict(processes.from_main(augment.localization.state_dict()))
                 else:
-                    run.calibrated(chooses=isinstance(self.augment, type) and interpolation is None)
-            fitted.history.info |= about_run(classifier, loader)
-            fitted.history.preprocess = preprocess
+                    fit_to_budget(augment, model, config, training, held_out, candidates, processes, seed, under_way)
         if processes.is_main:
-            for alarm in check_fit(fitted.history, isinstance(fitted.localization, RawHead)):
+            for alarm in check_fit(history, config.objective == "paper"):
                 warn_caller(alarm)
-        return fitted
+        return augment
 
 
 class FitMethod:
     """Makes ``fit`` work on the class and on an instance, with the same signature."""
 
-    @overload
-    def __get__(self, instance: None, owner: type[T]) -> BoundFit[T]: ...
-
-    @overload
-    def __get__(self, instance: T, owner: type[T]) -> BoundFit[T]: ...
-
     def __get__(self, instance: T | None, owner: type[T]) -> BoundFit[T]:
         return BoundFit(owner if instance is None else instance)
-
-
-class _Show:
-    """The progress bar and the callbacks, of the main process alone."""
-
-    def __init__(self, callbacks: list[Callable[[Metrics], Any]], progress: bool | None, is_main: bool) -> None:
-        self.callbacks, self.number = callbacks if is_main else [], 0
-        hidden = True if not is_main else None if progress is None else not progress
-        self.bar = tqdm(desc="fit", unit="round", disable=hidden)
-
-    def say(self, text: str) -> None:
-        """A line above the bar, where there is one."""
-        if not self.bar.disable:
-            self.bar.write(text)
-
-    def __call__(self, entry: Metrics) -> None:
-        self.number += 1
-        shown = {name: f"{entry[name]:.3g}" for name in ("cost", "budget", "entropy") if name in entry}
-        self.bar.set_postfix(shown, refresh=False)
-        self.bar.update()
-        for callback in self.callbacks:
-            callback({"round": self.number, **entry})
 
 
 @contextmanager
@@ -214,102 +189,35 @@ def _at_work(network: nn.Module, device: torch.device) -> Iterator[None]:
         network.to(home).eval().requires_grad_(False)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """A fit with its checked arguments; ``first`` is the first batch of ``loader``."""
+def _one_pass(loader: Iterable[Any], read: Read, number: int = 0) -> Iterator[Batch]:
+    """The loader's batches in a pass, whose number samplers, datasets and loaders with ``set_epoch`` get."""
+    for one in counting_in(loader):
+        one.set_epoch(number)
+    return labelled(loader, read)
 
-    augment: PolicyTransform
-    model: Model
-    config: FitConfig
-    loader: Iterable[Any]
-    val_loader: Iterable[Any] | None
-    read: Read
-    first: Batch
-    processes: Processes
-    device: torch.device
-    seed: int
-    show: _Show
 
-    def calibrated(self, chooses: bool) -> None:
-        """The default fit. ``chooses``: whether it chooses the interpolation."""
-        info, model, config = self._start(through_gradient=False), self.model, self.config
-        held_out = None if self.val_loader is None else self._held_out
-        target, pool = self.processes.from_main(
-            measure_target(model, config, self._training, held_out, self.device, self.seed)
-        )
-        model.temperature = target.temperature
-        judge = Judge(self.augment, model, pool, self.processes, self.device)
-        if config.target is None and held_out is not None:  # a target of the user's own stays as it is
-            target = self._with_resampling(target, judge, chooses)
-        assert isinstance(self.augment.localization, LocalizationNetwork)
-        fit = Fit(judge, self.augment.localization, config, target.budget, self.seed)
-        self.augment.history = fit.history
-        info |= {"target": target.value, "target_source": target.source, **target.measures}
-        info |= {"held_on": "training" if held_out is None else "held-out", "processes": self.processes.count}
-        names = [class_names(one, info["classes"]) for one in (self.val_loader, self.loader)]
-        if held_out is not None and any(names):
-            info["class_names"] = names[0] or names[1]
-        fit.history.info |= info
-        if self.processes.is_main:
-            self.show.say(f"target {target.value:.4g} from {target.source}")
-            check_set_up(info, self.show.say)
-        fit.run(self.show)
-
-    def paper(self) -> None:
-        """The paper's own procedure."""
-        rounds, augment = self.config.rounds, self.augment
-        if isinstance(self.loader, Iterator) and rounds > 1:
-            raise ValueError(
-                f"loader must be one that can be passed over again for the paper's objective, whose {rounds} rounds "
-                "are passes over it, got an iterator"
-            )
-        augment.history = FitHistory(info=self._start(through_gradient=True))
-        fit_as_in_the_paper(augment, self.model, self.config, self._training, self.device, self.show)
-        augment.localization.load_state_dict(self.processes.from_main(augment.localization.state_dict()))
-
-    def _training(self, number: int = 0) -> Iterable[Batch]:
-        """The loader's batches in a pass, whose number samplers, datasets and loaders with ``set_epoch`` get."""
-        for one in counting_in(self.loader):
-            one.set_epoch(number)
-        return labelled(self.loader, self.read)
-
-    def _held_out(self) -> Iterable[Batch]:
-        assert self.val_loader is not None
-        return labelled(self.val_loader, self.read, "val_loader")
-
-    def _start(self, through_gradient: bool) -> dict[str, Any]:
-        """What the history says of any fit, once it is clear that one can learn from the first images."""
-        (images, labels), model = self.first, self.model
-        outputs = probe(model, images.to(self.device), labels, through_gradient)
-        if not model.task.is_loss and self.processes.is_main:
-            check_logits(outputs)
-        classes, followed = 0 if model.task.is_loss else outputs.shape[1], {}
-        if model.label_map is not None:
-            model.label_map.check(classes)
-            followed = {"label_map": model.label_map.to_dict()}
-        return {
-            **followed,
-            "config": self.config.to_dict(),
-            "localization": self.augment.localization.arguments(),
-            "seed": self.seed,
-            "task": model.task.name,
-            "classes": classes,
-            "chance": model.task.chance(outputs),
-        }
-
-    def _with_resampling(self, target: Target, judge: Judge, chooses: bool) -> Target:
-        """The target with what resampling alone costs on top; the augmenter gets the interpolation chosen by it."""
-        names = CANDIDATES if chooses else (str(self.augment.interpolation),)
-        costs = self.processes.from_main(resampling_costs(judge, self.seed, names))
-        chosen = choose_interpolation(costs, target.budget)
-        self.augment.interpolation = chosen  # type: ignore[assignment]  # checked as it is set
-        cost = judge.resampling = max(costs[chosen], 0.0)
-        if self.processes.is_main:
-            for alarm in check_resampling(cost, target.budget, chosen):
-                warn_caller(alarm)
-        source = f"{target.source}; resampling alone costs {cost:.3g} with {chosen} interpolation"
-        measures = target.measures | {f"resampling_{name}": value for name, value in costs.items()}
-        return dataclasses.replace(target, value=target.value + cost, source=source, measures=measures)
+def _about(
+    model: Model, first: Batch, loader: Any, val_loader: Any, config: FitConfig, processes: Processes
+) -> dict[str, Any]:
+    """What the history says of model and data, once it is clear that one can learn from the first images."""
+    (images, labels), task, versions = first, model.task, {"learned_affine": __version__}
+    outputs = probe(model, images.to(processes.device), labels, through_gradient=config.objective == "paper")
+    if not task.is_loss and processes.is_main:
+        check_logits(outputs)
+    for name in ("torch", "torchvision", "kornia"):
+        with suppress(PackageNotFoundError):  # built from source, and not installed
+            versions[name] = version(name)
+    about: dict[str, Any] = {"classifier": type(model.model).__name__, "versions": versions}
+    classes = 0 if task.is_loss else outputs.shape[1]
+    about |= {"task": task.name, "classes": classes, "chance": task.chance(outputs)}
+    if model.label_map is not None:
+        model.label_map.check(classes)
+        about["label_map"] = model.label_map.to_dict()
+    names = class_names(val_loader, classes) or class_names(loader, classes)
+    if val_loader is not None and names:
+        about["class_names"] = names
+    count = length_hint(getattr(loader, "dataset", ()))
+    return about | ({"images": count} if count else {})
 
 
 def _model(classifier: Any, preprocess: Any, config: FitConfig, task: SingleLabel, label_map: LabelMap | None) -> Model:
@@ -341,20 +249,21 @@ def _network(channels: int, limits: AffineLimits, config: FitConfig) -> Localiza
 
 
 def _check_arguments(
-    config: Any, classifier: Any, preprocess: Any, val_loader: Any, seed: Any, callbacks: list[Any]
+    config: Any, classifier: Any, loader: Any, preprocess: Any, val_loader: Any, seed: Any, callbacks: list[Any]
 ) -> None:
-    """Raise a TypeError or ValueError that names the argument, the rule and what came."""
-    opens = val_loader is None or isinstance(val_loader, Iterable) or hasattr(val_loader, "__getitem__")
-    for name, value, is_right, rule in [
-        ("config", config, isinstance(config, FitConfig), "a FitConfig"),
-        ("classifier", classifier, callable(classifier), "callable"),
-        ("preprocess", preprocess, preprocess is None or callable(preprocess), "callable"),
-        ("seed", seed, isinstance(seed, int | None) and not isinstance(seed, bool), "an int or None"),
-        ("val_loader", val_loader, opens, "iterable"),
-        *(("callbacks", one, callable(one), "callable") for one in callbacks),
-    ]:
-        if not is_right:
-            raise TypeError(f"{name} must be {rule}, got {type(value).__name__}")
+    check_type("config", config, FitConfig, "a FitConfig")
+    check_type("classifier", classifier, Callable, "callable")
+    check_type("preprocess", preprocess, Callable | None, "callable")
+    check_type("seed", seed, int | None, "an int or None")
+    if not hasattr(val_loader, "__getitem__"):
+        check_type("val_loader", val_loader, Iterable | None, "iterable")
+    for one in callbacks:
+        check_type("callbacks", one, Callable, "callable")
+    if config.objective == "paper" and config.rounds > 1 and isinstance(loader, Iterator):
+        raise ValueError(
+            f"loader must be one that can be passed over again for the paper's objective, whose {config.rounds} rounds "
+            "are passes over it, got an iterator"
+        )
     tensors = (classifier.parameters(), classifier.buffers()) if isinstance(classifier, nn.Module) else ()
     if any(tensor.is_inference() for tensor in itertools.chain(*tensors)):
         raise ValueError(

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import math
 import pickle
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
-from operator import length_hint
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tqdm.auto import tqdm
+
 from learned_affine._files import write_atomically
-from learned_affine._version import __version__
 from learned_affine.plots.curves import plot_history
 
+Round = dict[str, float]  # what was measured in it
 OF_THE_FIT = ("loss", "discriminator_loss", "cost", "budget", "price")
 OF_POLICIES = ("kl", "symmetry_kl", "symmetry_chance", "symmetry_spread", "between_image_variance")
 OF_IMAGES = ("accuracy", "agreement", "entropy", "displacement", "visible_area")
@@ -108,11 +107,26 @@ class FitHistory(Mapping[str, list[float]]):
         return f"FitHistory({self.rounds} rounds{', ' + shown if shown else ''})"
 
 
-def about_run(classifier: Any, loader: Any) -> dict[str, Any]:
-    """What a policy was fitted to and by what, for its weights file: kinds, counts and versions."""
-    count = length_hint(getattr(loader, "dataset", ()))
-    versions = {"learned_affine": __version__}
-    for name in ("torch", "torchvision", "kornia"):
-        with suppress(PackageNotFoundError):  # built from source, and not installed
-            versions[name] = version(name)
-    return {"classifier": type(classifier).__name__, **({"images": count} if count else {}), "versions": versions}
+class Progress:
+    """The history of a fit under way, a progress bar, and the callbacks; only the main process shows anything."""
+
+    def __init__(
+        self, history: FitHistory, callbacks: Sequence[Callable[[Round], Any]], progress: bool | None, is_main: bool
+    ) -> None:
+        self.history, self.callbacks = history, callbacks if is_main else ()
+        hidden = True if not is_main else None if progress is None else not progress
+        self.bar = tqdm(desc="fit", unit="round", disable=hidden)
+
+    def say(self, text: str) -> None:
+        """A line above the bar, where there is one."""
+        if not self.bar.disable:
+            self.bar.write(text)
+
+    def add(self, entry: Round) -> None:
+        """A round was measured."""
+        self.history.add(**entry)
+        shown = {name: f"{entry[name]:.3g}" for name in ("cost", "budget", "entropy") if name in entry}
+        self.bar.set_postfix(shown, refresh=False)
+        self.bar.update()
+        for callback in self.callbacks:
+            callback({"round": self.history.rounds, **entry})

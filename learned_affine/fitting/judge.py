@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from learned_affine.fitting.adversary import Adversary
-from learned_affine.fitting.pool import CPU, Pool
+from learned_affine.fitting.pool import Pool
 from learned_affine.fitting.processes import Processes
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.model import Model
 from learned_affine.tasks.targets import on_device
 from learned_affine.transforms.transform import PolicyTransform
+
+ADVERSARY_STEPS, ADVERSARY_BATCH = 4, 96  # of the discriminator in a round; draws of each
 
 
 class Judged(NamedTuple):
@@ -35,39 +38,27 @@ class Judge:
     Predicted labels take the place of those in the pool. ``resampling`` is what resampling alone costs, in nats.
     """
 
-    def __init__(
-        self,
-        augment: PolicyTransform,
-        model: Model,
-        pool: Pool,
-        processes: Processes,
-        device: torch.device,
-        resampling: float = 0.0,
-    ) -> None:
-        self.augment, self.model, self.pool = augment, model, pool
-        self.processes, self.device, self.resampling = processes, device, resampling
-        count = len(pool.images)
-        self.cost, self.entropy = torch.zeros(count), torch.zeros(count)
-        self.outputs: list[Tensor] = [torch.empty(0)] * count  # of the images as they are
-        self.classes = torch.full((count,), -1)
+    def __init__(self, augment: PolicyTransform, model: Model, pool: Pool, processes: Processes) -> None:
+        self.augment, self.model, self.pool, self.processes = augment, model, pool, processes
+        self.resampling = 0.0
         self._judge_plain()
 
     @torch.no_grad()
     def _judge_plain(self) -> None:
-        task = self.model.task
+        """What costs are measured against: of each image as it is the cost, entropy, class and output."""
+        task, found = self.model.task, []
         for places, images, given in self.pool.batches(torch.arange(len(self.pool.images))):
-            images = images.to(self.device)
+            images = images.to(self.processes.device)
             answer = self.model.answer(images)
             labels = self.model.labels_of(images, given, answer)
             output = self.model.output(answer, labels)
-            self.cost[places] = task.loss(output, labels).float().cpu()
-            self.entropy[places] = task.relative_entropy(output).float().cpu()
-            self.classes[places] = task.class_of(labels).cpu()
-            own = on_device(labels, CPU)
-            for index, place in enumerate(places.tolist()):
-                self.outputs[place] = output[index].float().cpu()
-                if self.model.labels == "predicted":
-                    self.pool.labels[place] = own[index : index + 1]
+            measures = task.loss(output, labels), task.relative_entropy(output), output
+            found.append([places, task.class_of(labels).cpu(), *(one.float().cpu() for one in measures)])
+            if self.model.labels == "predicted":
+                for row, place in enumerate(places.tolist()):
+                    self.pool.labels[place] = labels[row : row + 1].cpu()
+        places, *columns = (torch.cat(parts) for parts in zip(*found, strict=True))
+        self.classes, self.cost, self.entropy, self.outputs = (column[places.argsort()] for column in columns)
 
     @torch.no_grad()
     def __call__(self, rows: Tensor, parameters: AffineParameters, adversary: Adversary | None = None) -> Judged:
@@ -76,7 +67,7 @@ class Judge:
         mine, drawn = rows[own], parameters[own]
         found = Judged(*torch.zeros(len(Judged._fields), len(own)).unbind())
         for places, images, labels in self.pool.batches(mine):
-            judged = self._batch(mine[places], images, labels, drawn[places].to(self.device), adversary)
+            judged = self._batch(mine[places], images, labels, drawn[places], adversary)
             for column, values in zip(found, judged, strict=True):
                 column[places] = values.float().cpu()
         return Judged(*self.processes.gather(*found))
@@ -84,16 +75,30 @@ class Judge:
     def _batch(
         self, rows: Tensor, images: Tensor, labels: Any, drawn: AffineParameters, adversary: Adversary | None
     ) -> tuple[Tensor, ...]:
-        task, images = self.model.task, images.to(self.device)
+        task, device = self.model.task, self.processes.device
+        images, drawn = images.to(device), drawn.to(device)
         warped = self.augment.warp(images, drawn)
-        labels = self.model.follow(on_device(labels, self.device), drawn, self.augment.apply)
+        labels = self.model.follow(on_device(labels, device), drawn, self.augment.apply)
         output = self.model.output(self.model.answer(warped, strict=False), labels)
-        plain = torch.stack([self.outputs[row] for row in rows.tolist()]).to(self.device)
-        cost = task.loss(output, labels) - (self.cost[rows] + self.resampling).to(self.device)
-        entropy = task.relative_entropy(output) - self.entropy[rows].to(self.device)
+        cost = task.loss(output, labels) - (self.cost[rows] + self.resampling).to(device)
+        entropy = task.relative_entropy(output) - self.entropy[rows].to(device)
         score = torch.zeros_like(cost) if adversary is None else adversary.rise(images, warped)
-        right, agrees = task.right(output, labels), task.agrees(output, task.predicted(plain))
+        right, agrees = task.right(output, labels), task.agrees(output, task.predicted(self.outputs[rows].to(device)))
         return cost, entropy, score, right, agrees, *answers(task, output)
+
+    def teach(
+        self, adversary: Adversary | None, rows: Tensor, parameters: AffineParameters, generator: torch.Generator
+    ) -> float:
+        """Some steps of the discriminator on some of the rows, as they are and warped; its last loss."""
+        loss, device = math.nan, self.processes.device
+        if adversary is None:
+            return loss
+        chosen = torch.randperm(len(rows), generator=generator)[: ADVERSARY_STEPS * ADVERSARY_BATCH]
+        for some in chosen.split(ADVERSARY_BATCH):
+            for places, images, _ in self.pool.batches(rows[some]):
+                images = images.to(device)
+                loss = adversary.learn(images, self.augment.warp(images, parameters[some[places]].to(device)))
+        return loss
 
 
 def answers(task: SingleLabel, output: Tensor) -> tuple[Tensor, Tensor]:

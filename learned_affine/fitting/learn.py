@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,22 +23,13 @@ LAST_RATE = 0.02  # of the learning rate, at the end of a round's cosine
 BISECTIONS, CHEAPEST, DEAREST = 24, 1e-2, 1e5  # prices, in one over the budget
 
 
-class Draws:
-    """Every draw that was judged: its image, the six numbers before the tanh, and what it cost."""
+class Draws(NamedTuple):
+    """The draws of a round that were judged."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.columns: list[Tensor] = []
-
-    def add(self, number: int, rows: Tensor, z: Tensor, cost: Tensor, bonus: Tensor) -> None:
-        """Keep a round's draws; ``bonus`` is what the paper's losses take off, whatever the price."""
-        new = [one.to(self.device) for one in (rows, torch.full_like(rows, number), z, cost, bonus)]
-        self.columns = [torch.cat(parts) for parts in zip(self.columns, new, strict=True)] if self.columns else new
-        self.rows, self.rounds, self.z, self.cost, self.bonus = self.columns
-
-    def priced(self, price: float) -> Tensor:
-        """What the draws cost at a price: a label that is lost costs no more than :data:`MOST`."""
-        return (self.cost - self.bonus / price).clamp_max(MOST)
+    rows: Tensor  # (N,), of the pool
+    z: Tensor  # (N, 6), before the tanh
+    cost: Tensor  # (N,), in nats
+    bonus: Tensor  # (N,), what the paper's losses take off, whatever the price
 
 
 class Learner:
@@ -46,7 +38,7 @@ class Learner:
     Args:
         network: from images to costs.
         observations: ``(P, ...)``, what it uses of each image of the fit.
-        outputs: ``(P, m)``, the classifier's output for each image; None where images are not all of the same kind.
+        outputs: ``(P, m)``, the classifier's output for each image; None for a loss of the user's own.
         learning_rate, generator: of Adam; of the order of the draws.
     """
 
@@ -66,16 +58,19 @@ class Learner:
         self.known = nn.Linear(network.head.in_features, count).to(observations.device)
         self.optimizer = torch.optim.Adam([*network.parameters(), *self.known.parameters()], lr=learning_rate)
 
-    def learn(self, draws: Draws, symmetries: SymmetryCosts | None, price: float) -> float:
+    def learn(self, rounds: list[Draws], symmetries: SymmetryCosts | None, price: float) -> float:
         """A round of regression on all draws so far; returns the root mean square error of the last steps, in nats."""
-        weights = AGED ** (draws.rounds.max() - draws.rounds).float().cpu()
-        chosen = torch.multinomial(weights, STEPS * BATCH, replacement=True, generator=self.generator)
-        target, errors = draws.priced(price), []
-        for step, some in enumerate(chosen.to(draws.device).split(BATCH)):
+        last = len(rounds) - 1
+        ages = torch.cat([torch.full_like(one.cost, last - number) for number, one in enumerate(rounds)])
+        chosen = torch.multinomial(AGED**ages, STEPS * BATCH, replacement=True, generator=self.generator)
+        rows, z, cost, bonus = (torch.cat(column).to(self.gates.device) for column in zip(*rounds, strict=True))
+        target = (cost - bonus / price).clamp_max(MOST)  # a label that is lost costs no more
+        errors = []
+        for step, some in enumerate(chosen.to(target.device).split(BATCH)):
             share = 0.5 * (1 + math.cos(math.pi * step / STEPS))
             for group in self.optimizer.param_groups:
                 group["lr"] = self.rate * max(LAST_RATE, share)
-            errors.append(self._step(draws.rows[some], draws.z[some], target[some], symmetries))
+            errors.append(self._step(rows[some], z[some], target[some], symmetries))
         return float(torch.stack(errors[-10:]).mean().sqrt())
 
     def _step(self, rows: Tensor, z: Tensor, target: Tensor, symmetries: SymmetryCosts | None) -> Tensor:
@@ -99,6 +94,7 @@ class Learner:
         observed = self.observations[rows]
         return self.network.features(observed) if self.network.per_image else observed
 
+    @torch.no_grad()
     def costs(self, rows: Tensor) -> Costs:
         """What transforms cost the images of some rows, by the network as it is."""
         return self.network.read(self._features(rows), self.gates[rows])

@@ -23,6 +23,7 @@ from learned_affine.config import FitConfig
 from learned_affine.diagnostics.checks import FitWarning
 from learned_affine.diagnostics.measures import policy_measures
 from learned_affine.fitting.adversary import Adversary
+from learned_affine.fitting.history import Progress
 from learned_affine.tasks.batches import Batch
 from learned_affine.tasks.model import Model
 from learned_affine.transforms.transform import PolicyTransform
@@ -34,18 +35,19 @@ def fit_as_in_the_paper(
     augment: PolicyTransform,
     model: Model,
     config: FitConfig,
-    batches: Callable[[int], Iterable[Batch]],
+    training: Callable[..., Iterable[Batch]],
     device: torch.device,
-    show: Callable[[dict[str, float]], None],
+    progress: Progress,
 ) -> None:
-    """Fit the augmenter's network, whose head is raw, for ``config.rounds`` passes over the batches."""
+    """Fit the augmenter's network, whose head is raw, for ``config.rounds`` passes over the training images."""
+    augment.history = progress.history
     network, adversary = augment.localization, None
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     if config.adversarial_weight > 0:
         adversary = Adversary(network.channels, device, SEEN_BY_DISCRIMINATOR, torch.optim.SGD, DISCRIMINATOR_RATE)
     for number in range(config.rounds):
         began, steps = time.perf_counter(), []
-        for images, _ in batches(number):
+        for images, _ in training(number):
             good = {name: tensor.clone() for name, tensor in network.state_dict().items()}
             measured = _step(augment, model, config, images.to(device), optimizer, adversary)
             if not math.isfinite(measured["loss"]):
@@ -58,8 +60,7 @@ def fit_as_in_the_paper(
             steps.append(measured)
         entry = {name: sum(step[name] for step in steps) / len(steps) for name in steps[0]}
         entry["seconds"] = time.perf_counter() - began
-        augment.history.add(**entry)
-        show(entry)
+        progress.add(entry)
 
 
 def _step(

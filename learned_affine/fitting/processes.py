@@ -11,19 +11,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from learned_affine.tasks.frozen import classifier_device
+
 
 class Processes:
     """Device, rank, and what the other processes have.
 
-    Where the user gives no ``accelerate.Accelerator``, one is made under torchrun. ``device`` is where to compute, None
-    for the classifier's own.
+    Where the user gives no ``accelerate.Accelerator``, one is made under torchrun. The device is its own; without one
+    it is the given one, or else the classifier's.
     """
 
-    def __init__(self, accelerator: Any = None, device: torch.device | str | None = None) -> None:
+    def __init__(
+        self, accelerator: Any = None, device: torch.device | str | None = None, classifier: Any = None
+    ) -> None:
+        self.device = classifier_device(classifier, device)
+        self.rank, self.count = 0, 1
         if accelerator is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
             accelerator = _new_accelerator(device)
-        self.device = None if device is None else torch.device(device)
-        self.rank, self.count = 0, 1
         if accelerator is not None:
             self.device, self.rank = accelerator.device, accelerator.process_index
             self.count = accelerator.num_processes
@@ -39,15 +43,12 @@ class Processes:
         return slice(min(count, self.rank * size), min(count, (self.rank + 1) * size))
 
     def gather(self, *parts: Tensor) -> tuple[Tensor, ...]:
-        """Each tensor with the rows of all processes, by rank; in one exchange."""
+        """Each tensor, on the CPU, with the rows of all processes, by rank; in one exchange."""
         if self.count == 1:
             return parts
         from accelerate.utils import gather_object
 
-        found = gather_object([[part.cpu() for part in parts]])
-        return tuple(
-            torch.cat(rows).to(part.device) for part, rows in zip(parts, zip(*found, strict=True), strict=True)
-        )
+        return tuple(torch.cat(rows) for rows in zip(*gather_object([parts]), strict=True))
 
     def from_main(self, value: Any) -> Any:
         """What the main process has for a value; it must pickle."""

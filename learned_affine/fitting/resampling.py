@@ -12,8 +12,10 @@ from dataclasses import replace
 
 import torch
 
+from learned_affine._checks import warn_caller
 from learned_affine.diagnostics.checks import FitWarning
 from learned_affine.fitting.judge import Judge
+from learned_affine.fitting.target import Target
 from learned_affine.geometry.parameters import AffineParameters
 
 CANDIDATES = ("bilinear", "sharp")  # the one that takes least time first; bicubic costs as much as sharp, and is slower
@@ -54,10 +56,23 @@ def resampling_costs(judge: Judge, seed: int, interpolations: Sequence[str]) -> 
     return costs
 
 
-def check_resampling(cost: float, budget: float, interpolation: str) -> list[FitWarning]:
-    """The alarm where resampling alone costs more than half of the budget."""
+def charge_resampling(judge: Judge, target: Target, seed: int, interpolations: Sequence[str]) -> Target:
+    """The target with what resampling alone costs on top; the augmenter gets the interpolation chosen by it."""
+    costs = judge.processes.from_main(resampling_costs(judge, seed, interpolations))
+    chosen = choose_interpolation(costs, target.budget)
+    judge.augment.interpolation = chosen  # type: ignore[assignment]  # checked as it is set
+    cost = judge.resampling = max(costs[chosen], 0.0)
+    if judge.processes.is_main:
+        check_resampling(cost, target.budget, chosen)
+    source = f"{target.source}; resampling alone costs {cost:.3g} with {chosen} interpolation"
+    measures = target.measures | {f"resampling_{name}": value for name, value in costs.items()}
+    return replace(target, value=target.value + cost, source=source, measures=measures)
+
+
+def check_resampling(cost: float, budget: float, interpolation: str) -> None:
+    """Warn where resampling alone costs more than half of the budget."""
     if cost <= budget / 2:
-        return []
+        return
     sharper = "" if interpolation in ("sharp", "bicubic") else 'interpolation="sharp", '
     text = (
         f"resampling alone costs the classifier {cost:.2g} nats on held-out images with {interpolation} interpolation, "
@@ -65,4 +80,4 @@ def check_resampling(cost: float, budget: float, interpolation: str) -> list[Fit
         f"Geometry is not charged with it. What helps: {sharper}larger images, or a classifier that was trained with "
         "small shifts."
     )
-    return [FitWarning("resampling", text)]
+    warn_caller(FitWarning("resampling", text))

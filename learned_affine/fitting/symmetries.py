@@ -17,8 +17,10 @@ from learned_affine.fitting.judge import Judge, answers
 from learned_affine.geometry.parameters import EIGHT, AffineParameters
 from learned_affine.policy.costs import MOST, Costs
 from learned_affine.policy.distribution import Policy
+from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.tasks.targets import join
 
+HELD_MOVED, FEWEST_MOVED = 2 / 3, 64  # of the images that are moved; of these images
 FREE = 0.5  # of the budget: a symmetry that costs no more is taken as free
 TO_CLASS = 0.7  # how far an image's costs are shrunk towards its class's mean
 PRIOR_IMAGES = 2.0  # so many images of the mean of all count in the mean of each class
@@ -60,13 +62,29 @@ def evenly(rows: Tensor, classes: Tensor, count: int, generator: torch.Generator
     return shuffled[earlier.argsort(stable=True)[:count]]
 
 
+def try_symmetries(
+    judge: Judge, network: LocalizationNetwork, images: int, budget: float, generator: torch.Generator
+) -> SymmetryCosts | None:
+    """Judge about so many moved images, in each symmetry that all of the pool can have; None if there is none."""
+    pool, limits = judge.pool, judge.augment.limits
+    sizes = {tuple(image.shape[-2:]) for image in pool.images}
+    allowed = [network.allowed(limits, *size) for size in sizes]
+    codes = tuple(code for code in allowed[0] if all(code in one for one in allowed))
+    if len(codes) == 1:
+        return None
+    count = max(FEWEST_MOVED, images // (len(codes) - 1))
+    held_out = evenly(pool.held_out, judge.classes, round(HELD_MOVED * count), generator)
+    training = evenly(pool.training, judge.classes, count - len(held_out), generator)
+    return judge_symmetries(judge, torch.cat([held_out, training]), len(held_out), codes, budget)
+
+
 def judge_symmetries(
     judge: Judge, rows: Tensor, held_out: int, allowed: tuple[int, ...], budget: float
 ) -> SymmetryCosts:
     """Judge each image of some rows, ``(N,)``, in each allowed symmetry; the first ``held_out`` are held-out images."""
     cost, answer = torch.zeros(len(rows), len(EIGHT)), torch.full((len(rows), len(EIGHT)), -1)
     right, sure, classes = torch.zeros_like(cost), torch.zeros_like(cost), judge.classes[rows]
-    task, output = judge.model.task, torch.stack([judge.outputs[row] for row in rows.tolist()])
+    task, output = judge.model.task, judge.outputs[rows]
     labels = join([judge.pool.labels[row] for row in rows.tolist()])
     answer[:, 0], sure[:, 0] = answers(task, output)
     right[:, 0] = task.right(output, labels)

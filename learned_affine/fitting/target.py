@@ -48,7 +48,6 @@ class Target:
     value: float  # mean cost in nats
     source: str  # in words
     budget: float  # nats above what images cost without augmentation
-    temperature: float  # of the classifier's logits
     measures: dict[str, float]  # from which it follows, for the history
 
 
@@ -96,7 +95,7 @@ def _guessed(model: Model, config: FitConfig, training: Batch) -> Target:
         f"without val_loader the target is a guess ({cost + extra:.3g}: a quarter of the way from the training images' "
         "value to that of chance). Give images that the classifier was not trained on as val_loader."
     )
-    return Target(cost + extra, "guess: no val_loader", extra, model.temperature, measures)
+    return Target(cost + extra, "guess: no val_loader", extra, measures)
 
 
 def _measured(model: Model, config: FitConfig, held_out: Batch, training: Batch, shared: list[bool]) -> Target:
@@ -127,13 +126,13 @@ def _measured(model: Model, config: FitConfig, held_out: Batch, training: Batch,
         )
     source = f"held-out images (val_loader): {u:.3g}, and {extra:.3g} for warps (known {known:.3g}, gap {gap:.3g})"
     measures |= {"held_out_cost": u, "training_cost": t, "gap_error": error}
-    return Target(u + extra, source, extra, model.temperature, measures)
+    return Target(u + extra, source, extra, measures)
 
 
 def _given(model: Model, value: float, cost: float, source: str, measures: dict[str, float]) -> Target:
     """A target of the user's own: its budget is what it allows beyond the cost without augmentation."""
     value = value / model.temperature if model.task.is_loss else value  # a loss counts in its unit
-    return Target(value, source, max(value - cost, LEAST), model.temperature, measures)
+    return Target(value, source, max(value - cost, LEAST), measures)
 
 
 def _known_labels(model: Model, config: FitConfig, output: Tensor, labels: Any, name: str) -> Any:

@@ -19,14 +19,6 @@ def test_the_price_is_that_at_which_the_cost_is_the_budget(budget, share):
     assert price == pytest.approx(share / budget, rel=1e-4)
 
 
-def test_draws_are_kept_and_priced():
-    draws = Draws(CPU)
-    draws.add(0, torch.tensor([4, 2]), torch.ones(2, 6), torch.tensor([0.5, 99.0]), torch.tensor([0.2, 0.0]))
-    draws.add(3, torch.tensor([7]), torch.zeros(1, 6), torch.tensor([1.0]), torch.tensor([-0.4]))
-    assert draws.rows.tolist() == [4, 2, 7] and draws.rounds.tolist() == [0, 0, 3]
-    assert draws.priced(2.0).tolist() == pytest.approx([0.4, MOST, 1.2])  # the bonus counts by the price
-
-
 def kinds(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Thumbnails of two kinds, bright above or to the left, and which they are of."""
     kind = torch.arange(count) % 2
@@ -47,14 +39,14 @@ def learner(images: torch.Tensor, outputs: torch.Tensor | None = None, **options
     return Learner(network, images, outputs, 5e-3, seeded())
 
 
-def draws_of(kind: torch.Tensor, rounds: int = 3, each: int = 1000, noise: float = 0.2) -> Draws:
+def draws_of(kind: torch.Tensor, rounds: int = 3, each: int = 1000, noise: float = 0.2) -> list[Draws]:
     """Draws, and what they cost by the true curvatures and centres, within a noise."""
-    draws, generator = Draws(CPU), seeded(5)
-    for number in range(rounds):
+    draws, generator = [], seeded(5)
+    for _ in range(rounds):
         rows = torch.randint(len(kind), (each,), generator=generator)
         z = 0.5 * torch.randn(each, 6, generator=generator)
         cost = Costs(CENTRE[kind[rows]], CURVATURE[kind[rows]]).of(z)
-        draws.add(number, rows, z, cost + noise * torch.randn(each, generator=generator), torch.zeros(each))
+        draws.append(Draws(rows, z, cost + noise * torch.randn(each, generator=generator), torch.zeros(each)))
     return draws
 
 
@@ -65,11 +57,22 @@ def test_it_finds_what_each_transform_costs_each_kind_of_image(known):
     draws = draws_of(kind)
     errors = [one.learn(draws, None, 1.0) for _ in range(4)]
     assert errors[-1] == pytest.approx(0.2, abs=0.06) and errors[-1] < errors[0]
-    with torch.no_grad():
-        costs = one.costs(torch.arange(200))
+    costs = one.costs(torch.arange(200))
     for place in (0, 1):
         torch.testing.assert_close(costs.curvature[kind == place].mean(0), CURVATURE[place], rtol=0.3, atol=0.3)
         torch.testing.assert_close(costs.centre[kind == place].mean(0), CENTRE[place], rtol=0, atol=0.08)
+
+
+def test_the_bonus_counts_by_the_price_and_a_lost_label_no_more_than_the_most():
+    images, kind = kinds(50)
+    (draws,) = draws_of(kind, 1, 200)
+    cost, bonus = draws.cost + 10.0 * (draws.cost > 1), 0.3 * draws.cost
+    priced = (cost - bonus / 2).clamp_max(MOST)
+    errors = [
+        learner(images, symmetries="none").learn([one], None, 2.0)
+        for one in (Draws(draws.rows, draws.z, cost, bonus), Draws(draws.rows, draws.z, priced, torch.zeros(200)))
+    ]
+    assert errors[0] == errors[1] and float(priced.max()) == MOST
 
 
 def test_it_finds_what_symmetries_cost_beside():
@@ -89,8 +92,7 @@ def test_it_finds_what_symmetries_cost_beside():
     symmetries = SymmetryCosts(rows=rows, held_out=60, cost=target, target=target, allowed=allowed, free=0.1, **known)
     for _ in range(4):
         one.learn(draws_of(kind, 1), symmetries, 1.0)
-    with torch.no_grad():
-        costs = one.costs(rows)
+    costs = one.costs(rows)
     found = costs.gate * costs.symmetries
     torch.testing.assert_close(found[:, allowed], target[:, allowed], atol=0.4, rtol=0)
     assert float((found - target)[:, allowed].abs().mean()) < 0.1 and float(found[:, 1].max()) < 10
@@ -99,14 +101,13 @@ def test_it_finds_what_symmetries_cost_beside():
 def test_old_draws_count_less():
     """Of two rounds that contradict each other the mean by weight is found."""
     images, _ = kinds(2)
-    one, draws = learner(images, symmetries="none"), Draws(CPU)
+    one, draws = learner(images, symmetries="none"), []
     z = 0.1 * torch.randn(500, 6, generator=seeded(1))  # so small that costs do not level off
     quadratic = 0.5 * z.square().sum(-1)
-    for number, curvature in ((0, 1.0), (3, 5.0)):
-        draws.add(number, torch.zeros(500).long(), z, curvature * quadratic, torch.zeros(500))
+    for count, curvature in ((500, 1.0), (0, 0.0), (0, 0.0), (500, 5.0)):
+        draws.append(Draws(torch.zeros(count).long(), z[:count], curvature * quadratic[:count], torch.zeros(count)))
     for _ in range(4):
         one.learn(draws, None, 1.0)
     weight = AGED**3
-    with torch.no_grad():
-        found = float(one.costs(torch.tensor([0])).curvature.mean())
+    found = float(one.costs(torch.tensor([0])).curvature.mean())
     assert found == pytest.approx((5 + weight * 1) / (1 + weight), rel=0.15)

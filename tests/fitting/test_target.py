@@ -166,9 +166,10 @@ def test_a_classifier_that_hardly_overfits_is_told():
 
 
 def test_a_given_target_is_held_at_the_temperature_of_the_held_out_images():
-    found, pool = measured(FitConfig(target=0.6))
+    model = Model(Halves())
+    found, pool = measured(FitConfig(target=0.6), model=model)
     scale = temperature_of(logits(), NOISY)
-    assert (found.value, found.temperature) == (0.6, scale)
+    assert (found.value, model.temperature) == (0.6, scale)
     assert found.budget == pytest.approx(0.6 - cross_entropy(NOISY, scale), rel=1e-4)
     assert found.source == "FitConfig.target, on held-out images (val_loader)"
     assert len(pool.held_out) == len(pool.training) == COUNT
@@ -191,22 +192,24 @@ def test_a_target_for_a_loss_is_given_in_the_units_of_the_loss(held_out):
 
 
 def test_without_held_out_images_the_target_is_a_guess_and_said_to_be_one():
+    model = Model(Halves())
     with pytest.warns(UserWarning, match="without val_loader the target is a guess"):
-        found, pool = measured(training=[(IMAGES, with_errors(LABELS, COUNT))], held_out=None)
+        found, pool = measured(training=[(IMAGES, with_errors(LABELS, COUNT))], held_out=None, model=model)
     cost = cross_entropy(with_errors(LABELS, COUNT))
     extra = 0.25 * (math.log(2) - cost)
     assert found.value == pytest.approx(cost + extra, rel=1e-5) and extra > 0
     assert found.budget == pytest.approx(extra, rel=1e-5)
-    assert len(pool.images) == COUNT and found.temperature == 1
+    assert len(pool.images) == COUNT and model.temperature == 1
 
 
 def test_predicted_labels_cost_what_the_classifiers_own_answers_do():
+    model = Model(Halves(), labels="predicted")
     with pytest.warns(FitWarning, match="little-to-gain: "):
-        found = measure(FitConfig(labels="predicted"), held_out=[(IMAGES, None)])
+        found = measure(FitConfig(labels="predicted"), held_out=[(IMAGES, None)], model=model)
     own = cross_entropy(logits().argmax(-1))
     assert found.value == pytest.approx(own + 0.03 * (math.log(2) - own), rel=1e-4)
     assert "held_out_accuracy" not in found.measures
-    assert found.temperature == 1, "which labels of its own would drive to 0"
+    assert model.temperature == 1, "which labels of its own would drive to 0"
 
 
 # -- what it is measured on -------------------------------------------------------------------------------------------
