@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -12,44 +12,25 @@ from learned_affine import losses
 from learned_affine.policy.thumbnail import match_channels, without_bad_cells
 
 WIDTH = 16  # channels of the first convolution
+SIZE = 16  # as good a judge of where things are as 32, for a third of the time
 
 
 class Adversary:
     """The discriminator with its optimizer: three strided convolutions and a score, positive for an original.
 
-    It observes images at most ``size`` pixels wide, so its cost does not grow with the image. On larger images the blur
-    of resampling is averaged away, which would separate the two whatever the content.
-
-    Args:
-        channels: channels that it observes; images with others are matched to them.
-        device: where it computes.
-        size: side in pixels that larger images are averaged down to: 16 is as good a judge of where things are as 32,
-            for a third.
-        optimizer, rate: of its parameters.
+    It observes at most ``size`` pixels a side, so its cost does not grow with the image, and the blur of resampling is
+    averaged away, which would separate the two whatever the content. Images are matched to its ``channels``.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        device: torch.device,
-        size: int = 16,
-        optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
-        rate: float = 1e-3,
-    ) -> None:
+    def __init__(self, channels: int, device: torch.device, size: int = SIZE) -> None:
         self.channels, self.size = channels, size
-        self.layers = nn.Sequential(
-            nn.Conv2d(channels, WIDTH, 3, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(WIDTH, 2 * WIDTH, 3, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(2 * WIDTH, 4 * WIDTH, 3, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.AdaptiveAvgPool2d(2),
-            nn.Flatten(),
-            nn.Linear(16 * WIDTH, 1),
-        ).to(device)
+        layers: list[nn.Module] = []
+        for inner, outer in pairwise((channels, WIDTH, 2 * WIDTH, 4 * WIDTH)):
+            layers += [nn.Conv2d(inner, outer, 3, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        layers += [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16 * WIDTH, 1)]
+        self.layers = nn.Sequential(*layers).to(device)
         self.layers.to(memory_format=torch.channels_last)  # in which its convolutions are fastest
-        self.optimizer = optimizer(self.layers.parameters(), lr=rate)
+        self.optimizer: torch.optim.Optimizer = torch.optim.Adam(self.layers.parameters())
 
     def score(self, images: Tensor) -> Tensor:
         """The scores ``(B,)`` of ``(B, C, H, W)`` images; ``D = sigmoid(score)``."""

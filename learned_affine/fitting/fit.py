@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from learned_affine.fitting.judge import Judge, Judged
 from learned_affine.fitting.learn import Draws, Learner, price_for
 from learned_affine.fitting.processes import Processes
 from learned_affine.fitting.resampling import charge_resampling
-from learned_affine.fitting.symmetries import SymmetryCosts, class_table, recognised_as, try_symmetries
+from learned_affine.fitting.symmetries import FREE, SymmetryCosts, class_table, recognised_as, try_symmetries
 from learned_affine.fitting.target import Batches, measure_target
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.policy.costs import MOST, Costs
@@ -67,6 +67,10 @@ def fit_to_budget(
     Fit(judge, config, target.budget, seed, progress).run()
 
 
+class TooFewCosts(Exception):
+    """Too many costs of a round are not finite."""
+
+
 class Fit:
     """A fit of a network to a judge's images, under way; ``budget`` is in nats, and ``seed`` that of the draws."""
 
@@ -95,39 +99,32 @@ class Fit:
         return torch.cat(observed)[torch.cat(places).argsort()]
 
     def run(self) -> None:
-        """Fit the network, and show each round; whatever ends it, the last finished round stays."""
-        enough = min(MOST_IMAGES, max(LEAST_IMAGES, FOR_EACH * len(self.pool.images)))
-        images = self.config.images or enough
+        """Fit the network; whatever ends it, the last finished round stays."""
+        rounds, enough = self.config.rounds, max(LEAST_IMAGES, FOR_EACH * len(self.pool.images))
+        images = self.config.images or min(MOST_IMAGES, enough)
         self.network.reprice(FIRST_PRICE / self.budget)
         try:
             self._judge_symmetries(int(SYMMETRY_SHARE * images))
             self.finished = self._state()
-            for entry in self._rounds(images // self.config.rounds):
-                self.finished = self._state()
-                self.progress.add(entry)
+            for _ in range(rounds):
+                self._round(self._affordable(images // rounds))
+            self._settle()
+        except TooFewCosts as error:
+            warn_caller(FitWarning("stopped-fit", str(error)))
         finally:
             self._end()
 
     def _judge_symmetries(self, images: int) -> None:
-        self.symmetries = try_symmetries(self.judge, self.network, images, self.budget, self.generator)
+        self.symmetries = try_symmetries(self.judge, self.network, images, self.generator)
         if self.symmetries is not None:
-            self.network.reprice(self.network.price, self.symmetries.free)
+            self.network.reprice(self.network.price, FREE * self.budget)
             with torch.no_grad():  # what an earlier fit forbade is learned anew
                 self.network.head.bias[NUMBERS:].clamp_(max=MOST)
 
-    def _rounds(self, images: int) -> Iterator[Round]:
-        """What was measured in each round, until one in which too many costs are not finite."""
-        for _ in range(self.config.rounds):
-            entry = self._round(self._affordable(images))
-            if entry is None:
-                return
-            yield entry
-        yield from self._settle()
-
     # -- a round ------------------------------------------------------------------------------------------------------
 
-    def _round(self, count: int) -> Round | None:
-        """Draw, judge, learn, price; None where too much was not finite."""
+    def _round(self, count: int) -> None:
+        """Draw, judge, learn, price."""
         began, pool, held = time.perf_counter(), self.pool, round(HELD_SHARE * count)
         shares = ((pool.held_out, held), (pool.training, count - held))
         rows = torch.cat([pool.some(some, share, self.generator) for some, share in shares])
@@ -138,9 +135,7 @@ class Fit:
         drawn = self.limits.parameters(torch.tanh(z))
         discriminator_loss = self.judge.teach(self.adversary, rows, drawn, self.generator)
         judged = self.judge(rows, drawn, self.adversary)
-        good = judged.cost.isfinite()
-        if not self._is_good(good):
-            return None
+        good = self._good(judged)
         bonus = self.config.entropy_weight * judged.entropy - self.config.adversarial_weight * judged.score
         self.draws.append(Draws(rows[good], z[good], judged.cost[good], bonus[good].nan_to_num()))
         error = self.learner.learn(self.draws, self.symmetries, self.network.price)
@@ -148,25 +143,28 @@ class Fit:
         entry = self._entry(began, judged, shown, drawn)
         expected = self.learner.costs(rows[shown]).without_gains(z[shown].to(self.device))
         self._reprice(entry["cost"], float(expected.mean()))
-        return entry | {"loss": error, "discriminator_loss": discriminator_loss}
+        self._finish(entry | {"loss": error, "discriminator_loss": discriminator_loss})
 
     def _policy(self, costs: Costs, price: float | None = None) -> Policy:
         """The policy at a price, else at the present one."""
         allowed = (0,) if self.symmetries is None else self.symmetries.allowed
         return costs.at(self.network.price if price is None else price, self.network.free, allowed)
 
-    def _is_good(self, good: Tensor) -> bool:
-        """Whether enough costs are finite; a warning where they are not."""
+    def _good(self, judged: Judged) -> Tensor:
+        """Which costs are finite."""
+        good = judged.cost.isfinite()
         bad = int((~good).sum())
         self.history.info["not_finite"] = self.history.info.get("not_finite", 0) + bad
-        if bad <= BAD_SHARE * len(good):
-            return True
-        text = (
-            f"the fit stopped in round {self.history.rounds + 1} since {bad} of {len(good)} costs were not finite; the "
-            "policy of the last good round is kept. Look at what the classifier gives for warped images."
-        )
-        warn_caller(FitWarning("stopped-fit", text))
-        return False
+        if bad > BAD_SHARE * len(good):
+            raise TooFewCosts(
+                f"the fit stopped in round {self.history.rounds + 1} since {bad} of {len(good)} costs were not finite; "
+                "the policy of the last good round is kept. Look at what the classifier gives for warped images."
+            )
+        return good
+
+    def _finish(self, entry: Round) -> None:
+        self.finished = self._state()
+        self.progress.add(entry)
 
     def _affordable(self, count: int) -> int:
         """The images of a round: fewer where the rounds so far show that all would take too long."""
@@ -204,7 +202,7 @@ class Fit:
 
         return predicted
 
-    def _settle(self) -> Iterator[Round]:
+    def _settle(self) -> None:
         """Rounds that only judge and price, with symmetries and warps together; the last one only judges.
 
         Costs are compared with what the same draws were predicted to cost, in all of these rounds so far. So the luck
@@ -218,10 +216,7 @@ class Fit:
             policy = self._policy(costs)
             drawn = policy.draw(noise, self.limits)
             judged = self.judge(rows, drawn.to("cpu"), self.adversary)
-            finite = judged.cost.isfinite()
-            if not self._is_good(finite):
-                return
-            good = finite.nonzero().flatten()
+            good = self._good(judged).nonzero().flatten()
             entry = self._entry(began, judged, good, drawn.to("cpu"))
             predicted = costs.without_gains(policy.before_tanh(noise[:, :DIMENSIONS]))
             predicted += costs.of_symmetries().gather(1, drawn.codes()[:, None]).squeeze(1)
@@ -231,7 +226,7 @@ class Fit:
                 self._reprice(measured, expected, FARTHEST_SETTLING)
             elif expected > 0:
                 entry["cost"] = measured / expected * self._cost_by_price()(self.network.price)
-            yield entry
+            self._finish(entry)
 
     # -- what was found -----------------------------------------------------------------------------------------------
 

@@ -44,7 +44,8 @@ def fit_as_in_the_paper(
     network, adversary = augment.localization, None
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     if config.adversarial_weight > 0:
-        adversary = Adversary(network.channels, device, SEEN_BY_DISCRIMINATOR, torch.optim.SGD, DISCRIMINATOR_RATE)
+        adversary = Adversary(network.channels, device, SEEN_BY_DISCRIMINATOR)
+        adversary.optimizer = torch.optim.SGD(adversary.layers.parameters(), lr=DISCRIMINATOR_RATE)
     for number in range(config.rounds):
         began, steps = time.perf_counter(), []
         for images, _ in training(number):

@@ -34,18 +34,16 @@ class Reservoir:
         """The same batches, of whose images some are kept as they pass."""
         for images, labels in batches:
             for row, image in enumerate(images):
-                self._offer(image, labels, row)
+                room = max(64, min(self.most, MOST_NUMBERS // image.numel()))
+                place = len(self.images)
+                if place >= room:
+                    place = int(torch.randint(self.passed + 1, (), generator=self.generator))
+                self.passed += 1
+                if place < room:
+                    # a row of a batch would hold all of the batch in memory
+                    self.images[place : place + 1] = [image.detach().cpu().clone()]
+                    self.labels[place : place + 1] = [on_device(take(labels, [row]), CPU)]
             yield images, labels
-
-    def _offer(self, image: Tensor, labels: Any, row: int) -> None:
-        room = max(64, min(self.most, MOST_NUMBERS // image.numel()))
-        is_full = len(self.images) >= room
-        place = int(torch.randint(self.passed + 1, (), generator=self.generator)) if is_full else len(self.images)
-        self.passed += 1
-        if place < room:
-            # a row of a batch would hold all of the batch in memory
-            self.images[place : place + 1] = [image.detach().cpu().clone()]
-            self.labels[place : place + 1] = [on_device(take(labels, [row]), CPU)]
 
 
 class Pool:

@@ -20,7 +20,7 @@ from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.tasks.targets import join
 
-HELD_MOVED, FEWEST_MOVED = 2 / 3, 64  # of the images that are moved; of these images
+HELD_MOVED, FEWEST_MOVED = 2 / 3, 64  # held-out images among those that are moved; images
 FREE = 0.5  # of the budget: a symmetry that costs no more is taken as free
 TO_CLASS = 0.7  # how far an image's costs are shrunk towards its class's mean
 PRIOR_IMAGES = 2.0  # so many images of the mean of all count in the mean of each class
@@ -41,7 +41,6 @@ class SymmetryCosts:
     classes: Tensor  # (N,), -1 where an image has no class, or several
     members: Tensor  # (N, m) bool, which images are of which class; with several labels an image can be of several
     allowed: tuple[int, ...]  # the codes that were judged
-    free: float  # nats that a symmetry may cost and still be taken as free
     right: Tensor  # (N, 8), 1 where the answer is the label, which may follow the symmetry, or the share of the labels
 
     def error(self, costs: Costs, rows: Tensor) -> Tensor:
@@ -63,7 +62,7 @@ def evenly(rows: Tensor, classes: Tensor, count: int, generator: torch.Generator
 
 
 def try_symmetries(
-    judge: Judge, network: LocalizationNetwork, images: int, budget: float, generator: torch.Generator
+    judge: Judge, network: LocalizationNetwork, images: int, generator: torch.Generator
 ) -> SymmetryCosts | None:
     """Judge about so many moved images, in each symmetry that all of the pool can have; None if there is none."""
     pool, limits = judge.pool, judge.augment.limits
@@ -75,12 +74,10 @@ def try_symmetries(
     count = max(FEWEST_MOVED, images // (len(codes) - 1))
     held_out = evenly(pool.held_out, judge.classes, round(HELD_MOVED * count), generator)
     training = evenly(pool.training, judge.classes, count - len(held_out), generator)
-    return judge_symmetries(judge, torch.cat([held_out, training]), len(held_out), codes, budget)
+    return judge_symmetries(judge, torch.cat([held_out, training]), len(held_out), codes)
 
 
-def judge_symmetries(
-    judge: Judge, rows: Tensor, held_out: int, allowed: tuple[int, ...], budget: float
-) -> SymmetryCosts:
+def judge_symmetries(judge: Judge, rows: Tensor, held_out: int, allowed: tuple[int, ...]) -> SymmetryCosts:
     """Judge each image of some rows, ``(N,)``, in each allowed symmetry; the first ``held_out`` are held-out images."""
     cost, answer = torch.zeros(len(rows), len(EIGHT)), torch.full((len(rows), len(EIGHT)), -1)
     right, sure, classes = torch.zeros_like(cost), torch.zeros_like(cost), judge.classes[rows]
@@ -93,21 +90,15 @@ def judge_symmetries(
         cost[:, code] = judged.cost + judge.resampling  # nothing is resampled, so nothing was to be taken off
         answer[:, code], sure[:, code], right[:, code] = judged.answer.long(), judged.sure, judged.right
     cost = cost.nan_to_num(MOST, MOST, -MOST)
-    corrected = _without_memory(cost.clamp(-MOST, MOST), held_out)
+    corrected = cost.clamp(-MOST, MOST)
+    if 0 < held_out < len(rows):  # the classifier memorised training images, but not their moved copies
+        corrected[held_out:] -= (corrected[held_out:].mean(0) - corrected[:held_out].mean(0)).clamp_min(0)
     means = class_means(corrected, classes, held_out, right[:, 0])
     unknown = torch.full((len(EIGHT),), torch.nan)
     target = torch.stack([means.get(one, unknown) for one in judge.classes.tolist()])
     target[rows] = shrunk(corrected, classes, means, right[:, 0])
     members = task.members(labels, output.shape[-1])
-    return SymmetryCosts(rows, held_out, cost, target, answer, sure, classes, members, allowed, FREE * budget, right)
-
-
-def _without_memory(cost: Tensor, held_out: int) -> Tensor:
-    """The classifier memorised training images, but not their moved copies: what that adds in the mean is taken off."""
-    if held_out in (0, len(cost)):
-        return cost
-    gap = (cost[held_out:].mean(0) - cost[:held_out].mean(0)).clamp_min(0)
-    return torch.cat([cost[:held_out], cost[held_out:] - gap])
+    return SymmetryCosts(rows, held_out, cost, target, answer, sure, classes, members, allowed, right)
 
 
 def class_means(cost: Tensor, classes: Tensor, held_out: int, right: Tensor) -> dict[int, Tensor]:

@@ -64,33 +64,39 @@ def measure_target(
     ``training`` are images that the classifier was trained on, ``held_out`` others, None if there are none. Each is
     read once, and ``seed`` decides which images are kept. Too few images, or labels that do not fit, are a ValueError.
     """
-    own = Reservoir(seed, TRAINING_IMAGES)
+    own, kept = Reservoir(seed, TRAINING_IMAGES), Reservoir(seed, KEPT)
     if held_out is None:
-        trained = _read(model, training, own, TRAINING_IMAGES, device, "loader")
-        return _guessed(model, config, trained), Pool(None, own)
-    kept = Reservoir(seed, KEPT)
+        output, labels = _read(model, training, own, TRAINING_IMAGES, device, "loader")
+        return _guessed(model, config, output, labels), Pool(None, own)
     output, labels = _read(model, held_out, kept, HELD_OUT_IMAGES, device, "val_loader")
-    if config.target is None:
-        _check_count(len(output))
-    if config.needs_labels:
+    if config.target is None and len(output) < LEAST_IMAGES:
+        raise ValueError(
+            f"val_loader must give at least {LEAST_IMAGES} images to measure the target on, better 400, "
+            f"got {len(output)}"
+        )
+    if config.target is None and len(output) < FEW_IMAGES:
+        _warn(
+            f"val_loader gives {len(output)} images: measured on fewer than {FEW_IMAGES}, the target can be half as "
+            "far off again. Give 400 or more."
+        )
+    if model.labels == "given":
         # a classifier that is surer than right would have its errors, not its knowledge, set the scale
-        labels = model.check(labels, output, "val_loader")
         model.temperature = model.find_temperature(output, labels)
     trained = _read(model, training, own, TRAINING_IMAGES, device, "loader")
-    known = set(map(_digest, kept.images))
-    shared = [_digest(image) in known for image in own.images]
-    return _measured(model, config, (output, labels), trained, shared), Pool(kept, own)
+    pool = Pool(kept, own)
+    return _measured(model, config, (output / model.temperature, labels), trained, pool), pool
 
 
-def _guessed(model: Model, config: FitConfig, training: Batch) -> Target:
+def _guessed(model: Model, config: FitConfig, output: Tensor, labels: Any) -> Target:
     """The target without held-out images: a quarter of the way from what training images cost to what a guess costs."""
-    output, measures = training[0], model.accuracies(training=training)
-    model.temperature = unit_of(output) if model.task.is_loss else 1.0
-    output, labels = output / model.temperature, _known_labels(model, config, *training, "loader")
-    cost = float(model.task.loss(output, labels).mean())
+    measures, task = model.accuracies(training=(output, labels)), model.task
+    if task.is_loss:
+        model.temperature = unit_of(output)
+    output, used = output / model.temperature, _used(model, output, labels)
+    cost = float(task.loss(output, used).mean())
     if config.target is not None:
         return _given(model, config.target, cost, "FitConfig.target", measures)
-    extra = max(0.25 * max(model.task.guess(output, labels) - cost, 0.0), LEAST)
+    extra = max(0.25 * max(task.guess(output, used) - cost, 0.0), LEAST)
     _warn(
         f"without val_loader the target is a guess ({cost + extra:.3g}: a quarter of the way from the training images' "
         "value to that of chance). Give images that the classifier was not trained on as val_loader."
@@ -98,23 +104,24 @@ def _guessed(model: Model, config: FitConfig, training: Batch) -> Target:
     return Target(cost + extra, "guess: no val_loader", extra, measures)
 
 
-def _measured(model: Model, config: FitConfig, held_out: Batch, training: Batch, shared: list[bool]) -> Target:
-    """The target from outputs and labels of both kinds of images; ``shared``: which training images are of both."""
-    (output, labels), (trained, given) = held_out, training
-    output = output / model.temperature
-    used = _known_labels(model, config, output, labels, "val_loader")
-    plain = model.task.loss(output, used)
-    u, measures = float(plain.mean()), model.accuracies(training=training, held_out=(output, labels))
+def _measured(model: Model, config: FitConfig, held_out: Batch, training: Batch, pool: Pool) -> Target:
+    """The target from outputs and labels of held-out and of training images, at the model's temperature."""
+    output, used = held_out[0], _used(model, *held_out)
+    plain, measures = model.task.loss(output, used), model.accuracies(training=training, held_out=held_out)
+    u = float(plain.mean())
     if config.target is not None:
         return _given(model, config.target, u, "FitConfig.target, on held-out images (val_loader)", measures)
-    memorised = model.task.loss(trained, _known_labels(model, config, trained, given, "loader"))
+    memorised = model.task.loss(training[0], _used(model, *training))
     t = float(memorised.mean())
     gap, error = u - t, float((plain.var() / len(plain) + memorised.var() / len(memorised)).sqrt())
     known = max(model.task.guess(output, used) - u, 0.0)
     extra = max(budget(known, gap, config.tolerance), LEAST)
-    if sum(shared) >= 5 and sum(shared) > SHARED * len(shared):
+    digests = [hash(image.contiguous().view(torch.uint8).numpy().tobytes()) for image in pool.images]
+    kept, looked_at = set(digests[: len(pool.held_out)]), digests[len(pool.held_out) :]
+    shared = sum(one in kept for one in looked_at)
+    if shared >= 5 and shared > SHARED * len(looked_at):
         _warn(
-            f"val_loader shares images with loader ({sum(shared)} of {len(shared)} that were looked at): the target "
+            f"val_loader shares images with loader ({shared} of {len(looked_at)} that were looked at): the target "
             "and the range of the warps need images that the classifier was not trained on."
         )
     elif gap < max(2 * error, LEAST_SHARE * known):
@@ -135,11 +142,9 @@ def _given(model: Model, value: float, cost: float, source: str, measures: dict[
     return Target(value, source, max(value - cost, LEAST), measures)
 
 
-def _known_labels(model: Model, config: FitConfig, output: Tensor, labels: Any, name: str) -> Any:
+def _used(model: Model, output: Tensor, labels: Any) -> Any:
     """The labels by which outputs are judged: the given ones, or the model's own answers."""
-    if config.needs_labels:
-        labels = model.check(labels, output, name)
-    return model.task.predicted(output) if labels is None or config.labels == "predicted" else labels
+    return model.task.predicted(output) if labels is None or model.labels == "predicted" else labels
 
 
 @torch.no_grad()
@@ -165,24 +170,8 @@ def _read(model: Model, opened: Batches, kept: Reservoir, count: int, device: to
                 f"{name} gives its images class by class: the first {passed} that are read show {seen} of {classes} "
                 f"classes. Shuffle it (shuffle=True){subset}."
             )
-    return output, joined
-
-
-def _check_count(count: int) -> None:
-    if count < LEAST_IMAGES:
-        raise ValueError(
-            f"val_loader must give at least {LEAST_IMAGES} images to measure the target on, better 400, got {count}"
-        )
-    if count < FEW_IMAGES:
-        _warn(
-            f"val_loader gives {count} images: measured on fewer than {FEW_IMAGES}, the target can be half as far off "
-            "again. Give 400 or more."
-        )
+    return output, model.check(joined, output, name) if model.labels == "given" else joined
 
 
 def _warn(text: str, kind: str = "target") -> None:
     warn_caller(FitWarning(kind, text))
-
-
-def _digest(image: Tensor) -> int:
-    return hash(image.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())

@@ -89,7 +89,7 @@ def test_it_finds_what_symmetries_cost_beside():
         "classes": kind,
         "members": kind[:, None] > 0,
     }  # which is not learned from
-    symmetries = SymmetryCosts(rows=rows, held_out=60, cost=target, target=target, allowed=allowed, free=0.1, **known)
+    symmetries = SymmetryCosts(rows=rows, held_out=60, cost=target, target=target, allowed=allowed, **known)
     for _ in range(4):
         one.learn(draws_of(kind, 1), symmetries, 1.0)
     costs = one.costs(rows)

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 from learned_affine.fitting.judge import Judge
 from learned_affine.fitting.pool import Pool
 from learned_affine.fitting.symmetries import (
-    FREE,
     SymmetryCosts,
     class_means,
     class_table,
@@ -35,7 +34,7 @@ def found(classes, held_out: int, cost=None, answer=None, sure=None) -> Symmetry
     answer = torch.full((len(rows), 8), -1) if answer is None else answer
     right = (answer == classes[:, None]).float()
     members = F.one_hot(classes.clamp_min(0)).bool()
-    return SymmetryCosts(rows, held_out, cost, cost, answer, sure, classes, members, ALL, 0.1, right)
+    return SymmetryCosts(rows, held_out, cost, cost, answer, sure, classes, members, ALL, right)
 
 
 def policy(chances: torch.Tensor) -> Policy:
@@ -52,7 +51,7 @@ POOL = Pool(kept((IMAGES[:48], LABELS[:48])), kept((IMAGES[48:], LABELS[48:])))
 def judged() -> SymmetryCosts:
     """40 of 48 held-out images and 8 of 16 training images, of which resampling would take something off."""
     rows = torch.cat([torch.arange(40), torch.arange(50, 58)])
-    return judge_symmetries(judge_of(POOL, Model(Halves(4.0)), resampling=0.3), rows, 40, (0, 2, 4, 5, 6), 0.8)
+    return judge_symmetries(judge_of(POOL, Model(Halves(4.0)), resampling=0.3), rows, 40, (0, 2, 4, 5, 6))
 
 
 def test_each_allowed_symmetry_is_judged_as_torch_moves(judged):
@@ -65,7 +64,7 @@ def test_each_allowed_symmetry_is_judged_as_torch_moves(judged):
         assert torch.equal(judged.answer[:, code], logits.argmax(1))
         assert torch.equal(judged.right[:, code], (logits.argmax(1) == labels).float())
         torch.testing.assert_close(judged.sure[:, code], logits.softmax(1).amax(1))
-    assert not judged.cost[:, [0, 1, 3, 7]].any() and judged.free == FREE * 0.8
+    assert not judged.cost[:, [0, 1, 3, 7]].any()
     assert torch.equal(judged.answer[:, 0], labels) and bool(judged.right[:, 0].all())
 
 
@@ -106,7 +105,7 @@ def test_what_training_images_cost_more_by_heart_is_taken_off_what_is_learned(mo
         return judged._replace(cost=judged.cost + memory[rows])
 
     monkeypatch.setattr(Judge, "__call__", dearer)
-    learned = judge_symmetries(judge, torch.arange(64), 48, (0, 6), 0.8)
+    learned = judge_symmetries(judge, torch.arange(64), 48, (0, 6))
     assert float(learned.cost[48:, 6].mean()) > 1.5 and abs(float(learned.target[48:, 6].mean())) < 0.2
 
 
