@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from learned_affine._checks import check_choice, check_count, check_range
 
@@ -54,9 +54,8 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         """Check every dial."""
-        check_choice("objective", self.objective, tuple(IDLE))
-        check_choice("labels", self.labels, ("given", "predicted"))
-        check_choice("sign", self.sign, ("printed", "corrected"))
+        for name, choices in (("objective", Objective), ("labels", Labels), ("sign", Sign)):
+            check_choice(name, getattr(self, name), get_args(choices))
         check_count("rounds", self.rounds)
         if self.images is not None:
             check_count("images", self.images)
@@ -66,21 +65,12 @@ class FitConfig:
             check_range(name, getattr(self, name), 0.0, 1e6, "at least 0")
         if self.target is not None:
             check_range("target", self.target, 1e-9, 1e6, "above 0")
-        self._refuse_idle_dials()
-
-    def _refuse_idle_dials(self) -> None:
         idle = {name: f"objective={self.objective!r}" for name in IDLE[self.objective]}
         if self.target is not None:
             idle.setdefault("tolerance", f"target={self.target:g}")
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name in idle and value != field.default:
-                raise ValueError(f"{field.name} has no effect with {idle[field.name]}: leave it out, got {value!r}")
-
-    @property
-    def needs_labels(self) -> bool:
-        """Whether the loader must give labels."""
-        return self.objective == "calibrated" and self.labels == "given"
+        for name, cause in idle.items():
+            if getattr(self, name) != getattr(FitConfig, name):  # its default
+                raise ValueError(f"{name} has no effect with {cause}: leave it out, got {getattr(self, name)!r}")
 
     @classmethod
     def paper(cls, sign: Sign = "printed", **changes: Any) -> FitConfig:

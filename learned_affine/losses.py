@@ -14,13 +14,9 @@ from torch.nn import functional as F
 
 
 def shannon_entropy_bits(logits: Tensor) -> Tensor:
-    """Entropy of the classifier's output, ``H = -sum_i p_i log2 p_i``.
+    """Entropy of the classifier's output, ``H = -sum_i p_i log2 p_i``, in bits within ``[0, log2 m]``.
 
-    Args:
-        logits: ``(B, m)``; minus infinity for a class that is masked.
-
-    Returns:
-        ``(B,)`` in bits, within ``[0, log2 m]``.
+    ``(B, m)`` logits, minus infinity for a class that is masked, to ``(B,)``.
     """
     log_p = F.log_softmax(logits, dim=-1).clamp_min(torch.finfo(logits.dtype).min)  # 0 times infinity would be NaN
     return -(log_p.exp() * log_p).sum(-1) / math.log(2)
@@ -35,12 +31,9 @@ def max_entropy_gap_nats(logits: Tensor, sign: str = "printed") -> Tensor:
     """The paper's maximum-entropy loss on the gap ``log2 m - H``, natural logarithm.
 
     Args:
-        logits: ``(B, m)``.
+        logits: ``(B, m)``, to ``(B,)``. The gap is kept above 1e-6, so that the loss stays finite at equal logits.
         sign: ``"printed"``: ``-log(gap)``, whose minimum is the *lowest* entropy; ``"corrected"``: ``+log(gap)``,
             which rewards a high entropy but has no lower bound.
-
-    Returns:
-        ``(B,)``. The gap is kept above 1e-6 so that the loss stays finite at the uniform distribution.
     """
     gap = (math.log2(logits.shape[-1]) - shannon_entropy_bits(logits)).clamp_min(1e-6)
     return gap.log() if sign == "corrected" else -gap.log()
@@ -55,27 +48,16 @@ def gaussian_kl_nats(mean: Tensor, width: Tensor, prior_width: float) -> Tensor:
     """Kullback-Leibler divergence ``KL(N(mean, diag(width^2)) || N(0, prior_width^2 I))``.
 
     The squashing by tanh is the same on both sides, so this is also the divergence of the two policies.
-
-    Args:
-        mean, width: ``(B, d)``; standard deviations are positive.
-        prior_width: standard deviation of the prior.
-
-    Returns:
-        ``(B,)`` in nats, 0 only where both agree.
+    ``mean`` and ``width``, the standard deviations, are ``(B, d)``; returns ``(B,)`` in nats.
     """
     ratio = (width / prior_width).square()
     return 0.5 * (ratio + (mean / prior_width).square() - 1 - ratio.log()).sum(-1)
 
 
 def categorical_kl_nats(chances: Tensor, count: int) -> Tensor:
-    """Kullback-Leibler divergence of probabilities from ``count`` outcomes of the same probability.
+    """Kullback-Leibler divergence from ``count`` equally likely outcomes, ``(B,)`` in nats within ``[0, log count]``.
 
-    Args:
-        chances: ``(B, n)``, each row adds up to 1; 0 for what cannot be.
-        count: how many outcomes can be, at most ``n``.
-
-    Returns:
-        ``(B,)`` in nats, within ``[0, log count]``.
+    ``chances`` are ``(B, n)``, each row adds up to 1; 0 for the ``n - count`` that cannot be.
     """
     return torch.special.xlogy(chances, chances).sum(-1) + math.log(count)
 

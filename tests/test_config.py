@@ -68,10 +68,6 @@ def test_dials_are_checked(options, error, named):
         FitConfig(**options)
 
 
-def test_only_the_default_needs_labels():
-    assert [one.needs_labels for one in (FitConfig(), FitConfig(labels="predicted"), PAPER)] == [True, False, False]
-
-
 @pytest.mark.parametrize("config", [FitConfig(), PAPER, FitConfig(target=0.4, images=9)])
 def test_a_dict_comes_back_and_a_change_leaves_the_rest(config):
     plain = json.loads(json.dumps(config.to_dict()))

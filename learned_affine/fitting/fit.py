@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -19,10 +19,10 @@ from learned_affine.fitting.judge import Judge, Judged
 from learned_affine.fitting.learn import Draws, Learner, price_for
 from learned_affine.fitting.processes import Processes
 from learned_affine.fitting.resampling import charge_resampling
-from learned_affine.fitting.symmetries import FREE, SymmetryCosts, class_table, recognised_as, try_symmetries
+from learned_affine.fitting.symmetries import FREE, class_table, recognised_as, try_symmetries
 from learned_affine.fitting.target import Batches, measure_target
 from learned_affine.geometry.parameters import AffineParameters
-from learned_affine.policy.costs import MOST, Costs
+from learned_affine.policy.costs import MOST
 from learned_affine.policy.distribution import DIMENSIONS, Policy
 from learned_affine.policy.network import NUMBERS, LocalizationNetwork
 from learned_affine.tasks.model import Model
@@ -37,7 +37,7 @@ BAD_SHARE = 0.1  # of a round's costs that may be not finite
 FIRST_PRICE = 3.0  # over the budget
 FARTHEST, FARTHEST_SETTLING = 1.0, 1.5  # steps of the logarithm of the price
 LARGEST_RATIO, LEAST_COST = 10.0, 0.02  # of what draws cost to what was predicted; and in budgets
-PRICED_ON, PREDICTED_DRAWS = 400, 16  # held-out images; draws of each
+PRICED_ON = 400  # held-out images
 SETTLING, SETTLING_DRAWS = 2, 2  # rounds that only price; draws of each held-out image
 
 
@@ -82,7 +82,6 @@ class Fit:
         self.progress, self.history = progress, progress.history
         self.generator = torch.Generator().manual_seed(seed % 2**63)
         self.began, self.share = time.perf_counter(), 1.0
-        self.symmetries: SymmetryCosts | None = None
         self.draws: list[Draws] = []
         self.priced_on = self.pool.some(self.pool.held_out, PRICED_ON, self.generator, again=False)
         self.adversary = Adversary(network.channels, self.device) if config.adversarial_weight > 0 else None
@@ -115,8 +114,8 @@ class Fit:
             self._end()
 
     def _judge_symmetries(self, images: int) -> None:
-        self.symmetries = try_symmetries(self.judge, self.network, images, self.generator)
-        if self.symmetries is not None:
+        found = self.learner.symmetries = try_symmetries(self.judge, self.network, images, self.generator)
+        if found is not None:
             self.network.reprice(self.network.price, FREE * self.budget)
             with torch.no_grad():  # what an earlier fit forbade is learned anew
                 self.network.head.bias[NUMBERS:].clamp_(max=MOST)
@@ -131,24 +130,19 @@ class Fit:
         noise = Policy.noise(len(rows), generator=self.generator)
         narrow = torch.rand(len(rows), generator=self.generator) >= WIDER_SHARE
         noise[~narrow] *= WIDER
-        z = self._policy(self.learner.costs(rows)).before_tanh(noise.to(self.device)).cpu()
+        z = self.learner.policy(self.learner.costs(rows)).before_tanh(noise.to(self.device)).cpu()
         drawn = self.limits.parameters(torch.tanh(z))
         discriminator_loss = self.judge.teach(self.adversary, rows, drawn, self.generator)
         judged = self.judge(rows, drawn, self.adversary)
         good = self._good(judged)
         bonus = self.config.entropy_weight * judged.entropy - self.config.adversarial_weight * judged.score
         self.draws.append(Draws(rows[good], z[good], judged.cost[good], bonus[good].nan_to_num()))
-        error = self.learner.learn(self.draws, self.symmetries, self.network.price)
+        error = self.learner.learn(self.draws)
         shown = (narrow & good & (rows < len(pool.held_out))).nonzero().flatten()
         entry = self._entry(began, judged, shown, drawn)
         expected = self.learner.costs(rows[shown]).without_gains(z[shown].to(self.device))
         self._reprice(entry["cost"], float(expected.mean()))
         self._finish(entry | {"loss": error, "discriminator_loss": discriminator_loss})
-
-    def _policy(self, costs: Costs, price: float | None = None) -> Policy:
-        """The policy at a price, else at the present one."""
-        allowed = (0,) if self.symmetries is None else self.symmetries.allowed
-        return costs.at(self.network.price if price is None else price, self.network.free, allowed)
 
     def _good(self, judged: Judged) -> Tensor:
         """Which costs are finite."""
@@ -171,7 +165,7 @@ class Fit:
         done, spent = self.history.rounds, sum(self.history["seconds"])
         if done > 0:
             self.share *= (MOST_SECONDS - spent) / (self.config.rounds - done) / (spent / done)
-        elif self.symmetries is not None:  # whose judging took this share of what the rounds will take
+        elif self.learner.symmetries is not None:  # whose judging took this share of what the rounds will take
             self.share = MOST_SECONDS / max((time.perf_counter() - self.began) / SYMMETRY_SHARE, 1e-9)
         self.share = self.judge.processes.from_main(min(1.0, max(self.share, LEAST_SHARE)))
         return max(2, round(self.share * count))
@@ -182,25 +176,10 @@ class Fit:
         """Move the price to where held-out images are predicted to cost the budget, after what draws did cost."""
         ratio = max(measured, LEAST_COST * self.budget) / expected if expected > 0 else 1.0
         ratio = min(LARGEST_RATIO, max(1 / LARGEST_RATIO, ratio))
-        predicted = self._cost_by_price()
+        predicted = self.learner.cost_by_price(self.priced_on)
         wanted = price_for(self.budget, lambda price: ratio * predicted(price))
         step = min(farthest, max(-farthest, math.log(wanted / self.network.price)))
         self.network.price = self.judge.processes.from_main(self.network.price * math.exp(step))
-
-    def _cost_by_price(self) -> Callable[[float], float]:
-        """What warps and symmetries are predicted to cost held-out images in the mean, in nats, at a price.
-
-        The network is asked once, since only the price changes while one is looked for.
-        """
-        costs, own = self.learner.costs(self.priced_on), torch.Generator().manual_seed(0)
-        noise = Policy.noise(PREDICTED_DRAWS, len(self.priced_on), generator=own).to(self.device)
-
-        def predicted(price: float) -> float:
-            policy = self._policy(costs, price)
-            warps = costs.without_gains(policy.before_tanh(noise)).mean()
-            return float(warps + (policy.chances * costs.of_symmetries()).sum(1).mean())
-
-        return predicted
 
     def _settle(self) -> None:
         """Rounds that only judge and price, with symmetries and warps together; the last one only judges.
@@ -213,7 +192,7 @@ class Fit:
         for left in reversed(range(SETTLING + 1)):
             began, costs = time.perf_counter(), self.learner.costs(rows)
             noise = self.network.noise(len(rows), self.limits, self.generator).to(self.device)
-            policy = self._policy(costs)
+            policy = self.learner.policy(costs)
             drawn = policy.draw(noise, self.limits)
             judged = self.judge(rows, drawn.to("cpu"), self.adversary)
             good = self._good(judged).nonzero().flatten()
@@ -225,14 +204,14 @@ class Fit:
             if left:
                 self._reprice(measured, expected, FARTHEST_SETTLING)
             elif expected > 0:
-                entry["cost"] = measured / expected * self._cost_by_price()(self.network.price)
+                entry["cost"] = measured / expected * self.learner.cost_by_price(self.priced_on)(self.network.price)
             self._finish(entry)
 
     # -- what was found -----------------------------------------------------------------------------------------------
 
     def _entry(self, began: float, judged: Judged, some: Tensor, drawn: AffineParameters) -> Round:
         """What the history has of a round: measured on those of its draws that are named."""
-        policy = self._policy(self.learner.costs(self.priced_on))
+        policy = self.learner.policy(self.learner.costs(self.priced_on))
         return {
             "cost": float(judged.cost[some].mean()),
             "budget": self.budget,
@@ -255,11 +234,11 @@ class Fit:
         """The network as the last finished round left it, with its price, and what was measured of the symmetries."""
         self.network.price, state = self.finished
         self.network.load_state_dict(state)
-        costs, info = self.symmetries, self.history.info
+        costs, info = self.learner.symmetries, self.history.info
         if costs is None:
             self.network.reprice(1.0)
             return
-        info["classes_moved"] = class_table(costs, self._policy(self.learner.costs(costs.rows)))
+        info["classes_moved"] = class_table(costs, self.learner.policy(self.learner.costs(costs.rows)))
         info["recognised"] = {str(code): recognised_as(costs, code) for code in (1, 4) if code in costs.allowed}
         self.network.reprice(1.0)
         self.network.forbid([code for code in self.network.codes if code not in costs.allowed])

@@ -15,10 +15,11 @@ from learned_affine._files import write_atomically
 from learned_affine.plots.curves import plot_history
 
 Round = dict[str, float]  # what was measured in it
-OF_THE_FIT = ("loss", "discriminator_loss", "cost", "budget", "price")
-OF_POLICIES = ("kl", "symmetry_kl", "symmetry_chance", "symmetry_spread", "between_image_variance")
-OF_IMAGES = ("accuracy", "agreement", "entropy", "displacement", "visible_area")
-KEYS = (*OF_THE_FIT, *OF_POLICIES, *OF_IMAGES, "seconds")
+KEYS = (
+    *("loss", "discriminator_loss", "cost", "budget", "price"),
+    *("kl", "symmetry_kl", "symmetry_chance", "symmetry_spread", "between_image_variance"),
+    *("accuracy", "agreement", "entropy", "displacement", "visible_area", "seconds"),
+)
 
 
 class FitHistory(Mapping[str, list[float]]):

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from learned_affine.fitting.symmetries import SymmetryCosts
 from learned_affine.policy.costs import MOST, Costs
+from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
 
 STEPS, BATCH = 80, 512  # a round
@@ -20,6 +21,7 @@ KNOWN = 1.0  # weight of the classifier's own outputs, which teach the features 
 SURE = 0.5  # nats: the noise of a cost, besides what grows with it
 LARGEST = 100.0  # of these outputs: masked classes have far lower ones, or minus infinity
 LAST_RATE = 0.02  # of the learning rate, at the end of a round's cosine
+PREDICTED_DRAWS = 16  # of each image that is priced
 BISECTIONS, CHEAPEST, DEAREST = 24, 1e-2, 1e5  # prices, in one over the budget
 
 
@@ -51,6 +53,7 @@ class Learner:
         generator: torch.Generator,
     ) -> None:
         self.network, self.observations, self.generator, self.rate = network, observations, generator, learning_rate
+        self.symmetries: SymmetryCosts | None = None  # as judged
         with torch.no_grad():  # once, since it took more than half of a round
             self.gates = torch.cat([network.gate(some) for some in observations.split(BATCH)])
         self.outputs = None if outputs is None or not network.per_image else _standardised(outputs.to(observations))
@@ -58,22 +61,22 @@ class Learner:
         self.known = nn.Linear(network.head.in_features, count).to(observations.device)
         self.optimizer = torch.optim.Adam([*network.parameters(), *self.known.parameters()], lr=learning_rate)
 
-    def learn(self, rounds: list[Draws], symmetries: SymmetryCosts | None, price: float) -> float:
+    def learn(self, rounds: list[Draws]) -> float:
         """A round of regression on all draws so far; returns the root mean square error of the last steps, in nats."""
         last = len(rounds) - 1
         ages = torch.cat([torch.full_like(one.cost, last - number) for number, one in enumerate(rounds)])
         chosen = torch.multinomial(AGED**ages, STEPS * BATCH, replacement=True, generator=self.generator)
         rows, z, cost, bonus = (torch.cat(column).to(self.gates.device) for column in zip(*rounds, strict=True))
-        target = (cost - bonus / price).clamp_max(MOST)  # a label that is lost costs no more
+        target = (cost - bonus / self.network.price).clamp_max(MOST)  # a label that is lost costs no more
         errors = []
         for step, some in enumerate(chosen.to(target.device).split(BATCH)):
             share = 0.5 * (1 + math.cos(math.pi * step / STEPS))
             for group in self.optimizer.param_groups:
                 group["lr"] = self.rate * max(LAST_RATE, share)
-            errors.append(self._step(rows[some], z[some], target[some], symmetries))
+            errors.append(self._step(rows[some], z[some], target[some]))
         return float(torch.stack(errors[-10:]).mean().sqrt())
 
-    def _step(self, rows: Tensor, z: Tensor, target: Tensor, symmetries: SymmetryCosts | None) -> Tensor:
+    def _step(self, rows: Tensor, z: Tensor, target: Tensor) -> Tensor:
         features = self._features(rows)
         costs = self.network.read(features, self.gates[rows])
         predicted = costs.of(z)
@@ -83,8 +86,8 @@ class Learner:
         loss = (weight * errors).sum() / weight.sum()
         if self.outputs is not None:
             loss = loss + KNOWN * F.mse_loss(self.known(features), self.outputs[rows])
-        if symmetries is not None:
-            loss = loss + symmetries.error(costs, rows)
+        if self.symmetries is not None:
+            loss = loss + self.symmetries.error(costs, rows)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -98,6 +101,26 @@ class Learner:
     def costs(self, rows: Tensor) -> Costs:
         """What transforms cost the images of some rows, by the network as it is."""
         return self.network.read(self._features(rows), self.gates[rows])
+
+    def policy(self, costs: Costs, price: float | None = None) -> Policy:
+        """The policy that follows from costs at a price, else at the network's present one."""
+        allowed = (0,) if self.symmetries is None else self.symmetries.allowed
+        return costs.at(self.network.price if price is None else price, self.network.free, allowed)
+
+    def cost_by_price(self, rows: Tensor) -> Callable[[float], float]:
+        """What warps and symmetries are predicted to cost the images of some rows in the mean, in nats, at a price.
+
+        The network is asked once, since only the price changes while one is looked for.
+        """
+        costs, own = self.costs(rows), torch.Generator().manual_seed(0)
+        noise = Policy.noise(PREDICTED_DRAWS, len(rows), generator=own).to(costs.centre)
+
+        def predicted(price: float) -> float:
+            policy = self.policy(costs, price)
+            warps = costs.without_gains(policy.before_tanh(noise)).mean()
+            return float(warps + (policy.chances * costs.of_symmetries()).sum(1).mean())
+
+        return predicted
 
 
 def _standardised(outputs: Tensor) -> Tensor:
