@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import partial
@@ -264,8 +263,8 @@ def _check_arguments(
             f"loader must be one that can be passed over again for the paper's objective, whose {config.rounds} rounds "
             "are passes over it, got an iterator"
         )
-    tensors = (classifier.parameters(), classifier.buffers()) if isinstance(classifier, nn.Module) else ()
-    if any(tensor.is_inference() for tensor in itertools.chain(*tensors)):
+    tensors = [*classifier.parameters(), *classifier.buffers()] if isinstance(classifier, nn.Module) else []
+    if any(tensor.is_inference() for tensor in tensors):
         raise ValueError(
             "classifier must not be made under torch.inference_mode, whose tensors pass no gradient; got one "
             "whose weights are: make or load it outside, or copy its state_dict into one that was"

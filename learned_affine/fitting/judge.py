@@ -63,9 +63,9 @@ class Judge:
     @torch.no_grad()
     def __call__(self, rows: Tensor, parameters: AffineParameters, adversary: Adversary | None = None) -> Judged:
         """Warp the images of some rows, ``(N,)``, by ``N`` parameters, and judge each; all processes together."""
-        own = torch.arange(len(rows))[self.processes.own(len(rows))]
+        own = self.processes.own(len(rows))
         mine, drawn = rows[own], parameters[own]
-        found = Judged(*torch.zeros(len(Judged._fields), len(own)).unbind())
+        found = Judged(*torch.zeros(len(Judged._fields), len(mine)).unbind())
         for places, images, labels in self.pool.batches(mine):
             judged = self._batch(mine[places], images, labels, drawn[places], adversary)
             for column, values in zip(found, judged, strict=True):

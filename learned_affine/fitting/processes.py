@@ -40,7 +40,7 @@ class Processes:
     def own(self, count: int) -> slice:
         """This process's part of ``count`` rows, by rank."""
         size = -(-count // self.count)
-        return slice(min(count, self.rank * size), min(count, (self.rank + 1) * size))
+        return slice(self.rank * size, (self.rank + 1) * size)
 
     def gather(self, *parts: Tensor) -> tuple[Tensor, ...]:
         """Each tensor, on the CPU, with the rows of all processes, by rank; in one exchange."""

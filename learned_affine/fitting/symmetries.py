@@ -123,12 +123,7 @@ def shrunk(cost: Tensor, classes: Tensor, means: dict[int, Tensor], right: Tenso
 
 
 def class_table(costs: SymmetryCosts, policy: Policy) -> list[dict[str, Any]]:
-    """For each class with enough held-out images: of each symmetry its chance, cost, and share that stays right.
-
-    Args:
-        costs: as judged.
-        policy: of the same images.
-    """
+    """For each class with enough held-out images: of each symmetry its chance, cost, and share that stays right."""
     held = slice(None, costs.held_out)
     members, cost, right, chances = costs.members[held], costs.cost[held], costs.right[held], policy.chances.cpu()[held]
     measures = {"chance": chances, "cost": cost, "harm": chances * cost, "right": right}
