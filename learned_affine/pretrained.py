@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from torchvision.models import Weights, WeightsEnum
 
 from learned_affine.augment import LearnedAffineAugment
 from learned_affine.weights.container import read_file
-from learned_affine.weights.locate import package_file
+from learned_affine.weights.locate import DATA
 
 
 def _entry(name: str) -> Weights:
@@ -56,18 +55,16 @@ class LearnedAffineAugment_Weights(WeightsEnum):
     @property
     def path(self) -> Path:
         """The file in the package."""
-        return package_file(self.url)
+        return DATA / self.url
 
     @property
     def meta(self) -> dict[str, Any]:
         """What the file says of its fit: data, classifier, recipe, seed, measures, versions."""
-        return copy.deepcopy(_meta(self.path))
-
-
-@cache
-def _meta(path: Path) -> dict[str, Any]:
-    file = read_file(path)
-    history, info = file.description["history"], dict(file.description["history"]["info"])
-    numbers = {key: values[-1] for key, values in history["rounds"].items() if values}
-    size = sum(math.prod(entry["shape"]) for entry in file.table.values())
-    return {"num_params": size, "channels": file.description["localization"]["channels"], **info, "measures": numbers}
+        file = read_file(self.path)
+        history = file.description["history"]
+        return {
+            "num_params": sum(math.prod(entry["shape"]) for entry in file.table.values()),
+            "channels": file.description["localization"]["channels"],
+            **history["info"],
+            "measures": {key: values[-1] for key, values in history["rounds"].items() if values},
+        }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os.path
 import re
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from torchvision.models import WeightsEnum
 
 from learned_affine._checks import shown
 
+DATA = Path(__file__).parents[1] / "data"  # of the package
 DEFAULT = "CIFAR10_V3"
 FILE = "model.safetensors"  # in a folder and on the hub, where one looks for that name
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -21,13 +22,14 @@ def find_file(source: Any, revision: str | None = None) -> Path:
     if not isinstance(source, str | Path | WeightsEnum):
         rule = "a member of LearnedAffineAugment_Weights, a string or a path"
         raise TypeError(f"source must be {rule}, got {shown(source)}")
-    path = _in_package(source) or _on_disk(Path(str(source)))
+    path = _path_of(source)
+    is_file = os.path.isfile(path)  # unlike Path's, without an error for a name that no file can have
     is_id = isinstance(source, str) and _HUB_ID.fullmatch(source) and not source.endswith(".safetensors")
-    if path is None and is_id and not Path(source).parent.exists():  # else a path, not for a network
+    if not is_file and is_id and not os.path.exists(path.parent):  # else a path, not for a network
         return _from_hub(str(source), revision)
     if revision is not None:
         raise ValueError(f"revision is of a hub id 'org/repo'; source {str(source)!r} is none")
-    if path is None:
+    if not is_file:
         raise FileNotFoundError(
             f"source must be one of {', '.join(list_weights())}, a weights file, a folder with {FILE}, or a hub id "
             f"'org/repo'; got {str(source)!r}, taken for a path, where there is none"
@@ -35,28 +37,19 @@ def find_file(source: Any, revision: str | None = None) -> Path:
     return path
 
 
-def package_file(name: str) -> Path:
-    """The path of a file in the package."""
-    return Path(str(resources.files("learned_affine") / "data" / name))
-
-
 def list_weights() -> list[str]:
     """The names that ``LearnedAffineAugment.from_pretrained`` knows."""
-    return sorted(path.stem.upper() for path in package_file("").glob("*.safetensors"))
+    return sorted(path.stem.upper() for path in DATA.glob("*.safetensors"))
 
 
-def _in_package(source: Any) -> Path | None:
+def _path_of(source: str | Path | WeightsEnum) -> Path:
+    """The file of a name, the file in a folder, or the path as it is."""
     name = "" if isinstance(source, Path) else str(source).removeprefix("LearnedAffineAugment_Weights.")
     name = DEFAULT if name == "DEFAULT" else name
-    return package_file(f"{name.lower()}.safetensors") if name in list_weights() else None
-
-
-def _on_disk(path: Path) -> Path | None:
-    try:
-        path = path / FILE if path.is_dir() else path
-        return path if path.is_file() else None
-    except (OSError, ValueError):  # a name that no file can have: too long, or with a zero byte
-        return None
+    if name in list_weights():
+        return DATA / f"{name.lower()}.safetensors"
+    path = Path(str(source))
+    return path / FILE if os.path.isdir(path) else path
 
 
 def _from_hub(repository: str, revision: str | None) -> Path:

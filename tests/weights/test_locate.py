@@ -45,6 +45,8 @@ def test_a_repository_that_is_not_there_is_said_in_a_line(hub):
         load("someone/else")
     with pytest.raises(FileNotFoundError, match=r"of that name at revision 'v3' could not"):
         load("someone/else", revision="v3")
+    with pytest.raises(FileNotFoundError, match=r"no path here, and .* had: 404"):
+        load("x" * 300 + "/y")  # longer than any name on disk
 
 
 @pytest.mark.parametrize(
