@@ -24,7 +24,6 @@ from learned_affine.weights.container import FORMAT, WeightsError, WeightsFile
 
 ARGUMENTS = ("p", "strength", "deterministic", "interpolation", "padding_mode", "fill")
 PARTS = ("format", "written_by", "limits", "arguments", "localization", "history")
-CLOCKS = ("seconds",)  # of a machine, not of a policy: the same fit gives the same file
 MOST_ROUNDS = 100  # of a history in a file, which stays small however long the fit was
 FILLS: dict[str, Any] = {f"tv_tensors.{kind.__name__}": kind for kind in (Image, Video, Mask)}
 FILLS |= {"torch.Tensor": Tensor, "PIL.Image.Image": PIL.Image.Image}
@@ -52,11 +51,10 @@ def describe_augment(augment: PolicyTransform) -> dict[str, Any]:
 
 
 def _summary(history: FitHistory) -> dict[str, Any]:
-    """A history without the clock, and thinned if it is long; the last round always stays."""
-    whole = history.to_dict()
-    step = math.ceil(max(history.rounds, 1) / MOST_ROUNDS)
-    rounds = {key: values[::-1][::step][::-1] for key, values in whole["rounds"].items() if key not in CLOCKS}
-    return {"info": _plain(whole["info"]), "rounds": rounds}
+    """A history without the clock, so that the same fit gives the same file; a long one thinned from its last round."""
+    step = max(1, math.ceil(history.rounds / MOST_ROUNDS))
+    rounds = {key: values[::-step][::-1] for key, values in history.items() if key != "seconds"}
+    return _plain({"info": history.info, "rounds": rounds})
 
 
 def _plain(value: Any) -> Any:
@@ -86,7 +84,6 @@ def parse(file: WeightsFile) -> tuple[dict[str, Any], FitHistory | None]:
     described = _exactly("description", file.description, PARTS)
     limits = _exactly("limits", described["limits"], (field.name for field in fields(AffineLimits)))
     arguments = _exactly("arguments", described["arguments"], ARGUMENTS)
-    _demand(type(arguments["deterministic"]) is bool, "arguments.deterministic", "a bool", arguments["deterministic"])
     arguments["fill"] = _typed(arguments["fill"])
     history = _history(described["history"])
     arguments["localization"] = network = _network(described["localization"], file)
@@ -134,9 +131,10 @@ def _history(described: Any) -> FitHistory | None:
     """The history: lists of equal length, of numbers and gaps."""
     if described is None:
         return None
-    info, rounds = _exactly("history", described, ("info", "rounds")).values()
-    lists: list[Any] = list(rounds.values()) if isinstance(rounds, dict) and not set(rounds) - set(KEYS) else [None]
-    right = isinstance(info, dict) and all(isinstance(values, list) for values in lists)
+    parts = _exactly("history", described, ("info", "rounds"))
+    rounds = parts["rounds"]
+    lists: list[Any] = list(rounds.values()) if isinstance(rounds, dict) and set(rounds) <= set(KEYS) else [None]
+    right = isinstance(parts["info"], dict) and all(isinstance(values, list) for values in lists)
     if not right or len({len(values) for values in lists if values}) > 1:
         raise WeightsError("its history must hold info and, by this package's keys, lists of equal length")
     if not all(value is None or _is_number(value) for values in lists for value in values):
@@ -152,14 +150,13 @@ def _network(described: Any, file: WeightsFile) -> LocalizationNetwork | RawHead
     names = ("per_image", "symmetries") if head == "bounded" else ()
     arguments = _exactly("localization", described, ("head", *SIZES, *names))
     del arguments["head"]
-    for name, value in arguments.items():
-        if name in SIZES:
-            holds, rule = type(value) is int and 1 <= value <= SIZES[name], f"an int in [1, {SIZES[name]}]"
-        elif name == "per_image":
-            holds, rule = type(value) is bool, "a bool"
-        else:
-            holds, rule = value in WORDS, f"one of {', '.join(WORDS)}"
-        _demand(holds, f"localization.{name}", rule, value)
+    for name, most in SIZES.items():
+        size = arguments[name]
+        _demand(type(size) is int and 1 <= size <= most, f"localization.{name}", f"an int in [1, {most}]", size)
+    if names:
+        per_image, word = arguments["per_image"], arguments["symmetries"]
+        _demand(type(per_image) is bool, "localization.per_image", "a bool", per_image)
+        _demand(word in WORDS, "localization.symmetries", f"one of {', '.join(WORDS)}", word)
     with torch.device("meta"):  # a description can ask for gigabytes
         own = kind(**arguments).state_dict()
     for name, entry in _exactly("table of tensors", file.table, own).items():
