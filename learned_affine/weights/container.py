@@ -58,11 +58,9 @@ def to_bytes(description: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
     text = json.dumps(description, allow_nan=False, sort_keys=True)
     content = save(tensors, {KEY: text, DIGEST: digest_of(text, tensors)})
     end = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:end])
-    header["__metadata__"] = {key: header["__metadata__"][key] for key in (KEY, DIGEST)}  # came in any order
-    ordered = json.dumps(header, separators=(",", ":")).encode()
-    ordered += b" " * (-len(ordered) % 8)  # the tensors begin at a multiple of 8, as in the container's own files
-    return len(ordered).to_bytes(8, "little") + ordered + content[end:]
+    header = json.dumps(json.loads(content[8:end]), separators=(",", ":"), sort_keys=True).encode()  # came in any order
+    header += b" " * (-len(header) % 8)  # the tensors begin at a multiple of 8, as in the container's own files
+    return len(header).to_bytes(8, "little") + header + content[end:]
 
 
 def digest_of(text: str, tensors: dict[str, Tensor]) -> str:

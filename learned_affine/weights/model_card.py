@@ -9,7 +9,6 @@ from typing import Any
 from learned_affine.diagnostics.summary import symmetry_text
 
 CARD = "README.md"
-CONFIG = ("config", "recognised")  # of the history's info: not for the card
 MARK = "<!-- written by learned_affine; a card without this line is left alone -->"
 BODY = """
 {mark}
@@ -58,10 +57,9 @@ that name a side ("left eye") are not renamed when an image is flipped: load it 
 
 def model_card(description: dict[str, Any]) -> str:
     """The card of an augmenter's description."""
-    limits, history = description["limits"], description["history"]
-    info = {} if history is None else history["info"]
-    rounds = {} if history is None else history["rounds"]
-    last = {key: values[-1] for key, values in rounds.items() if values and values[-1] is not None}
+    limits, history = description["limits"], description["history"] or {"info": {}, "rounds": {}}
+    info = history["info"]
+    last = {key: values[-1] for key, values in history["rounds"].items() if values and values[-1] is not None}
     head = ["library_name: learned_affine"]
     if isinstance(info.get("licence"), str):
         head.append(f"license: {json.dumps(info['licence'].lower())}")
@@ -89,9 +87,9 @@ def _flips(description: dict[str, Any]) -> str:
 
 
 def _plain(info: dict[str, Any]) -> dict[str, Any]:
-    """What fits a row of a table; the configuration is in config.json."""
+    """What fits a row of a table; config.json has the rest."""
     rows = {key: value for key, value in info.items() if not isinstance(value, dict | list)}
-    nested = {key: value for key, value in info.items() if isinstance(value, dict) and key not in CONFIG}
+    nested = {key: info[key] for key in info if isinstance(info[key], dict) and key not in ("config", "recognised")}
     return rows | {f"{key}: {inner}": value for key, values in nested.items() for inner, value in values.items()}
 
 
