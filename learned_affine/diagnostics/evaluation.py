@@ -111,15 +111,14 @@ def evaluate(
             if sum(len(one["mean"]) for one in found) >= max_images:
                 break
     columns = {key: torch.cat([one[key] for one in found]) for key in found[0] if all(key in one for one in found)}
-    chances = columns["chances"]
     table = Evaluation({key: float(one.float().mean()) for key, one in columns.items() if key not in NO_MEANS})
     if "own_gain" in columns:
         gain = columns["own_gain"]
         table["own_gain_error"] = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else math.nan
     info = getattr(augment.history, "info", {})
     if "label" in columns and bool(columns["label"].any()):
-        _add_classes(table, columns, chances, class_names(loader, columns["label"].shape[1]), info)
-    table.update(symmetry_measures(chances) | spread_measures(columns["mean"], columns["deviation"]))
+        _add_classes(table, columns, class_names(loader, columns["label"].shape[1]), info)
+    table.update(symmetry_measures(columns["chances"]) | spread_measures(columns["mean"], columns["deviation"]))
     table.proposals = proposal_words(info)
     return table
 
@@ -159,9 +158,7 @@ def _measure(augment: PolicyTransform, model: Model, images: Tensor, labels: Any
     return {key: values.cpu() for key, values in found.items()}
 
 
-def _add_classes(
-    table: Evaluation, columns: dict[str, Tensor], chances: Tensor, names: list[str] | None, info: dict[str, Any]
-) -> None:
+def _add_classes(table: Evaluation, columns: dict[str, Tensor], names: list[str] | None, info: dict[str, Any]) -> None:
     """Add the class, or the label, whose images' cost grows most, and the chances of each."""
     label = columns["label"]
     members = {one: label[:, one] for one in label.any(0).nonzero().flatten().tolist()}
@@ -170,5 +167,5 @@ def _add_classes(
     accuracy = float(columns["accuracy"][members[worst]].mean())
     table.update(worst_class=float(worst), worst_class_accuracy=accuracy, worst_class_loss=added[worst])
     table.worst_class_name = None if names is None else names[worst]
-    named = info if names is None else {"class_names": names}
-    table.chances = {class_name(named, one): chances[own].mean(0).tolist() for one, own in members.items()}
+    named = info.get("class_names") if names is None else names
+    table.chances = {class_name(named, one): columns["chances"][own].mean(0).tolist() for one, own in members.items()}

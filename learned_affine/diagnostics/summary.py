@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -62,7 +62,7 @@ def symmetry_text(info: Mapping[str, Any]) -> str:
     cells = [["", "images", *(HEADS[code] for code in codes)]]
     for row in rows:
         pairs = (f"{chance_text(row['chance'][code])} {row['right'][code]:4.0%}" for code in codes)
-        cells.append([class_name(info, row["class"]), str(row["images"]), *pairs])
+        cells.append([class_name(info.get("class_names"), row["class"]), str(row["images"]), *pairs])
     head = "Chance of each symmetry, and share of the moved held-out images that the classifier still gets right:"
     words = proposal_words(info)
     proposed = ["", "Labels that could follow a symmetry (proposed_label_map):", *words] if words else []
@@ -81,9 +81,8 @@ def chance_text(chance: float) -> str:
     return f"{chance:.2f}" if chance >= 0.005 else "-".rjust(4)
 
 
-def class_name(info: Mapping[str, Any], index: int) -> str:
+def class_name(names: Sequence[str] | None, index: int) -> str:
     """The name of a class, or its number."""
-    names = info.get("class_names")
     return " ".join(str(names[index]).split()) if names else f"class {index}"
 
 
@@ -94,7 +93,7 @@ def _range_text(augment: PolicyTransform, images: Any, labels: Any, info: Mappin
     cells = [["", "images", "rotation", "scale", "shear", "shift"]]
     for label, one in found.items():
         rotation, scale, shear, shift = ranges_of(one.mean, one.deviation).tolist()
-        name, count = "all" if label is None else class_name(info, label), str(len(one.mean))
+        name, count = "all" if label is None else class_name(info.get("class_names"), label), str(len(one.mean))
         cells.append([name, count, f"±{rotation:.1f}°", f"±{scale:.1%}", f"±{shear:.1f}°", f"±{shift:.1%}"])
     return aligned(cells)
 
@@ -164,17 +163,17 @@ def proposal_words(info: Mapping[str, Any]) -> list[str]:
     for key, circle in _proposals(info):
         code, words, _ = LABEL_MOVES[key]
         shares = [f"{100 * info['recognised'][code][str(one)][1]:.0f} %" for one in circle]
-        names = [class_name(info, one) for one in circle]
+        names = [class_name(info.get("class_names"), one) for one in circle]
         steps = [f"{name}, {share}" for name, share in zip(names[1:], shares, strict=False)]
         lines.append(f"{names[0]} {words} is recognised as {', then as '.join(steps)}, and back, {shares[-1]}")
     return lines
 
 
-def _proposals(info: Mapping[str, Any]) -> list[tuple[str, list[int]]]:
+def _proposals(info: Mapping[str, Any]) -> Iterator[tuple[str, list[int]]]:
     """Circles of classes, each with its rule of a label map, for which the fit had none of its own."""
-    recognised, given = info.get("recognised", {}), info.get("label_map", {})
-    moves = {key: (code, count) for key, (code, _, count) in LABEL_MOVES.items() if key not in given}
-    return [(key, one) for key, (code, count) in moves.items() for one in circles_in(recognised.get(code, {}), count)]
+    for key, (code, _, count) in LABEL_MOVES.items():
+        if key not in info.get("label_map", ()):
+            yield from ((key, circle) for circle in circles_in(info.get("recognised", {}).get(code, {}), count))
 
 
 def circles_in(recognised: Mapping[str, Any], count: int) -> list[list[int]]:

@@ -184,7 +184,7 @@ def _titles(augment: PolicyTransform, loader: Any, names: Sequence[str] | None, 
     if names is not None and len(names) < least:
         raise ValueError(f"names must have one for each class, at least {least}, got {len(names)}")
     judged = {row["class"] for row in info.get("classes_moved", ())} or set(labels)
-    return [class_name({"class_names": names}, one) + "\n(few images)" * (one not in judged) for one in labels]
+    return [class_name(names, one) + "\n(few images)" * (one not in judged) for one in labels]
 
 
 def _row(augment: PolicyTransform, one: Moments, size: tuple[int, int]) -> _Row:
