@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import Tensor
@@ -47,84 +47,77 @@ def check_fit(history: Any, deterministic: bool) -> list[FitWarning]:
     last, info = history.last(), history.info
     if not last:
         return []  # nothing was measured
-    texts = {
-        "identity-collapse": _identity(last, info, deterministic),
-        "destroyed-images": _destroyed(last, info, deterministic),
-    }
+    found = [*_of_images(last, info, deterministic)]
     if not deterministic:
-        texts |= {**_cost(last), "dead-network": _network(last, info), "symmetry": _symmetry(last, info)}
-    return [FitWarning(kind, text) for kind, text in texts.items() if text]
+        found += [*_of_costs(last, info), *_symmetry(last, info)]
+    return [FitWarning(kind, text) for kind, text in found]
 
 
-def _identity(last: dict[str, float], info: dict[str, Any], deterministic: bool) -> str:
-    displacement = last["displacement"]
-    if not (displacement < 0.02 if deterministic else displacement < 0.01 and last["symmetry_chance"] < 0.05):
-        return ""
-    text, config = f"images hardly move: mean displacement {displacement:.2%} of the side. ", info.get("config", {})
-    if config.get("objective") == "paper" and config.get("sign") == "printed":
-        return text + "The paper's printed loss has this optimum; use FitConfig() instead."
-    return (
-        f"{text}Give images that the classifier was not trained on as val_loader, or a larger target or tolerance; "
-        "a classifier that is no better than a guess on those leaves no room."
-    )
-
-
-def _destroyed(last: dict[str, float], info: dict[str, Any], deterministic: bool) -> str:
+def _of_images(last: dict[str, float], info: dict[str, Any], deterministic: bool) -> Iterator[tuple[str, str]]:
+    """Whether images hardly move, or are lost."""
     moved, visible, agreement = last["displacement"], last["visible_area"], last["agreement"]
+    if moved < 0.02 if deterministic else moved < 0.01 and last["symmetry_chance"] < 0.05:
+        config, text = info.get("config", {}), f"images hardly move: mean displacement {moved:.2%} of the side. "
+        if config.get("objective") == "paper" and config.get("sign") == "printed":
+            text += "The paper's printed loss has this optimum; use FitConfig() instead."
+        else:
+            text += (
+                "Give images that the classifier was not trained on as val_loader, or a larger target or tolerance; "
+                "a classifier that is no better than a guess on those leaves no room."
+            )
+        yield "identity-collapse", text
     lost = agreement < info["chance"] + 0.25 * (1 - info["chance"])  # useful policies go down to 0.8 of two
     # only the raw head can run away, and nothing brings it back
     lost = lost or visible < 0.3 or (deterministic and moved > 0.25)
-    if not lost or math.isnan(moved):
-        return ""
-    return (
-        f"mean displacement {moved:.0%} of the side, {visible:.0%} of the image visible, the classifier agrees with "
-        f"its clean prediction on {agreement:.0%}. Use the calibrated objective, narrower limits, or a smaller target."
-    )
+    if lost and not math.isnan(moved):
+        yield (
+            "destroyed-images",
+            f"mean displacement {moved:.0%} of the side, {visible:.0%} of the image visible, the classifier agrees "
+            f"with its clean prediction on {agreement:.0%}. Use the calibrated objective, narrower limits, or a "
+            "smaller target.",
+        )
 
 
-def _cost(last: dict[str, float]) -> dict[str, str]:
+def _of_costs(last: dict[str, float], info: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Whether the policy fills its limits, costs more than the budget, or is the same for all images."""
     numbers, cost, budget = last["kl"] - last["symmetry_kl"], last["cost"], last["budget"]
-    binding = (
-        f"the policy fills the limits (its divergence from the prior is {numbers:.2f} nats), and augmented images cost "
-        f"{cost:.2f} nats more, within the budget of {budget:.2f}. The classifier tolerates all that is allowed: wider "
-        "limits may help, but look at the pictures first."
-    )
-    over = (
-        f"augmented images stay harder than they should be: they cost {cost:.3g} nats more, with a budget of "
-        f"{budget:.3g}. Judge more images (FitConfig(images=)), or give more held-out ones."
-    )
-    return {
-        "limits-bind": binding if numbers < BINDING and cost <= budget else "",
-        "target": over if cost > OVER * budget else "",
-    }
+    if numbers < BINDING and cost <= budget:
+        yield (
+            "limits-bind",
+            f"the policy fills the limits (its divergence from the prior is {numbers:.2f} nats), and augmented images "
+            f"cost {cost:.2f} nats more, within the budget of {budget:.2f}. The classifier tolerates all that is "
+            "allowed: wider limits may help, but look at the pictures first.",
+        )
+    if cost > OVER * budget:
+        yield (
+            "target",
+            f"augmented images stay harder than they should be: they cost {cost:.3g} nats more, with a budget of "
+            f"{budget:.3g}. Judge more images (FitConfig(images=)), or give more held-out ones.",
+        )
+    observes = info.get("localization", {}).get("per_image", True)
+    if observes and last["between_image_variance"] < 1e-9 and numbers >= BINDING:  # else all policies are the prior
+        yield (
+            "dead-network",
+            "the localization network gives all images the same policy. Fit again at a lower learning_rate, and look "
+            "at the images: are they all the same?",
+        )
 
 
-def _network(last: dict[str, float], info: dict[str, Any]) -> str:
-    differ = last["kl"] - last["symmetry_kl"] >= BINDING  # else all policies are the prior
-    wanted = info.get("localization", {}).get("per_image", True)
-    if not differ or not wanted or not last["between_image_variance"] < 1e-9:
-        return ""
-    return (
-        "the localization network gives all images the same policy. Fit again at a lower learning_rate, and look at "
-        "the images: are they all the same?"
-    )
-
-
-def _symmetry(last: dict[str, float], info: dict[str, Any]) -> str:
+def _symmetry(last: dict[str, float], info: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Whether a symmetry costs a class more than the budget: its chance times what it costs those images."""
     rows = info.get("classes_moved", ())
     harms = [(harm, code, row) for row in rows for code, harm in enumerate(row["harm"]) if code]
     harm, code, row = max(harms, key=lambda one: one[0], default=(0.0, 0, dict[str, Any]()))
-    if not harm > max(last["budget"], LEAST_HARM):
-        return ""
-    names, moves = info.get("class_names"), ["flipped left-right"] * (code >= 4)
-    moves += [f"rotated by {90 * (code % 4)} degrees"] * (code % 4 > 0)
-    name = f" ({names[row['class']]})" if names else ""
-    return (
-        f"class {row['class']}{name} is {' and '.join(moves)} with a chance of {row['chance'][code]:.2f}, which adds "
-        f"{harm:.2f} nats to its cost on held-out images, more than the budget of {last['budget']:.2f}. Give more "
-        "held-out images of it, a label_map if it becomes another class, or narrower limits.symmetries."
-    )
+    if harm > max(last["budget"], LEAST_HARM):
+        names, moves = info.get("class_names"), ["flipped left-right"] * (code >= 4)
+        moves += [f"rotated by {90 * (code % 4)} degrees"] * (code % 4 > 0)
+        name = f" ({names[row['class']]})" if names else ""
+        yield (
+            "symmetry",
+            f"class {row['class']}{name} is {' and '.join(moves)} with a chance of {row['chance'][code]:.2f}, which "
+            f"adds {harm:.2f} nats to its cost on held-out images, more than the budget of {last['budget']:.2f}. Give "
+            "more held-out images of it, a label_map if it becomes another class, or narrower limits.symmetries.",
+        )
 
 
 def check_pixel_range(images: Tensor) -> None:
