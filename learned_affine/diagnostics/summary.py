@@ -78,7 +78,7 @@ def aligned(cells: list[list[str]]) -> str:
 
 def chance_text(chance: float) -> str:
     """A chance in two digits, and none as a dash, so that the others stand out."""
-    return f"{chance:.2f}" if chance >= 0.005 else "-".rjust(4)
+    return f"{chance:.2f}" if chance >= 0.005 else "   -"
 
 
 def class_name(names: Sequence[str] | None, index: int) -> str:

@@ -131,7 +131,7 @@ def plot_summary(
     of the class: strong and framed where they are at least a third as likely as the image itself, faint where they are
     not. On the right are the ranges of scale, shear and shift. Each range is the mean and 1.645 standard deviations
     about it, which holds about 90 % of the draws. "Few images" marks classes of which the fit judged fewer than five:
-    their row is a guess from similar images of other classes.
+    their row is a guess from similar images of other classes. More than 30 classes take several columns.
 
     Args:
         augment: a fitted augmenter; its ``p`` is left aside.
@@ -139,9 +139,6 @@ def plot_summary(
             them are read, and the loader's generators are left as they were.
         names: of the classes, by index. None: those of the loader's dataset, or of the fit.
         path: where to write a PNG, SVG or PDF; None for none.
-
-    Returns:
-        The matplotlib figure. More than 30 classes take several columns.
 
     Raises:
         TypeError, ValueError: naming the argument, the rule and what came; also for more than 120 classes.
