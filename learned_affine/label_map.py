@@ -15,8 +15,7 @@ from torchvision import tv_tensors
 from learned_affine._checks import check_type, shown
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.tasks.batches import numbers_of
-from learned_affine.tasks.classification import SingleLabel
-from learned_affine.tasks.targets import LabelMap, permuted_points
+from learned_affine.tasks.targets import LabelMap, holds_points
 from learned_affine.transforms.sample import dimensions_of
 from learned_affine.transforms.transform import PolicyTransform
 
@@ -60,36 +59,27 @@ class MappedLabels(nn.Module):
         images, labels = self.augment(*both)
         drawn = self.augment.last_parameters
         assert drawn is not None
-        if not isinstance(images, PIL.Image.Image) and images.ndim > dimensions_of(images):
-            return images, self._of_many(labels, drawn)
-        for key, count in (("mirror", int(drawn.mirror[0])), ("quarter_turn", int(drawn.quarter_turns[0]))):
-            for _ in range(count):
-                labels = self._of_one(key, labels)
-        return images, labels
+        is_one = isinstance(images, PIL.Image.Image) or images.ndim == dimensions_of(images)
+        return images, self._of_one(labels, drawn) if is_one else self._of_many(labels, drawn)
 
     def _of_many(self, labels: Any, drawn: AffineParameters) -> Any:
         """The labels of a batch; arrays and lists of numbers stay arrays and lists where no function wants them."""
         by_function = not all(isinstance(rule, Tensor) for rule in self.label_map.rules.values())
-        numbers = None if isinstance(labels, Tensor) or by_function else numbers_of(labels)
-        given = labels if numbers is None else numbers
-        renamed = self.label_map(given, drawn.mirror, drawn.quarter_turns, _permuted)
+        stays = isinstance(labels, Tensor) or by_function or holds_points(labels)
+        numbers = None if stays else numbers_of(labels)
+        renamed = self.label_map(labels if numbers is None else numbers, drawn.mirror, drawn.quarter_turns)
         if numbers is None:
             return renamed
         return renamed.numpy().astype(labels.dtype) if isinstance(labels, np.ndarray) else renamed.tolist()
 
-    def _of_one(self, key: str, label: Any) -> Any:
-        """The label of one image after one flip or quarter turn."""
+    def _of_one(self, label: Any, drawn: AffineParameters) -> Any:
+        """The label of one image: a number is that of a batch of one."""
         if isinstance(label, Integral):  # Python's, or numpy's
             kind: Any = type(label)
-            return kind(int(self._of_one(key, torch.tensor(int(label)))))
-        if _is_plain(label):
-            return self.label_map.renamed(key, label[None], _permuted)[0]
-        return self.label_map.renamed(key, label, permuted_points)
-
-
-def _is_plain(labels: Any) -> bool:
-    return isinstance(labels, Tensor) and not isinstance(labels, tv_tensors.TVTensor)
-
-
-def _permuted(labels: Any, order: Tensor) -> Any:
-    return SingleLabel().permuted(labels, order) if _is_plain(labels) else permuted_points(labels, order)
+            return kind(int(self._of_one(torch.tensor(int(label)), drawn)))
+        if isinstance(label, Tensor) and not isinstance(label, tv_tensors.TVTensor):
+            return self.label_map(label[None], drawn.mirror, drawn.quarter_turns)[0]
+        for key, count in (("mirror", int(drawn.mirror[0])), ("quarter_turn", int(drawn.quarter_turns[0]))):
+            for _ in range(count):
+                label = self.label_map.renamed(key, label)
+        return label

@@ -21,7 +21,7 @@ from learned_affine.tasks.batches import (
     masked,
     numbers_of,
 )
-from learned_affine.tasks.targets import count_of, on_device, permuted_points
+from learned_affine.tasks.targets import count_of, on_device
 
 RAREST = 1e-6  # the least chance that a guess gives a label
 ROUNDING = 1e-2  # of probabilities that add up to 1, in half precision too
@@ -93,12 +93,6 @@ class SingleLabel:
                 f"task='multi-label', and class indices beside them within [0, {classes})"
             )
         return labels
-
-    def permuted(self, labels: Any, order: Tensor) -> Any:
-        """The labels where class ``c`` has become ``order[c]``; one that is no class, as an ignored one, stays."""
-        order, named = order.to(labels.device), labels.long()  # of uint8 or bool an index would be a mask
-        renamed = torch.where((named >= 0) & (named < len(order)), order[named.clamp(0, len(order) - 1)], named)
-        return renamed.to(labels.dtype) if labels.ndim == 1 else labels[:, order.argsort()]
 
     # -- what outputs are worth ---------------------------------------------------------------------------------------
 
@@ -300,9 +294,6 @@ class OwnLoss(SingleLabel):
         if labels is None:
             raise ValueError(f"{name} must give targets beside its images for loss=, got none")
         return labels
-
-    def permuted(self, labels: Any, order: Tensor) -> Any:
-        return permuted_points(labels, order)
 
     def guess(self, output: Tensor, labels: Any) -> float:
         """Twice the mean: what a guess costs is not known, so that the budget is a share of the loss itself."""

@@ -16,7 +16,7 @@ from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.losses import cross_entropy_nats
 from learned_affine.tasks.batches import Batch, check_allowed, check_finite, unpack
 from learned_affine.tasks.classification import Binary, MultiLabel, OwnLoss, SingleLabel
-from learned_affine.tasks.targets import LabelMap, moved, on_device, take, unit_of
+from learned_affine.tasks.targets import LabelMap, moved, on_device, permuted, permuted_points, take, unit_of
 
 PRIOR_SPREAD = 0.5  # of the logarithm of a temperature
 PROBED = 16  # images that show whether the logits depend on them
@@ -119,7 +119,9 @@ class Model:
         if labels is None:
             return None
         if self.label_map is not None:
-            labels = self.label_map(labels, parameters.mirror, parameters.quarter_turns, self.task.permuted)
+            # the order of classes, but of a user's loss only that of key points is known
+            permute = permuted_points if self.task.is_loss else permuted
+            labels = self.label_map(labels, parameters.mirror, parameters.quarter_turns, permute)
         return moved(labels, lambda movable: apply(movable, parameters=parameters))
 
     def find_temperature(self, output: Tensor, labels: Any) -> float:

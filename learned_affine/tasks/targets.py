@@ -107,6 +107,37 @@ def moved(targets: Any, move: Callable[[Any], Any]) -> Any:
 
 GONE = {"label_mirror": 'use label_map={"mirror": ...}, which takes the same rules'}  # a keyword of version 0.2
 GENERATORS = {"mirror": 2, "quarter_turn": 4}  # and how many of each give the image back
+Permute = Callable[[Any, Tensor], Any]  # labels, and what each class becomes
+
+
+def holds_points(targets: Any) -> bool:
+    """Whether there are key points among them."""
+    return any(isinstance(leaf, tv_tensors.KeyPoints) for leaf in pytree.tree_leaves(targets))
+
+
+def permuted_points(targets: Any, order: Tensor) -> Any:
+    """Targets whose ``KeyPoints`` ``(..., n, 2)`` are named anew: the ``c``-th point has become the ``order[c]``-th."""
+    if not holds_points(targets):
+        raise ValueError("label_map must be of functions where the targets hold no key points, got a permutation")
+
+    def in_order(one: Tensor) -> Tensor:
+        if one.shape[-2] != len(order):
+            raise ValueError(f"label_map must be a permutation of {one.shape[-2]} key points, got one of {len(order)}")
+        return with_type_of(one, one.as_subclass(Tensor)[..., order.argsort().to(one.device), :])
+
+    return pytree.tree_map_only(tv_tensors.KeyPoints, in_order, targets)
+
+
+def permuted(labels: Any, order: Tensor) -> Any:
+    """Labels where class ``c`` has become ``order[c]``: class indices, rows of numbers, or what holds key points."""
+    if not isinstance(labels, Tensor) or isinstance(labels, tv_tensors.TVTensor):
+        return permuted_points(labels, order)
+    order = order.to(labels.device)
+    if labels.ndim > 1:
+        return labels[:, order.argsort()]
+    index = labels.long()  # of uint8 or bool it would be a mask
+    is_class = (index >= 0) & (index < len(order))  # others stay, such as an ignored one
+    return torch.where(is_class, order[index.clamp(0, len(order) - 1)], index).to(labels.dtype)
 
 
 class LabelMap:
@@ -124,28 +155,25 @@ class LabelMap:
             raise ValueError(f"label_map must have the keys {' and '.join(map(repr, GENERATORS))}, got {list(rules)!r}")
         self.rules = {key: _rule(key, rules[key], count) for key, count in GENERATORS.items() if key in rules}
 
-    def __call__(
-        self, labels: Any, mirror: Tensor, quarter_turns: Tensor, permuted: Callable[[Any, Tensor], Any]
-    ) -> Any:
-        """The labels of a batch whose images got these symmetries, ``(B,)`` each; ``permuted`` applies a rule."""
-        steps = [("mirror", mirror), *(("quarter_turn", quarter_turns > turn) for turn in range(3))]
-        for key, which in steps:
+    def __call__(self, labels: Any, mirror: Tensor, quarter_turns: Tensor, permute: Permute = permuted) -> Any:
+        """The labels of a batch whose images got these symmetries, ``(B,)`` each."""
+        for key, which in [("mirror", mirror), *(("quarter_turn", quarter_turns > turn) for turn in range(3))]:
             if key not in self.rules or not bool(which.any()):
                 continue
-            new = self.renamed(key, labels, permuted)
+            new = self.renamed(key, labels, permute)
             if type(new) is not type(labels) or (isinstance(new, Tensor) and new.shape != labels.shape):
                 rule = f"return labels of the kind that it is given, {shown(labels)}"
                 raise ValueError(f"label_map[{key!r}] must {rule}, got {shown(new)}")
             labels = choose(which, new, labels)
         return labels
 
-    def renamed(self, key: str, labels: Any, permuted: Callable[[Any, Tensor], Any]) -> Any:
+    def renamed(self, key: str, labels: Any, permute: Permute = permuted) -> Any:
         """What labels become by one flip or quarter turn."""
         rule = self.rules.get(key)
         if rule is None:
             return labels
         if isinstance(rule, Tensor):
-            return permuted(labels, rule)
+            return permute(labels, rule)
         return rule(each_tensor(labels, torch.clone))  # a function may change what it is given
 
     def check(self, classes: int) -> None:
@@ -161,7 +189,7 @@ class LabelMap:
             raise TypeError("label_map must be of permutations here, got a function")
         self.check(classes)
         code, labels = torch.arange(8).repeat_interleave(classes), torch.arange(classes).repeat(8)
-        return self(labels, code >= 4, code % 4, lambda given, order: order[given]).view(8, classes)
+        return self(labels, code >= 4, code % 4).view(8, classes)
 
     def to_dict(self) -> dict[str, Any]:
         """The permutations as lists, and of functions their names, for the history."""
@@ -197,16 +225,3 @@ def _rule(key: str, rule: Any, count: int) -> Any:
         times = {2: "twice", 4: "four times"}[count]
         raise ValueError(f"{name} must give every class back when it is used {times}, got {path}")
     return found
-
-
-def permuted_points(targets: Any, order: Tensor) -> Any:
-    """Targets whose ``KeyPoints`` ``(..., n, 2)`` are named anew: the ``c``-th point has become the ``order[c]``-th."""
-    if not any(isinstance(leaf, tv_tensors.KeyPoints) for leaf in pytree.tree_leaves(targets)):
-        raise ValueError("label_map must be of functions where the targets hold no key points, got a permutation")
-
-    def permuted(one: Tensor) -> Tensor:
-        if one.shape[-2] != len(order):
-            raise ValueError(f"label_map must be a permutation of {one.shape[-2]} key points, got one of {len(order)}")
-        return with_type_of(one, one.as_subclass(Tensor)[..., order.argsort().to(one.device), :])
-
-    return pytree.tree_map_only(tv_tensors.KeyPoints, permuted, targets)

@@ -10,8 +10,7 @@ from torchvision.transforms import v2
 
 from learned_affine import LearnedAffineAugment
 from learned_affine.label_map import MappedLabels
-from learned_affine.tasks.classification import SingleLabel
-from learned_affine.tasks.targets import LabelMap
+from learned_affine.tasks.targets import LabelMap, permuted
 from tests.fits import SHORT, quick
 from tests.geometry.matrices import symmetries_alone
 from tests.subjects import COMPASS, STILL, Compass, Halves, blobs, compass, flipping, seeded, symmetric
@@ -34,16 +33,16 @@ def test_labels_follow_all_eight_symmetries_as_pixels_do():
     augment, drawn = LearnedAffineAugment(), symmetries_alone(*range(8))
     for label, image in enumerate(compass(4)[0]):
         moved = augment.warp(image.expand(8, -1, -1, -1), drawn)
-        labels = LabelMap(COMPASS)(torch.full((8,), label), drawn.mirror, drawn.quarter_turns, lambda y, o: o[y])
+        labels = LabelMap(COMPASS)(torch.full((8,), label), drawn.mirror, drawn.quarter_turns)
         assert torch.equal(Compass()(moved).argmax(-1), labels)
 
 
 def test_columns_and_class_indices_follow_alike():
     labels = torch.arange(8) % 4
     soft = nn.functional.one_hot(labels, 4).float()
-    order, task = torch.tensor(TURN), SingleLabel()
-    assert torch.equal(task.permuted(soft, order).argmax(-1), task.permuted(labels, order))
-    assert torch.equal(task.permuted(labels, order), order[labels])
+    order = torch.tensor(TURN)
+    assert torch.equal(permuted(soft, order).argmax(-1), permuted(labels, order))
+    assert torch.equal(permuted(labels, order), order[labels])
 
 
 # -- in a fit ---------------------------------------------------------------------------------------------------------
@@ -108,6 +107,17 @@ def test_key_points_change_their_order_with_the_symmetry():
         _, target = augment(IMAGES[0], {"points": points, "name": "face"})
         torch.testing.assert_close(target["points"].as_subclass(torch.Tensor), around)
         assert isinstance(target["points"], tv_tensors.KeyPoints) and target["name"] == "face"
+
+
+def test_key_points_in_a_list_stay_key_points():
+    one = tv_tensors.KeyPoints(torch.tensor([[3.0, 5.0], [12.0, 5.0]]), canvas_size=(16, 16))  # at the same height
+    augment = MappedLabels(flipping(generator=seeded()), SWAP)
+    _, targets = augment(IMAGES[:8], [one.clone() for _ in range(8)])
+    mirror = augment.augment.last_parameters.mirror
+    assert 0 < int(mirror.sum()) < 8 and all(isinstance(points, tv_tensors.KeyPoints) for points in targets)
+    for points, flipped in zip(targets, mirror.tolist(), strict=True):  # the first is always the one on the left
+        expected = torch.tensor([[4.0, 5.0], [13.0, 5.0]] if flipped else [[3.0, 5.0], [12.0, 5.0]])
+        torch.testing.assert_close(points.as_subclass(torch.Tensor), expected)
 
 
 # -- bad input --------------------------------------------------------------------------------------------------------
