@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from learned_affine._checks import check_count, check_type
-from learned_affine.tasks.batches import check_labels, labelled, unpack
+from learned_affine.tasks.batches import labelled, unpack
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model
 
@@ -88,7 +88,7 @@ def train_classifier(
                     on_epoch(epoch)
                 start = time.perf_counter()
                 classifier.train()
-                loss, accuracy = _train_epoch(_answers(model, loader, augment, where, "cross entropy"), optimizer)
+                loss, accuracy = _train_epoch(_answers(model, loader, augment, where), optimizer)
                 for name, value in zip(history, (loss, accuracy, time.perf_counter() - start), strict=True):
                     history[name].append(value)
                 scheduler.step()
@@ -104,13 +104,13 @@ def _hidden(progress: bool | None) -> bool | None:
 
 
 def _answers(
-    model: Model, loader: Iterable[Any], warp: Callable[[Tensor], Tensor] | None, device: torch.device, wanted: str
+    model: Model, loader: Iterable[Any], warp: Callable[[Tensor], Tensor] | None, device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Logits and labels, batch by batch."""
     for images, labels in labelled(loader, unpack):
         images = images.to(device)
         logits = model.answer(images if warp is None else warp(images))
-        yield logits, check_labels(labels, logits.shape[1], wanted).to(device)
+        yield logits, model.task.check(labels, logits).to(device)
 
 
 def _train_epoch(answers: Iterable[tuple[Tensor, Tensor]], optimizer: torch.optim.Optimizer) -> tuple[float, float]:
@@ -150,7 +150,7 @@ def evaluate_classifier(
     where = classifier_device(classifier, device)
     with frozen(classifier, where):
         batches = tqdm(loader, desc="evaluate", unit="batch", leave=False, disable=_hidden(progress))
-        answers = _answers(Model(classifier, preprocess), batches, warp, where, "accuracy")
+        answers = _answers(Model(classifier, preprocess), batches, warp, where)
         logits, labels = (torch.cat(parts).cpu() for parts in zip(*answers, strict=True))
     return {
         "accuracy": float((logits.argmax(-1) == labels).float().mean()),

@@ -14,8 +14,7 @@ from torchvision import tv_tensors
 
 from learned_affine._checks import check_type, shown
 from learned_affine.geometry.parameters import AffineParameters
-from learned_affine.tasks.batches import numbers_of
-from learned_affine.tasks.targets import LabelMap, holds_points
+from learned_affine.tasks.targets import LabelMap, holds_points, numbers_of
 from learned_affine.transforms.sample import dimensions_of
 from learned_affine.transforms.transform import PolicyTransform
 

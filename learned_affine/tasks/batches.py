@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from learned_affine._checks import shown
 from learned_affine.geometry.parameters import is_traced
+from learned_affine.tasks.targets import count_of, numbers_of
 
 INTEGERS = (torch.uint8, torch.uint16, torch.int16, torch.int32)
 IMAGE_KEYS = ("image", "images", "pixel_values", "img", "x", "input", "inputs")
@@ -42,16 +42,20 @@ def unpack(
     as_labels: Callable[[Any, int], Any] = class_indices,
 ) -> Batch:
     """Images and labels (None if there are none) of a batch: a tensor, a tuple ``(x, y, ...)`` or a dict."""
-    if isinstance(batch, Mapping) or (hasattr(batch, "keys") and hasattr(batch, "__getitem__")):
+    if hasattr(batch, "keys"):
         images = batch[_find_key(batch, "image_key", image_key, IMAGE_KEYS)]
         found = _find_key(batch, "label_key", label_key, LABEL_KEYS, required=label_key is not None)
-        labels = None if found is None else batch[found]
+        given = None if found is None else batch[found]
     elif isinstance(batch, tuple | list) and len(batch) > 0:
-        images, labels = batch[0], batch[1] if len(batch) > 1 else None
+        images, given = batch[0], batch[1] if len(batch) > 1 else None
     else:
-        images, labels = batch, None
+        images, given = batch, None
     _check_images(images)
-    return images, as_labels(labels, len(images))
+    labels = as_labels(given, len(images))
+    if labels is not None and count_of(labels) != len(images):
+        count = f"{count_of(labels)}, {shown(labels)}"
+        raise ValueError(f"loader must give as many labels as images ({len(images)}), got {count}")
+    return images, labels
 
 
 def _find_key(batch: Any, name: str, given: str | None, usual: tuple[str, ...], required: bool = True) -> str | None:
@@ -78,40 +82,6 @@ def _check_images(images: Any) -> None:
 
 
 # -- labels and logits ------------------------------------------------------------------------------------------------
-
-
-def numbers_of(labels: Any) -> Tensor | None:
-    """Labels as a tensor of numbers, which tensors, arrays and lists of numbers are; None for anything else."""
-    if isinstance(labels, list | tuple):
-        single = (Tensor, np.ndarray, np.generic)
-        found = [one.item() if isinstance(one, single) and one.ndim == 0 else one for one in labels]
-        kinds = set(map(type, found))
-        if len(kinds) == 1 and kinds <= {int, float, bool}:
-            return torch.tensor(found)
-        rows = [numbers_of(row) for row in found]
-        forms = {None if row is None else (row.shape, row.dtype) for row in rows}
-        return torch.stack(rows) if len(forms) == 1 and None not in forms else None  # type: ignore[arg-type]
-    if isinstance(labels, np.ndarray) and labels.dtype.kind in "iufb":
-        return torch.from_numpy(labels.astype(np.int64 if labels.dtype.kind in "iu" else labels.dtype))
-    return labels if isinstance(labels, Tensor) and not labels.is_complex() else None
-
-
-def as_many(labels: Tensor, count: int) -> Tensor:
-    """Labels with a row for each of ``count`` images."""
-    if len(labels) != count:
-        raise ValueError(f"loader must give as many labels as images ({count}), got {shown(labels)}")
-    return labels
-
-
-def check_labels(labels: Tensor | None, classes: int, objective: str, name: str = "loader") -> Tensor:
-    """Return class indices within ``[0, classes)``."""
-    if labels is None:
-        text = f"{name} must give labels (class indices) for the objective {objective!r}, got none or no integers"
-        raise ValueError(f"{text}; use FitConfig(labels='predicted') to go without")
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= classes:
-        raise ValueError(f"{name}'s labels must be within [0, {classes}), the classifier's, got {low} to {high}")
-    return labels
 
 
 def check_allowed(labels: Tensor, output: Tensor, name: str) -> None:

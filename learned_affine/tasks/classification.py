@@ -12,16 +12,8 @@ from torch.nn import functional as F
 
 from learned_affine._checks import check_range, check_weights, shown
 from learned_affine.losses import cross_entropy_nats, shannon_entropy_bits
-from learned_affine.tasks.batches import (
-    Batch,
-    as_many,
-    check_labels,
-    class_indices,
-    logits_in,
-    masked,
-    numbers_of,
-)
-from learned_affine.tasks.targets import count_of, on_device
+from learned_affine.tasks.batches import Batch, class_indices, logits_in, masked
+from learned_affine.tasks.targets import count_of, numbers_of, on_device
 
 RAREST = 1e-6  # the least chance that a guess gives a label
 ROUNDING = 1e-2  # of probabilities that add up to 1, in half precision too
@@ -66,7 +58,7 @@ class SingleLabel:
         numbers = numbers_of(given)
         if numbers is None or not numbers.is_floating_point() or numbers.ndim != 2 or numbers.shape[1] < 2:
             return class_indices(given, count)
-        return as_many(numbers, count).float()
+        return numbers.float()
 
     def known(self, images: Tensor, labels: Any) -> Batch:
         """Those of the images of which something is known, perhaps none."""
@@ -81,8 +73,15 @@ class SingleLabel:
     def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
         """Labels that fit the output ``(B, m)``; ``name`` is the argument that they come from."""
         classes = output.shape[1]
-        if labels is None or labels.ndim == 1:
-            return check_labels(labels, classes, "calibrated", name)
+        if labels is None:
+            text = f"{name} must give labels (class indices) for each image, got none or no integers"
+            raise ValueError(f"{text}; a fit goes without by FitConfig(labels='predicted')")
+        if labels.ndim == 1:
+            low, high = int(labels.min()), int(labels.max())
+            if low < 0 or high >= classes:
+                rule = f"within [0, {classes}), the classifier's"
+                raise ValueError(f"{name}'s labels must be {rule}, got {low} to {high}")
+            return labels
         if labels.shape[1] != classes:
             raise ValueError(f"{name}'s labels must be of {classes} classes, the classifier's, got {shown(labels)}")
         totals = labels.sum(1)
@@ -169,7 +168,7 @@ class Binary(SingleLabel):
         numbers = numbers_of(given)
         if numbers is None or numbers.shape[1:] == (2,):
             return super().labels(given, count)
-        numbers = as_many(numbers.reshape(-1), count)
+        numbers = numbers.reshape(-1)
         if not numbers.is_floating_point():
             return numbers.long()
         no = torch.where(self._there(numbers), 1 - numbers, numbers)  # a chance can be ignored, too
@@ -201,7 +200,7 @@ class MultiLabel(SingleLabel):
 
     def labels(self, given: Any, count: int) -> Any:
         numbers = numbers_of(given)
-        return None if numbers is None or numbers.ndim != 2 else as_many(numbers, count).float()
+        return None if numbers is None or numbers.ndim != 2 else numbers.float()
 
     def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
         if labels is None or labels.shape[1] != output.shape[1]:
@@ -286,8 +285,6 @@ class OwnLoss(SingleLabel):
     answer = loss = predicted  # type: ignore[assignment]  # which name their arguments
 
     def labels(self, given: Any, count: int) -> Any:
-        if given is not None and count_of(given) != count:
-            raise ValueError(f"loader must give targets of {count} images, as many as images, got {count_of(given)}")
         return given
 
     def check(self, labels: Any, output: Any, name: str = "loader") -> Any:

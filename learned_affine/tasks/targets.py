@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
@@ -24,6 +25,19 @@ def count_of(targets: Any) -> int:
         return len(targets)
     rule = "tensors with a row for each image, lists with an entry for each, or dicts of these"
     raise TypeError(f"loader must give targets as {rule}, got {shown(targets)}")
+
+
+def numbers_of(labels: Any) -> Tensor | None:
+    """Labels as a tensor of numbers, which tensors, arrays and lists of numbers are; None for anything else."""
+    if isinstance(labels, list | tuple | range):
+        single = Tensor | np.ndarray | np.generic
+        try:
+            labels = torch.tensor([one.tolist() if isinstance(one, single) else one for one in labels])
+        except (TypeError, ValueError, RuntimeError):  # of words, or of rows of different lengths
+            return None
+    if isinstance(labels, np.ndarray) and labels.dtype.kind in "iufb":
+        return torch.from_numpy(labels.astype(np.int64 if labels.dtype.kind in "iu" else labels.dtype))
+    return labels if isinstance(labels, Tensor) and not labels.is_complex() else None
 
 
 def unit_of(losses: Tensor) -> float:
@@ -206,12 +220,8 @@ def _rule(key: str, rule: Any, count: int) -> Any:
     """A function as it is, or a permutation ``(n,)`` that gives every label back when it is used ``count`` times."""
     if callable(rule) and not isinstance(rule, Tensor):
         return rule
-    name = f"label_map[{key!r}]"
-    try:
-        found = torch.as_tensor(rule)
-    except (TypeError, ValueError, RuntimeError):
-        found = torch.zeros(())
-    if found.ndim != 1 or found.is_floating_point() or found.dtype == torch.bool:
+    name, found = f"label_map[{key!r}]", numbers_of(rule)
+    if found is None or found.ndim != 1 or found.is_floating_point() or found.dtype == torch.bool:
         raise TypeError(f"{name} must be a permutation of class indices or a function, got {rule!r}")
     found, places = found.long().cpu(), torch.arange(len(found))
     if not torch.equal(found.sort().values, places):

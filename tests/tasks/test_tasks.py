@@ -186,7 +186,7 @@ def test_one_hot_soft_labels_give_the_same_bits_as_class_indices():
         ("multi-label", LABELS, r"loader must give labels \(B, 2\), each within \[0, 1\], .* got none"),
         ("multi-label", torch.rand(64, 3), r"loader must give labels \(B, 2\).*got Tensor of shape \(64, 3\)"),
         ("multi-label", 2 * torch.ones(64, 2), r"loader's labels must be within \[0, 1\] or ignore_index, got 2.0"),
-        ("multi-label", torch.ones(3, 2), r"as many labels as images \(64\), got Tensor of shape \(3, 2\)"),
+        ("multi-label", torch.ones(3, 2), r"as many labels as images \(64\), got 3, Tensor of shape \(3, 2\)"),
         (None, torch.ones(64, 2), r"probabilities that add up to 1 .* sums from 2 to 2: .* task='multi-label'"),
         (None, torch.full((64, 3), 1 / 3), r"loader's labels must be of 2 classes, the classifier's, got"),
         (None, LABELS.float(), r"loader must give labels \(class indices\) .* got none or no integers"),
