@@ -142,7 +142,7 @@ def _measure(augment: PolicyTransform, model: Model, images: Tensor, labels: Any
     if not task.is_loss:
         every = torch.stack([output for output, _ in own])  # (K, B, m)
         found |= {"entropy": task.entropy_bits(every).mean(0), "clean_entropy": task.entropy_bits(clean)}
-        found["agreement"] = task.agrees(every, task.predicted(clean)).mean(0)
+        found["agreement"] = task.right(every, task.predicted(clean)).mean(0)
     if labels is not None:
         cost, clean_cost = torch.stack([task.loss(*one) for one in own]).mean(0), task.loss(clean, labels)
         if task.is_loss:

@@ -225,8 +225,7 @@ def _model(classifier: Any, preprocess: Any, config: FitConfig, task: SingleLabe
         raise ValueError(f"task must be one of classes for the paper's objective, got {task.name!r}")
     if config.labels == "predicted" and task.is_loss:
         raise ValueError("labels must be 'given' where loss is, since the model predicts none, got 'predicted'")
-    labels: Any = config.labels if config.objective == "calibrated" else "optional"
-    return Model(classifier, preprocess, labels, task, label_map)
+    return Model(classifier, preprocess, config.labels, task, label_map)
 
 
 def _augmenter(augment: T | type[T], images: Tensor, config: FitConfig, arguments: Mapping[str, Any]) -> T:

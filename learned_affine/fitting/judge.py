@@ -83,7 +83,8 @@ class Judge:
         cost = task.loss(output, labels) - (self.cost[rows] + self.resampling).to(device)
         entropy = task.relative_entropy(output) - self.entropy[rows].to(device)
         score = torch.zeros_like(cost) if adversary is None else adversary.rise(images, warped)
-        right, agrees = task.right(output, labels), task.agrees(output, task.predicted(self.outputs[rows].to(device)))
+        plain = task.predicted(self.outputs[rows].to(device))
+        right, agrees = task.right(output, labels), task.right(output, plain)
         return cost, entropy, score, right, agrees, *answers(task, output)
 
     def teach(

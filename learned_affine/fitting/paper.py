@@ -90,7 +90,7 @@ def _step(
         measured["discriminator_loss"] = adversary.learn(images, warped.detach())
     with torch.no_grad():
         clean = model.output(model.answer(images))
-        measured["agreement"] = model.task.agrees(output, model.task.predicted(clean)).mean()
+        measured["agreement"] = model.task.right(output, model.task.predicted(clean)).mean()
         measured["entropy"] = model.task.entropy_bits(output).mean()
         measured |= policy_measures(drawn.detach(), *images.shape[-2:])
     finite = all(bool(tensor.isfinite().all()) for tensor in weights)

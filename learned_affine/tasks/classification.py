@@ -53,6 +53,10 @@ class SingleLabel:
             raise ValueError(f"{text}: one logit is task={Binary.name!r}" if one else text)
         return logits
 
+    def output(self, answer: Any, labels: Any) -> Tensor:
+        """What is measured of an answer, before the temperature: here the logits themselves."""
+        return answer
+
     def labels(self, given: Any, count: int) -> Any:
         """A loader's labels of ``count`` images in the task's own form; None where they are of another kind."""
         numbers = numbers_of(given)
@@ -116,12 +120,8 @@ class SingleLabel:
         return output.argmax(-1)
 
     def right(self, output: Tensor, labels: Any) -> Tensor:
-        """1 where the output ``(B, m)`` gives the label, else 0: ``(B,)``."""
-        return self.agrees(output, self.class_of(labels))
-
-    def agrees(self, output: Tensor, labels: Tensor) -> Tensor:
-        """1 where the output ``(..., B, m)`` gives labels that were :meth:`predicted`, else 0: ``(..., B)``."""
-        return (output.argmax(-1) == labels).float()
+        """1 where the output ``(..., B, m)`` gives the labels, given or :meth:`predicted`, else 0: ``(..., B)``."""
+        return (output.argmax(-1) == self.class_of(labels)).float()
 
     def chance(self, output: Tensor) -> float:
         """How often the outputs of two images that have nothing to do with each other agree."""
@@ -232,10 +232,6 @@ class MultiLabel(SingleLabel):
         hits = ((output > 0) == (labels > 0.5)) & there
         return hits.sum(-1) / there.sum(-1).clamp_min(1)
 
-    def agrees(self, output: Tensor, labels: Tensor) -> Tensor:
-        """The share of an image's labels that the output gives."""
-        return ((output > 0) == (labels > 0.5)).float().mean(-1)
-
     def chance(self, output: Tensor) -> float:
         rate = self.predicted(output).mean(0)
         return float((rate.square() + (1 - rate).square()).mean())
@@ -270,10 +266,10 @@ class OwnLoss(SingleLabel):
         super().__init__()
         self.function = function
 
-    def measured(self, answer: Any, targets: Any) -> Tensor:
+    def output(self, answer: Any, labels: Any) -> Tensor:
         """The loss of each image, ``(B,)``."""
-        count = count_of(self.check(targets, None))
-        losses = self.function(answer, targets)
+        count = count_of(self.check(labels, None))
+        losses = self.function(answer, labels)
         if not isinstance(losses, Tensor) or losses.shape != (count,):
             text = f"loss must return one number per image, a tensor of shape ({count},), got {shown(losses)}: with a "
             raise ValueError(f"{text}loss of torch's take reduction='none', and the mean over the other dimensions")
@@ -296,10 +292,8 @@ class OwnLoss(SingleLabel):
         """Twice the mean: what a guess costs is not known, so that the budget is a share of the loss itself."""
         return 2 * float(output.mean())
 
-    def _unknown(self, output: Tensor, labels: Any = None) -> Tensor:
+    def right(self, output: Tensor, labels: Any) -> Tensor:
         return torch.full_like(output, torch.nan)
-
-    right = agrees = entropy_bits = _unknown
 
     def chance(self, output: Tensor) -> float:
         return 0.0

@@ -39,15 +39,14 @@ def task_of(task: str | SingleLabel | None, loss: Callable[[Any, Any], Tensor] |
 class Model:
     """A model, what is made of its outputs, and which labels its images should keep.
 
-    ``labels``: ``"given"`` ones are needed; ``"predicted"``: the model's own on the untouched image stand in;
-    ``"optional"``: given ones are used where they fit the outputs.
+    ``labels``: ``"given"`` ones are needed; ``"predicted"``: the model's own on the untouched image stand in.
     """
 
     def __init__(
         self,
         model: Callable[..., Any],
         preprocess: Callable[[Tensor], Tensor] | None = None,
-        labels: Literal["given", "predicted", "optional"] = "given",
+        labels: Literal["given", "predicted"] = "given",
         task: SingleLabel | None = None,
         label_map: LabelMap | None = None,
     ) -> None:
@@ -83,8 +82,7 @@ class Model:
 
     def output(self, answer: Any, labels: Any = None) -> Tensor:
         """The logits at the temperature at which the model is calibrated; of a user's loss what it is, in its unit."""
-        measured = self.task.measured(answer, labels) if isinstance(self.task, OwnLoss) else answer
-        return measured if self.temperature == 1 else measured / self.temperature
+        return self.task.output(answer, labels) / self.temperature
 
     def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
         """Labels that fit the output; ``name`` is the argument that they come from."""
@@ -107,11 +105,9 @@ class Model:
 
     @torch.no_grad()
     def labels_of(self, images: Tensor, given: Any, answer: Any) -> Any:
-        """The labels that ``images`` should keep, on their device; None if there are none. ``answer`` is any draw's."""
+        """The labels that ``images`` with this answer should keep, on their device."""
         if self.labels == "predicted":
-            return self.task.predicted(self.output(self.answer(images)))
-        if self.labels == "optional":
-            return on_device(given, images.device) if self.fits(given, answer) else None
+            return self.task.predicted(self.output(answer))
         return on_device(self.check(given, answer), images.device)
 
     def follow(self, labels: Any, parameters: AffineParameters, apply: Callable[..., Any]) -> Any:

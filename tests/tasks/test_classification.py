@@ -56,11 +56,9 @@ def test_an_output_is_the_logits_at_the_temperature():
     assert torch.equal(model.answer(IMAGES[:2]), LOGITS)
 
 
-@pytest.mark.parametrize(("given", "used"), [(None, None), ([0, 2], None), ([-1, 1], None), ([0, 1], [0, 1])])
-def test_optional_labels_are_used_where_they_are_class_indices(given, used):
-    model = Model(Halves(), labels="optional")
-    found = model.labels_of(IMAGES[:2], None if given is None else torch.tensor(given), LOGITS)
-    assert (None if found is None else found.tolist()) == used
+@pytest.mark.parametrize(("given", "fit"), [(None, False), ([0, 2], False), ([-1, 1], False), ([0, 1], True)])
+def test_labels_fit_where_they_are_class_indices(given, fit):
+    assert Model(Halves()).fits(None if given is None else torch.tensor(given), LOGITS) == fit
 
 
 @pytest.mark.parametrize(("certain", "scale"), [(True, 0.1), (False, 100.0)])
