@@ -43,9 +43,8 @@ def unpack(
 ) -> Batch:
     """Images and labels (None if there are none) of a batch: a tensor, a tuple ``(x, y, ...)`` or a dict."""
     if hasattr(batch, "keys"):
-        images = batch[_find_key(batch, "image_key", image_key, IMAGE_KEYS)]
-        found = _find_key(batch, "label_key", label_key, LABEL_KEYS, required=label_key is not None)
-        given = None if found is None else batch[found]
+        images = _entry(batch, "image_key", image_key, IMAGE_KEYS)
+        given = _entry(batch, "label_key", label_key, LABEL_KEYS)
     elif isinstance(batch, tuple | list) and len(batch) > 0:
         images, given = batch[0], batch[1] if len(batch) > 1 else None
     else:
@@ -58,11 +57,14 @@ def unpack(
     return images, labels
 
 
-def _find_key(batch: Any, name: str, given: str | None, usual: tuple[str, ...], required: bool = True) -> str | None:
+def _entry(batch: Any, name: str, given: str | None, usual: tuple[str, ...]) -> Any:
+    """What a dict has under the given key, else under the first of the usual ones; None where it has no labels."""
     keys = list(batch.keys())
-    found = next((key for key in ((given,) if given is not None else usual) if key in keys), None)
-    if found is not None or not required:
-        return found
+    for key in usual if given is None else (given,):
+        if key in keys:
+            return batch[key]
+    if given is None and usual is LABEL_KEYS:
+        return None
     wanted = repr(given) if given is not None else f"one of {', '.join(usual)} (or name it by {name}=)"
     raise ValueError(f"{name} must be {wanted}, got a batch with the keys {', '.join(map(str, keys))}")
 
