@@ -82,25 +82,20 @@ def train_classifier(
         torch.manual_seed(seed)
     model = Model(classifier, preprocess)
     try:
-        with tqdm(total=epochs, desc=title, unit="epoch", disable=_hidden(progress)) as bar:
-            for epoch in range(epochs):
-                if on_epoch is not None:
-                    on_epoch(epoch)
-                start = time.perf_counter()
-                classifier.train()
-                loss, accuracy = _train_epoch(_answers(model, loader, augment, where), optimizer)
-                for name, value in zip(history, (loss, accuracy, time.perf_counter() - start), strict=True):
-                    history[name].append(value)
-                scheduler.step()
-                bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
-                bar.update()
+        bar = tqdm(range(epochs), title, unit="epoch", disable=None if progress is None else not progress)
+        for epoch in bar:
+            if on_epoch is not None:
+                on_epoch(epoch)
+            start = time.perf_counter()
+            classifier.train()
+            loss, accuracy = _train_epoch(_answers(model, loader, augment, where), optimizer)
+            for name, value in zip(history, (loss, accuracy, time.perf_counter() - start), strict=True):
+                history[name].append(value)
+            scheduler.step()
+            bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
     finally:
         classifier.eval()
     return history
-
-
-def _hidden(progress: bool | None) -> bool | None:
-    return None if progress is None else not progress
 
 
 def _answers(
@@ -149,7 +144,8 @@ def evaluate_classifier(
     """
     where = classifier_device(classifier, device)
     with frozen(classifier, where):
-        batches = tqdm(loader, desc="evaluate", unit="batch", leave=False, disable=_hidden(progress))
+        hidden = None if progress is None else not progress
+        batches = tqdm(loader, "evaluate", unit="batch", leave=False, disable=hidden)
         answers = _answers(Model(classifier, preprocess), batches, warp, where)
         logits, labels = (torch.cat(parts).cpu() for parts in zip(*answers, strict=True))
     return {
