@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learned_affine._checks import check_range, check_weights, shown
-from learned_affine.losses import cross_entropy_nats, shannon_entropy_bits
+from learned_affine.losses import relative_entropy, shannon_entropy_bits
 from learned_affine.tasks.batches import Batch, class_indices, logits_in, masked
 from learned_affine.tasks.targets import count_of, numbers_of, on_device
 
@@ -101,8 +101,6 @@ class SingleLabel:
 
     def loss(self, output: Tensor, labels: Any) -> Tensor:
         """What each image costs, ``(B,)`` in nats: here its cross entropy."""
-        if self.weight is None and not self.label_smoothing:
-            return cross_entropy_nats(output, labels)
         if self.label_smoothing:  # a share is dealt to all classes but the masked ones
             given = F.one_hot(labels, output.shape[1]) if labels.ndim == 1 else labels
             allowed = (~masked(output)).float()
@@ -133,7 +131,7 @@ class SingleLabel:
 
     def relative_entropy(self, output: Tensor) -> Tensor:
         """Entropy as a share of its maximum, ``(B,)``, for the max-entropy term."""
-        return self.entropy_bits(output) / math.log2(output.shape[-1])
+        return relative_entropy(output)
 
     def class_of(self, labels: Any) -> Tensor:
         """The class index of each image, ``(B,)``; -1 where it has several, or none is known."""
