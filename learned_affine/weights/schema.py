@@ -84,6 +84,7 @@ def parse(file: WeightsFile) -> tuple[dict[str, Any], FitHistory | None]:
     described = _exactly("description", file.description, PARTS)
     limits = _exactly("limits", described["limits"], (field.name for field in fields(AffineLimits)))
     arguments = _exactly("arguments", described["arguments"], ARGUMENTS)
+    _demand(type(arguments["deterministic"]) is bool, "arguments.deterministic", "a bool", arguments["deterministic"])
     arguments["fill"] = _typed(arguments["fill"])
     history = _history(described["history"])
     arguments["localization"] = network = _network(described["localization"], file)

@@ -157,7 +157,7 @@ REFUSED = {
     "a limit of format 3": (described_with("limits", mirror=True), "its limits is damaged: .* unexpected 'mirror'"),
     "limits that claim what the network does not know": (without_symmetries, "or fewer, 'none', got 'all'"),
     "symmetries of a raw head": (described_with("localization", head="raw"), "unexpected 'per_image', 'symmetries'"),
-    "another bool": (described_with("arguments", deterministic=1), "deterministic must be a bool, got int: 1"),
+    "another bool": (described_with("arguments", deterministic=1), "arguments.deterministic must be a bool"),
     "p out of range": (described_with("arguments", p=2), r"p must be in \[0, 1\], got 2"),
     "p that overflows": (described_with("arguments", p=10**400), "description is damaged"),
     "an unknown padding": (described_with("arguments", padding_mode="wrap"), "padding_mode must be one of"),
