@@ -81,7 +81,7 @@ class Fit:
         self.limits, self.pool, self.device = judge.augment.limits, judge.pool, judge.processes.device
         self.progress, self.history = progress, progress.history
         self.generator = torch.Generator().manual_seed(seed % 2**63)
-        self.began, self.share = time.perf_counter(), 1.0
+        self.began, self.share, self.allowed = time.perf_counter(), 1.0, network.codes
         self.draws: list[Draws] = []
         self.priced_on = self.pool.some(self.pool.held_out, PRICED_ON, self.generator, again=False)
         self.adversary = Adversary(network.channels, self.device) if config.adversarial_weight > 0 else None
@@ -115,6 +115,7 @@ class Fit:
 
     def _judge_symmetries(self, images: int) -> None:
         found = self.learner.symmetries = try_symmetries(self.judge, self.network, images, self.generator)
+        self.allowed = (0,) if found is None else found.allowed
         if found is not None:
             self.network.reprice(self.network.price, FREE * self.budget)
             with torch.no_grad():  # what an earlier fit forbade is learned anew
@@ -235,10 +236,8 @@ class Fit:
         self.network.price, state = self.finished
         self.network.load_state_dict(state)
         costs, info = self.learner.symmetries, self.history.info
-        if costs is None:
-            self.network.reprice(1.0)
-            return
-        info["classes_moved"] = class_table(costs, self.learner.policy(self.learner.costs(costs.rows)))
-        info["recognised"] = {str(code): recognised_as(costs, code) for code in (1, 4) if code in costs.allowed}
+        if costs is not None:
+            info["classes_moved"] = class_table(costs, self.learner.policy(self.learner.costs(costs.rows)))
+            info["recognised"] = {str(code): recognised_as(costs, code) for code in (1, 4) if code in costs.allowed}
         self.network.reprice(1.0)
-        self.network.forbid([code for code in self.network.codes if code not in costs.allowed])
+        self.network.forbid([code for code in self.network.codes if code not in self.allowed])

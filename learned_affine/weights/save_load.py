@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,10 +71,8 @@ def save(augment: PolicyTransform, path: str | Path) -> Path:
 def load(kind: type[T], source: Any, revision: str | None, changes: dict[str, Any]) -> T:
     """What ``LearnedAffineAugment.from_pretrained`` does, on the class to make."""
     path = find_file(source, revision)
-    try:
+    with _named(path):
         arguments, history = parse(read_file(path))
-    except WeightsError as error:
-        raise WeightsError(f"weights file {str(path)!r} cannot be used: {error}") from error
     if changes.get("padding_mode", "fill") != "fill":
         arguments["fill"] = 0.0
     augment = kind(**{**arguments, **changes})
@@ -82,4 +82,14 @@ def load(kind: type[T], source: Any, revision: str | None, changes: dict[str, An
 
 def describe(source: Any, revision: str | None = None) -> dict[str, Any]:
     """What a weights file says of itself; no tensor is made. ``source`` as for :func:`load`."""
-    return read_file(find_file(source, revision)).description
+    path = find_file(source, revision)
+    with _named(path):
+        return read_file(path).description
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except WeightsError as error:
+        raise WeightsError(f"weights file {str(path)!r} cannot be used: {error}") from error

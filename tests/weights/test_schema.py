@@ -194,6 +194,13 @@ def test_files_that_say_what_they_should_not_are_refused(tmp_path, fitted, chang
         load(path)
 
 
+def test_a_description_of_a_damaged_file_names_the_file(tmp_path, fitted):
+    path = fitted.save_pretrained(tmp_path / "a.safetensors")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(WeightsError, match=r"weights file '.*a\.safetensors' cannot be used: "):
+        describe(path)
+
+
 def test_a_network_of_ones_own_is_not_written(tmp_path):
     class Own(LocalizationNetwork):
         pass
