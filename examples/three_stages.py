@@ -94,9 +94,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--val-size", type=int, default=600, help="of these, held out from stage 1")
     parser.add_argument("--test-size", type=int, help="test images, all by default")
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=15, help="of stage 1")
+    parser.add_argument("--epochs", type=int, default=12, help="of stage 1")
     parser.add_argument("--fit-rounds", type=int, help="of stage 2, those of the preset by default")
-    parser.add_argument("--finetune-epochs", type=int, default=15, help="of stage 3")
+    parser.add_argument("--finetune-epochs", type=int, default=12, help="of stage 3")
     return parser.parse_args()
 
 
