@@ -35,18 +35,21 @@ def check_range(name: str, value: Any, low: float, high: float, rule: str | None
 
 
 def check_count(name: str, value: Any) -> int:
+    """Return ``value`` if it is an int of at least 1."""
     if check_type(name, value, int, "an int") < 1:
         raise ValueError(f"{name} must be at least 1, got {value}")
     return int(value)
 
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Return ``value`` if it is one of the words."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     return str(value)
 
 
 def check_batch(name: str, images: Any) -> Tensor:
+    """Return ``images`` if they are a batch ``(B, C, H, W)`` of real numbers."""
     images = check_type(name, images, Tensor, "a tensor of shape (B, C, H, W)")
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise ValueError(f"{name} must have the shape (B, C, H, W) with sides of at least 1, got {tuple(images.shape)}")
@@ -55,6 +58,7 @@ def check_batch(name: str, images: Any) -> Tensor:
 
 
 def check_real(name: str, values: Tensor) -> None:
+    """Raise a TypeError for complex numbers."""
     if values.is_complex():
         raise TypeError(f"{name} must have a real dtype, got {values.dtype}")
 

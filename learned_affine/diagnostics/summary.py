@@ -77,7 +77,7 @@ def aligned(cells: list[list[str]]) -> str:
 
 
 def chance_text(chance: float) -> str:
-    """A chance in two digits, and none as a dash, so that the others stand out."""
+    """A chance in two digits, and none as a dash, so that the others are easy to see."""
     return f"{chance:.2f}" if chance >= 0.005 else "   -"
 
 

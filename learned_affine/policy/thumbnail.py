@@ -11,7 +11,7 @@ from learned_affine.geometry.warp import is_one_on_cpu
 
 FLAT = 1e-5  # of a channel's mean: a smaller deviation is rounding
 DARK = 1e-3  # of a mean: a smaller one counts as this
-HUGE = 1e18  # pixels beyond stand for "no data"; their square would not be finite
+HUGE = 1e18  # pixels beyond it mean "no data"; their square would not be finite
 
 
 def thumbnail(images: Tensor, size: int, channels: int) -> Tensor:

@@ -70,7 +70,7 @@ def _entry(batch: Any, name: str, given: str | None, usual: tuple[str, ...]) -> 
 
 
 def _check_images(images: Any) -> None:
-    """Of pixels what is not finite is refused; a finite value that stands for "no data" is allowed, however large."""
+    """Of pixels what is not finite is refused; a finite value that means "no data" is allowed, however large."""
     if not isinstance(images, Tensor):
         raise TypeError(f"loader must give images as a tensor (B, C, H, W), got {shown(images)}")
     if images.ndim != 4 or 0 in images.shape:

@@ -182,7 +182,7 @@ class MultiLabel(SingleLabel):
     Args:
         weight: of each label, ``(m,)``.
         pos_weight: of each label where it is 1, ``(m,)``, as in ``binary_cross_entropy_with_logits``.
-        ignore_index: stands for a label that is not known and counts nothing; images without a known one are left out.
+        ignore_index: the value of a label that is not known and does not count; images without known ones are left out.
             None: all are known.
 
     Raises:

@@ -39,7 +39,7 @@ def task_of(task: str | SingleLabel | None, loss: Callable[[Any, Any], Tensor] |
 class Model:
     """A model, what is made of its outputs, and which labels its images should keep.
 
-    ``labels``: ``"given"`` ones are needed; ``"predicted"``: the model's own on the untouched image stand in.
+    ``labels``: ``"given"`` ones are needed; ``"predicted"``: the model's own on the untouched image are used.
     """
 
     def __init__(
