@@ -31,7 +31,7 @@ class MappedLabels(nn.Module):
         label_map: as for ``fit``, ``{"mirror": rule, "quarter_turn": rule}``. A rule is a permutation of the classes or
             of the key points, whose entry ``c`` is what class ``c`` becomes by a left-right flip or by a quarter turn,
             clockwise as displayed; or a function from labels to those of the moved image, or of the moved images of a
-            batch.
+            batch. With one rule alone, labels stay in every symmetry but its own.
 
     Raises:
         TypeError, ValueError: naming the argument, the rule and what came.
@@ -78,7 +78,7 @@ class MappedLabels(nn.Module):
             return kind(int(self._of_one(torch.tensor(int(label)), drawn)))
         if isinstance(label, Tensor) and not isinstance(label, tv_tensors.TVTensor):
             return self.label_map(label[None], drawn.mirror, drawn.quarter_turns)[0]
-        for key, count in (("mirror", int(drawn.mirror[0])), ("quarter_turn", int(drawn.quarter_turns[0]))):
-            for _ in range(count):
+        for key, which in self.label_map.steps(drawn.mirror, drawn.quarter_turns):
+            if bool(which[0]):
                 label = self.label_map.renamed(key, label)
         return label

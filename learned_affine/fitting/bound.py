@@ -97,7 +97,8 @@ class BoundFit(Generic[T]):
                 are ``tv_tensors`` move with their images first.
             label_map: what labels become in a symmetry, ``{"mirror": rule, "quarter_turn": rule}``, of an image that is
                 flipped left-right or rotated by a quarter turn, clockwise. A rule is a permutation of the classes or of
-                the key points, or a function of a batch's labels. None: labels stay.
+                the key points, or a function of a batch's labels. With one rule alone, labels stay in every symmetry
+                but its own. None: labels stay.
             val_loader: held-out images of any sizes, which the classifier was *not* trained on, with labels; what warps
                 cost it on them decides how wide policies are. At least 20, better 400; up to 1,024 of the first 4,000
                 are kept in memory.

@@ -157,9 +157,11 @@ def permuted(labels: Any, order: Tensor) -> Any:
 class LabelMap:
     """What labels become where their image is flipped left-right or rotated by a quarter turn, clockwise as displayed.
 
-    These two make all eight symmetries: a label follows the flip first, then each quarter turn. The rules are those of
-    ``label_map`` in ``LearnedAffineAugment.fit``; a label without a rule stays. A permutation is refused of which two
-    flips or four quarter turns do not give the first label back.
+    Both rules together say what it becomes in all eight symmetries: a label follows the flip first, then each quarter
+    turn. One rule alone only says so for its own move, and in the other symmetries labels stay, as without a map: an
+    arrow that points left still does so when it is turned upside down. The rules are those of ``label_map`` in
+    ``LearnedAffineAugment.fit``. A permutation is refused of which two flips or four quarter turns do not give the
+    first label back.
     """
 
     def __init__(self, rules: Any) -> None:
@@ -171,8 +173,8 @@ class LabelMap:
 
     def __call__(self, labels: Any, mirror: Tensor, quarter_turns: Tensor, permute: Permute = permuted) -> Any:
         """The labels of a batch whose images got these symmetries, ``(B,)`` each."""
-        for key, which in [("mirror", mirror), *(("quarter_turn", quarter_turns > turn) for turn in range(3))]:
-            if key not in self.rules or not bool(which.any()):
+        for key, which in self.steps(mirror, quarter_turns):
+            if not bool(which.any()):
                 continue
             new = self.renamed(key, labels, permute)
             if type(new) is not type(labels) or (isinstance(new, Tensor) and new.shape != labels.shape):
@@ -181,11 +183,16 @@ class LabelMap:
             labels = choose(which, new, labels)
         return labels
 
+    def steps(self, mirror: Tensor, quarter_turns: Tensor) -> list[tuple[str, Tensor]]:
+        """The rules in the order in which labels follow them, each with the images, ``(B,)`` bool, whose labels do."""
+        if len(self.rules) < len(GENERATORS):
+            mirror, quarter_turns = mirror & (quarter_turns == 0), quarter_turns * ~mirror
+        steps = [("mirror", mirror), *(("quarter_turn", quarter_turns > turn) for turn in range(3))]
+        return [(key, which) for key, which in steps if key in self.rules]
+
     def renamed(self, key: str, labels: Any, permute: Permute = permuted) -> Any:
         """What labels become by one flip or quarter turn."""
-        rule = self.rules.get(key)
-        if rule is None:
-            return labels
+        rule = self.rules[key]
         if isinstance(rule, Tensor):
             return permute(labels, rule)
         return rule(each_tensor(labels, torch.clone))  # a function may change what it is given

@@ -45,6 +45,14 @@ def test_columns_and_class_indices_follow_alike():
     assert torch.equal(permuted(labels, order), order[labels])
 
 
+@pytest.mark.parametrize(("key", "codes"), [("mirror", [4]), ("quarter_turn", [1, 2, 3])])
+def test_one_rule_alone_leaves_labels_as_they_are_in_all_but_its_own_move(key, codes):
+    """Both rules together rename in all of them, as the test above reads off the pixels."""
+    both, alone = LabelMap(COMPASS).orders(4), LabelMap({key: COMPASS[key]}).orders(4)
+    for code in range(8):
+        assert torch.equal(alone[code], both[code] if code in codes else torch.arange(4))
+
+
 # -- in a fit ---------------------------------------------------------------------------------------------------------
 
 
@@ -58,6 +66,15 @@ def test_the_fit_moves_what_only_the_labels_forbid():
         right = [row["right"][:codes] for row in fitted.history.info["classes_moved"]]
         assert right == 4 * [[1.0] * 8 if label_map else [1.0, 0.0, 0.0, 0.0]]
     assert float(chances[0][0]) > 0.3 and float(chances[1].min()) > 0.1
+
+
+def test_a_map_of_the_flip_alone_forbids_nothing_that_is_free_without_it():
+    """Where the bright half is left or right, an image upside down keeps its label, and one rotated by 180 does not."""
+    options = {"classifier": Halves(), "data": [blobs(64)], "val_loader": [blobs(48)], "limits": STILL}
+    for label_map, flipped in ((None, 0.0), (SWAP, 1.0)):
+        fitted = quick(label_map=label_map, config=SHORT.replace(target=0.5), **options)
+        assert [row["right"][::2] for row in fitted.history.info["classes_moved"]] == 2 * [[1.0, 0.0, flipped, 1.0]]
+        assert float(fitted.policy(IMAGES).chances.mean(0)[6]) > 0.2
 
 
 def test_evaluate_renames_what_it_moves():
