@@ -66,6 +66,9 @@ def kept(*batches: tuple) -> Reservoir:
 
 
 def judge_of(pool: Pool, model: Model, resampling: float = 0.0, processes: Processes | None = None) -> Judge:
+    with torch.no_grad():
+        each = zip(pool.images, pool.labels, strict=True)
+        pool.outputs = torch.cat([model.output(model.answer(image[None]), label) for image, label in each])
     judge = Judge(LearnedAffineAugment(), model, pool, processes or Processes())
     judge.resampling = resampling
     return judge

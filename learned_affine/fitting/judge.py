@@ -14,7 +14,7 @@ from learned_affine.fitting.processes import Processes
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.model import Model
-from learned_affine.tasks.targets import on_device
+from learned_affine.tasks.targets import join, on_device
 from learned_affine.transforms.transform import PolicyTransform
 
 ADVERSARY_STEPS, ADVERSARY_BATCH = 4, 96  # of the discriminator in a round; draws of each
@@ -41,24 +41,13 @@ class Judge:
     def __init__(self, augment: PolicyTransform, model: Model, pool: Pool, processes: Processes) -> None:
         self.augment, self.model, self.pool, self.processes = augment, model, pool, processes
         self.resampling = 0.0
-        self._judge_plain()
-
-    @torch.no_grad()
-    def _judge_plain(self) -> None:
-        """What costs are measured against: of each image as it is the cost, entropy, class and output."""
-        task, found = self.model.task, []
-        for places, images, given in self.pool.batches(torch.arange(len(self.pool.images))):
-            images = images.to(self.processes.device)
-            answer = self.model.answer(images)
-            labels = self.model.labels_of(images, given, answer)
-            output = self.model.output(answer, labels)
-            measures = task.loss(output, labels), task.relative_entropy(output), output
-            found.append([places, task.class_of(labels).cpu(), *(one.float().cpu() for one in measures)])
-            if self.model.labels == "predicted":
-                for row, place in enumerate(places.tolist()):
-                    self.pool.labels[place] = labels[row : row + 1].cpu()
-        places, *columns = (torch.cat(parts) for parts in zip(*found, strict=True))
-        self.classes, self.cost, self.entropy, self.outputs = (column[places.argsort()] for column in columns)
+        task, self.outputs = model.task, pool.outputs
+        if model.labels == "predicted":
+            pool.labels = list(task.predicted(self.outputs).split(1))
+        self.labels = self.outputs if task.is_loss else join(pool.labels)  # all that a loss needs
+        # what costs are measured against: of each image as it is
+        self.cost, self.entropy = task.loss(self.outputs, self.labels), task.relative_entropy(self.outputs)
+        self.classes = task.class_of(self.labels)
 
     @torch.no_grad()
     def __call__(self, rows: Tensor, parameters: AffineParameters, adversary: Adversary | None = None) -> Judged:

@@ -27,6 +27,8 @@ class Reservoir:
     def __init__(self, seed: int, most: int) -> None:
         self.images: list[Tensor] = []
         self.labels: list[Any] = []  # batches of one
+        self.numbers: list[int] = []  # of each among those that passed
+        self.outputs = torch.empty(0)  # the classifier's for each, as soon as whoever watches has set them
         self.most, self.passed = most, 0
         self.generator = torch.Generator().manual_seed(seed % 2**63)
 
@@ -38,11 +40,12 @@ class Reservoir:
                 place = len(self.images)
                 if place >= room:
                     place = int(torch.randint(self.passed + 1, (), generator=self.generator))
-                self.passed += 1
                 if place < room:
                     # a row of a batch would hold all of the batch in memory
                     self.images[place : place + 1] = [image.detach().cpu().clone()]
                     self.labels[place : place + 1] = [on_device(take(labels, [row]), CPU)]
+                    self.numbers[place : place + 1] = [self.passed]
+                self.passed += 1
             yield images, labels
 
 
@@ -56,6 +59,7 @@ class Pool:
         parts = [part for part in (held_out, training) if part is not None]
         self.images = [image for part in parts for image in part.images]
         self.labels = [label for part in parts for label in part.labels]
+        self.outputs = torch.cat([part.outputs for part in parts])
         every = torch.arange(len(self.images))
         self.held_out, self.training = (
             (every, every) if held_out is None else every.tensor_split([len(held_out.images)])

@@ -18,7 +18,6 @@ from learned_affine.geometry.parameters import EIGHT, AffineParameters
 from learned_affine.policy.costs import MOST, Costs
 from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
-from learned_affine.tasks.targets import join
 
 HELD_MOVED, FEWEST_MOVED = 2 / 3, 64  # held-out images among those that are moved; images
 FREE = 0.5  # of the budget: a symmetry that costs no more is taken as free
@@ -82,7 +81,7 @@ def judge_symmetries(judge: Judge, rows: Tensor, held_out: int, allowed: tuple[i
     cost, answer = torch.zeros(len(rows), len(EIGHT)), torch.full((len(rows), len(EIGHT)), -1)
     right, sure, classes = torch.zeros_like(cost), torch.zeros_like(cost), judge.classes[rows]
     task, output = judge.model.task, judge.outputs[rows]
-    labels = join([judge.pool.labels[row] for row in rows.tolist()])
+    labels = judge.labels[rows]
     answer[:, 0], sure[:, 0] = answers(task, output)
     right[:, 0] = task.right(output, labels)
     for code in allowed[1:]:

@@ -67,7 +67,9 @@ def measure_target(
     own, kept = Reservoir(seed, TRAINING_IMAGES), Reservoir(seed, KEPT)
     if held_out is None:
         output, labels = _read(model, training, own, TRAINING_IMAGES, device, "loader")
-        return _guessed(model, config, output, labels), Pool(None, own)
+        target = _guessed(model, config, output, labels)
+        own.outputs /= model.temperature
+        return target, Pool(None, own)
     output, labels = _read(model, held_out, kept, HELD_OUT_IMAGES, device, "val_loader")
     if config.target is None and len(output) < LEAST_IMAGES:
         raise ValueError(
@@ -82,6 +84,7 @@ def measure_target(
     if model.labels == "given":
         # a classifier that is surer than right would have its errors, not its knowledge, set the scale
         model.temperature = model.find_temperature(output, labels)
+        kept.outputs /= model.temperature
     trained = _read(model, training, own, TRAINING_IMAGES, device, "loader")
     pool = Pool(kept, own)
     return _measured(model, config, (output / model.temperature, labels), trained, pool), pool
@@ -162,6 +165,7 @@ def _read(model: Model, opened: Batches, kept: Reservoir, count: int, device: to
         if passed >= count:
             break
     output, joined = torch.cat(outputs), join([on_device(one, CPU) for one in labels])
+    kept.outputs = output[kept.numbers].float()
     if joined is not None and joined.ndim == 1 and not model.task.is_loss and model.fits(joined, output):
         seen, classes = len(joined.unique()), output.shape[1]
         if seen < classes and bool((joined.diff() >= 0).all()) and next(batches, None) is not None:

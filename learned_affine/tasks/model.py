@@ -103,13 +103,6 @@ class Model:
         known = {name: pair for name, pair in judged.items() if not self.task.is_loss and self.fits(*reversed(pair))}
         return {f"{name}_accuracy": float(self.task.right(*pair).mean()) for name, pair in known.items()}
 
-    @torch.no_grad()
-    def labels_of(self, images: Tensor, given: Any, answer: Any) -> Any:
-        """The labels that ``images`` with this answer should keep, on their device."""
-        if self.labels == "predicted":
-            return self.task.predicted(self.output(answer))
-        return on_device(self.check(given, answer), images.device)
-
     def follow(self, labels: Any, parameters: AffineParameters, apply: Callable[..., Any]) -> Any:
         """The labels of images that are warped by their parameters; ``apply`` (an augmenter's) moves ``tv_tensors``."""
         if labels is None:

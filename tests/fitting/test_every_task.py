@@ -8,7 +8,7 @@ import torch
 from learned_affine.diagnostics.checks import check_fit
 from learned_affine.fitting.history import KEYS
 from tests.fits import few_steps
-from tests.fitting.every_task import TASKS, fit, loader
+from tests.fitting.every_task import TASKS, fit, loader, of_two_sizes
 from tests.processes import run
 
 OF_CLASSES = {"accuracy", "agreement"}  # which a loss of one's own does not know
@@ -29,6 +29,16 @@ def test_history_and_evaluation_hold_what_is_known(name):
     assert bool(history.info["recognised"]["4"]) == (name not in ("multi-label", "own loss"))
     check_fit(history, False)
     told = augment.evaluate(classifier, loader(name), **options)
+    assert all(math.isfinite(value) for value in told.values())
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_images_may_be_of_several_sizes(name):
+    classifier, _, options = TASKS[name]
+    with few_steps():
+        augment = fit(name, val_loader=of_two_sizes(name))
+    assert augment.history.rounds == 5 and augment.history.last()["budget"] > 0
+    told = augment.evaluate(classifier, of_two_sizes(name), **options)
     assert all(math.isfinite(value) for value in told.values())
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from learned_affine import FitConfig
 from learned_affine.diagnostics import FitWarning
+from learned_affine.fitting import target
 from learned_affine.fitting.pool import Pool
 from learned_affine.fitting.target import HELD_OUT_IMAGES, TRAINING_IMAGES, Target, measure_target
 from learned_affine.tasks.model import Model, task_of, temperature_of
@@ -264,3 +265,17 @@ def test_how_sure_the_classifier_is_makes_no_difference():
         found.append((history.info["target"], history.last()["price"]))
     (target, price), (other_target, other_price) = found
     assert target == pytest.approx(other_target, rel=0.1) and price == pytest.approx(other_price, rel=0.25)
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_each_image_that_is_kept_has_its_own_output_at_the_temperature(monkeypatch, held_out):
+    """A fit classifies no image twice as it is. Of four batches a third is kept, in no order."""
+    monkeypatch.setattr(target, "KEPT", 64)
+    monkeypatch.setattr(target, "TRAINING_IMAGES", 64)
+    images, labels = torch.cat([IMAGES, OWN]), torch.cat([NOISY, OWN_LABELS])
+    batches = list(zip(images.split(50), labels.split(50), strict=True))
+    model = Model(Halves())
+    _, pool = measured(training=batches, held_out=batches if held_out else None, model=model)
+    kept = torch.stack(pool.images)
+    assert (model.temperature != 1) == held_out and len(kept) == (128 if held_out else 64) == len(pool.outputs)
+    torch.testing.assert_close(pool.outputs, logits(kept) / model.temperature)
