@@ -28,7 +28,7 @@ class Adversary:
         for inner, outer in pairwise((channels, WIDTH, 2 * WIDTH, 4 * WIDTH)):
             layers += [nn.Conv2d(inner, outer, 3, stride=2, padding=1), nn.LeakyReLU(0.2)]
         layers += [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16 * WIDTH, 1)]
-        self.layers = nn.Sequential(*layers).to(device)
+        self.layers = nn.Sequential(*layers).to(device, torch.float32)
         self.layers.to(memory_format=torch.channels_last)  # in which its convolutions are fastest
         self.optimizer: torch.optim.Optimizer = torch.optim.Adam(self.layers.parameters())
 

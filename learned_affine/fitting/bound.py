@@ -144,7 +144,15 @@ class BoundFit(Generic[T]):
         processes = Processes(accelerator, device, classifier)
         model = _model(classifier, preprocess, config, task_of(task, loss), label_map_of(label_map))
         read = partial(model.read, image_key=image_key, label_key=label_key)
-        with torch.random.fork_rng(devices=[]), untouched(loader, val_loader), frozen(classifier, processes.device):
+        history, kind = FitHistory(info={"config": config.to_dict(), "seed": seed}), processes.device.type
+        model.autocast = torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
+        with (
+            torch.random.fork_rng(devices=[]),
+            untouched(loader, val_loader),
+            frozen(classifier, processes.device),
+            _undone_unless_begun(None if isinstance(self.augment, type) else self.augment, history),
+            torch.autocast(kind, enabled=False),
+        ):
             torch.default_generator.manual_seed(seed % 2**63)  # torch.manual_seed would also seed the user's GPUs
             loader, first = peek(loader, read)
             augment = _augmenter(self.augment, first[0], config, arguments)
@@ -154,7 +162,6 @@ class BoundFit(Generic[T]):
             held_out = None if val_loader is None else partial(labelled, val_loader, read, "val_loader")
             chooses = isinstance(self.augment, type) and interpolation is None
             candidates = CANDIDATES if chooses else (str(augment.interpolation),)
-            history = FitHistory(info={"config": config.to_dict(), "seed": seed})
             history.preprocess = preprocess
             under_way = Progress(history, listed, progress, processes.is_main)
             with _at_work(augment.localization, processes.device), closing(under_way.bar):
@@ -176,6 +183,23 @@ class FitMethod:
 
     def __get__(self, instance: T | None, owner: type[T]) -> BoundFit[T]:
         return BoundFit(owner if instance is None else instance)
+
+
+@contextmanager
+def _undone_unless_begun(augment: PolicyTransform | None, history: FitHistory) -> Iterator[None]:
+    """An instance as it was, if its fit ends before a round is finished."""
+    if augment is None:
+        yield
+        return
+    network, before = augment.localization, augment.history
+    state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    try:
+        yield
+    except BaseException:
+        if history.rounds == 0:
+            augment.localization, augment.history = network, before
+            network.load_state_dict(state)
+        raise
 
 
 @contextmanager
@@ -216,8 +240,10 @@ def _about(
     names = class_names(val_loader, classes) or class_names(loader, classes)
     if val_loader is not None and names:
         about["class_names"] = names
-    count = length_hint(getattr(loader, "dataset", ()))
-    return about | ({"images": count} if count else {})
+    with suppress(NotImplementedError):  # some datasets have a length that says so
+        if count := length_hint(getattr(loader, "dataset", ())):
+            about["images"] = count
+    return about
 
 
 def _model(classifier: Any, preprocess: Any, config: FitConfig, task: SingleLabel, label_map: LabelMap | None) -> Model:

@@ -54,7 +54,7 @@ class Judge:
         """Warp the images of some rows, ``(N,)``, by ``N`` parameters, and judge each; all processes together."""
         own = self.processes.own(len(rows))
         mine, drawn = rows[own], parameters[own]
-        found = Judged(*torch.zeros(len(Judged._fields), len(mine)).unbind())
+        found = Judged(*torch.zeros(len(Judged._fields), len(mine), dtype=torch.float32).unbind())
         for places, images, labels in self.pool.batches(mine):
             judged = self._batch(mine[places], images, labels, drawn[places], adversary)
             for column, values in zip(found, judged, strict=True):

@@ -38,7 +38,8 @@ def pairs_of_pixels(codes: Sequence[int], size: int, channels: int) -> tuple[Ten
         weights += [[share * 2 / count for share in own]] * count
     first = size * size * torch.arange(channels, device="cpu")[:, None]  # pixel of each channel
     pairs = torch.stack(parts, 1)[:, :, None] + first if parts else torch.zeros(2, 0, dtype=torch.long, device="cpu")
-    return pairs.flatten(1), torch.tensor(weights, device="cpu") / (channels * size * size)
+    shares = torch.tensor(weights, dtype=torch.float32, device="cpu")
+    return pairs.flatten(1), shares / (channels * size * size)
 
 
 def mean_differences(images: Tensor, pairs: Tensor, weights: Tensor) -> Tensor:

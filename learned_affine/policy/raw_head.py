@@ -44,7 +44,7 @@ class RawHead(nn.Module):
     def draw(self, images: Tensor, noise: Tensor | None, limits: AffineLimits, strength: float) -> AffineParameters:
         """The parameters of the matrix; ``noise`` and ``limits`` play no part."""
         theta = self(images)
-        theta = theta * strength + (1 - strength) * torch.eye(2, 3, device=theta.device)
+        theta = theta * strength + (1 - strength) * torch.eye(2, 3, dtype=theta.dtype, device=theta.device)
         (a, b, x), (c, d, y) = (row.unbind(-1) for row in theta.unbind(-2))
         height, width = images.shape[-2:]
         aspect = width / height  # normalised to pixel units: x by half the width, y by half the height

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Literal
 
 import torch
@@ -54,6 +54,7 @@ class Model:
         self.task = SingleLabel() if task is None else task
         self.label_map = label_map
         self.temperature = 1.0
+        self.autocast: AbstractContextManager[Any] = nullcontext()  # around the model alone
 
     def read(self, batch: Any, image_key: str | None = None, label_key: str | None = None) -> Batch:
         """Images and labels of a loader's batch, those without a label left out."""
@@ -61,7 +62,8 @@ class Model:
 
     def answer(self, images: Tensor, strict: bool = True) -> Any:
         """Logits ``(B, m)``, finite if ``strict``, of images before ``preprocess``; or what a loss takes."""
-        answer = self.task.answer(self.model(self._preprocessed(images)), len(images))
+        with self.autocast:
+            answer = self.task.answer(self.model(self._preprocessed(images)), len(images))
         if strict and not self.task.is_loss:
             check_finite(answer)
         return answer

@@ -7,6 +7,8 @@ import time
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, IterableDataset
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
@@ -17,8 +19,10 @@ from learned_affine.tasks.model import temperature_of
 from tests.fits import (
     IMAGES,
     LABELS,
+    PAPER,
     SETTLED,
     SHORT,
+    assert_same_fit,
     assert_same_policy,
     few_steps,
     loader,
@@ -28,7 +32,7 @@ from tests.fits import (
 )
 from tests.subjects import Halves
 
-WIDE = AffineLimits.wide()
+WIDE, HALVES = AffineLimits.wide(), Halves(4.0)
 MEASURED = SHORT.replace(target=None)  # on held-out images
 
 
@@ -198,6 +202,77 @@ def test_whatever_ends_it_the_policy_is_that_of_the_last_finished_round(where, e
     assert not network.training and not any(parameter.requires_grad for parameter in network.parameters())
 
 
+class BreaksAtOnce(Halves):
+    """Raises at a call of a fit that is before its first round is finished."""
+
+    def __init__(self, call: int) -> None:
+        super().__init__(4.0)
+        self.call = call
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.call -= 1
+        if self.call < 0:
+            raise KeyboardInterrupt
+        return super().forward(images)
+
+
+@pytest.mark.parametrize(
+    ("config", "call"),  # while probing, measuring the target, resampling, trying symmetries, judging; in an epoch
+    [*((SHORT, call) for call in (0, 4, 8, 12, 16, 18)), (PAPER, 0), (PAPER, 5)],
+)
+def test_a_refit_that_ends_before_its_first_round_leaves_the_augmenter_as_it_was(config, call):
+    augment = quick(Halves(4.0), val_loader=loader())
+    network, history, found = augment.localization, augment.history, policy_of(augment)
+    classifier = BreaksAtOnce(call)
+    with pytest.raises(KeyboardInterrupt):
+        quick(classifier, augment=augment, val_loader=loader(), config=config)
+    assert classifier.call < 0 and augment.localization is network and augment.history is history
+    assert_same_policy(policy_of(augment), found)
+    assert network.price == 1 and network.free == 0 and not network.training
+
+
+def test_a_refit_that_is_refused_leaves_the_augmenter_as_it_was():
+    """The paper's objective needs floating images; this is known when its network is already made."""
+    augment = quick(Halves(4.0), val_loader=loader())
+    network, history = augment.localization, augment.history
+    with pytest.raises(TypeError, match="floating images"):
+        quick(augment=augment, config=PAPER, data=[((255 * IMAGES).byte(), LABELS)])
+    assert augment.localization is network and augment.history is history
+
+
+def test_autocast_is_for_the_classifier_alone():
+    """Around a fit, it left its weights in bfloat16 for good, and the network learned nothing."""
+    dtypes = set()
+
+    def classifier(images):
+        dtypes.add(F.linear(images.flatten(1), torch.ones(2, images[0].numel())).dtype)
+        return HALVES(images)
+
+    for config in (SHORT, PAPER):
+        dtypes.clear()
+        plain = quick(classifier, val_loader=loader(), config=config)
+        assert dtypes == {torch.float32}
+        dtypes.clear()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            mixed = quick(classifier, val_loader=loader(), config=config)
+            assert torch.is_autocast_enabled("cpu")
+        assert dtypes == {torch.bfloat16}
+        assert_same_fit(mixed, plain)
+
+
+@pytest.mark.parametrize("config", [SHORT, PAPER])
+def test_another_default_dtype_harms_nothing(config):
+    torch.set_default_dtype(torch.float64)
+    try:
+        double = quick(HALVES, val_loader=loader(), config=config)
+        assert double(IMAGES).dtype == IMAGES.dtype and double(IMAGES.double()).dtype == torch.float64
+        assert LearnedAffineAugment(p=1.0)(IMAGES.expand(-1, 3, -1, -1)).dtype == IMAGES.dtype
+        assert 0 < double.history.last()["displacement"] < 1
+        assert math.isfinite(double.evaluate(HALVES, loader())["accuracy"])
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 class Spoils(Halves):
     """Gives no numbers for a share of the images that it sees, from a round on."""
 
@@ -240,3 +315,14 @@ def test_too_many_of_them_stop_the_fit_with_the_last_good_policy(rounds, share):
     assert len([one for one in told if getattr(one.message, "kind", "") == "stopped-fit"]) == 1
     assert len(found) == rounds == augment.history.rounds
     assert_same_policy(policy_of(augment), found[-1])
+
+
+def test_a_dataset_need_not_know_its_length():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return iter(zip(IMAGES, LABELS, strict=True))
+
+        def __len__(self):
+            raise NotImplementedError
+
+    assert quick(data=DataLoader(Stream(), 16), val_loader=loader()).history.rounds == SHORT.rounds + SETTLED
