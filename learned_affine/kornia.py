@@ -12,6 +12,7 @@ from torch import Tensor
 
 from learned_affine._checks import check_type
 from learned_affine.augment import LearnedAffineAugment
+from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.geometry.warp import warp_by_matrix
 
 
@@ -46,7 +47,7 @@ class LearnedAffine(GeometricAugmentationBase2D):
         self.augment = augment
 
     def generate_parameters(self, batch_shape: tuple[int, ...]) -> dict[str, Tensor]:
-        """The noise of each image, drawn on the CPU, and which image's policy it follows.
+        """The noise of each image, drawn on the CPU, which image's policy it follows, and room for what it makes of it.
 
         Images with the same number in ``source`` share the policy of the first of them. So ``same_on_batch`` and the
         ``same_on_frame`` of ``VideoSequential``, which repeats parameters, hold.
@@ -55,14 +56,20 @@ class LearnedAffine(GeometricAugmentationBase2D):
         drawn = 1 if self.same_on_batch else count
         noise = self.augment.noise(drawn)
         noise = torch.empty(drawn, 0) if noise is None else noise
-        return {"noise": noise.expand(count, -1), "source": torch.arange(drawn).expand(count)}
+        room = torch.full((count, len(AffineParameters.identity(1).leaves())), torch.nan)
+        return {"noise": noise.expand(count, -1), "source": torch.arange(drawn).expand(count), "drawn": room}
 
     @torch.no_grad()
     def compute_transformation(self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any]) -> Tensor:
         """Source-to-destination matrices ``(B, 3, 3)`` in pixel indices, of ``(B, C, H, W)`` images."""
-        _, first, follows = np.unique(params["source"].numpy(), return_index=True, return_inverse=True)
-        noise = params["noise"][first] if params["noise"].numel() else None
-        parameters = self.augment.draw_parameters(input[first], noise)[follows.tolist()]
+        if bool(params["drawn"].isnan().any()):  # not so in a replay, where other images are moved as these were
+            _, first, follows = np.unique(params["source"].numpy(), return_index=True, return_inverse=True)
+            noise = params["noise"][first] if params["noise"].numel() else None
+            drawn = self.augment.draw_parameters(input[first], noise)[follows.tolist()]
+            for kept in (params, self._params):  # kornia may hand on a copy of what it keeps for a replay
+                kept["drawn"].copy_(torch.stack([value.float() for value in drawn.leaves()], -1))
+        angle, scale_x, scale_y, shear, right, down, mirror, turns = params["drawn"].to(input.device).unbind(-1)
+        parameters = AffineParameters(angle, scale_x, scale_y, shear, right, down, mirror.bool(), turns.long())
         matrix = parameters.map(lambda value: value.to(input.dtype)).matrix(*input.shape[-2:])
         return convert_affinematrix_to_homography(matrix)
 

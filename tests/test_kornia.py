@@ -39,8 +39,12 @@ def test_sequential_moves_labels_replays_and_inverts():
     assert set(out[1].unique().tolist()) <= {0.0, 1.0}
     again = pipeline(images, masks, boxes, points, params=pipeline._params)
     assert torch.equal(again[0], out[0]) and torch.equal(again[3], out[3])
+    pipeline(images.flip(0), masks, boxes, points, params=pipeline._params)  # what was drawn, not drawn anew
+    assert torch.equal(pipeline.transform_matrix, matrix)
     back = pipeline.inverse(*out)
     torch.testing.assert_close(back[3], points, atol=1e-3, rtol=0)
+    pipeline(images, masks, boxes, points)
+    assert not torch.equal(pipeline.transform_matrix, matrix)
 
 
 def test_arguments_are_checked():

@@ -74,6 +74,8 @@ def _step(
 ) -> dict[str, float]:
     """One step of the augmenter, then one of the discriminator; what was measured in it."""
     drawn = augment.draw_parameters(images, None)
+    if not bool(drawn.stacked().isfinite().all()):  # of a matrix without an inverse
+        return {"loss": math.nan}
     warped = augment.warp(images, drawn)
     output = model.output(model.answer(warped, strict=False))
     loss = config.entropy_weight * losses.max_entropy_gap_nats(output, config.sign).mean()

@@ -19,6 +19,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import cast
 
 import torch
@@ -86,8 +87,9 @@ class AffineParameters:
             if value.ndim != 1 or value.shape != self.angle.shape:
                 shape = "(B,)" if name == "angle" else f"({len(self.angle)},) of angle"
                 raise ValueError(f"{name} must have the shape {shape}, got {tuple(value.shape)}")
-            if dtypes:
-                object.__setattr__(self, name, value.to(dtypes[0]))
+            kept = dtypes[0] if dtypes else value.dtype if value.is_floating_point() else torch.float32
+            if value.dtype != kept or dtypes:
+                object.__setattr__(self, name, value.to(kept))
         known = given is not None and given.device.type == "cpu" and not is_traced()  # to ask a GPU is to wait for it
         wrong = set(given.tolist()) - {0, 1, 2, 3} if known else None
         if wrong:
@@ -102,6 +104,8 @@ class AffineParameters:
     @classmethod
     def symmetry(cls, code: int, count: int, device: torch.device | str = "cpu") -> AffineParameters:
         """Parameters of ``count`` images that do nothing but the symmetry ``quarter_turns + 4 * mirror``."""
+        if code not in EIGHT:
+            raise ValueError(f"code must be one of {', '.join(map(str, EIGHT))}, got {code}")
         mirror, turns = (torch.full((count,), value, device=device) for value in (code >= 4, code % 4))
         return dataclasses.replace(cls.identity(count, device), mirror=mirror, quarter_turns=turns)
 
@@ -119,7 +123,7 @@ class AffineParameters:
         check_type("matrix", matrix, Tensor, "a tensor of shape (B, 2, 3) or (B, 3, 3)")
         if matrix.ndim != 3 or tuple(matrix.shape[1:]) not in ((2, 3), (3, 3)):
             raise ValueError(f"matrix must have the shape (B, 2, 3) or (B, 3, 3), got {tuple(matrix.shape)}")
-        matrix = matrix[:, :2]
+        matrix = matrix[:, :2] if matrix.is_floating_point() else matrix[:, :2].float()
         (a, b), (c, d) = (row.unbind(-1) for row in matrix[..., :2].unbind(-2))
         mirror = a * d - b * c < 0
         a, c = torch.where(mirror, -a, a), torch.where(mirror, -c, c)
@@ -241,7 +245,7 @@ class AffineParameters:
 
     def __getitem__(self, index: int | slice | list[int] | Tensor) -> AffineParameters:
         """The parameters of some images; an int gives those of one, still as a batch of one."""
-        if isinstance(index, int):
+        if isinstance(index, Integral):  # Python's, or numpy's
             if not -len(self) <= index < len(self):
                 raise IndexError(f"index {index} is out of range for the parameters of {len(self)} images")
             index = [index]

@@ -89,7 +89,8 @@ def _quarters(images: Tensor, step: int) -> Tensor:
 
 
 def match_channels(images: Tensor, channels: int) -> Tensor:
-    """The channels that a network observes: grey is expanded, alpha left out, RGB averaged for a grey network.
+    """The channels that a network observes: grey is expanded, RGB averaged for a grey network, and what has an alpha is
+    laid on a plain ground.
 
     Raises:
         ValueError: if the images have channels that this cannot match.
@@ -98,7 +99,7 @@ def match_channels(images: Tensor, channels: int) -> Tensor:
     if count == channels:
         return images
     if count in (2, 4) and channels in (1, 3):  # the last is alpha
-        return match_channels(images[:, :-1], channels)
+        return match_channels(_on_a_ground(images), channels)
     if count == 1:
         return images.expand(-1, channels, -1, -1)
     if count == 3 and channels == 1:
@@ -106,3 +107,15 @@ def match_channels(images: Tensor, channels: int) -> Tensor:
     came, last = tuple(images.shape), images.shape[-1]
     hint = f": with {last} channels last? Put them first, image.movedim(-1, -3)" if last in (1, 2, 3, 4) else ""
     raise ValueError(f"images must have {channels} channels (or be grey) and the shape (B, C, H, W), got {came}{hint}")
+
+
+def _on_a_ground(images: Tensor) -> Tensor:
+    """The colour of images with an alpha, on white or on black: what its opaque part stands out from.
+
+    In files of icons the colour is often the same everywhere, and the drawing is what is opaque.
+    """
+    top = 1.0 if images.is_floating_point() else float(torch.iinfo(images.dtype).max)
+    colour, alpha = images[:, :-1].float(), (images[:, -1:].float() / top).clamp(0, 1)
+    total, opaque = (one.mean((1, 2, 3), keepdim=True) for one in (colour * alpha, alpha))
+    ground = torch.where(total < opaque * top / 2, top, 0.0)
+    return torch.lerp(ground.to(colour.dtype), colour, alpha)

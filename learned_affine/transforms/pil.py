@@ -14,6 +14,8 @@ from learned_affine.transforms.sampling import Sampling
 INDEXED = ("1", "P", "PA")  # values that have no means: sampled at the nearest pixel, as PIL does
 WITH_ALPHA = ("LA", "RGBA")  # whose colour counts as much as it is opaque
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+COLOURED = {"La": "LA", "RGBa": "RGBA", "PA": "RGBA"}  # what the network sees of modes that are neither grey nor RGB
+COLOURED |= dict.fromkeys(("CMYK", "YCbCr", "LAB", "HSV"), "RGB")
 PLAIN = ("L", "RGB", "F", "I", "CMYK", "YCbCr", "LAB", "HSV", "RGBX", "La", "RGBa")
 DTYPES = {"F": "float32", "I": "int32", "1": "uint8", **dict.fromkeys(SIXTEEN_BIT, "uint16")}  # of others bytes
 MODES = (*PLAIN, *WITH_ALPHA, *INDEXED, *SIXTEEN_BIT)
@@ -55,10 +57,19 @@ def warp_pil(
     return _tensor_to_pil(as_dtype(warped[0], getattr(torch, DTYPES.get(image.mode, "uint8"))), image)
 
 
+def in_colour(image: PIL.Image.Image) -> PIL.Image.Image:
+    """An image as its viewer sees it; index numbers, inks and hues say nothing to a network that knows colours."""
+    if image.mode == "P":
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image.convert(COLOURED[image.mode]) if image.mode in COLOURED else image
+
+
 def pil_to_tensor(image: PIL.Image.Image) -> Tensor:
     """``(C, H, W)`` of a PIL image, of palette images their indices."""
     if image.mode not in MODES:
         raise TypeError(f"a PIL image must have one of the modes {', '.join(MODES)}, got {image.mode!r}")
+    if 0 in image.size:
+        raise ValueError(f"an image must have sides of at least 1, got {image.size}")
     if image.mode in DTYPES:
         return torch.from_numpy(np.array(image).astype(DTYPES[image.mode]))[None]
     if image.mode == "LAB":  # as an array its colours are signed, and the bytes of -1 and 1 have no mean
@@ -90,7 +101,7 @@ def _with_metadata(made: PIL.Image.Image, like: PIL.Image.Image) -> PIL.Image.Im
         made.palette = like.palette.copy()
         made.palette.dirty = 1  # so that PIL hands it on to the pixels
     made.info = like.info.copy()
-    if getattr(like, "_exif", None):  # read and perhaps changed: then info holds an older one
+    if getattr(like, "_exif", None) is not None:  # read and perhaps changed: then info holds an older one
         made.info["exif"] = like.getexif().tobytes()
     return made
 

@@ -97,6 +97,10 @@ def check_parameters(parameters: Any, count: int) -> AffineParameters:
     check_type("parameters", parameters, AffineParameters, "AffineParameters")
     if len(parameters) not in (1, count):
         raise ValueError(f"parameters must be those of 1 or {count} images, got {len(parameters)}")
+    if parameters.angle.device.type == "cpu" and not is_traced():  # to ask a GPU is to wait for it
+        numbers = parameters.stacked().detach()
+        if not bool(numbers.isfinite().all()) or not bool(numbers[:, 1:3].all()):
+            raise ValueError(f"parameters must be finite, and their scales not 0, got\n{parameters}")
     return parameters if len(parameters) == count else parameters.map_all(lambda value: value.expand(count))
 
 

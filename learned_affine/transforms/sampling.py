@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -38,6 +39,8 @@ def check_fill(fill: Any, padding_mode: str) -> Any:
         numbers = [fill] if isinstance(fill, int | float) else fill
         if not isinstance(numbers, Sequence) or not all(isinstance(number, int | float) for number in numbers):
             raise TypeError(f"fill must be a number, a sequence of numbers, or a dict of those by type, got {fill!r}")
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError(f"fill must be finite, got {fill!r}")
         if len(numbers) == 0:
             raise ValueError("fill must have one value or one per channel, got an empty sequence")
         checked, image_fills = fill, [fill]

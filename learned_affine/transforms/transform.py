@@ -23,6 +23,7 @@ from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.transforms.kernels import apply_kernel, warp_rows
 from learned_affine.transforms.lists import each_sample
+from learned_affine.transforms.pil import in_colour
 from learned_affine.transforms.sample import (
     SampleParameters,
     as_batch,
@@ -56,7 +57,8 @@ class PolicyTransform(v2.Transform):
     ) -> None:
         super().__init__()
         self.limits = AffineLimits() if limits is None else limits
-        network = localization or LocalizationNetwork(symmetries=self.limits.symmetries)
+        network = LocalizationNetwork(symmetries=self.limits.symmetries) if localization is None else localization
+        check_type("localization", network, LocalizationNetwork | RawHead, "a LocalizationNetwork or a RawHead")
         self.localization = network.eval().requires_grad_(False)
         self.p, self.strength, self.deterministic = p, strength, deterministic
         self.padding_mode, self.fill, self.interpolation = "fill", fill, interpolation
@@ -111,10 +113,11 @@ class PolicyTransform(v2.Transform):
     @torch.no_grad()
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Draw one set of parameters per image for the whole sample; none for the images that ``p`` leaves alone."""
-        image = first_image(flat_inputs)
+        image, self._last = first_image(flat_inputs), []
         if image is None:
             return {"drawn": None}
-        images = as_batch(image)  # (B, C, H, W)
+        seen = in_colour(image) if isinstance(image, PIL.Image.Image) else image
+        images = as_batch(seen)  # (B, C, H, W)
         count = len(images)
         own = self._generator()
         options: dict[str, Any] = {} if own is None else {"generator": own}  # see Policy.noise
@@ -131,7 +134,7 @@ class PolicyTransform(v2.Transform):
         drawn = self.draw_parameters(taken, noise if noise is None or rows is None else noise[rows])
         self._last = [SampleParameters(drawn, rows, count)]
         has_graph = isinstance(image, Tensor) and image.requires_grad  # what is taken here, without grad, would cut it
-        observed = None if has_graph else (image, taken)
+        observed = None if has_graph or seen is not image else (image, taken)
         nothing_moves = self.strength == 0 or not any(self.limits.extent())
         still = which_are_still(drawn, nothing_moves) if nothing_moves or self._is_deterministic else None
         symmetries = self.limits.allowed_symmetries(*images.shape[-2:])
@@ -182,8 +185,9 @@ class PolicyTransform(v2.Transform):
         check_batch("images", images)
         if isinstance(self.localization, RawHead):
             return None
-        self._follow(images)
-        return self.localization(images, self.limits)
+        with in_full_precision(images):
+            self._follow(images)
+            return self.localization(images, self.limits)
 
     def warp(self, images: Tensor, parameters: AffineParameters) -> Tensor:
         """Warp ``(B, C, H, W)`` images by their parameters; integers are rounded. Differentiable in both, if floating.
@@ -253,9 +257,9 @@ class PolicyTransform(v2.Transform):
 
     def draw_parameters(self, images: Tensor, noise: Tensor | None) -> AffineParameters:
         """Parameters of ``(B, C, H, W)`` images from their noise, or the mode; the network follows the device."""
-        self._follow(images)
         noise = None if noise is None else noise.to(images.device, non_blocking=True)
-        with in_full_precision(images):
+        with in_full_precision(images):  # which knows what devices there are: a network on another could not come back
+            self._follow(images)
             return self.localization.draw(images, noise, self.limits, self.strength)
 
     def _follow(self, images: Tensor) -> None:

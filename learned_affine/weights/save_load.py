@@ -19,7 +19,10 @@ from learned_affine.weights.model_card import CARD, MARK, model_card
 from learned_affine.weights.schema import describe_augment, parse
 
 T = TypeVar("T", bound=PolicyTransform)
-OTHER_FILES = (".bin", ".ckpt", ".json", ".npz", ".onnx", ".pickle", ".pkl", ".pt", ".pth", ".zip")
+OTHER_FILES = (  # what a file may end in, but hardly a folder
+    *(".bin", ".ckpt", ".gz", ".h5", ".json", ".npz", ".onnx", ".pickle", ".pkl", ".pt", ".pth"),
+    *(".safetensor", ".tar", ".txt", ".zip"),
+)
 
 
 def save(augment: PolicyTransform, path: str | Path) -> Path:
@@ -57,7 +60,7 @@ def save(augment: PolicyTransform, path: str | Path) -> Path:
     if augment.history is None:
         text = "augment is not fitted: what is saved makes the same small random warps of every image"
         warn_caller(UserWarning(text))
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors" and not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         return write_atomically(path, content)
     path.mkdir(parents=True, exist_ok=True)

@@ -40,10 +40,11 @@ def describe_augment(augment: PolicyTransform) -> dict[str, Any]:
     head = next((name for name, kind in HEADS.items() if type(network) is kind), None)
     if head is None:
         raise TypeError(f"localization must be one of this package's networks to be saved, got {shown(network)}")
+    words = augment.limits.symmetries, getattr(network, "symmetries", augment.limits.symmetries)
     return {
         "format": FORMAT,
         "written_by": f"learned_affine {__version__}, torch {torch.__version__}",
-        "limits": asdict(augment.limits),
+        "limits": asdict(augment.limits) | {"symmetries": max(words, key=WORDS.index)},  # of the two the narrower one
         "arguments": {name: getattr(augment, name) for name in ARGUMENTS} | {"fill": _named(augment.fill)},
         "localization": {"head": head, **network.arguments()},
         "history": None if augment.history is None else _summary(augment.history),

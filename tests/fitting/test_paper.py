@@ -84,6 +84,13 @@ def test_a_loss_that_is_not_finite_stops_it_with_the_last_good_weights():
     assert augment.history.rounds == 0
 
 
+def test_a_matrix_without_an_inverse_stops_it():
+    network = RawHead(1)
+    torch.nn.init.zeros_(network.head.bias)
+    with pytest.warns(FitWarning, match="stopped-fit: .*stopped in round 1"):
+        LearnedAffineAugment.fit(Halves(), loader(), config=PAPER, progress=False, localization=network)
+
+
 def test_it_needs_no_labels_and_its_rounds_are_passes():
     config = PAPER.replace(rounds=2)
     augment = quick(data=[IMAGES.clone()] * 2, config=config)

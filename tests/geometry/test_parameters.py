@@ -234,3 +234,21 @@ MIRROR, TURNS = r"a bool tensor of shape \(B,\), got ", r"an integer tensor of s
 def test_fields_of_another_kind_length_or_value_are_named(name, value, error, said):
     with pytest.raises(error, match=rf"^{name} must .*{said}$"):
         AffineParameters(**{**FIELDS, name: value})
+
+
+def test_whole_numbers_are_numbers():
+    """Given as integers, they are those of floats: an inverse in integers was none."""
+    zero, one, angle = torch.zeros(2), torch.ones(2), torch.tensor([90, -10])
+    whole = AffineParameters(angle, 2 * one.int(), one.int(), zero.int(), zero, zero)
+    floating = AffineParameters(angle.float(), 2 * one, one, zero, zero, zero)
+    assert torch.equal(whole.inverse().stacked(), floating.inverse().stacked())
+    matrix = floating.matrix(4, 4)[:1].round()
+    read, expected = (AffineParameters.from_matrix(one_, 4, 4) for one_ in (matrix.long(), matrix))
+    assert torch.equal(read.stacked(), expected.stacked())
+    assert len(whole[np.int64(1)]) == 1 and float(whole[np.int64(1)].angle) == -10
+
+
+@pytest.mark.parametrize("code", [-1, 8, 9])
+def test_a_symmetry_that_is_none_is_named(code):
+    with pytest.raises(ValueError, match=rf"code must be one of 0, 1, .*, 7, got {code}"):
+        AffineParameters.symmetry(code, 1)

@@ -20,8 +20,22 @@ def test_thumbnail_ignores_pixel_range():
 def test_thumbnail_has_one_size_and_the_networks_channels(size, came, wanted):
     images = torch.rand(2, came, *size)
     assert thumbnail(images, 16, wanted).shape == (2, wanted, 16, 16)
-    if came in (2, 4):  # alpha is not observed
+    if came in (2, 4):
+        images[:, -1] = 1.0  # opaque: the alpha says nothing
         assert torch.equal(thumbnail(images, 16, wanted), thumbnail(images[:, :-1], 16, wanted))
+
+
+@pytest.mark.parametrize("colour", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
+@pytest.mark.parametrize("came", [2, 4])
+def test_a_shape_in_the_alpha_is_seen(colour, dtype, came):
+    """As is usual in files of icons: one colour everywhere, and the drawing is what is opaque."""
+    alpha = torch.zeros(1, 1, 32, 32)
+    alpha[..., 4:20, 6:12] = 1.0
+    drawn = torch.cat([torch.full((1, came - 1, 32, 32), colour), alpha], 1)
+    drawn = drawn if dtype.is_floating_point else (255 * drawn).to(dtype)
+    seen, expected = thumbnail(drawn, 16, 3), thumbnail(alpha, 16, 3)
+    torch.testing.assert_close(seen if colour >= 0.5 else -seen, expected, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 255.0])

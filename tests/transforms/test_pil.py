@@ -9,10 +9,10 @@ import torch
 from PIL import ImageOps
 from torchvision.transforms.v2 import functional as F
 
-from learned_affine import AffineParameters, LearnedAffineAugment
+from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
 from learned_affine.transforms.pil import INDEXED, MODES, SIXTEEN_BIT
 from tests.geometry.matrices import coefficients, one, only_mirrored
-from tests.subjects import vivid
+from tests.subjects import symmetric, vivid
 from tests.transforms.pictures import pil
 
 AUGMENT = LearnedAffineAugment(padding_mode="zeros")
@@ -142,6 +142,49 @@ def test_exif_that_was_changed_after_reading_is_kept_as_it_is_now():
         out = AUGMENT.apply(image, parameters)
         assert out.getexif()[0x0112] == 3 and image.getexif()[0x0112] == 3
         assert ImageOps.exif_transpose(out).size == (20, 12)
+
+
+def test_exif_that_was_emptied_after_reading_stays_empty():
+    image = opened(6)
+    image.getexif().clear()
+    for parameters in (floats(MAPS["turned"]), only_mirrored(True)):
+        assert dict(AUGMENT.apply(image, parameters).getexif()) == {}
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "P", "PA", "HSV", "YCbCr", "RGBa"])
+def test_the_network_sees_a_picture_whatever_its_mode(mode):
+    """Index numbers, inks and hues are no colours; a drawing in black is in the last channel of CMYK alone."""
+    augment = symmetric(AffineLimits(), p=1.0)
+    shape = np.full((24, 24, 3), 255, np.uint8)
+    shape[4:18, 5:9] = shape[4:8, 5:20] = 0
+    image = PIL.Image.fromarray(shape)
+    drawn = []
+    for one_ in (image, image.convert("RGBA").convert(mode) if mode == "RGBa" else image.convert(mode)):
+        torch.manual_seed(0)
+        out = [augment(one_) for _ in range(20)]
+        assert out[0].mode == one_.mode
+        torch.manual_seed(0)
+        drawn.append(AffineParameters.cat([augment.last_parameters for _ in range(20) if augment(one_)]))
+    torch.testing.assert_close(drawn[0].stacked(), drawn[1].stacked(), atol=1e-2, rtol=0)
+    assert torch.equal(drawn[0].codes(), drawn[1].codes())
+
+
+def test_the_order_of_a_palette_changes_nothing():
+    augment, orders = vivid(), ([0, 1, 2, 3], [3, 0, 2, 1])
+    index = np.arange(24 * 24).reshape(24, 24) // 37 % 4
+    colours, drawn = np.array([[200, 220, 255], [180, 30, 30], [30, 120, 40], [90, 60, 20]], np.uint8), []
+    for order in orders:
+        image = PIL.Image.fromarray(np.argsort(order)[index].astype(np.uint8)).convert("P")
+        image.putpalette(colours[order].ravel().tolist())
+        torch.manual_seed(0)
+        augment(image)
+        drawn.append(augment.last_parameters.stacked())
+    assert torch.equal(*drawn)
+
+
+def test_an_image_without_pixels_is_named():
+    with pytest.raises(ValueError, match=r"an image must have sides of at least 1, got \(0, 5\)"):
+        AUGMENT(PIL.Image.new("RGB", (0, 5)))
 
 
 @pytest.mark.parametrize("mode", ["P", "PA"])

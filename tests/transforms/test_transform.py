@@ -1,7 +1,9 @@
 """``LearnedAffineAugment`` as a citizen of torchvision: inputs, labels, containers, randomness."""
 
 import copy
+import math
 import pickle
+from dataclasses import replace
 
 import PIL.Image
 import pytest
@@ -242,6 +244,12 @@ def test_what_is_set_later_acts():
 # -- messages ---------------------------------------------------------------------------------------------------------
 
 IMAGES, PARAMETERS = torch.rand(2, 3, 8, 8), AffineParameters.identity(2)
+
+
+def changed(**values) -> AffineParameters:
+    return replace(PARAMETERS, **{name: torch.full((2,), value) for name, value in values.items()})
+
+
 SHAPE = r"images must have the shape \(B, C, H, W\)"
 CALLS = {
     "warp without parameters": (lambda a: a.warp(IMAGES, None), TypeError, "parameters must be .*, got NoneType"),
@@ -253,6 +261,24 @@ CALLS = {
     "parameters of a path": (lambda a: a.sample_parameters("..."), TypeError, "images must be a tensor .* got str"),
     "parameters of an image": (lambda a: a.sample_parameters(IMAGES[0]), ValueError, SHAPE),
     "replay of a dict": (lambda a: a.apply(IMAGES, {"angle": 3}), TypeError, "parameters must be .*, got dict"),
+    "warp by no number": (lambda a: a.warp(IMAGES, changed(angle=math.nan)), ValueError, "parameters must be finite"),
+    "replay of no number": (
+        lambda a: a.apply(IMAGES, changed(shear=math.inf)),
+        ValueError,
+        "parameters must be finite",
+    ),
+    "warp to nothing": (lambda a: a.warp(IMAGES, changed(scale_x=0.0)), ValueError, "their scales not 0, got"),
+    "a network of words": (lambda a: type(a)(localization="x"), TypeError, "localization must be .* got str: 'x'"),
+    "another network": (
+        lambda a: type(a)(localization=nn.Linear(2, 2)),
+        TypeError,
+        "localization must be .* got Linear",
+    ),
+    "fill by no number": (
+        lambda a: type(a)(padding_mode="fill", fill=math.nan),
+        ValueError,
+        "fill must be finite, got nan",
+    ),
     "replay of others": (lambda a: a.apply(IMAGES, AffineParameters.identity(3)), ValueError, "1 or 2 images, got 3"),
 }
 
@@ -267,3 +293,18 @@ def test_repr_is_one_line_that_tells_the_limits():
     text = repr(vivid(AffineLimits(10, 1.2, 5, 0.1)))
     assert "\n" not in text and "±10°" in text and "not fitted" in text and "p=1" in text
     assert "symmetries='mirror')" in repr(LearnedAffineAugment(AffineLimits(symmetries="mirror")))
+
+
+def test_a_sample_without_an_image_leaves_no_parameters_of_another():
+    augment = vivid()
+    augment(torch.rand(4, 3, 8, 8))
+    with pytest.warns(UserWarning, match="no image"):
+        augment({"text": "x"})
+    assert augment.last_parameters is None
+
+
+def test_an_image_of_the_meta_device_does_not_take_the_network_along():
+    augment, images = vivid(), torch.rand(2, 3, 8, 8)
+    with pytest.raises(RuntimeError):
+        augment(images.to("meta"))
+    assert augment(images).shape == images.shape

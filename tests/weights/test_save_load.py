@@ -1,6 +1,7 @@
 """One safe file or folder: what is saved comes back, whole or not at all, and only arguments can be changed."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -82,6 +83,14 @@ def test_arguments_can_be_changed_at_loading(path, name, value):
     assert all(getattr(after, other) == getattr(before, other) for other in kept)
 
 
+def test_what_was_loaded_within_wider_limits_can_be_saved(tmp_path):
+    """A policy that knows no symmetries draws none, whatever its limits allow: the file says so."""
+    augment = quick(limits=AffineLimits(symmetries="none"))
+    path = augment.save_pretrained(tmp_path / "none.safetensors")
+    wider = load(load(path, limits=AffineLimits(45)).save_pretrained(tmp_path / "wider.safetensors"))
+    assert wider.limits == AffineLimits(45, symmetries="none") and same_weights(wider, augment)
+
+
 def test_only_arguments_can_be_changed(path):
     with pytest.raises(TypeError, match=r"^from_pretrained takes no keyword 'angle': it takes revision, limits, p, "):
         load(path, angle=3)
@@ -120,7 +129,9 @@ def test_a_folder_holds_weights_configuration_and_card(folder):
     )
 
 
-@pytest.mark.parametrize("name", ["a.pt", "a.pth", "A.PKL", "a.json"])
+@pytest.mark.parametrize(
+    "name", ["a.pt", "a.pth", "A.PKL", "a.json", "a.txt", "a.safetensor", "a.safetensors.gz", "b.h5"]
+)
 def test_the_ending_of_another_kind_of_file_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match=rf"path must end in \.safetensors, or be a folder, got '.*{name}'"):
         vivid().save_pretrained(tmp_path / name)
@@ -149,3 +160,14 @@ def test_a_full_disk_leaves_the_old_file(path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         vivid(AffineLimits(20)).save_pretrained(path)
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
+
+
+def test_a_link_stays_a_link_and_the_file_has_the_users_permissions(path):
+    link = path.with_name("link.safetensors")
+    link.symlink_to(path.name)
+    before = os.umask(0o077)
+    try:
+        assert vivid(AffineLimits(20)).save_pretrained(link) == link
+    finally:
+        os.umask(before)
+    assert link.is_symlink() and load(path).limits.angle == 20 and path.stat().st_mode & 0o777 == 0o600
