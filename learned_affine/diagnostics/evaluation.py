@@ -14,9 +14,9 @@ from torch import Tensor
 
 from learned_affine._checks import check_count, explain_keywords
 from learned_affine.diagnostics.measures import image_measures, policy_moments, spread_measures, symmetry_measures
-from learned_affine.diagnostics.summary import HEADS, aligned, chance_text, class_name, proposal_words
+from learned_affine.diagnostics.summary import HEADS, aligned, chance_text, class_name, known_names, proposal_words
 from learned_affine.geometry.parameters import AffineParameters
-from learned_affine.tasks.batches import class_names, labelled, untouched
+from learned_affine.tasks.batches import labelled, untouched
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model, task_of
@@ -125,7 +125,8 @@ def evaluate(
         table.update(own_gain=float(gain.mean()), own_gain_error=error)
     info = getattr(augment.history, "info", {})
     if "label" in columns and bool(columns["label"].any()):
-        _add_classes(table, columns, class_names(loader, columns["label"].shape[1]), info)
+        count = columns["label"].shape[1]
+        _add_classes(table, columns, known_names(loader, info, count, count))
     table.update(symmetry_measures(columns["chances"]) | spread_measures(columns["mean"], columns["deviation"]))
     table.proposals = proposal_words(info)
     return table
@@ -192,7 +193,7 @@ def _own_gain(
     return gain
 
 
-def _add_classes(table: Evaluation, columns: dict[str, Tensor], names: list[str] | None, info: dict[str, Any]) -> None:
+def _add_classes(table: Evaluation, columns: dict[str, Tensor], names: Sequence[str] | None) -> None:
     """Add the class, or the label, whose images' cost grows most, and the chances of each."""
     label = columns["label"]
     members = {one: label[:, one] for one in label.any(0).nonzero().flatten().tolist()}
@@ -201,5 +202,4 @@ def _add_classes(table: Evaluation, columns: dict[str, Tensor], names: list[str]
     accuracy = float(columns["accuracy"][members[worst]].mean())
     table.update(worst_class=float(worst), worst_class_accuracy=accuracy, worst_class_loss=added[worst])
     table.worst_class_name = None if names is None else names[worst]
-    named = info.get("class_names") if names is None else names
-    table.chances = {class_name(named, one): columns["chances"][own].mean(0).tolist() for one, own in members.items()}
+    table.chances = {class_name(names, one): columns["chances"][own].mean(0).tolist() for one, own in members.items()}

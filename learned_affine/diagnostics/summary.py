@@ -11,6 +11,7 @@ from torch import Tensor
 
 from learned_affine._checks import check_batch, shown
 from learned_affine.diagnostics.measures import moments_by_class, variances
+from learned_affine.tasks.batches import class_names
 from learned_affine.transforms.transform import PolicyTransform
 
 MUTUAL = 0.5  # share of the moved images of a class that must be recognised as the next one,
@@ -86,15 +87,36 @@ def class_name(names: Sequence[str] | None, index: int) -> str:
     return " ".join(str(names[index]).split()) if names else f"class {index}"
 
 
+def known_names(loader: Any, info: Mapping[str, Any], least: int, count: int | None = None) -> Sequence[str] | None:
+    """The names of at least so many classes, ``count`` if it is known: the loader's dataset's own, else the fit's."""
+    found = (class_names(loader, count), info.get("class_names"))
+    return next((names for names in found if names and len(names) >= least and count in (None, len(names))), None)
+
+
+def class_titles(
+    classes: Sequence[Any], names: Sequence[str] | None, loader: Any, info: Mapping[str, Any]
+) -> list[str]:
+    """What the classes are called: by the given names, else by those that are known, else by their numbers."""
+    least = max(classes) + 1
+    if names is None:
+        names = known_names(loader, info, least)
+    elif len(names) < least:
+        raise ValueError(f"names must have one for each class, at least {least}, got {len(names)}")
+    return [class_name(names, one) for one in classes]
+
+
 def _range_text(augment: PolicyTransform, images: Any, labels: Any, info: Mapping[str, Any]) -> str:
-    found = moments_by_class(augment, _as_loader(images, labels))
+    loader = _as_loader(images, labels)
+    found = moments_by_class(augment, loader)
     if not found:
         raise ValueError("images must be a loader of at least one batch, got none")
     cells = [["", "images", "rotation", "scale", "shear", "shift"]]
-    for label, one in found.items():
+    titles = ["all"] if None in found else class_titles([*found], None, loader, info)
+    for title, one in zip(titles, found.values(), strict=True):
         rotation, scale, shear, shift = ranges_of(one.mean, one.deviation).tolist()
-        name, count = "all" if label is None else class_name(info.get("class_names"), label), str(len(one.mean))
-        cells.append([name, count, f"±{rotation:.1f}°", f"±{scale:.1%}", f"±{shear:.1f}°", f"±{shift:.1%}"])
+        cells.append(
+            [title, str(len(one.mean)), f"±{rotation:.1f}°", f"±{scale:.1%}", f"±{shear:.1f}°", f"±{shift:.1%}"]
+        )
     return aligned(cells)
 
 

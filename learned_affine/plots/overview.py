@@ -15,11 +15,10 @@ from torch.nn import functional as F
 from learned_affine._checks import check_batch
 from learned_affine.diagnostics.fixed import TOLERATED
 from learned_affine.diagnostics.measures import Moments, moments_by_class, policy_moments
-from learned_affine.diagnostics.summary import HEADS, class_name, four_of, ranges_of
+from learned_affine.diagnostics.summary import HEADS, class_titles, four_of, ranges_of
 from learned_affine.geometry.parameters import EIGHT, AffineParameters
 from learned_affine.geometry.warp import rearrange
 from learned_affine.plots.canvas import DPI, GREEN, Figure, as_pixels, blank_figure, finish, pixel_range
-from learned_affine.tasks.batches import class_names
 from learned_affine.transforms.transform import PolicyTransform
 
 MOST_CLASSES, ROWS, MOST_IMAGES = 120, 30, 24  # of classes on a page, and below each other; of images
@@ -175,13 +174,10 @@ def plot_summary(
 
 def _titles(augment: PolicyTransform, loader: Any, names: Sequence[str] | None, labels: list[Any]) -> list[str]:
     """The text beside each class: its name, and where the fit judged too few of its images for a row of its own."""
-    info, least = getattr(augment.history, "info", {}), max(labels) + 1
-    if names is None:
-        names = info.get("class_names") or class_names(loader, info.get("classes", least))
-    if names is not None and len(names) < least:
-        raise ValueError(f"names must have one for each class, at least {least}, got {len(names)}")
+    info = getattr(augment.history, "info", {})
     judged = {row["class"] for row in info.get("classes_moved", ())} or set(labels)
-    return [class_name(names, one) + "\n(few images)" * (one not in judged) for one in labels]
+    titles = class_titles(labels, names, loader, info)
+    return [title + "\n(few images)" * (one not in judged) for one, title in zip(labels, titles, strict=True)]
 
 
 def _row(augment: PolicyTransform, one: Moments, size: tuple[int, int]) -> _Row:

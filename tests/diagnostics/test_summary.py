@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
-from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine import AffineLimits, LearnedAffineAugment, plots
 from learned_affine.diagnostics.summary import circles_in, proposal_words, ranges_of, symmetry_text
 from learned_affine.fitting.history import FitHistory
 from learned_affine.tasks.targets import LabelMap
@@ -130,6 +131,24 @@ def test_ranges_are_the_standard_deviation_of_all_draws():
     text = augment.summary(images, [0, 0, 0, 2, 2, 2])
     assert text.startswith("The augmenter is not fitted.")
     assert [line.split()[:3] for line in text.splitlines()[-2:]] == [["class", "0", "3"], ["class", "2", "3"]]
+
+
+@pytest.mark.parametrize("classes", [2, 5], ids=["fewer", "more"])
+@pytest.mark.parametrize("own", [True, False], ids=["own names", "no names"])
+def test_another_data_set_keeps_its_own_names(classes, own):
+    """The fit knows four classes; its names are used where the data set has none, and as long as they suffice."""
+    dataset = TensorDataset(torch.rand(10, 3, 8, 8), torch.arange(10) % classes)
+    if own:
+        dataset.classes = [f"own {one}" for one in range(classes)]
+    expected = dataset.classes if own else NAMES[:2] if classes == 2 else [f"class {one}" for one in range(5)]
+    loader, augment = DataLoader(dataset, 5), fitted({**INFO, "classes_moved": []})
+    lines = augment.summary(loader).split("drawn:\n")[1].splitlines()[1:]
+    assert [line[: line.index("  ")] for line in lines] == expected
+    labels = plots.plot_summary(augment, loader).axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels] == expected
+    classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, classes))
+    if own or classes == 5:  # a classifier of two classes has none of the names of four
+        assert list(augment.evaluate(classifier, loader).chances) == expected
 
 
 def test_a_loader_gives_the_same_ranges_as_its_images():
