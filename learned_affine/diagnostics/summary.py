@@ -107,9 +107,7 @@ def class_titles(
 
 def _range_text(augment: PolicyTransform, images: Any, labels: Any, info: Mapping[str, Any]) -> str:
     loader = _as_loader(images, labels)
-    found = moments_by_class(augment, loader)
-    if not found:
-        raise ValueError("images must be a loader of at least one batch, got none")
+    found = moments_by_class(augment, loader, "images")
     cells = [["", "images", "rotation", "scale", "shear", "shift"]]
     titles = ["all"] if None in found else class_titles([*found], None, loader, info)
     for title, one in zip(titles, found.values(), strict=True):

@@ -152,7 +152,7 @@ def plot_summary(
     found = moments_by_class(augment, loader)
     if None in found:
         raise ValueError("loader must give a class index with each image, got images alone")
-    if not 1 <= len(found) <= MOST_CLASSES:
+    if len(found) > MOST_CLASSES:
         raise ValueError(
             f"loader must give images of 1 to {MOST_CLASSES} classes to fit a picture, got {len(found)}: give some of "
             "them, as by DataLoader(torch.utils.data.Subset(dataset, indices))"

@@ -7,8 +7,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from learned_affine import AffineLimits, LearnedAffineAugment, plots
 from learned_affine.diagnostics.summary import circles_in, proposal_words, ranges_of, symmetry_text
 from learned_affine.fitting.history import FitHistory
+from learned_affine.tasks import SingleLabel
 from learned_affine.tasks.targets import LabelMap
-from tests.fits import SHORT, silent
+from tests.fits import SHORT, quick, silent
 from tests.subjects import COMPASS, STILL, Compass, compass, vivid
 
 IMAGES, LABELS = compass(120)
@@ -151,6 +152,22 @@ def test_another_data_set_keeps_its_own_names(classes, own):
         assert list(augment.evaluate(classifier, loader).chances) == expected
 
 
+@pytest.mark.parametrize("ignored", [-1, -100, 255])
+def test_images_without_a_label_are_left_out(ignored):
+    """As by the fit, which says what stands for no label; an augmenter of no fit takes negative ones for it."""
+    images, labels = compass(40)
+    mixed = torch.where(torch.arange(40) < 10, ignored, labels)
+    task = SingleLabel(ignore_index=ignored)
+    augment = quick(Compass(), [(images, mixed)], val_loader=[(IMAGES, LABELS)], task=task)
+    found = [augment] if ignored > 0 else [augment, vivid(localization=augment.localization)]
+    for one in found:
+        assert one.summary([(images, mixed)]) == one.summary([(images[10:], labels[10:])])
+        rows = [plots.plot_summary(one, [data]) for data in ((images, mixed), (images[10:], labels[10:]))]
+        assert [len(row.axes[0].get_yticks()) for row in rows] == [4, 4]
+    with pytest.raises(ValueError, match="loader must give at least one image that has a label, got none in 1 batch"):
+        plots.plot_summary(augment, [(images[:10], mixed[:10])])
+
+
 def test_a_loader_gives_the_same_ranges_as_its_images():
     augment, images, labels = vivid(), torch.rand(6, 3, 8, 8), torch.tensor([0, 0, 0, 2, 2, 2])
     loader = [(images[:2], labels[:2]), (images[2:], labels[2:])]
@@ -158,7 +175,7 @@ def test_a_loader_gives_the_same_ranges_as_its_images():
     assert augment.summary([part for part, _ in loader]) == augment.summary(images)
     with pytest.raises(ValueError, match="labels must be left out where images are a loader"):
         augment.summary(loader, labels)
-    with pytest.raises(ValueError, match="images must be a loader of at least one batch"):
+    with pytest.raises(ValueError, match="images must give at least one batch, got none"):
         augment.summary([])
     with pytest.raises(TypeError, match=r"images must be a tensor .* or a loader of them, got int"):
         augment.summary(3)
