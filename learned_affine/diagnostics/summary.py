@@ -21,7 +21,14 @@ LABEL_MOVES = {"mirror": ("4", "mirrored", 2), "quarter_turn": ("1", "rotated by
 HEADS = ("as it is", "90°", "180°", "270°", "flip", "flip, 90°", "upside-down", "flip, 270°")  # by code
 
 
-def summary(augment: PolicyTransform, images: Tensor | Iterable[Any] | None = None, labels: Any = None) -> str:
+def summary(
+    augment: PolicyTransform,
+    images: Tensor | Iterable[Any] | None = None,
+    labels: Any = None,
+    *,
+    image_key: str | None = None,
+    label_key: str | None = None,
+) -> str:
     """What was learned, class by class, as text.
 
     Args:
@@ -30,6 +37,7 @@ def summary(augment: PolicyTransform, images: Tensor | Iterable[Any] | None = No
             the range of rotation, scale, shear and shift, as the standard deviation of what is drawn for the images of
             a class.
         labels: class indices ``(B,)`` of images that are a tensor. Without class indices all images are one row.
+        image_key, label_key: as for ``fit``, of the batches of a loader.
 
     Returns:
         One row per class: held-out images, and for each symmetry its chance and the share of them on which the
@@ -50,7 +58,10 @@ def summary(augment: PolicyTransform, images: Tensor | Iterable[Any] | None = No
     info = getattr(augment.history, "info", {})
     parts = ["The augmenter is not fitted."] if augment.history is None else [symmetry_text(info)]
     if images is not None:
-        parts.append("Standard deviation of what is drawn:\n" + _range_text(augment, images, labels, info))
+        parts.append(
+            "Standard deviation of what is drawn:\n"
+            + _range_text(augment, _as_loader(images, labels), info, image_key, label_key)
+        )
     return "\n\n".join(parts)
 
 
@@ -96,7 +107,12 @@ def known_names(loader: Any, info: Mapping[str, Any], least: int, count: int | N
 def class_titles(
     classes: Sequence[Any], names: Sequence[str] | None, loader: Any, info: Mapping[str, Any]
 ) -> list[str]:
-    """What the classes are called: by the given names, else by those that are known, else by their numbers."""
+    """What the classes are called: by the given names, else by those that are known, else by their numbers.
+
+    Images without class indices are one class, None.
+    """
+    if None in classes:
+        return ["all"]
     least = max(classes) + 1
     if names is None:
         names = known_names(loader, info, least)
@@ -105,12 +121,10 @@ def class_titles(
     return [class_name(names, one) for one in classes]
 
 
-def _range_text(augment: PolicyTransform, images: Any, labels: Any, info: Mapping[str, Any]) -> str:
-    loader = _as_loader(images, labels)
-    found = moments_by_class(augment, loader, "images")
+def _range_text(augment: PolicyTransform, loader: Any, info: Mapping[str, Any], *keys: str | None) -> str:
+    found = moments_by_class(augment, loader, "images", *keys)
     cells = [["", "images", "rotation", "scale", "shear", "shift"]]
-    titles = ["all"] if None in found else class_titles([*found], None, loader, info)
-    for title, one in zip(titles, found.values(), strict=True):
+    for title, one in zip(class_titles([*found], None, loader, info), found.values(), strict=True):
         rotation, scale, shear, shift = ranges_of(one.mean, one.deviation).tolist()
         cells.append(
             [title, str(len(one.mean)), f"±{rotation:.1f}°", f"±{scale:.1%}", f"±{shear:.1f}°", f"±{shift:.1%}"]

@@ -122,6 +122,9 @@ def plot_summary(
     loader: Iterable[Any],
     names: Sequence[str] | None = None,
     path: str | Path | None = None,
+    *,
+    image_key: str | None = None,
+    label_key: str | None = None,
 ) -> Figure:
     """What may be done to each class: a row with an example, how far it may be rotated, its flips, and its ranges.
 
@@ -135,9 +138,10 @@ def plot_summary(
     Args:
         augment: a fitted augmenter; its ``p`` is left aside.
         loader: batches of images ``(B, C, H, W)`` with class indices, such as the held-out images of the fit. All of
-            them are read, and the loader's generators are left as they were.
+            them are read, and the loader's generators are left as they were. Without class indices all are one row.
         names: of the classes, by index. None: those of the loader's dataset, or of the fit.
         path: where to write a PNG, SVG or PDF; None for none.
+        image_key, label_key: as for ``fit``.
 
     Raises:
         TypeError, ValueError: naming the argument, the rule and what came; also for more than 120 classes.
@@ -149,9 +153,7 @@ def plot_summary(
         >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
         ['cat', 'dog']
     """
-    found = moments_by_class(augment, loader)
-    if None in found:
-        raise ValueError("loader must give a class index with each image, got images alone")
+    found = moments_by_class(augment, loader, "loader", image_key, label_key)
     if len(found) > MOST_CLASSES:
         raise ValueError(
             f"loader must give images of 1 to {MOST_CLASSES} classes to fit a picture, got {len(found)}: give some of "
@@ -176,6 +178,7 @@ def _titles(augment: PolicyTransform, loader: Any, names: Sequence[str] | None, 
     """The text beside each class: its name, and where the fit judged too few of its images for a row of its own."""
     info = getattr(augment.history, "info", {})
     judged = {row["class"] for row in info.get("classes_moved", ())} or set(labels)
+    judged.add(None)
     titles = class_titles(labels, names, loader, info)
     return [title + "\n(few images)" * (one not in judged) for one, title in zip(labels, titles, strict=True)]
 

@@ -168,6 +168,33 @@ def test_images_without_a_label_are_left_out(ignored):
         plots.plot_summary(augment, [(images[:10], mixed[:10])])
 
 
+ONE_HOT = torch.nn.functional.one_hot(LABELS, 4)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [ONE_HOT, ONE_HOT.bool(), ONE_HOT.float(), (LABELS > 1).float(), LABELS[:, None, None].expand(-1, 8, 8), None],
+    ids=["several", "several, bool", "soft", "chances", "masks", "none"],
+)
+def test_images_without_class_indices_are_one_row(labels):
+    data = [IMAGES] if labels is None else [(IMAGES, labels)]
+    augment = vivid()
+    augment.history = FitHistory(info=INFO)
+    assert augment.summary(data) == augment.summary(IMAGES)
+    figure = plots.plot_summary(augment, data)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["all"]
+    assert len(figure.axes[0].texts) == 11
+
+
+def test_a_batch_may_have_keys_of_its_own():
+    augment, keys = vivid(), {"image_key": "scan", "label_key": "finding"}
+    images, labels = torch.rand(6, 3, 8, 8), torch.tensor([0, 0, 0, 2, 2, 2])
+    data = [{"scan": images, "finding": labels, "label": labels + 1}]
+    assert augment.summary(data, **keys) == augment.summary(images, labels)
+    figure = plots.plot_summary(augment, data, **keys)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["class 0", "class 2"]
+
+
 def test_a_loader_gives_the_same_ranges_as_its_images():
     augment, images, labels = vivid(), torch.rand(6, 3, 8, 8), torch.tensor([0, 0, 0, 2, 2, 2])
     loader = [(images[:2], labels[:2]), (images[2:], labels[2:])]

@@ -115,7 +115,9 @@ def test_what_does_not_fit_is_named():
         plots.plot_summary(vivid(), [(torch.rand(121, 1, 8, 8), torch.arange(121))])
     with pytest.raises(ValueError, match="loader must give at least one batch, got none"):
         plots.plot_summary(vivid(), [])
-    with pytest.raises(ValueError, match="loader must give a class index with each image"):
-        plots.plot_summary(vivid(), [IMAGES])
+    with pytest.raises(
+        ValueError, match=r"loader must give one class index an image \(6\), got Tensor of shape \(5,\)"
+    ):
+        plots.plot_summary(vivid(), [(IMAGES, LABELS[:5])])
     with pytest.raises(ValueError, match="names must have one for each class, at least 2, got 1"):
         plots.plot_summary(vivid(), LOADER, ["cat"])
