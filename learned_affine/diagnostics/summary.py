@@ -12,6 +12,7 @@ from torch import Tensor
 from learned_affine._checks import check_batch, shown
 from learned_affine.diagnostics.measures import moments_by_class, variances
 from learned_affine.tasks.batches import class_names
+from learned_affine.tasks.targets import numbers_of
 from learned_affine.transforms.transform import PolicyTransform
 
 MUTUAL = 0.5  # share of the moved images of a class that must be recognised as the next one,
@@ -105,7 +106,7 @@ def known_names(loader: Any, info: Mapping[str, Any], least: int, count: int | N
 
 
 def class_titles(
-    classes: Sequence[Any], names: Sequence[str] | None, loader: Any, info: Mapping[str, Any]
+    classes: Sequence[Any], names: Sequence[str] | None, loader: Any = None, info: Mapping[str, Any] | None = None
 ) -> list[str]:
     """What the classes are called: by the given names, else by those that are known, else by their numbers.
 
@@ -113,9 +114,9 @@ def class_titles(
     """
     if None in classes:
         return ["all"]
-    least = max(classes) + 1
+    least = max(classes, default=-1) + 1
     if names is None:
-        names = known_names(loader, info, least)
+        names = known_names(loader, info or {}, least)
     elif len(names) < least:
         raise ValueError(f"names must have one for each class, at least {least}, got {len(names)}")
     return [class_name(names, one) for one in classes]
@@ -136,16 +137,21 @@ def _as_loader(images: Any, labels: Any) -> Iterable[Any]:
     """Images and labels as one batch, or the loader that they are."""
     if isinstance(images, Tensor):
         check_batch("images", images)
-        given = None if labels is None else torch.as_tensor(labels)
-        if given is not None and (given.shape != images.shape[:1] or given.is_floating_point()):
-            rule = f"class indices of shape ({len(images)},), one per image"
-            raise ValueError(f"labels must be {rule}, got {shown(given)}")
-        return [(images, given)]
+        return [(images, None if labels is None else given_indices(labels, len(images)))]
     if not isinstance(images, Iterable):
         raise TypeError(f"images must be a tensor (B, C, H, W) or a loader of them, got {shown(images)}")
     if labels is not None:
         raise ValueError(f"labels must be left out where images are a loader, which gives them, got {shown(labels)}")
     return images
+
+
+def given_indices(labels: Any, count: int) -> Tensor:
+    """The user's labels as class indices ``(B,)`` on the CPU."""
+    given = numbers_of(labels)
+    if given is None or given.shape != (count,) or given.is_floating_point():
+        came = shown(labels) if given is None else f"{given.dtype} of shape {tuple(given.shape)}"
+        raise ValueError(f"labels must be class indices of shape ({count},), one per image, got {came}")
+    return given.long().cpu()
 
 
 def four_of(numbers: Tensor) -> Tensor:

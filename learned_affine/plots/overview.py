@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_affine._checks import check_batch
+from learned_affine._checks import check_batch, check_count
 from learned_affine.diagnostics.fixed import TOLERATED
 from learned_affine.diagnostics.measures import Moments, moments_by_class, policy_moments
-from learned_affine.diagnostics.summary import HEADS, class_titles, four_of, ranges_of
+from learned_affine.diagnostics.summary import HEADS, class_titles, four_of, given_indices, ranges_of
 from learned_affine.geometry.parameters import EIGHT, AffineParameters
 from learned_affine.geometry.warp import rearrange
 from learned_affine.plots.canvas import DPI, GREEN, Figure, as_pixels, blank_figure, finish, pixel_range
@@ -38,7 +38,7 @@ REACH = 1.645  # standard deviations: 90 % of a normal distribution
 def plot_symmetries(
     augment: PolicyTransform,
     images: Tensor,
-    labels: Tensor | None = None,
+    labels: Any = None,
     names: Sequence[str] | None = None,
     per_class: int = 1,
     path: str | Path | None = None,
@@ -51,7 +51,8 @@ def plot_symmetries(
     Args:
         augment: the augmenter; its ``p`` is left aside.
         images: ``(B, C, H, W)``.
-        labels: ``(B,)`` class indices, of which the first images of each are shown; None shows all images.
+        labels: ``(B,)`` class indices, of which the first images of each are shown, negative ones left out; None
+            shows all images.
         names: of the classes, by index; without labels, of the images.
         per_class: images of each class. There is room for 24 rows in all.
         path: where to write a PNG, SVG or PDF; None for none.
@@ -65,7 +66,7 @@ def plot_symmetries(
         1
     """
     check_batch("images", images)
-    rows, titles = _rows(images, labels, names, per_class)
+    rows, titles = _rows(images, labels, names, check_count("per_class", per_class))
     chances = policy_moments(augment, images[rows])[2].tolist()
     pictures = as_pixels(images[rows].cpu(), pixel_range(images))
     height, width = images.shape[-2:]
@@ -88,14 +89,12 @@ def _rows(images: Tensor, labels: Any, names: Sequence[str] | None, per_class: i
     if labels is None:
         rows, titles = list(range(len(images))), [str(name) for name in names or [""] * len(images)]
     else:
-        given = labels.tolist()
-        if len(given) != len(images):
-            raise ValueError(f"labels must be those of {len(images)} images, got {len(given)}")
-        rows, titles = [], []
-        for one in sorted(set(given)):
-            own = [row for row, label in enumerate(given) if label == one][:per_class]
+        given, rows, titles = given_indices(labels, len(images)), [], []
+        classes = given[given >= 0].unique().tolist()
+        for one, title in zip(classes, class_titles(classes, names), strict=True):
+            own = (given == one).nonzero().flatten().tolist()[:per_class]
             rows += own
-            titles += [names[one] if names else str(one), *[""] * (len(own) - 1)]
+            titles += [title, *[""] * (len(own) - 1)]
     if not 1 <= len(rows) <= MOST_IMAGES or len(titles) != len(rows):
         raise ValueError(
             f"images must be 1 to {MOST_IMAGES} to fit a picture, each with a name where there are names, got "
