@@ -12,10 +12,10 @@ from learned_affine import FitConfig, LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
 from learned_affine.fitting import learn
 from learned_affine.fitting.judge import Judge
-from learned_affine.fitting.pool import Pool, Reservoir
 from learned_affine.fitting.processes import Processes
 from learned_affine.policy.distribution import Policy
 from learned_affine.tasks.model import Model
+from learned_affine.tasks.pool import Pool, Reservoir
 from tests.subjects import Halves, blobs
 
 IMAGES, LABELS = blobs(64)

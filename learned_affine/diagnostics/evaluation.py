@@ -14,17 +14,18 @@ from torch import Tensor
 
 from learned_affine._checks import check_count, explain_keywords
 from learned_affine.diagnostics.measures import image_measures, policy_moments, spread_measures, symmetry_measures
-from learned_affine.diagnostics.summary import HEADS, aligned, chance_text, class_name, proposal_words
+from learned_affine.diagnostics.summary import HEADS, aligned, chance_text, class_name, known_names, proposal_words
 from learned_affine.geometry.parameters import AffineParameters
-from learned_affine.tasks.batches import class_names, labelled, untouched
+from learned_affine.tasks.batches import labelled, untouched
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model, task_of
+from learned_affine.tasks.pool import CPU, Pool, Reservoir
 from learned_affine.tasks.targets import GONE, label_map_of, on_device
 from learned_affine.transforms.transform import PolicyTransform
 
 MOST_ROWS = 100  # of classes that are printed
-NO_MEANS = ("label", "added", "mean", "deviation", "chances")
+NO_MEANS = ("label", "cost", "added", "mean", "deviation", "chances")
 
 
 class Evaluation(dict[str, float]):
@@ -96,48 +97,60 @@ def evaluate(
         >>> 0 <= found["accuracy"] <= 1
         True
     """
-    check_count("draws", draws)
+    for name, count in (("draws", draws), ("max_images", max_images)):
+        check_count(name, count)
     preprocess = getattr(augment.history, "preprocess", None) if preprocess is None else preprocess
     where = classifier_device(classifier, device)
     model = Model(classifier, preprocess, task=task_of(task, loss), label_map=label_map_of(label_map))
     read = partial(model.read, image_key=image_key, label_key=label_key)
     found: list[dict[str, Tensor]] = []
+    drawn: list[list[AffineParameters]] = []
+    kept = Reservoir(0, max_images)
     home = augment.localization.head.weight.device
     # of the augmenter, as of a loader, that is its generator
     with torch.random.fork_rng(devices=[]), untouched(loader, augment), frozen(classifier, where), ExitStack() as last:
         last.callback(augment.localization.to, home)
-        for images, labels in labelled(loader, read):
-            found.append(_measure(augment, model, images.to(where), labels, draws))
-            if sum(len(one["mean"]) for one in found) >= max_images:
+        for images, labels in kept.watch(labelled(loader, read)):
+            images = images.to(where)
+            drawn.append([augment.sample_parameters(images) for _ in range(draws)])
+            found.append(_measure(augment, model, images, labels, drawn[-1]))
+            if kept.passed >= max_images:
                 break
-    columns = {key: torch.cat([one[key] for one in found]) for key in found[0] if all(key in one for one in found)}
+        columns = {key: torch.cat([one[key] for one in found]) for key in found[0] if all(key in one for one in found)}
+        each = [AffineParameters.cat(one) for one in zip(*drawn, strict=True)]
+        gain = _own_gain(augment, model, kept, each, columns["cost"]) if "cost" in columns else None
     table = Evaluation({key: float(one.float().mean()) for key, one in columns.items() if key not in NO_MEANS})
-    if "own_gain" in columns:
-        gain = columns["own_gain"]
-        table["own_gain_error"] = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else math.nan
+    if gain is not None:
+        error = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else math.nan
+        table.update(own_gain=float(gain.mean()), own_gain_error=error)
     info = getattr(augment.history, "info", {})
     if "label" in columns and bool(columns["label"].any()):
-        _add_classes(table, columns, class_names(loader, columns["label"].shape[1]), info)
+        count = columns["label"].shape[1]
+        _add_classes(table, columns, known_names(loader, info, count, count))
     table.update(symmetry_measures(columns["chances"]) | spread_measures(columns["mean"], columns["deviation"]))
     table.proposals = proposal_words(info)
     return table
 
 
-def _measure(augment: PolicyTransform, model: Model, images: Tensor, labels: Any, draws: int) -> dict[str, Tensor]:
+def _judged(
+    augment: PolicyTransform, model: Model, images: Tensor, labels: Any, parameters: AffineParameters
+) -> tuple[Tensor, Any]:
+    """What the model makes of warped images, and their labels."""
+    followed = model.follow(labels, parameters, augment.apply)
+    return model.output(model.answer(augment.warp(images, parameters)), followed), followed
+
+
+def _measure(
+    augment: PolicyTransform, model: Model, images: Tensor, labels: Any, drawn: list[AffineParameters]
+) -> dict[str, Tensor]:
     """The measures of each image of a batch, ``(B,)`` each, means over the draws, as far as they are known."""
-    drawn = [augment.sample_parameters(images) for _ in range(draws)]
     moved = [image_measures(one, *images.shape[-2:]) for one in drawn]
     task, answer = model.task, model.answer(images)
     labels = on_device(labels, images.device) if task.is_loss or model.fits(labels, answer) else None
     clean = model.output(answer, labels)
     if model.label_map is not None and not task.is_loss:
         model.label_map.check(clean.shape[1])
-
-    def judged(parameters: AffineParameters) -> tuple[Tensor, Any]:
-        followed = model.follow(labels, parameters, augment.apply)
-        return model.output(model.answer(augment.warp(images, parameters)), followed), followed
-
-    own = [judged(one) for one in drawn]
+    own = [_judged(augment, model, images, labels, one) for one in drawn]
     found: dict[str, Tensor] = {}
     if not task.is_loss:
         every = torch.stack([output for output, _ in own])  # (K, B, m)
@@ -145,20 +158,42 @@ def _measure(augment: PolicyTransform, model: Model, images: Tensor, labels: Any
         found["agreement"] = task.right(every, task.predicted(clean)).mean(0)
     if labels is not None:
         cost, clean_cost = torch.stack([task.loss(*one) for one in own]).mean(0), task.loss(clean, labels)
+        found["cost"] = cost
         if task.is_loss:
             found |= {"loss": cost, "clean_loss": clean_cost}
         else:
             right = torch.stack([task.right(*one) for one in own]).mean(0)
             found |= {"accuracy": right, "clean_accuracy": task.right(clean, labels)}
             found |= {"added": cost - clean_cost, "label": task.members(labels, clean.shape[1])}
-        of_others = torch.arange(len(images), device=images.device).roll(1)
-        found["own_gain"] = torch.stack([task.loss(*judged(one[of_others])) for one in drawn]).mean(0) - cost
     found |= {key: torch.stack([one[key] for one in moved]).mean(0) for key in moved[0]}
     found |= zip(("mean", "deviation", "chances"), policy_moments(augment, images), strict=True)
     return {key: values.cpu() for key, values in found.items()}
 
 
-def _add_classes(table: Evaluation, columns: dict[str, Tensor], names: list[str] | None, info: dict[str, Any]) -> None:
+def _own_gain(
+    augment: PolicyTransform, model: Model, kept: Reservoir, drawn: list[AffineParameters], cost: Tensor
+) -> Tensor:
+    """How much more each image that was kept costs with another one's draws than with its own, ``(B,)``.
+
+    The others are chosen from all images, since those nearby are often of the same class. Images that are square are
+    left among themselves: an odd quarter turn does not keep the shape of the rest.
+    """
+    pool, numbers = Pool(kept, None), torch.tensor(kept.numbers)
+    order = torch.randperm(len(numbers), generator=torch.Generator().manual_seed(0))
+    square = torch.tensor([image.shape[-2] == image.shape[-1] for image in kept.images])[order]
+    other = torch.empty_like(order)
+    for group in (order[square], order[~square]):
+        other[group] = numbers[group.roll(1)]
+    gain, device = -cost[numbers], drawn[0].angle.device
+    for places, images, labels in pool.batches(pool.held_out):
+        images, labels = images.to(device), on_device(labels, device)
+        given = [one[other[places].to(device)] for one in drawn]
+        costs = [model.task.loss(*_judged(augment, model, images, labels, one)) for one in given]
+        gain[places] += torch.stack(costs).mean(0).to(CPU)
+    return gain
+
+
+def _add_classes(table: Evaluation, columns: dict[str, Tensor], names: Sequence[str] | None) -> None:
     """Add the class, or the label, whose images' cost grows most, and the chances of each."""
     label = columns["label"]
     members = {one: label[:, one] for one in label.any(0).nonzero().flatten().tolist()}
@@ -167,5 +202,4 @@ def _add_classes(table: Evaluation, columns: dict[str, Tensor], names: list[str]
     accuracy = float(columns["accuracy"][members[worst]].mean())
     table.update(worst_class=float(worst), worst_class_accuracy=accuracy, worst_class_loss=added[worst])
     table.worst_class_name = None if names is None else names[worst]
-    named = info.get("class_names") if names is None else names
-    table.chances = {class_name(named, one): columns["chances"][own].mean(0).tolist() for one, own in members.items()}
+    table.chances = {class_name(names, one): columns["chances"][own].mean(0).tolist() for one, own in members.items()}

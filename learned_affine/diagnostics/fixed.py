@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from learned_affine._checks import check_batch
 from learned_affine.diagnostics.measures import policy_moments, variances
 from learned_affine.geometry.limits import AffineLimits
-from learned_affine.geometry.parameters import NAMES
+from learned_affine.geometry.parameters import EIGHT, NAMES
+from learned_affine.tasks.targets import LabelMap
 from learned_affine.transforms.transform import PolicyTransform
 
 TOLERATED, OF_IMAGES = 1 / 3, 0.9  # a chance of a third of the identity's, by so many of the images
-FLIPS = {4: "Horizontal", 6: "Vertical"}  # by code; 1 to 3 are the quarter turns
+FLIP, FLOP = "v2.RandomHorizontalFlip()", "v2.RandomVerticalFlip()"
 TURNS = "v2.RandomChoice([v2.RandomRotation((angle, angle)) for angle in ({})])"
+RIGHT_ANGLES = TURNS.format("0, 90, 180, 270")
+# steps, and the codes of all that they give together; the most first
+STEPS: tuple[tuple[list[str], tuple[int, ...]], ...] = (
+    ([FLIP, RIGHT_ANGLES], EIGHT),
+    ([RIGHT_ANGLES], (1, 2, 3)),
+    ([FLIP, FLOP], (2, 4, 6)),
+    ([FLIP], (4,)),
+    ([FLOP], (6,)),
+    ([TURNS.format("0, 180")], (2,)),
+    ([], ()),
+)
 
 
 @torch.no_grad()
@@ -21,8 +35,9 @@ def as_transforms(augment: PolicyTransform, images: Tensor) -> str:
     """The nearest fixed pipeline: one line of ``torchvision.transforms.v2`` the same for all images.
 
     Flips and quarter turns are those that nine of ten images tolerate: they are at least a third as likely as the image
-    as it is. Ranges are two standard deviations of all draws. A fixed pipeline cannot leave an image out, and
-    ``RandomAffine`` fills borders where the augmenter reflects them.
+    as it is. A symmetry in which the fit's ``label_map`` renames a label is left out, since the line moves no labels.
+    Ranges are two standard deviations of all draws. A fixed pipeline cannot leave an image out, and ``RandomAffine``
+    fills borders where the augmenter reflects them.
 
     Args:
         augment: a fitted augmenter.
@@ -39,17 +54,22 @@ def as_transforms(augment: PolicyTransform, images: Tensor) -> str:
     """
     mean, deviation, chances = policy_moments(augment, check_batch("images", images))
     tolerated = (chances >= TOLERATED * chances[:, :1]).float().mean(0) >= OF_IMAGES
-    codes = set(tolerated.nonzero().flatten().tolist())
-    steps = [f"v2.Random{name}Flip()" for code, name in FLIPS.items() if code in codes]
-    if codes.issuperset((1, 2, 3)):
-        steps = [*steps[:1], TURNS.format("0, 90, 180, 270")]
-    elif 2 in codes and not steps:
-        steps = [TURNS.format("0, 180")]
+    tolerated = tolerated.cpu() & _labels_stay(getattr(augment.history, "info", {}).get("label_map", {}))
+    steps = next([*steps] for steps, codes in STEPS if bool(tolerated[list(codes)].all()))
     within, between = variances(mean, deviation)
     spread = dict(zip(NAMES, (2 * (within + between).sqrt()).tolist(), strict=True))
     if affine := _affine(spread, augment.limits):
         steps.append(affine if augment.p == 1 else f"v2.RandomApply([{affine}], p={augment.p:g})")
     return f"v2.Compose([{', '.join(steps or ['v2.Identity()'])}])"
+
+
+def _labels_stay(rules: dict[str, Any]) -> Tensor:
+    """In which symmetries, ``(8,)`` bool by code, all labels stay by a history's label map; functions change all."""
+    count = max((len(rule) for rule in rules.values() if isinstance(rule, list)), default=1)
+    known = {key: rule if isinstance(rule, list) else lambda labels: labels + count for key, rule in rules.items()}
+    codes, labels = torch.arange(8).repeat_interleave(count), torch.arange(count).repeat(8)
+    new = LabelMap(known)(labels, codes >= 4, codes % 4) if known else labels
+    return (new == labels).view(8, count).all(1)
 
 
 def _affine(spread: dict[str, float], limits: AffineLimits) -> str:

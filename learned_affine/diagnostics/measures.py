@@ -13,7 +13,8 @@ from learned_affine.geometry.coordinates import visible_area
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.parameters import EIGHT, NAMES, AffineParameters
 from learned_affine.policy.distribution import Policy
-from learned_affine.tasks.batches import unpack, untouched
+from learned_affine.tasks.batches import Batch, class_indices, labelled, unpack, untouched
+from learned_affine.tasks.targets import numbers_of
 from learned_affine.transforms.transform import PolicyTransform
 
 
@@ -50,14 +51,31 @@ class Moments(NamedTuple):
     chances: Tensor  # (B, 8)
 
 
-def moments_by_class(augment: PolicyTransform, loader: Iterable[Any]) -> dict[Any, Moments]:
-    """Of each class what the loader's images get; all images as the class None where some have no class index."""
+def moments_by_class(
+    augment: PolicyTransform,
+    loader: Iterable[Any],
+    name: str = "loader",
+    image_key: str | None = None,
+    label_key: str | None = None,
+) -> dict[Any, Moments]:
+    """Of each class what the loader's images get; all images as the class None where some have no class index.
+
+    Images without a label are left out: theirs is negative, or the one that the fit left out.
+    """
+    ignored = getattr(augment.history, "info", {}).get("ignore_index", -1)
+
+    def read(batch: Any) -> Batch:
+        images, given = unpack(batch, image_key, label_key, _indices)
+        if given is None:
+            return images, None
+        there = (given >= 0) & (given != ignored)
+        return images[there.to(images.device)], given[there]
+
     firsts: dict[Any, Tensor] = {}
     labels: list[Any] = []
     parts = []
     with untouched(loader), torch.random.fork_rng(devices=[]):
-        for batch in loader:
-            images, given = unpack(batch)
+        for images, given in labelled(loader, read, name):
             parts.append([one.cpu() for one in policy_moments(augment, images)])
             own = [None] * len(images) if given is None else given.tolist()
             firsts |= {label: images[own.index(label)].cpu() for label in set(own) - set(firsts)}
@@ -67,6 +85,13 @@ def moments_by_class(augment: PolicyTransform, loader: Iterable[Any]) -> dict[An
     moments = [torch.cat(one) for one in zip(*parts, strict=True)]
     rows = {label: [row for row, own in enumerate(labels) if own == label] for label in firsts}
     return {label: Moments(firsts[label], *(one[rows[label]] for one in moments)) for label in sorted(firsts)}
+
+
+def _indices(labels: Any, count: int) -> Tensor | None:
+    """Class indices ``(B,)``; None for labels of another kind, such as integers of which an image has several."""
+    numbers = numbers_of(labels)
+    several = numbers is not None and numbers.shape[:1] == (count,) and numbers.numel() > count
+    return None if several else class_indices(labels, count)
 
 
 def variances(mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from learned_affine._checks import check_batch, shown
 from learned_affine.diagnostics.measures import moments_by_class, variances
+from learned_affine.tasks.batches import class_names
+from learned_affine.tasks.targets import numbers_of
 from learned_affine.transforms.transform import PolicyTransform
 
 MUTUAL = 0.5  # share of the moved images of a class that must be recognised as the next one,
@@ -20,7 +22,14 @@ LABEL_MOVES = {"mirror": ("4", "mirrored", 2), "quarter_turn": ("1", "rotated by
 HEADS = ("as it is", "90°", "180°", "270°", "flip", "flip, 90°", "upside-down", "flip, 270°")  # by code
 
 
-def summary(augment: PolicyTransform, images: Tensor | Iterable[Any] | None = None, labels: Any = None) -> str:
+def summary(
+    augment: PolicyTransform,
+    images: Tensor | Iterable[Any] | None = None,
+    labels: Any = None,
+    *,
+    image_key: str | None = None,
+    label_key: str | None = None,
+) -> str:
     """What was learned, class by class, as text.
 
     Args:
@@ -29,6 +38,7 @@ def summary(augment: PolicyTransform, images: Tensor | Iterable[Any] | None = No
             the range of rotation, scale, shear and shift, as the standard deviation of what is drawn for the images of
             a class.
         labels: class indices ``(B,)`` of images that are a tensor. Without class indices all images are one row.
+        image_key, label_key: as for ``fit``, of the batches of a loader.
 
     Returns:
         One row per class: held-out images, and for each symmetry its chance and the share of them on which the
@@ -49,7 +59,10 @@ def summary(augment: PolicyTransform, images: Tensor | Iterable[Any] | None = No
     info = getattr(augment.history, "info", {})
     parts = ["The augmenter is not fitted."] if augment.history is None else [symmetry_text(info)]
     if images is not None:
-        parts.append("Standard deviation of what is drawn:\n" + _range_text(augment, images, labels, info))
+        parts.append(
+            "Standard deviation of what is drawn:\n"
+            + _range_text(augment, _as_loader(images, labels), info, image_key, label_key)
+        )
     return "\n\n".join(parts)
 
 
@@ -86,15 +99,37 @@ def class_name(names: Sequence[str] | None, index: int) -> str:
     return " ".join(str(names[index]).split()) if names else f"class {index}"
 
 
-def _range_text(augment: PolicyTransform, images: Any, labels: Any, info: Mapping[str, Any]) -> str:
-    found = moments_by_class(augment, _as_loader(images, labels))
-    if not found:
-        raise ValueError("images must be a loader of at least one batch, got none")
+def known_names(loader: Any, info: Mapping[str, Any], least: int, count: int | None = None) -> Sequence[str] | None:
+    """The names of at least so many classes, ``count`` if it is known: the loader's dataset's own, else the fit's."""
+    found = (class_names(loader, count), info.get("class_names"))
+    return next((names for names in found if names and len(names) >= least and count in (None, len(names))), None)
+
+
+def class_titles(
+    classes: Sequence[Any], names: Sequence[str] | None, loader: Any = None, info: Mapping[str, Any] | None = None
+) -> list[str]:
+    """What the classes are called: by the given names, else by those that are known, else by their numbers.
+
+    Images without class indices are one class, None.
+    """
+    if None in classes:
+        return ["all"]
+    least = max(classes, default=-1) + 1
+    if names is None:
+        names = known_names(loader, info or {}, least)
+    elif len(names) < least:
+        raise ValueError(f"names must have one for each class, at least {least}, got {len(names)}")
+    return [class_name(names, one) for one in classes]
+
+
+def _range_text(augment: PolicyTransform, loader: Any, info: Mapping[str, Any], *keys: str | None) -> str:
+    found = moments_by_class(augment, loader, "images", *keys)
     cells = [["", "images", "rotation", "scale", "shear", "shift"]]
-    for label, one in found.items():
+    for title, one in zip(class_titles([*found], None, loader, info), found.values(), strict=True):
         rotation, scale, shear, shift = ranges_of(one.mean, one.deviation).tolist()
-        name, count = "all" if label is None else class_name(info.get("class_names"), label), str(len(one.mean))
-        cells.append([name, count, f"±{rotation:.1f}°", f"±{scale:.1%}", f"±{shear:.1f}°", f"±{shift:.1%}"])
+        cells.append(
+            [title, str(len(one.mean)), f"±{rotation:.1f}°", f"±{scale:.1%}", f"±{shear:.1f}°", f"±{shift:.1%}"]
+        )
     return aligned(cells)
 
 
@@ -102,16 +137,21 @@ def _as_loader(images: Any, labels: Any) -> Iterable[Any]:
     """Images and labels as one batch, or the loader that they are."""
     if isinstance(images, Tensor):
         check_batch("images", images)
-        given = None if labels is None else torch.as_tensor(labels)
-        if given is not None and (given.shape != images.shape[:1] or given.is_floating_point()):
-            rule = f"class indices of shape ({len(images)},), one per image"
-            raise ValueError(f"labels must be {rule}, got {shown(given)}")
-        return [(images, given)]
+        return [(images, None if labels is None else given_indices(labels, len(images)))]
     if not isinstance(images, Iterable):
         raise TypeError(f"images must be a tensor (B, C, H, W) or a loader of them, got {shown(images)}")
     if labels is not None:
         raise ValueError(f"labels must be left out where images are a loader, which gives them, got {shown(labels)}")
     return images
+
+
+def given_indices(labels: Any, count: int) -> Tensor:
+    """The user's labels as class indices ``(B,)`` on the CPU."""
+    given = numbers_of(labels)
+    if given is None or given.shape != (count,) or given.is_floating_point():
+        came = shown(labels) if given is None else f"{given.dtype} of shape {tuple(given.shape)}"
+        raise ValueError(f"labels must be class indices of shape ({count},), one per image, got {came}")
+    return given.long().cpu()
 
 
 def four_of(numbers: Tensor) -> Tensor:

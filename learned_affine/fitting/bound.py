@@ -234,6 +234,8 @@ def _about(
     about: dict[str, Any] = {"classifier": type(model.model).__name__, "versions": versions}
     classes = 0 if task.is_loss else outputs.shape[1]
     about |= {"task": task.name, "classes": classes, "chance": task.chance(outputs)}
+    if task.ignore_index is not None and not isinstance(task, MultiLabel):
+        about["ignore_index"] = int(task.ignore_index)
     if model.label_map is not None:
         model.label_map.check(classes)
         about["label_map"] = model.label_map.to_dict()

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from learned_affine.fitting.adversary import Adversary
-from learned_affine.fitting.pool import Pool
 from learned_affine.fitting.processes import Processes
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.model import Model
+from learned_affine.tasks.pool import Pool
 from learned_affine.tasks.targets import join, on_device
 from learned_affine.transforms.transform import PolicyTransform
 

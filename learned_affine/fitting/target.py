@@ -26,9 +26,9 @@ from torch import Tensor
 from learned_affine._checks import warn_caller
 from learned_affine.config import FitConfig
 from learned_affine.diagnostics.checks import FitWarning
-from learned_affine.fitting.pool import CPU, Pool, Reservoir
 from learned_affine.tasks.batches import Batch
 from learned_affine.tasks.model import Model
+from learned_affine.tasks.pool import CPU, Pool, Reservoir
 from learned_affine.tasks.targets import join, on_device, unit_of
 
 HELD_OUT_IMAGES = 4000  # that the target is measured on: its standard error is then under 2 %

@@ -35,7 +35,11 @@ def blank_figure(rows: int, columns: int, size: tuple[float, float], **options: 
 
 
 def finish(figure: Figure, path: str | Path | None) -> Figure:
-    """The figure, written where there is a path."""
+    """The figure, written where there is a path. Its texts are drawn as they are: a name may have dollar signs."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
     if path is not None:
         figure.savefig(str(path), dpi=DPI)
     return figure
@@ -43,6 +47,7 @@ def finish(figure: Figure, path: str | Path | None) -> Figure:
 
 def pixel_range(images: Tensor) -> tuple[float, float]:
     """Least and largest finite pixel, which are drawn black and white."""
+    images = images.float()  # torch knows no least uint16
     finite = images[torch.isfinite(images)]
     return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from learned_affine._checks import check_batch
+from learned_affine.diagnostics.summary import class_titles, given_indices
 from learned_affine.geometry.parameters import NAMES
 from learned_affine.plots.canvas import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Figure, blank_figure, draw, finish
 from learned_affine.transforms.transform import PolicyTransform
@@ -66,7 +67,7 @@ def plot_history(history: Any, path: str | Path | None = None) -> Figure:
 def plot_parameters(
     augment: PolicyTransform,
     images: Tensor,
-    labels: Tensor,
+    labels: Any,
     path: str | Path | None = None,
     names: Sequence[str] | None = None,
     draws: int = 16,
@@ -77,7 +78,7 @@ def plot_parameters(
     Args:
         augment: the augmenter.
         images: ``(B, C, H, W)``.
-        labels: ``(B,)`` class indices, of at most 20 classes.
+        labels: ``(B,)`` class indices, of at most 20 classes; images with negative ones are left out.
         path: where to write a PNG, SVG or PDF; None for none.
         names: of the classes.
         draws: draws per image.
@@ -93,20 +94,22 @@ def plot_parameters(
         ['angle', 'scale_x', 'scale_y']
     """
     check_batch("images", images)
-    classes = labels.unique().tolist()
-    if len(labels) != len(images) or not 1 <= len(classes) <= MOST_CLASSES:
+    labels = given_indices(labels, len(images))
+    classes = labels[labels >= 0].unique().tolist()
+    if not 1 <= len(classes) <= MOST_CLASSES:
         raise ValueError(
-            f"labels must be those of {len(images)} images in 1 to {MOST_CLASSES} classes, got {len(labels)} in "
-            f"{len(classes)}: choose some, as by some = labels < {MOST_CLASSES}, and give images[some], labels[some]"
+            f"labels must be of 1 to {MOST_CLASSES} classes, got {len(classes)}: choose some, as by some = labels < "
+            f"{MOST_CLASSES}, and give images[some], labels[some]"
         )
+    titles = class_titles(classes, names)
     drawn = torch.stack([one.stacked() for one in draw(augment, images, draws, seed)])  # (draws, B, 6)
     figure, axes = blank_figure(2, 3, (9.5, 2 * (0.9 + 0.22 * len(classes))), sharey=True)
     for index, (axis, name, unit) in enumerate(zip(axes.flat, NAMES, UNITS, strict=True)):
-        groups = [drawn[:, labels.cpu() == label, index].flatten() for label in classes]
+        groups = [drawn[:, labels == label, index].flatten() for label in classes]
         _ridges(axis, groups, 1.0 if unit == "factor" else 0.0)
         axis.set_title(name, fontsize=10)
         axis.set_xlabel(unit, fontsize=8)
-        axis.set_yticks(range(len(classes)), [names[label] if names else str(label) for label in classes], fontsize=8)
+        axis.set_yticks(range(len(classes)), titles, fontsize=8)
         axis.set_ylim(len(classes) - 0.4, -1.0)
     return finish(figure, path)
 

@@ -12,14 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from learned_affine._checks import check_batch
+from learned_affine._checks import check_batch, check_count
 from learned_affine.diagnostics.fixed import TOLERATED
 from learned_affine.diagnostics.measures import Moments, moments_by_class, policy_moments
-from learned_affine.diagnostics.summary import HEADS, class_name, four_of, ranges_of
+from learned_affine.diagnostics.summary import HEADS, class_titles, four_of, given_indices, ranges_of
 from learned_affine.geometry.parameters import EIGHT, AffineParameters
 from learned_affine.geometry.warp import rearrange
 from learned_affine.plots.canvas import DPI, GREEN, Figure, as_pixels, blank_figure, finish, pixel_range
-from learned_affine.tasks.batches import class_names
 from learned_affine.transforms.transform import PolicyTransform
 
 MOST_CLASSES, ROWS, MOST_IMAGES = 120, 30, 24  # of classes on a page, and below each other; of images
@@ -39,7 +38,7 @@ REACH = 1.645  # standard deviations: 90 % of a normal distribution
 def plot_symmetries(
     augment: PolicyTransform,
     images: Tensor,
-    labels: Tensor | None = None,
+    labels: Any = None,
     names: Sequence[str] | None = None,
     per_class: int = 1,
     path: str | Path | None = None,
@@ -52,7 +51,8 @@ def plot_symmetries(
     Args:
         augment: the augmenter; its ``p`` is left aside.
         images: ``(B, C, H, W)``.
-        labels: ``(B,)`` class indices, of which the first images of each are shown; None shows all images.
+        labels: ``(B,)`` class indices, of which the first images of each are shown, negative ones left out; None
+            shows all images.
         names: of the classes, by index; without labels, of the images.
         per_class: images of each class. There is room for 24 rows in all.
         path: where to write a PNG, SVG or PDF; None for none.
@@ -66,7 +66,7 @@ def plot_symmetries(
         1
     """
     check_batch("images", images)
-    rows, titles = _rows(images, labels, names, per_class)
+    rows, titles = _rows(images, labels, names, check_count("per_class", per_class))
     chances = policy_moments(augment, images[rows])[2].tolist()
     pictures = as_pixels(images[rows].cpu(), pixel_range(images))
     height, width = images.shape[-2:]
@@ -89,14 +89,12 @@ def _rows(images: Tensor, labels: Any, names: Sequence[str] | None, per_class: i
     if labels is None:
         rows, titles = list(range(len(images))), [str(name) for name in names or [""] * len(images)]
     else:
-        given = labels.tolist()
-        if len(given) != len(images):
-            raise ValueError(f"labels must be those of {len(images)} images, got {len(given)}")
-        rows, titles = [], []
-        for one in sorted(set(given)):
-            own = [row for row, label in enumerate(given) if label == one][:per_class]
+        given, rows, titles = given_indices(labels, len(images)), [], []
+        classes = given[given >= 0].unique().tolist()
+        for one, title in zip(classes, class_titles(classes, names), strict=True):
+            own = (given == one).nonzero().flatten().tolist()[:per_class]
             rows += own
-            titles += [names[one] if names else str(one), *[""] * (len(own) - 1)]
+            titles += [title, *[""] * (len(own) - 1)]
     if not 1 <= len(rows) <= MOST_IMAGES or len(titles) != len(rows):
         raise ValueError(
             f"images must be 1 to {MOST_IMAGES} to fit a picture, each with a name where there are names, got "
@@ -123,6 +121,9 @@ def plot_summary(
     loader: Iterable[Any],
     names: Sequence[str] | None = None,
     path: str | Path | None = None,
+    *,
+    image_key: str | None = None,
+    label_key: str | None = None,
 ) -> Figure:
     """What may be done to each class: a row with an example, how far it may be rotated, its flips, and its ranges.
 
@@ -136,9 +137,10 @@ def plot_summary(
     Args:
         augment: a fitted augmenter; its ``p`` is left aside.
         loader: batches of images ``(B, C, H, W)`` with class indices, such as the held-out images of the fit. All of
-            them are read, and the loader's generators are left as they were.
+            them are read, and the loader's generators are left as they were. Without class indices all are one row.
         names: of the classes, by index. None: those of the loader's dataset, or of the fit.
         path: where to write a PNG, SVG or PDF; None for none.
+        image_key, label_key: as for ``fit``.
 
     Raises:
         TypeError, ValueError: naming the argument, the rule and what came; also for more than 120 classes.
@@ -150,10 +152,8 @@ def plot_summary(
         >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
         ['cat', 'dog']
     """
-    found = moments_by_class(augment, loader)
-    if None in found:
-        raise ValueError("loader must give a class index with each image, got images alone")
-    if not 1 <= len(found) <= MOST_CLASSES:
+    found = moments_by_class(augment, loader, "loader", image_key, label_key)
+    if len(found) > MOST_CLASSES:
         raise ValueError(
             f"loader must give images of 1 to {MOST_CLASSES} classes to fit a picture, got {len(found)}: give some of "
             "them, as by DataLoader(torch.utils.data.Subset(dataset, indices))"
@@ -175,13 +175,11 @@ def plot_summary(
 
 def _titles(augment: PolicyTransform, loader: Any, names: Sequence[str] | None, labels: list[Any]) -> list[str]:
     """The text beside each class: its name, and where the fit judged too few of its images for a row of its own."""
-    info, least = getattr(augment.history, "info", {}), max(labels) + 1
-    if names is None:
-        names = info.get("class_names") or class_names(loader, info.get("classes", least))
-    if names is not None and len(names) < least:
-        raise ValueError(f"names must have one for each class, at least {least}, got {len(names)}")
+    info = getattr(augment.history, "info", {})
     judged = {row["class"] for row in info.get("classes_moved", ())} or set(labels)
-    return [class_name(names, one) + "\n(few images)" * (one not in judged) for one in labels]
+    judged.add(None)
+    titles = class_titles(labels, names, loader, info)
+    return [title + "\n(few images)" * (one not in judged) for one, title in zip(labels, titles, strict=True)]
 
 
 def _row(augment: PolicyTransform, one: Moments, size: tuple[int, int]) -> _Row:

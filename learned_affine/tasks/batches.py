@@ -144,13 +144,13 @@ def labelled(loader: Iterable[Any], read: Read, name: str = "loader") -> Iterato
         raise ValueError(f"{name} must give at least one {what}")
 
 
-def class_names(loader: Any, count: int) -> list[str] | None:
-    """The names of the classes, where the dataset that the loader reads, or a part of, names so many ``classes``."""
+def class_names(loader: Any, count: int | None = None) -> list[str] | None:
+    """The names of the classes, where the dataset that the loader reads, or a part of, has ``count`` ``classes``."""
     dataset: Any = getattr(loader, "dataset", None)
     while not hasattr(dataset, "classes") and hasattr(dataset, "dataset"):
         dataset = dataset.dataset
     names = getattr(dataset, "classes", None)
-    return list(map(str, names)) if isinstance(names, list | tuple) and len(names) == count else None
+    return list(map(str, names)) if isinstance(names, list | tuple) and count in (None, len(names)) else None
 
 
 def counting_in(loader: Any) -> list[Any]:

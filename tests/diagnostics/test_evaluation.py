@@ -10,7 +10,7 @@ from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.geometry.parameters import NAMES
 from learned_affine.policy.raw_head import RawHead
 from tests.fits import IMAGES, LABELS, loader
-from tests.subjects import Halves, vivid
+from tests.subjects import Halves, symmetric, vivid
 
 
 def test_identity_changes_nothing():
@@ -25,6 +25,10 @@ def test_errors_are_clear():
         vivid().evaluate(Halves(), [])
     with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
         vivid().evaluate(Halves(), [torch.rand(2, 1, 8, 8)], draws=0)
+    with pytest.raises(ValueError, match="max_images must be at least 1, got 0"):
+        vivid().evaluate(Halves(), [torch.rand(2, 1, 8, 8)], max_images=0)
+    with pytest.raises(TypeError, match="max_images must be an int, got str: '10'"):
+        vivid().evaluate(Halves(), [torch.rand(2, 1, 8, 8)], max_images="10")
 
 
 @pytest.mark.parametrize("kind", ["deterministic", "raw"])
@@ -104,24 +108,39 @@ def to_the_outside(images):
     return torch.where(left > right, -0.25, 0.25)
 
 
-def test_own_gain_is_what_another_images_draws_cost_more(monkeypatch):
-    """Labels go 0, 1, 0, 1: the image before is of the other class, so that its shift goes the wrong way."""
-    found = shifted(monkeypatch, to_the_outside).evaluate(Halves(), [(IMAGES, LABELS)], draws=2)
+def outside_gain():
+    """What is gained by the own shift instead of the opposite one, image by image."""
     away = torch.where(LABELS == 0, -4, 4)  # pixels
-    own, others = (
-        nn.functional.cross_entropy(Halves()(rolled(IMAGES, places)), LABELS, reduction="none").detach()
-        for places in (away, -away)
-    )
-    gain = (others - own).double()
-    assert found["own_gain"] == pytest.approx(float(gain.mean()), rel=1e-3) and found["own_gain"] > 1
-    assert found["own_gain_error"] == pytest.approx(float(gain.std()) / 8, rel=1e-3)
-    assert found["own_gain"] > 2 * found["own_gain_error"]
+    costs = [
+        nn.functional.cross_entropy(Halves()(rolled(IMAGES, one)), LABELS, reduction="none") for one in (-away, away)
+    ]
+    return (costs[0] - costs[1]).detach()
+
+
+@pytest.mark.parametrize("order", ["alternating", "sorted"])
+@pytest.mark.parametrize("size", [1, 5, 64])
+def test_own_gain_is_what_another_images_draws_cost_more(order, size, monkeypatch):
+    """About half of the others are of the other class, whose shift goes the wrong way, however images are ordered."""
+    rows = torch.arange(64) if order == "alternating" else LABELS.argsort(stable=True)
+    data = list(zip(IMAGES[rows].split(size), LABELS[rows].split(size), strict=True))
+    found = shifted(monkeypatch, to_the_outside).evaluate(Halves(), iter(data), draws=2)
+    assert found["own_gain"] == pytest.approx(float(outside_gain().mean()) * 32 / 63, abs=3 * found["own_gain_error"])
+    assert found["own_gain"] > 4 * found["own_gain_error"]
 
 
 def rolled(images, places):
     """Each image moved by so many pixels to the right, with zeros from beyond."""
     wide = nn.functional.pad(images, (8, 8))
     return torch.stack([one[..., 8 - place : 24 - place] for one, place in zip(wide, places.tolist(), strict=True)])
+
+
+def test_own_gain_is_also_that_of_images_of_several_sizes(monkeypatch):
+    """Each has a size of its own, and only draws of square images may have an odd quarter turn."""
+    images = [nn.functional.pad(one[None], (0, 0, 0, row // 4)) for row, one in enumerate(IMAGES)]
+    data = list(zip(images, LABELS.split(1), strict=True))
+    found = shifted(monkeypatch, to_the_outside).evaluate(Halves(), data)
+    assert found["own_gain"] > 4 * found["own_gain_error"] > 0
+    assert math.isfinite(symmetric(channels=1).evaluate(Halves(), data)["own_gain"])
 
 
 def test_own_gain_of_one_image_has_no_error_and_without_labels_there_is_none():

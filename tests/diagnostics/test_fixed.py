@@ -5,10 +5,11 @@ import torch
 from torchvision.transforms import v2
 
 from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine.fitting.history import FitHistory
 from learned_affine.geometry.parameters import EIGHT
 from learned_affine.policy.distribution import Policy
 from tests.geometry.matrices import rearranged
-from tests.subjects import STILL, vivid
+from tests.subjects import COMPASS, STILL, vivid
 
 IMAGES = torch.rand(5, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 
@@ -28,6 +29,8 @@ def pipeline(line: str) -> v2.Compose:
         ([0, 1, 2, 3], [0, 1, 2, 3]),
         (range(8), range(8)),
         ([0, 5], [0]),  # no line of two flips
+        ([0, 4, 6], [0, 4]),  # both flips together rotate by 180 degrees
+        ([0, 1, 2, 3, 4], [0, 1, 2, 3]),  # a flip and a quarter turn together are a flip about a diagonal
     ],
 )
 def test_flips_give_each_symmetry_that_images_bear_and_no_other(borne, given, monkeypatch):
@@ -36,10 +39,37 @@ def test_flips_give_each_symmetry_that_images_bear_and_no_other(borne, given, mo
     zeros = torch.zeros(len(IMAGES), 6)
     augment = LearnedAffineAugment(STILL)
     monkeypatch.setattr(augment, "policy", lambda images: Policy(zeros, zeros + 0.1, chances, tuple(borne)))
+    assert symmetries_of(augment) == set(given)
+
+
+def symmetries_of(augment):
+    """The codes that the printed line gives."""
     transform, image = pipeline(augment.as_transforms(IMAGES)), IMAGES[0]
     torch.manual_seed(0)
     moved = [transform(image) for _ in range(200)]
-    assert {[torch.equal(one, rearranged(image, code)) for code in EIGHT].index(True) for one in moved} == set(given)
+    return {[torch.equal(one, rearranged(image, code)) for code in EIGHT].index(True) for one in moved}
+
+
+@pytest.mark.parametrize(
+    ("label_map", "given"),
+    [
+        ({"mirror": [0, 1]}, range(8)),
+        ({"mirror": [1, 0]}, range(4)),
+        ({"quarter_turn": [1, 0]}, [0, 2, 4, 6]),
+        ({"quarter_turn": [1, 2, 3, 0]}, [0, 4]),
+        (COMPASS, [0]),
+        ({"mirror": [1, 0, 2, 3], "quarter_turn": [0, 1, 2, 3]}, range(4)),
+        ({"mirror": "swapped"}, range(4)),  # a function, of which a history has the name
+        ({"mirror": [0, 1], "quarter_turn": "turned"}, [0, 4]),
+    ],
+)
+def test_symmetries_in_which_the_fit_renamed_labels_are_left_out(label_map, given):
+    """A pipeline leaves labels as they are: one that gave such a symmetry would give wrong labels."""
+    augment = LearnedAffineAugment(STILL)
+    augment.history = FitHistory(info={"label_map": label_map})
+    even, zeros = torch.full((len(IMAGES), 8), 1 / 8), torch.zeros(len(IMAGES), 6)
+    augment.policy = lambda images: Policy(zeros, zeros + 0.1, even, tuple(EIGHT))
+    assert symmetries_of(augment) == set(given)
 
 
 def test_a_symmetry_that_some_images_do_not_bear_is_left_out():

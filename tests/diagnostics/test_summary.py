@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
-from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine import AffineLimits, LearnedAffineAugment, plots
 from learned_affine.diagnostics.summary import circles_in, proposal_words, ranges_of, symmetry_text
 from learned_affine.fitting.history import FitHistory
+from learned_affine.tasks import SingleLabel
 from learned_affine.tasks.targets import LabelMap
-from tests.fits import SHORT, silent
+from tests.fits import SHORT, quick, silent
 from tests.subjects import COMPASS, STILL, Compass, compass, vivid
 
 IMAGES, LABELS = compass(120)
@@ -132,6 +134,67 @@ def test_ranges_are_the_standard_deviation_of_all_draws():
     assert [line.split()[:3] for line in text.splitlines()[-2:]] == [["class", "0", "3"], ["class", "2", "3"]]
 
 
+@pytest.mark.parametrize("classes", [2, 5], ids=["fewer", "more"])
+@pytest.mark.parametrize("own", [True, False], ids=["own names", "no names"])
+def test_another_data_set_keeps_its_own_names(classes, own):
+    """The fit knows four classes; its names are used where the data set has none, and as long as they suffice."""
+    dataset = TensorDataset(torch.rand(10, 3, 8, 8), torch.arange(10) % classes)
+    if own:
+        dataset.classes = [f"own {one}" for one in range(classes)]
+    expected = dataset.classes if own else NAMES[:2] if classes == 2 else [f"class {one}" for one in range(5)]
+    loader, augment = DataLoader(dataset, 5), fitted({**INFO, "classes_moved": []})
+    lines = augment.summary(loader).split("drawn:\n")[1].splitlines()[1:]
+    assert [line[: line.index("  ")] for line in lines] == expected
+    labels = plots.plot_summary(augment, loader).axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels] == expected
+    classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, classes))
+    if own or classes == 5:  # a classifier of two classes has none of the names of four
+        assert list(augment.evaluate(classifier, loader).chances) == expected
+
+
+@pytest.mark.parametrize("ignored", [-1, -100, 255])
+def test_images_without_a_label_are_left_out(ignored):
+    """As by the fit, which says what stands for no label; an augmenter of no fit takes negative ones for it."""
+    images, labels = compass(40)
+    mixed = torch.where(torch.arange(40) < 10, ignored, labels)
+    task = SingleLabel(ignore_index=ignored)
+    augment = quick(Compass(), [(images, mixed)], val_loader=[(IMAGES, LABELS)], task=task)
+    found = [augment] if ignored > 0 else [augment, vivid(localization=augment.localization)]
+    for one in found:
+        assert one.summary([(images, mixed)]) == one.summary([(images[10:], labels[10:])])
+        rows = [plots.plot_summary(one, [data]) for data in ((images, mixed), (images[10:], labels[10:]))]
+        assert [len(row.axes[0].get_yticks()) for row in rows] == [4, 4]
+    with pytest.raises(ValueError, match="loader must give at least one image that has a label, got none in 1 batch"):
+        plots.plot_summary(augment, [(images[:10], mixed[:10])])
+
+
+ONE_HOT = torch.nn.functional.one_hot(LABELS, 4)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [ONE_HOT, ONE_HOT.bool(), ONE_HOT.float(), (LABELS > 1).float(), LABELS[:, None, None].expand(-1, 8, 8), None],
+    ids=["several", "several, bool", "soft", "chances", "masks", "none"],
+)
+def test_images_without_class_indices_are_one_row(labels):
+    data = [IMAGES] if labels is None else [(IMAGES, labels)]
+    augment = vivid()
+    augment.history = FitHistory(info=INFO)
+    assert augment.summary(data) == augment.summary(IMAGES)
+    figure = plots.plot_summary(augment, data)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["all"]
+    assert len(figure.axes[0].texts) == 11
+
+
+def test_a_batch_may_have_keys_of_its_own():
+    augment, keys = vivid(), {"image_key": "scan", "label_key": "finding"}
+    images, labels = torch.rand(6, 3, 8, 8), torch.tensor([0, 0, 0, 2, 2, 2])
+    data = [{"scan": images, "finding": labels, "label": labels + 1}]
+    assert augment.summary(data, **keys) == augment.summary(images, labels)
+    figure = plots.plot_summary(augment, data, **keys)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["class 0", "class 2"]
+
+
 def test_a_loader_gives_the_same_ranges_as_its_images():
     augment, images, labels = vivid(), torch.rand(6, 3, 8, 8), torch.tensor([0, 0, 0, 2, 2, 2])
     loader = [(images[:2], labels[:2]), (images[2:], labels[2:])]
@@ -139,7 +202,7 @@ def test_a_loader_gives_the_same_ranges_as_its_images():
     assert augment.summary([part for part, _ in loader]) == augment.summary(images)
     with pytest.raises(ValueError, match="labels must be left out where images are a loader"):
         augment.summary(loader, labels)
-    with pytest.raises(ValueError, match="images must be a loader of at least one batch"):
+    with pytest.raises(ValueError, match="images must give at least one batch, got none"):
         augment.summary([])
     with pytest.raises(TypeError, match=r"images must be a tensor .* or a loader of them, got int"):
         augment.summary(3)

@@ -9,10 +9,10 @@ from torch.nn import functional as F
 from learned_affine import AffineLimits, AffineParameters
 from learned_affine.fitting.adversary import Adversary
 from learned_affine.fitting.judge import Judge
-from learned_affine.fitting.pool import Pool
 from learned_affine.fitting.processes import Processes
 from learned_affine.policy.distribution import Policy
 from learned_affine.tasks.model import Model
+from learned_affine.tasks.pool import Pool
 from learned_affine.tasks.targets import LabelMap
 from tests.fits import IMAGES, LABELS, judge_of, kept
 from tests.subjects import Halves

@@ -9,9 +9,9 @@ from torch import nn
 
 from learned_affine import AffineParameters, FitConfig, LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
-from learned_affine.fitting.pool import Pool
 from learned_affine.fitting.resampling import check_resampling, choose_interpolation, resampling_costs, sub_pixel_shifts
 from learned_affine.tasks.model import Model
+from learned_affine.tasks.pool import Pool
 from tests.fits import few_steps, judge_of, kept, quick
 
 SIDE, COUNT = 12, 64

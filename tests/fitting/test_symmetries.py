@@ -7,7 +7,6 @@ import torch
 from torch.nn import functional as F
 
 from learned_affine.fitting.judge import Judge
-from learned_affine.fitting.pool import Pool
 from learned_affine.fitting.symmetries import (
     SymmetryCosts,
     class_means,
@@ -20,6 +19,7 @@ from learned_affine.fitting.symmetries import (
 from learned_affine.policy.costs import Costs
 from learned_affine.policy.distribution import Policy
 from learned_affine.tasks.model import Model
+from learned_affine.tasks.pool import Pool
 from tests.fits import IMAGES, LABELS, judge_of, kept
 from tests.geometry.matrices import rearranged
 from tests.subjects import Halves

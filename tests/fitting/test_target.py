@@ -10,9 +10,9 @@ from torch import nn
 from learned_affine import FitConfig
 from learned_affine.diagnostics import FitWarning
 from learned_affine.fitting import target
-from learned_affine.fitting.pool import Pool
 from learned_affine.fitting.target import HELD_OUT_IMAGES, TRAINING_IMAGES, Target, measure_target
 from learned_affine.tasks.model import Model, task_of, temperature_of
+from learned_affine.tasks.pool import Pool
 from tests.fits import quick
 from tests.subjects import Halves, blobs
 

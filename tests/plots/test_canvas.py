@@ -46,6 +46,38 @@ def test_no_text_overlaps_and_the_size_fits_a_page():
         assert figure.get_facecolor() == (1.0, 1.0, 1.0, 1.0)
 
 
+@pytest.mark.parametrize("plot", [plots.plot_parameters, plots.plot_symmetries])
+def test_labels_may_be_of_any_kind_and_names_must_suffice(plot):
+    """A negative label is none: it has neither a row nor the name of the last class."""
+    given = LABELS.where(torch.arange(6) > 1, -1)
+    expected = rows_of(plot(vivid(), IMAGES, given, names=["$a", "b$"]))
+    assert expected == ["$a", "b$"]
+    for labels in (given.tolist(), given.numpy(), given.to(torch.int16)):
+        assert rows_of(plot(vivid(), IMAGES, labels, names=["$a", "b$"])) == expected
+    for wrong in (LABELS.float(), LABELS[:5], "labels", torch.rand(6, 2)):
+        with pytest.raises(ValueError, match=r"labels must be class indices of shape \(6,\), one per image, got"):
+            plot(vivid(), IMAGES, wrong)
+    with pytest.raises(ValueError, match="names must have one for each class, at least 2, got 1"):
+        plot(vivid(), IMAGES, LABELS, names=["a"])
+
+
+def rows_of(figure):
+    return [label.get_text() for label in figure.axes[0].get_yticklabels()]
+
+
+def test_dollars_are_no_maths(tmp_path):
+    names = ["5 $ to 9 $", r"$\broken$"]
+    for figure in (
+        plots.plot_parameters(vivid(), IMAGES, LABELS, names=names),
+        plots.plot_symmetries(vivid(), IMAGES, LABELS, names),
+        plots.plot_summary(vivid(), [(IMAGES, LABELS)], names),
+        plots.plot_policies({"5 $ to 9 $": vivid(), r"$\broken$": vivid()}, IMAGES),
+    ):
+        figure.savefig(tmp_path / "a.svg")
+        dollars = [text for axis in figure.axes for text in texts_of(axis) if "$" in text.get_text()]
+        assert len(dollars) >= 2 and not any(text.get_parse_math() for text in dollars)
+
+
 def test_pictures_leave_randomness_alone():
     augment = vivid(generator=torch.Generator().manual_seed(4))
     own, state = augment.generator, torch.get_rng_state()

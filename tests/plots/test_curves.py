@@ -31,8 +31,6 @@ def test_histograms_have_a_row_a_class_by_name():
 
 
 def test_labels_of_other_images_or_too_many_classes_say_what_to_do():
-    with pytest.raises(ValueError, match="labels must be those of 6 images in 1 to 20 classes, got 5"):
-        plots.plot_parameters(vivid(), IMAGES, LABELS[:5])
-    match = r"in 1 to 20 classes, got 43 in 43: choose some, .*images\[some\], labels\[some\]"
+    match = r"labels must be of 1 to 20 classes, got 43: choose some, .*images\[some\], labels\[some\]"
     with pytest.raises(ValueError, match=match):
         plots.plot_parameters(vivid(), IMAGES[:1].expand(43, -1, -1, -1), torch.arange(43))

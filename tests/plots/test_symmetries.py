@@ -73,12 +73,14 @@ def test_bytes_and_grey_images_are_shown():
         sheet(plots.plot_symmetries(vivid(), images)) for images in (grey, (255 * grey).round().to(torch.uint8))
     )
     assert (one - other).abs().max() < 0.02
+    wide = sheet(plots.plot_symmetries(vivid(), (60_000 * grey).round().to(torch.uint16)))
+    assert (one - wide).abs().max() < 0.02
 
 
 def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match=r"images must be 1 to 24 .* got 25 with 25: choose some"):
         plots.plot_symmetries(vivid(), torch.rand(25, 3, 8, 8))
-    with pytest.raises(ValueError, match="labels must be those of 4 images, got 3"):
-        plots.plot_symmetries(vivid(), IMAGES, LABELS[:3])
+    with pytest.raises(ValueError, match="per_class must be at least 1, got 0"):
+        plots.plot_symmetries(vivid(), IMAGES, LABELS, per_class=0)
     with pytest.raises(ValueError, match="got 4 with 2"):
         plots.plot_symmetries(vivid(), IMAGES, names=["cat", "dog"])

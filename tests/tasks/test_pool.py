@@ -2,8 +2,8 @@
 
 import torch
 
-from learned_affine.fitting import pool as pools
-from learned_affine.fitting.pool import Pool, Reservoir
+from learned_affine.tasks import pool as pools
+from learned_affine.tasks.pool import Pool, Reservoir
 from tests.subjects import seeded
 
 KEPT = 100

@@ -1,4 +1,4 @@
-"""The images of a fit, kept in memory: each of them is warped and judged many times."""
+"""Images that are kept in memory, since they are judged many times: those of a fit, and of an evaluation."""
 
 from __future__ import annotations
 
