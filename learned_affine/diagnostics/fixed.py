@@ -58,9 +58,11 @@ def as_transforms(augment: PolicyTransform, images: Tensor) -> str:
     steps = next([*steps] for steps, codes in STEPS if bool(tolerated[list(codes)].all()))
     within, between = variances(mean, deviation)
     spread = dict(zip(NAMES, (2 * (within + between).sqrt()).tolist(), strict=True))
-    if affine := _affine(spread, augment.limits):
-        steps.append(affine if augment.p == 1 else f"v2.RandomApply([{affine}], p={augment.p:g})")
-    return f"v2.Compose([{', '.join(steps or ['v2.Identity()'])}])"
+    steps += filter(None, [_affine(spread, augment.limits)])
+    if augment.p == 0 or not steps:
+        return "v2.Identity()"
+    line = f"[{', '.join(steps)}]"
+    return f"v2.Compose({line})" if augment.p == 1 else f"v2.RandomApply({line}, p={augment.p:g})"
 
 
 def _labels_stay(rules: dict[str, Any]) -> Tensor:
