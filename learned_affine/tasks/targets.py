@@ -17,14 +17,18 @@ from learned_affine._checks import shown
 MOVABLE = (tv_tensors.Mask, tv_tensors.BoundingBoxes, tv_tensors.KeyPoints)
 
 
-def count_of(targets: Any) -> int:
-    """How many images targets are of: rows of a tensor, entries of a list, or those of a dict's first value."""
-    if isinstance(targets, dict) and targets:
-        return count_of(next(iter(targets.values())))
-    if isinstance(targets, list) or (isinstance(targets, Tensor) and targets.ndim > 0):
+def count_of(targets: Any, name: str = "loader") -> int:
+    """How many images targets are of: rows of a tensor, entries of a list, or those of each value of a dict."""
+    came = shown(targets)
+    if isinstance(targets, dict):
+        counts = {count_of(value, name): None for value in targets.values() if value is not None}
+        if len(counts) == 1:
+            return next(iter(counts))
+        came = f"a dict of values for {' and '.join(map(str, counts)) or 'no'} images"
+    elif isinstance(targets, list) or (isinstance(targets, Tensor) and targets.ndim > 0):
         return len(targets)
     rule = "tensors with a row for each image, lists with an entry for each, or dicts of these"
-    raise TypeError(f"loader must give targets as {rule}, got {shown(targets)}")
+    raise TypeError(f"{name} must give targets as {rule}, got {came}")
 
 
 def numbers_of(labels: Any) -> Tensor | None:
@@ -73,6 +77,15 @@ def take(targets: Any, rows: list[int]) -> Any:
     if isinstance(targets, dict):
         return {key: take(value, rows) for key, value in targets.items()}
     return None if targets is None else [targets[row] for row in rows]
+
+
+def form_of(targets: Any) -> Any:
+    """What the targets of two images have in common if they can be joined."""
+    if isinstance(targets, Tensor):
+        return targets.shape[1:]
+    if isinstance(targets, dict):
+        return frozenset((key, form_of(value)) for key, value in targets.items())
+    return type(targets)
 
 
 def join(parts: list[Any]) -> Any:
