@@ -55,9 +55,9 @@ class Model:
         self.label_map = label_map
         self.temperature = 1.0
 
-    def read(self, batch: Any, image_key: str | None = None, label_key: str | None = None) -> Batch:
+    def read(self, batch: Any, image_key: str | None = None, label_key: str | None = None, name: str = "loader") -> Batch:
         """Images and labels of a loader's batch, those without a label left out."""
-        return self.task.known(*unpack(batch, image_key, label_key, self.task.labels))
+        return self.task.known(*unpack(batch, image_key, label_key, self.task.labels, name))
 
     def answer(self, images: Tensor, strict: bool = True) -> Any:
         """Logits ``(B, m)``, finite if ``strict``, of images before ``preprocess``; or what a loss takes."""
