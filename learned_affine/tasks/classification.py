@@ -74,6 +74,14 @@ class SingleLabel:
     def _there(self, labels: Tensor) -> Tensor:
         return torch.ones_like(labels, dtype=torch.bool) if self.ignore_index is None else labels != self.ignore_index
 
+    def check_weights(self, classes: int) -> None:
+        """Raise a ValueError where there are weights of another number of classes."""
+        for name in ("weight", "pos_weight"):
+            weights = getattr(self, name, None)
+            if weights is not None and len(weights) != classes:
+                text = f"{name} must be of {classes} classes, the classifier's, got {len(weights)} numbers"
+                raise ValueError(text)
+
     def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
         """Labels that fit the output ``(B, m)``; ``name`` is the argument that they come from."""
         classes = output.shape[1]

@@ -64,6 +64,7 @@ class Model:
         answer = self.task.answer(self.model(self._preprocessed(images)), len(images))
         if strict and not self.task.is_loss:
             check_finite(answer)
+            self.task.check_weights(answer.shape[1])
         return answer
 
     def _preprocessed(self, images: Tensor) -> Tensor:
