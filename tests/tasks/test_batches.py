@@ -128,6 +128,11 @@ def test_dict_keys_by_name():
         quick(data=data)
 
 
+@pytest.mark.parametrize("count", [1, 16])
+def test_blank_images_may_come_first(count):
+    assert quick(data=[(torch.zeros(count, 1, 16, 16), LABELS[:count]), (IMAGES, LABELS)]).history.rounds == ROUNDS
+
+
 BAD = {
     "pixels": ((IMAGES * torch.nan, LABELS), "must give finite images"),
     "no channels": ((IMAGES[:, 0], LABELS), "must give images of shape"),

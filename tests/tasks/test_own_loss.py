@@ -167,6 +167,7 @@ NO_LOSSES = {
     "another shape": (lambda output, target: output[:, 0], ONE_EACH + r"Tensor of shape \(16, 16, 16\)"),
     "a number": (lambda output, target: 0.5, ONE_EACH + "float"),
     "NaN": (lambda output, target: mean(output) * torch.nan, r"loss must return finite numbers, got NaN or infinity"),
+    "infinite": (lambda output, target: mean(output) + torch.inf, r"loss must return finite numbers, got NaN or infin"),
     "negative": (lambda output, target: -mean(output), r"loss must be above 0 in the mean, .* got -0\.\d+ on images"),
     "constant": (lambda output, target: torch.ones(len(output)), r"classifier must give a loss that depends on its"),
 }
