@@ -156,14 +156,24 @@ def permuted_points(targets: Any, order: Tensor) -> Any:
 
 
 def permuted(labels: Any, order: Tensor) -> Any:
-    """Labels where class ``c`` has become ``order[c]``: class indices, rows of numbers, or what holds key points."""
+    """Labels where class ``c`` has become ``order[c]``: class indices, rows of numbers, chances of the second of two
+    classes (floating ``(B,)`` or ``(B, 1)``), or what holds key points.
+    """
     if not isinstance(labels, Tensor) or isinstance(labels, tv_tensors.TVTensor):
         return permuted_points(labels, order)
     order = order.to(labels.device)
-    if labels.ndim > 1:
+    in_rows = labels.ndim > 1 and labels.shape[1] > 1
+    classes = labels.shape[1] if in_rows else 2 if labels.is_floating_point() else len(order)
+    if len(order) != classes:
+        text = f"label_map must be a permutation of {classes} classes for labels {shown(labels)}, got one of {len(order)}"
+        raise ValueError(text)
+    if in_rows:
         return labels[:, order.argsort()]
+    if labels.is_floating_point():
+        swaps = (labels >= 0) & (labels <= 1) & (order[0] == 1)  # others stay, such as an ignored one
+        return torch.where(swaps, 1 - labels, labels)
     index = labels.long()  # of uint8 or bool it would be a mask
-    is_class = (index >= 0) & (index < len(order))  # others stay, such as an ignored one
+    is_class = (index >= 0) & (index < len(order))
     return torch.where(is_class, order[index.clamp(0, len(order) - 1)], index).to(labels.dtype)
 
 

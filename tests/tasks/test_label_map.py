@@ -10,6 +10,7 @@ from torchvision.transforms import v2
 
 from learned_affine import LearnedAffineAugment
 from learned_affine.label_map import MappedLabels
+from learned_affine.tasks import Binary
 from learned_affine.tasks.targets import LabelMap, permuted
 from tests.fits import SHORT, quick
 from tests.geometry.matrices import symmetries_alone
@@ -224,3 +225,26 @@ def test_evaluate_refuses_a_permutation_of_other_classes():
     for order in ([1, 0], [3, 1, 2, 0]):
         with pytest.raises(ValueError, match=r"label_map\['mirror'\] must be a permutation of 3 classes, got one of"):
             LearnedAffineAugment().evaluate(classifier, [batch], label_map={"mirror": order})
+
+
+@pytest.mark.parametrize("shape", [(8,), (8, 1)])
+@pytest.mark.parametrize("chance", [True, False])
+def test_chances_of_a_yes_follow_as_the_fit_has_them(shape, chance):
+    """A fit reads them as the two probabilities of no and yes, whose columns change places."""
+    given = torch.tensor([0.9, 0.2, 0.0, 1.0, 0.5, -1.0, 255.0, 0.7])
+    given = (given if chance else given.round().long()).view(shape)
+    augment = flipping(generator=seeded())
+    _, renamed = MappedLabels(augment, SWAP)(torch.rand(8, 1, 16, 16), given)
+    expected, flat = Binary().labels(given, 8), given.flatten()
+    known = (flat >= 0) & (flat <= 1)
+    swapped = expected.flip(1)[:, 1] if chance else 1 - expected
+    expected = torch.where(augment.last_parameters.mirror & known, swapped, flat).view(shape)
+    assert renamed.dtype == given.dtype
+    torch.testing.assert_close(renamed, expected)
+
+
+@pytest.mark.parametrize(("labels", "came"), [(torch.rand(8, 2), r"\(8, 2\)"), (torch.rand(8), r"\(8,\)")])
+def test_labels_of_another_number_of_classes_than_the_map_are_named(labels, came):
+    named = rf"label_map must be a permutation of 2 classes for labels Tensor of shape {came}, got one of 3"
+    with pytest.raises(ValueError, match=named):
+        MappedLabels(flipping(generator=seeded()), {"mirror": [1, 0, 2]})(torch.rand(8, 1, 16, 16), labels)
