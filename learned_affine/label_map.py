@@ -63,8 +63,7 @@ class MappedLabels(nn.Module):
 
     def _of_many(self, labels: Any, drawn: AffineParameters) -> Any:
         """The labels of a batch; arrays and lists of numbers stay arrays and lists where no function wants them."""
-        by_function = not all(isinstance(rule, Tensor) for rule in self.label_map.rules.values())
-        stays = isinstance(labels, Tensor) or by_function or holds_points(labels)
+        stays = isinstance(labels, Tensor) or self.label_map.has_functions or holds_points(labels)
         numbers = None if stays else numbers_of(labels)
         renamed = self.label_map(labels if numbers is None else numbers, drawn.mirror, drawn.quarter_turns)
         if numbers is None:

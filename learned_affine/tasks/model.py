@@ -54,6 +54,7 @@ class Model:
         self.task = SingleLabel() if task is None else task
         self.label_map = label_map
         self.temperature = 1.0
+        self.classes = 0  # as soon as an answer has shown them
 
     def read(self, batch: Any, image_key: str | None = None, label_key: str | None = None, name: str = "loader") -> Batch:
         """Images and labels of a loader's batch, those without a label left out."""
@@ -64,7 +65,8 @@ class Model:
         answer = self.task.answer(self.model(self._preprocessed(images)), len(images))
         if strict and not self.task.is_loss:
             check_finite(answer)
-            self.task.check_weights(answer.shape[1])
+            self.classes = answer.shape[1]
+            self.task.check_weights(self.classes)
         return answer
 
     def _preprocessed(self, images: Tensor) -> Tensor:
@@ -112,6 +114,8 @@ class Model:
             # the order of classes, but of a user's loss only that of key points is known
             permute = permuted_points if self.task.is_loss else permuted
             labels = self.label_map(labels, parameters.mirror, parameters.quarter_turns, permute)
+            if self.classes and self.label_map.has_functions:
+                self.task.check(labels, torch.empty(0, self.classes), "label_map")
         return moved(labels, lambda movable: apply(movable, parameters=parameters))
 
     def find_temperature(self, output: Tensor, labels: Any) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -117,6 +118,8 @@ def choose(which: Tensor, one: Any, other: Any) -> Any:
         return with_type_of(other, torch.where(chosen, one.as_subclass(Tensor), other.as_subclass(Tensor)))
     if isinstance(one, dict):
         return {key: choose(which, one[key], other[key]) for key in one}
+    if one is None:
+        return None
     return [mine if here else yours for here, mine, yours in zip(which.tolist(), one, other, strict=True)]
 
 
@@ -193,17 +196,14 @@ class LabelMap:
         if not rules or set(rules) - set(GENERATORS):
             raise ValueError(f"label_map must have the keys {' and '.join(map(repr, GENERATORS))}, got {list(rules)!r}")
         self.rules = {key: _rule(key, rules[key], count) for key, count in GENERATORS.items() if key in rules}
+        self.has_functions = not all(isinstance(rule, Tensor) for rule in self.rules.values())
 
     def __call__(self, labels: Any, mirror: Tensor, quarter_turns: Tensor, permute: Permute = permuted) -> Any:
         """The labels of a batch whose images got these symmetries, ``(B,)`` each."""
         for key, which in self.steps(mirror, quarter_turns):
             if not bool(which.any()):
                 continue
-            new = self.renamed(key, labels, permute)
-            if type(new) is not type(labels) or (isinstance(new, Tensor) and new.shape != labels.shape):
-                rule = f"return labels of the kind that it is given, {shown(labels)}"
-                raise ValueError(f"label_map[{key!r}] must {rule}, got {shown(new)}")
-            labels = choose(which, new, labels)
+            labels = choose(which, self.renamed(key, labels, permute), labels)
         return labels
 
     def steps(self, mirror: Tensor, quarter_turns: Tensor) -> list[tuple[str, Tensor]]:
@@ -218,7 +218,12 @@ class LabelMap:
         rule = self.rules[key]
         if isinstance(rule, Tensor):
             return permute(labels, rule)
-        return rule(each_tensor(labels, torch.clone))  # a function may change what it is given
+        new = rule(each_tensor(labels, torch.clone))  # a function may change what it is given
+        given, came = pytree.tree_map(_kind, labels), pytree.tree_map(_kind, new)
+        if came != given:
+            text = f"label_map[{key!r}] must return labels of the form that it is given, {reprlib.repr(given)}"
+            raise ValueError(f"{text}, got {reprlib.repr(came)}")
+        return new
 
     def check(self, classes: int) -> None:
         """Raise a ValueError if a rule permutes another number of classes."""
@@ -229,7 +234,7 @@ class LabelMap:
 
     def orders(self, classes: int) -> Tensor:
         """What each class becomes in each symmetry, ``(8, classes)`` by its code ``quarter_turns + 4 * mirror``."""
-        if not all(isinstance(rule, Tensor) for rule in self.rules.values()):
+        if self.has_functions:
             raise TypeError("label_map must be of permutations here, got a function")
         self.check(classes)
         code, labels = torch.arange(8).repeat_interleave(classes), torch.arange(classes).repeat(8)
@@ -239,6 +244,11 @@ class LabelMap:
         """The permutations as lists, and of functions their names, for the history."""
         names = {key: getattr(rule, "__name__", type(rule).__name__) for key, rule in self.rules.items()}
         return names | {key: rule.tolist() for key, rule in self.rules.items() if isinstance(rule, Tensor)}
+
+
+def _kind(leaf: Any) -> str:
+    is_array = isinstance(leaf, Tensor | np.ndarray)
+    return f"{leaf.dtype} {tuple(leaf.shape)}" if is_array else type(leaf).__name__
 
 
 def label_map_of(label_map: Any) -> LabelMap | None:

@@ -154,8 +154,10 @@ def test_key_points_in_a_list_stay_key_points():
         ({"mirror": "left"}, TypeError, r"label_map\['mirror'\] must be a permutation of .* or a function, got 'left'"),
         ({"mirror": [0.0, 1.0]}, TypeError, r"must be a permutation of class indices or a function, got \[0.0, 1.0\]"),
         ({"quarter_turn": TURN}, ValueError, r"\['quarter_turn'\] must be a permutation of 2 classes, got .* 4"),
-        ({"mirror": lambda labels: labels.tolist()}, ValueError, r"must return labels of the kind .* got list"),
-        ({"mirror": lambda labels: labels[:1]}, ValueError, r"label_map\['mirror'\] must return labels .*, got Tensor"),
+        ({"mirror": lambda labels: labels.tolist()}, ValueError, r"must return labels of the form .* got \['int'"),
+        ({"mirror": lambda labels: labels[:1]}, ValueError, r"label_map\['mirror'\] must return labels .*, got 'torch.int64"),
+        ({"mirror": lambda labels: labels.float()}, ValueError, r"'torch.int64 \(.*, got 'torch.float32 \("),
+        ({"mirror": lambda labels: labels + 1}, ValueError, r"^label_map's labels must be within \[0, 2\), .* 1 to 2"),
     ],
 )
 def test_a_rule_that_is_none_is_named(label_map, error, message):
@@ -248,3 +250,17 @@ def test_labels_of_another_number_of_classes_than_the_map_are_named(labels, came
     named = rf"label_map must be a permutation of 2 classes for labels Tensor of shape {came}, got one of 3"
     with pytest.raises(ValueError, match=named):
         MappedLabels(flipping(generator=seeded()), {"mirror": [1, 0, 2]})(torch.rand(8, 1, 16, 16), labels)
+
+
+FORMS = {
+    "another key": ({"y": LABELS[:8], "m": LABELS[:8]}, lambda given: {"y": given["y"]}, r"'m': .* got \{'y': [^m]*\}"),
+    "another shape": ({"y": LABELS[:8]}, lambda given: {"y": given["y"][:3]}, r"\(8,\)'\}, got \{'y': '.*\(3,\)"),
+    "another length": ([*LABELS[:8]], lambda given: given[:-1], "got "),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_function_returns_labels_of_the_form_that_it_is_given(name):
+    given, function, got = FORMS[name]
+    with pytest.raises(ValueError, match=rf"^label_map\['mirror'\] must return labels of the form .*{got}"):
+        MappedLabels(flipping(generator=seeded()), {"mirror": function})(torch.rand(8, 1, 16, 16), given)
