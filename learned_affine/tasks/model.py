@@ -56,7 +56,9 @@ class Model:
         self.temperature = 1.0
         self.classes = 0  # as soon as an answer has shown them
 
-    def read(self, batch: Any, image_key: str | None = None, label_key: str | None = None, name: str = "loader") -> Batch:
+    def read(
+        self, batch: Any, image_key: str | None = None, label_key: str | None = None, name: str = "loader"
+    ) -> Batch:
         """Images and labels of a loader's batch, those without a label left out."""
         return self.task.known(*unpack(batch, image_key, label_key, self.task.labels, name))
 

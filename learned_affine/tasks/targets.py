@@ -168,7 +168,9 @@ def permuted(labels: Any, order: Tensor) -> Any:
     in_rows = labels.ndim > 1 and labels.shape[1] > 1
     classes = labels.shape[1] if in_rows else 2 if labels.is_floating_point() else len(order)
     if len(order) != classes:
-        text = f"label_map must be a permutation of {classes} classes for labels {shown(labels)}, got one of {len(order)}"
+        text = (
+            f"label_map must be a permutation of {classes} classes for labels {shown(labels)}, got one of {len(order)}"
+        )
         raise ValueError(text)
     if in_rows:
         return labels[:, order.argsort()]

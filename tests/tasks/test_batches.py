@@ -153,5 +153,5 @@ def test_what_is_wrong_is_named_by_the_argument_that_it_comes_from(name):
 
 @pytest.mark.parametrize("targets", [None, (1, 2)])
 def test_what_is_wrong_with_targets_is_named_by_the_argument_that_it_comes_from(targets):
-    with pytest.raises((TypeError, ValueError), match="^val_loader must give targets"):
+    with pytest.raises((TypeError, ValueError), match=r"^val_loader must give targets"):
         quick(val_loader=[(IMAGES, targets)], loss=lambda output, target: output.mean(1))

@@ -155,7 +155,11 @@ def test_key_points_in_a_list_stay_key_points():
         ({"mirror": [0.0, 1.0]}, TypeError, r"must be a permutation of class indices or a function, got \[0.0, 1.0\]"),
         ({"quarter_turn": TURN}, ValueError, r"\['quarter_turn'\] must be a permutation of 2 classes, got .* 4"),
         ({"mirror": lambda labels: labels.tolist()}, ValueError, r"must return labels of the form .* got \['int'"),
-        ({"mirror": lambda labels: labels[:1]}, ValueError, r"label_map\['mirror'\] must return labels .*, got 'torch.int64"),
+        (
+            {"mirror": lambda labels: labels[:1]},
+            ValueError,
+            r"label_map\['mirror'\] must return labels .*, got 'torch.int64",
+        ),
         ({"mirror": lambda labels: labels.float()}, ValueError, r"'torch.int64 \(.*, got 'torch.float32 \("),
         ({"mirror": lambda labels: labels + 1}, ValueError, r"^label_map's labels must be within \[0, 2\), .* 1 to 2"),
     ],
@@ -264,3 +268,40 @@ def test_a_function_returns_labels_of_the_form_that_it_is_given(name):
     given, function, got = FORMS[name]
     with pytest.raises(ValueError, match=rf"^label_map\['mirror'\] must return labels of the form .*{got}"):
         MappedLabels(flipping(generator=seeded()), {"mirror": function})(torch.rand(8, 1, 16, 16), given)
+
+
+@pytest.mark.parametrize("make", [v2.functional.to_pil_image, lambda image: image], ids=["PIL", "tensors"])
+def test_a_list_of_images_is_a_batch(make):
+    augment = flipping(generator=seeded())
+    moved, renamed = MappedLabels(augment, SWAP)([make(image) for image in IMAGES[:8]], LABELS[:8].tolist())
+    pixels = torch.stack([v2.functional.to_image(one) if isinstance(one, PIL.Image.Image) else one for one in moved])
+    assert 0 < int(augment.last_parameters.mirror.sum()) < 8
+    assert renamed == Halves()(pixels.as_subclass(torch.Tensor)).argmax(1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("label", "flipped"),
+    [
+        (0.9, 1 - 0.9),
+        (np.float32(0.75), 0.25),
+        (np.array([0.75, 0.25]), [0.25, 0.75]),
+        ([0.9, 0.1], [0.1, 0.9]),
+        ([1, 0], [0, 1]),
+    ],
+)
+def test_the_numbers_of_one_image_follow_and_keep_their_type(label, flipped):
+    mapped, seen = MappedLabels(flipping(generator=seeded()), SWAP), set()
+    for _ in range(20):
+        _, renamed = mapped(IMAGES[0], label)
+        mirror = bool(mapped.augment.last_parameters.mirror[0])
+        assert type(renamed) is type(label) and np.array_equal(renamed, flipped if mirror else label)
+        seen.add(mirror)
+    assert seen == {False, True}
+
+
+@pytest.mark.parametrize("label", ["left", {"name": "left"}, [[0], [0, 1]]])
+@pytest.mark.parametrize("images", [IMAGES[0], IMAGES[:2]], ids=["one", "batch"])
+def test_a_label_that_no_permutation_moves_is_refused_whatever_is_drawn(images, label):
+    mapped = MappedLabels(LearnedAffineAugment(p=0.0), SWAP)
+    with pytest.raises(ValueError, match="label_map must be of functions where labels are no numbers and hold no key"):
+        mapped(images, label)

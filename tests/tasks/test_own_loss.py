@@ -182,8 +182,14 @@ def test_a_loss_that_is_none_is_named(name):
 
 @pytest.mark.parametrize(
     ("more", "got"),
-    [((16, 16), "tuple"), (16, "int"), ("train", "str"), (torch.tensor(3), r"Tensor of shape \(\)")]
-    + [(LABELS[:3], "a dict of values for 16 and 3 images"), ({"a": LABELS[:3]}, "a dict of values for 16 and 3 images")],
+    [
+        ((16, 16), "tuple"),
+        (16, "int"),
+        ("train", "str"),
+        (torch.tensor(3), r"Tensor of shape \(\)"),
+        (LABELS[:3], "a dict of values for 16 and 3 images"),
+        ({"a": LABELS[:3]}, "a dict of values for 16 and 3 images"),
+    ],
 )
 def test_each_value_of_a_dict_has_a_row_for_each_image(more, got):
     data = [(IMAGES[:16], {"m": LABELS[:16], "more": more})]

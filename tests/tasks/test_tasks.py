@@ -223,7 +223,9 @@ def test_a_task_that_is_none_is_named():
         quick(task=3)
     with pytest.raises(ValueError, match=r"task must be left out where loss is given"):
         task_of("binary", lambda output, target: output)
-    with pytest.raises(ValueError, match=r"weight must be finite numbers of at least 0, one per class and not all 0, got \[-1\]"):
+    with pytest.raises(
+        ValueError, match=r"weight must be finite numbers of at least 0, one per class and not all 0, got \[-1\]"
+    ):
         SingleLabel(weight=[-1])
     with pytest.raises(ValueError, match=r"pos_weight must be finite numbers .* not all 0, got \[0, 0\]"):
         MultiLabel(pos_weight=[0, 0])
