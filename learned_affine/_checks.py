@@ -68,8 +68,8 @@ def check_weights(name: str, weights: Any) -> Tensor | None:
     if weights is None:
         return None
     found = torch.as_tensor(weights, dtype=torch.float32)
-    if found.ndim != 1 or not bool((found.isfinite() & (found >= 0)).all()):
-        raise ValueError(f"{name} must be finite numbers of at least 0, one per class, got {weights!r}")
+    if found.ndim != 1 or not bool((found.isfinite() & (found >= 0)).all() and found.any()):
+        raise ValueError(f"{name} must be finite numbers of at least 0, one per class and not all 0, got {weights!r}")
     return found
 
 

@@ -7,8 +7,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import PIL.Image
-import torch
 from torch import Tensor, nn
 from torchvision import tv_tensors
 
@@ -37,6 +35,7 @@ class MappedLabels(nn.Module):
         TypeError, ValueError: naming the argument, the rule and what came.
 
     Example:
+        >>> import torch
         >>> from learned_affine import LearnedAffineAugment
         >>> label_map = {"mirror": [1, 0, 2]}  # left, right, neither
         >>> augment = MappedLabels(LearnedAffineAugment(p=1.0), label_map)
@@ -58,27 +57,45 @@ class MappedLabels(nn.Module):
         images, labels = self.augment(*both)
         drawn = self.augment.last_parameters
         assert drawn is not None
-        is_one = isinstance(images, PIL.Image.Image) or images.ndim == dimensions_of(images)
-        return images, self._of_one(labels, drawn) if is_one else self._of_many(labels, drawn)
+        is_many = isinstance(images, list) or (isinstance(images, Tensor) and images.ndim > dimensions_of(images))
+        return images, self._renamed(labels, drawn, not is_many)
 
-    def _of_many(self, labels: Any, drawn: AffineParameters) -> Any:
-        """The labels of a batch; arrays and lists of numbers stay arrays and lists where no function wants them."""
-        by_function = not all(isinstance(rule, Tensor) for rule in self.label_map.rules.values())
-        stays = isinstance(labels, Tensor) or by_function or holds_points(labels)
-        numbers = None if stays else numbers_of(labels)
-        renamed = self.label_map(labels if numbers is None else numbers, drawn.mirror, drawn.quarter_turns)
+    def _renamed(self, labels: Any, drawn: AffineParameters, is_one: bool) -> Any:
+        """The labels of a batch or of one image; arrays, lists and numbers keep their type."""
+        moves, has_functions = (drawn.mirror, drawn.quarter_turns), self.label_map.has_functions
+        if holds_points(labels) or (has_functions and not _is_tensor(labels, Integral if is_one else Tensor)):
+            if not is_one:
+                return self.label_map(labels, *moves)
+            for key, which in self.label_map.steps(*moves):
+                labels = self.label_map.renamed(key, labels) if bool(which[0]) else labels
+            return labels
+        numbers = _numbers(labels)
         if numbers is None:
-            return renamed
-        return renamed.numpy().astype(labels.dtype) if isinstance(labels, np.ndarray) else renamed.tolist()
+            rule = "of functions where labels are no numbers and hold no key points"
+            raise ValueError(f"label_map must be {rule}, got a permutation for {shown(labels)}")
+        if is_one:  # that of a batch of one
+            return _like(labels, self.label_map(numbers[None], *moves)[0])
+        return _like(labels, self.label_map(numbers, *moves))
 
-    def _of_one(self, label: Any, drawn: AffineParameters) -> Any:
-        """The label of one image: a number is that of a batch of one."""
-        if isinstance(label, Integral):  # Python's, or numpy's
-            kind: Any = type(label)
-            return kind(int(self._of_one(torch.tensor(int(label)), drawn)))
-        if isinstance(label, Tensor) and not isinstance(label, tv_tensors.TVTensor):
-            return self.label_map(label[None], drawn.mirror, drawn.quarter_turns)[0]
-        for key, which in self.label_map.steps(drawn.mirror, drawn.quarter_turns):
-            if bool(which[0]):
-                label = self.label_map.renamed(key, label)
-        return label
+
+def _is_tensor(labels: Any, more: type) -> bool:
+    return isinstance(labels, Tensor | more) and not isinstance(labels, tv_tensors.TVTensor)
+
+
+def _numbers(labels: Any) -> Tensor | None:
+    """As a tensor, in the precision that they came in; None for anything else."""
+    if isinstance(labels, Tensor):
+        return labels if _is_tensor(labels, Tensor) else None
+    try:
+        return numbers_of(np.asarray(labels))
+    except (TypeError, ValueError):  # rows of different lengths
+        return None
+
+
+def _like(labels: Any, numbers: Tensor) -> Any:
+    if isinstance(labels, Tensor):
+        return numbers
+    if isinstance(labels, np.ndarray):
+        return numbers.numpy().astype(labels.dtype)
+    kind: Any = type(labels)
+    return numbers.tolist() if isinstance(labels, list | tuple) else kind(numbers.item())

@@ -122,9 +122,11 @@ def _symmetry(last: dict[str, float], info: dict[str, Any]) -> Iterator[tuple[st
 
 def check_pixel_range(images: Tensor) -> None:
     """Warn where the pixels are not spread over [0, 1], as ``preprocess`` expects them of a floating dtype."""
+    if not images.is_floating_point():
+        return
     low, high = float(images.min()), float(images.max())
     outside, twice = low < -0.01 or high > 1.01, low >= 0 and high <= 1.01 / 255
-    if images.is_floating_point() and (outside or twice):
+    if outside or twice:
         why = "are they normalised already, or 0 to 255 as floats?" if outside else "are they divided by 255 twice?"
         text = f"preprocess expects pixels within [0, 1], got [{low:.3g}, {high:.3g}]: {why}"
         warn_caller(FitWarning("pixel-range", f"{text} Change the loader's transform."))

@@ -42,9 +42,11 @@ class Judge:
         self.augment, self.model, self.pool, self.processes = augment, model, pool, processes
         self.resampling = 0.0
         task, self.outputs = model.task, pool.outputs
-        if model.labels == "predicted":
-            pool.labels = list(task.predicted(self.outputs).split(1))
-        self.labels = self.outputs if task.is_loss else join(pool.labels)  # all that a loss needs
+        if task.is_loss:
+            self.labels = self.outputs  # all that a loss needs
+        else:
+            self.labels = task.predicted(self.outputs) if model.labels == "predicted" else join(pool.labels)
+            pool.labels = list(self.labels.split(1))  # in one form, class indices beside probabilities, too
         # what costs are measured against: of each image as it is
         self.cost, self.entropy = task.loss(self.outputs, self.labels), task.relative_entropy(self.outputs)
         self.classes = task.class_of(self.labels)

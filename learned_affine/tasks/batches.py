@@ -22,16 +22,16 @@ IMAGE_KEYS = ("image", "images", "pixel_values", "img", "x", "input", "inputs")
 LABEL_KEYS = ("label", "labels", "target", "targets", "y", "class", "fine_label")
 MASKED = -1e30  # a logit in place of minus infinity: finite at every temperature, and 0 of it is 0
 Batch = tuple[Tensor, Any]  # images and what is known of them, None if nothing is
-Read = Callable[[Any], Batch]
+Read = Callable[..., Batch]  # of a batch, and the ``name`` of the argument that it comes from
 
 
-def class_indices(labels: Any, count: int) -> Tensor | None:
+def class_indices(labels: Any, count: int, name: str = "loader") -> Tensor | None:
     """Labels as ``(B,)`` class indices; None if they are none."""
     numbers = numbers_of(labels)
     if numbers is None or numbers.is_floating_point() or numbers.dtype == torch.bool:
         return None
     if numbers.numel() != count:
-        raise ValueError(f"loader must give one class index an image ({count}), got {shown(labels)}")
+        raise ValueError(f"{name} must give one class index an image ({count}), got {shown(labels)}")
     return numbers.reshape(count).long()
 
 
@@ -39,7 +39,8 @@ def unpack(
     batch: Any,
     image_key: str | None = None,
     label_key: str | None = None,
-    as_labels: Callable[[Any, int], Any] = class_indices,
+    as_labels: Callable[[Any, int, str], Any] = class_indices,
+    name: str = "loader",
 ) -> Batch:
     """Images and labels (None if there are none) of a batch: a tensor, a tuple ``(x, y, ...)`` or a dict."""
     if hasattr(batch, "keys"):
@@ -49,11 +50,11 @@ def unpack(
         images, given = batch[0], batch[1] if len(batch) > 1 else None
     else:
         images, given = batch, None
-    _check_images(images)
-    labels = as_labels(given, len(images))
-    if labels is not None and count_of(labels) != len(images):
+    _check_images(images, name)
+    labels = as_labels(given, len(images), name)
+    if labels is not None and count_of(labels, name) != len(images):
         count = f"{count_of(labels)}, {shown(labels)}"
-        raise ValueError(f"loader must give as many labels as images ({len(images)}), got {count}")
+        raise ValueError(f"{name} must give as many labels as images ({len(images)}), got {count}")
     return images, labels
 
 
@@ -69,18 +70,18 @@ def _entry(batch: Any, name: str, given: str | None, usual: tuple[str, ...]) -> 
     raise ValueError(f"{name} must be {wanted}, got a batch with the keys {', '.join(map(str, keys))}")
 
 
-def _check_images(images: Any) -> None:
+def _check_images(images: Any, name: str) -> None:
     """Of pixels what is not finite is refused; a finite value that means "no data" is allowed, however large."""
     if not isinstance(images, Tensor):
-        raise TypeError(f"loader must give images as a tensor (B, C, H, W), got {shown(images)}")
+        raise TypeError(f"{name} must give images as a tensor (B, C, H, W), got {shown(images)}")
     if images.ndim != 4 or 0 in images.shape:
-        raise ValueError(f"loader must give images of shape (B, C, H, W), none of them empty, got {shown(images)}")
+        raise ValueError(f"{name} must give images of shape (B, C, H, W), none of them empty, got {shown(images)}")
     if not images.is_floating_point() and images.dtype not in INTEGERS:
         kinds = ", ".join(str(dtype).removeprefix("torch.") for dtype in INTEGERS)
-        raise TypeError(f"loader must give floating images, or one of {kinds}, got {images.dtype}")
+        raise TypeError(f"{name} must give floating images, or one of {kinds}, got {images.dtype}")
     # a sum is one fast pass, but that of large pixels overflows
     if images.is_floating_point() and not bool(torch.isfinite(images.sum())) and not bool(images.isfinite().all()):
-        raise ValueError("loader must give finite images, got NaN or infinity among their pixels")
+        raise ValueError(f"{name} must give finite images, got NaN or infinity among their pixels")
 
 
 # -- labels and logits ------------------------------------------------------------------------------------------------
@@ -135,7 +136,8 @@ def peek(loader: Iterable[Any], read: Read) -> tuple[Iterable[Any], Batch]:
 def labelled(loader: Iterable[Any], read: Read, name: str = "loader") -> Iterator[Batch]:
     """The batches as they are read, but for those in which no image has a label; an error at the end if that is all."""
     count = known = 0
-    for images, labels in map(read, loader):
+    for batch in loader:
+        images, labels = read(batch, name=name)
         count, known = count + 1, known + len(images)
         if len(images) > 0:
             yield images, labels

@@ -57,11 +57,11 @@ class SingleLabel:
         """What is measured of an answer, before the temperature: here the logits themselves."""
         return answer
 
-    def labels(self, given: Any, count: int) -> Any:
+    def labels(self, given: Any, count: int, name: str = "loader") -> Any:
         """A loader's labels of ``count`` images in the task's own form; None where they are of another kind."""
         numbers = numbers_of(given)
         if numbers is None or not numbers.is_floating_point() or numbers.ndim != 2 or numbers.shape[1] < 2:
-            return class_indices(given, count)
+            return class_indices(given, count, name)
         return numbers.float()
 
     def known(self, images: Tensor, labels: Any) -> Batch:
@@ -73,6 +73,14 @@ class SingleLabel:
 
     def _there(self, labels: Tensor) -> Tensor:
         return torch.ones_like(labels, dtype=torch.bool) if self.ignore_index is None else labels != self.ignore_index
+
+    def check_weights(self, classes: int) -> None:
+        """Raise a ValueError where there are weights of another number of classes."""
+        for name in ("weight", "pos_weight"):
+            weights = getattr(self, name, None)
+            if weights is not None and len(weights) != classes:
+                text = f"{name} must be of {classes} classes, the classifier's, got {len(weights)} numbers"
+                raise ValueError(text)
 
     def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
         """Labels that fit the output ``(B, m)``; ``name`` is the argument that they come from."""
@@ -162,10 +170,10 @@ class Binary(SingleLabel):
             raise ValueError(f"classifier must return {rule}, got {tuple(logits.shape)}")
         return logits
 
-    def labels(self, given: Any, count: int) -> Any:
+    def labels(self, given: Any, count: int, name: str = "loader") -> Any:
         numbers = numbers_of(given)
         if numbers is None or numbers.shape[1:] == (2,):
-            return super().labels(given, count)
+            return super().labels(given, count, name)
         numbers = numbers.reshape(-1)
         if not numbers.is_floating_point():
             return numbers.long()
@@ -196,7 +204,7 @@ class MultiLabel(SingleLabel):
         super().__init__(weight, ignore_index)
         self.pos_weight = check_weights("pos_weight", pos_weight)
 
-    def labels(self, given: Any, count: int) -> Any:
+    def labels(self, given: Any, count: int, name: str = "loader") -> Any:
         numbers = numbers_of(given)
         return None if numbers is None or numbers.ndim != 2 else numbers.float()
 
@@ -266,7 +274,7 @@ class OwnLoss(SingleLabel):
 
     def output(self, answer: Any, labels: Any) -> Tensor:
         """The loss of each image, ``(B,)``."""
-        count = count_of(self.check(labels, None))
+        count = count_of(labels)
         losses = self.function(answer, labels)
         if not isinstance(losses, Tensor) or losses.shape != (count,):
             text = f"loss must return one number per image, a tensor of shape ({count},), got {shown(losses)}: with a "
@@ -278,12 +286,12 @@ class OwnLoss(SingleLabel):
 
     answer = loss = predicted  # type: ignore[assignment]  # which name their arguments
 
-    def labels(self, given: Any, count: int) -> Any:
+    def labels(self, given: Any, count: int, name: str = "loader") -> Any:
+        if given is None:
+            raise ValueError(f"{name} must give targets beside its images for loss=, got none")
         return given
 
     def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
-        if labels is None:
-            raise ValueError(f"{name} must give targets beside its images for loss=, got none")
         return labels
 
     def guess(self, output: Tensor, labels: Any) -> float:

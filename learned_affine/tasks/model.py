@@ -55,10 +55,13 @@ class Model:
         self.label_map = label_map
         self.temperature = 1.0
         self.autocast: AbstractContextManager[Any] = nullcontext()  # around the model alone
+        self.classes = 0  # as soon as an answer has shown them
 
-    def read(self, batch: Any, image_key: str | None = None, label_key: str | None = None) -> Batch:
+    def read(
+        self, batch: Any, image_key: str | None = None, label_key: str | None = None, name: str = "loader"
+    ) -> Batch:
         """Images and labels of a loader's batch, those without a label left out."""
-        return self.task.known(*unpack(batch, image_key, label_key, self.task.labels))
+        return self.task.known(*unpack(batch, image_key, label_key, self.task.labels, name))
 
     def answer(self, images: Tensor, strict: bool = True) -> Any:
         """Logits ``(B, m)``, finite if ``strict``, of images before ``preprocess``; or what a loss takes."""
@@ -66,6 +69,8 @@ class Model:
             answer = self.task.answer(self.model(self._preprocessed(images)), len(images))
         if strict and not self.task.is_loss:
             check_finite(answer)
+            self.classes = answer.shape[1]
+            self.task.check_weights(self.classes)
         return answer
 
     def _preprocessed(self, images: Tensor) -> Tensor:
@@ -113,6 +118,8 @@ class Model:
             # the order of classes, but of a user's loss only that of key points is known
             permute = permuted_points if self.task.is_loss else permuted
             labels = self.label_map(labels, parameters.mirror, parameters.quarter_turns, permute)
+            if self.classes and self.label_map.has_functions:
+                self.task.check(labels, torch.empty(0, self.classes), "label_map")
         return moved(labels, lambda movable: apply(movable, parameters=parameters))
 
     def find_temperature(self, output: Tensor, labels: Any) -> float:
@@ -171,11 +178,12 @@ def _probe_outputs(model: Model, images: Tensor, labels: Any) -> Tensor:
     targets = on_device(take(labels, list(range(len(images)))), images.device)  # which a user's loss needs
     order = torch.randperm(images[0].numel(), generator=torch.Generator().manual_seed(0)).to(images.device)
     elsewhere = images.flatten(1)[:, order].view_as(images)
-    outputs = [model.output(model.answer(one), targets) for one in (images, elsewhere, images.roll(1, 0))]
-    if all(torch.equal(one, outputs[0]) for one in outputs):
+    others = [one for one in (elsewhere, images.roll(1, 0)) if not torch.equal(one, images)]  # blank ones are the same
+    output, *again = [model.output(model.answer(one), targets) for one in (images, *others)]
+    if others and all(torch.equal(one, output) for one in again) and bool(output.isfinite().all()):
         given = "a loss that depends" if model.task.is_loss else "logits that depend"
         raise ValueError(
             f"classifier must give {given} on its input, got the same for {2 * len(images)} different images: look for "
             "weights that are 0, and at preprocess"
         )
-    return outputs[0]
+    return output

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from learned_affine.tasks.batches import Batch
-from learned_affine.tasks.targets import join, on_device, take
+from learned_affine.tasks.targets import form_of, join, on_device, take
 
 MOST_NUMBERS = 2**26  # pixels times channels that are kept at most: 256 MB of float32
 AT_ONCE, NUMBERS_AT_ONCE = 64, 2**22  # judged together; of 256 each takes up to twice as long on a CPU, by its caches
@@ -66,12 +66,12 @@ class Pool:
         )
 
     def batches(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor, Any]]:
-        """Images ``(n, C, H, W)`` of one size with their labels, and their places among ``rows``."""
+        """Images ``(n, C, H, W)`` of one size, with labels of one form, and their places among ``rows``."""
         order = rows.tolist()
-        by_shape: dict[torch.Size, list[int]] = {}
+        alike: dict[tuple[torch.Size, Any], list[int]] = {}
         for place, row in enumerate(order):
-            by_shape.setdefault(self.images[row].shape, []).append(place)
-        for shape, places in by_shape.items():
+            alike.setdefault((self.images[row].shape, form_of(self.labels[row])), []).append(place)
+        for (shape, _), places in alike.items():
             size = max(1, min(AT_ONCE, NUMBERS_AT_ONCE // shape.numel()))
             for start in range(0, len(places), size):
                 some = places[start : start + size]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,14 +18,18 @@ from learned_affine._checks import shown
 MOVABLE = (tv_tensors.Mask, tv_tensors.BoundingBoxes, tv_tensors.KeyPoints)
 
 
-def count_of(targets: Any) -> int:
-    """How many images targets are of: rows of a tensor, entries of a list, or those of a dict's first value."""
-    if isinstance(targets, dict) and targets:
-        return count_of(next(iter(targets.values())))
-    if isinstance(targets, list) or (isinstance(targets, Tensor) and targets.ndim > 0):
+def count_of(targets: Any, name: str = "loader") -> int:
+    """How many images targets are of: rows of a tensor, entries of a list, or those of each value of a dict."""
+    came = shown(targets)
+    if isinstance(targets, dict):
+        counts = {count_of(value, name): None for value in targets.values() if value is not None}
+        if len(counts) == 1:
+            return next(iter(counts))
+        came = f"a dict of values for {' and '.join(map(str, counts)) or 'no'} images"
+    elif isinstance(targets, list) or (isinstance(targets, Tensor) and targets.ndim > 0):
         return len(targets)
     rule = "tensors with a row for each image, lists with an entry for each, or dicts of these"
-    raise TypeError(f"loader must give targets as {rule}, got {shown(targets)}")
+    raise TypeError(f"{name} must give targets as {rule}, got {came}")
 
 
 def numbers_of(labels: Any) -> Tensor | None:
@@ -75,6 +80,15 @@ def take(targets: Any, rows: list[int]) -> Any:
     return None if targets is None else [targets[row] for row in rows]
 
 
+def form_of(targets: Any) -> Any:
+    """What the targets of two images have in common if they can be joined."""
+    if isinstance(targets, Tensor):
+        return targets.shape[1:]
+    if isinstance(targets, dict):
+        return frozenset((key, form_of(value)) for key, value in targets.items())
+    return type(targets)
+
+
 def join(parts: list[Any]) -> Any:
     """The targets of several batches as those of one; None unless all have some."""
     first = parts[0] if parts else None
@@ -104,6 +118,8 @@ def choose(which: Tensor, one: Any, other: Any) -> Any:
         return with_type_of(other, torch.where(chosen, one.as_subclass(Tensor), other.as_subclass(Tensor)))
     if isinstance(one, dict):
         return {key: choose(which, one[key], other[key]) for key in one}
+    if one is None:
+        return None
     return [mine if here else yours for here, mine, yours in zip(which.tolist(), one, other, strict=True)]
 
 
@@ -143,14 +159,26 @@ def permuted_points(targets: Any, order: Tensor) -> Any:
 
 
 def permuted(labels: Any, order: Tensor) -> Any:
-    """Labels where class ``c`` has become ``order[c]``: class indices, rows of numbers, or what holds key points."""
+    """Labels where class ``c`` has become ``order[c]``: class indices, rows of numbers, chances of the second of two
+    classes (floating ``(B,)`` or ``(B, 1)``), or what holds key points.
+    """
     if not isinstance(labels, Tensor) or isinstance(labels, tv_tensors.TVTensor):
         return permuted_points(labels, order)
     order = order.to(labels.device)
-    if labels.ndim > 1:
+    in_rows = labels.ndim > 1 and labels.shape[1] > 1
+    classes = labels.shape[1] if in_rows else 2 if labels.is_floating_point() else len(order)
+    if len(order) != classes:
+        text = (
+            f"label_map must be a permutation of {classes} classes for labels {shown(labels)}, got one of {len(order)}"
+        )
+        raise ValueError(text)
+    if in_rows:
         return labels[:, order.argsort()]
+    if labels.is_floating_point():
+        swaps = (labels >= 0) & (labels <= 1) & (order[0] == 1)  # others stay, such as an ignored one
+        return torch.where(swaps, 1 - labels, labels)
     index = labels.long()  # of uint8 or bool it would be a mask
-    is_class = (index >= 0) & (index < len(order))  # others stay, such as an ignored one
+    is_class = (index >= 0) & (index < len(order))
     return torch.where(is_class, order[index.clamp(0, len(order) - 1)], index).to(labels.dtype)
 
 
@@ -170,17 +198,14 @@ class LabelMap:
         if not rules or set(rules) - set(GENERATORS):
             raise ValueError(f"label_map must have the keys {' and '.join(map(repr, GENERATORS))}, got {list(rules)!r}")
         self.rules = {key: _rule(key, rules[key], count) for key, count in GENERATORS.items() if key in rules}
+        self.has_functions = not all(isinstance(rule, Tensor) for rule in self.rules.values())
 
     def __call__(self, labels: Any, mirror: Tensor, quarter_turns: Tensor, permute: Permute = permuted) -> Any:
         """The labels of a batch whose images got these symmetries, ``(B,)`` each."""
         for key, which in self.steps(mirror, quarter_turns):
             if not bool(which.any()):
                 continue
-            new = self.renamed(key, labels, permute)
-            if type(new) is not type(labels) or (isinstance(new, Tensor) and new.shape != labels.shape):
-                rule = f"return labels of the kind that it is given, {shown(labels)}"
-                raise ValueError(f"label_map[{key!r}] must {rule}, got {shown(new)}")
-            labels = choose(which, new, labels)
+            labels = choose(which, self.renamed(key, labels, permute), labels)
         return labels
 
     def steps(self, mirror: Tensor, quarter_turns: Tensor) -> list[tuple[str, Tensor]]:
@@ -195,7 +220,12 @@ class LabelMap:
         rule = self.rules[key]
         if isinstance(rule, Tensor):
             return permute(labels, rule)
-        return rule(each_tensor(labels, torch.clone))  # a function may change what it is given
+        new = rule(each_tensor(labels, torch.clone))  # a function may change what it is given
+        given, came = pytree.tree_map(_kind, labels), pytree.tree_map(_kind, new)
+        if came != given:
+            text = f"label_map[{key!r}] must return labels of the form that it is given, {reprlib.repr(given)}"
+            raise ValueError(f"{text}, got {reprlib.repr(came)}")
+        return new
 
     def check(self, classes: int) -> None:
         """Raise a ValueError if a rule permutes another number of classes."""
@@ -206,7 +236,7 @@ class LabelMap:
 
     def orders(self, classes: int) -> Tensor:
         """What each class becomes in each symmetry, ``(8, classes)`` by its code ``quarter_turns + 4 * mirror``."""
-        if not all(isinstance(rule, Tensor) for rule in self.rules.values()):
+        if self.has_functions:
             raise TypeError("label_map must be of permutations here, got a function")
         self.check(classes)
         code, labels = torch.arange(8).repeat_interleave(classes), torch.arange(classes).repeat(8)
@@ -216,6 +246,11 @@ class LabelMap:
         """The permutations as lists, and of functions their names, for the history."""
         names = {key: getattr(rule, "__name__", type(rule).__name__) for key, rule in self.rules.items()}
         return names | {key: rule.tolist() for key, rule in self.rules.items() if isinstance(rule, Tensor)}
+
+
+def _kind(leaf: Any) -> str:
+    is_array = isinstance(leaf, Tensor | np.ndarray)
+    return f"{leaf.dtype} {tuple(leaf.shape)}" if is_array else type(leaf).__name__
 
 
 def label_map_of(label_map: Any) -> LabelMap | None:

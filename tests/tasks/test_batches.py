@@ -126,3 +126,32 @@ def test_dict_keys_by_name():
     assert quick(data=data, image_key="scan", label_key="kind").history.rounds == ROUNDS
     with pytest.raises(ValueError, match=r"image_key must be one of image.*keys scan, kind"):
         quick(data=data)
+
+
+@pytest.mark.parametrize("count", [1, 16])
+def test_blank_images_may_come_first(count):
+    assert quick(data=[(torch.zeros(count, 1, 16, 16), LABELS[:count]), (IMAGES, LABELS)]).history.rounds == ROUNDS
+
+
+BAD = {
+    "pixels": ((IMAGES * torch.nan, LABELS), "must give finite images"),
+    "no channels": ((IMAGES[:, 0], LABELS), "must give images of shape"),
+    "few labels": ((IMAGES, LABELS[:3]), "must give one class index"),
+    "one-hot integers": ((IMAGES, torch.zeros(64, 2).long()), "must give one class index"),
+    "few rows": ((IMAGES, torch.ones(3, 2)), "must give as many labels as images"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_wrong_is_named_by_the_argument_that_it_comes_from(name):
+    batch, rule = BAD[name]
+    with pytest.raises((TypeError, ValueError), match=f"^val_loader {rule}"):
+        quick(val_loader=[batch])
+    with pytest.raises((TypeError, ValueError), match=f"^loader {rule}"):
+        quick(data=[batch])
+
+
+@pytest.mark.parametrize("targets", [None, (1, 2)])
+def test_what_is_wrong_with_targets_is_named_by_the_argument_that_it_comes_from(targets):
+    with pytest.raises((TypeError, ValueError), match=r"^val_loader must give targets"):
+        quick(val_loader=[(IMAGES, targets)], loss=lambda output, target: output.mean(1))

@@ -10,6 +10,7 @@ from torchvision.transforms import v2
 
 from learned_affine import LearnedAffineAugment
 from learned_affine.label_map import MappedLabels
+from learned_affine.tasks import Binary
 from learned_affine.tasks.targets import LabelMap, permuted
 from tests.fits import SHORT, quick
 from tests.geometry.matrices import symmetries_alone
@@ -153,8 +154,14 @@ def test_key_points_in_a_list_stay_key_points():
         ({"mirror": "left"}, TypeError, r"label_map\['mirror'\] must be a permutation of .* or a function, got 'left'"),
         ({"mirror": [0.0, 1.0]}, TypeError, r"must be a permutation of class indices or a function, got \[0.0, 1.0\]"),
         ({"quarter_turn": TURN}, ValueError, r"\['quarter_turn'\] must be a permutation of 2 classes, got .* 4"),
-        ({"mirror": lambda labels: labels.tolist()}, ValueError, r"must return labels of the kind .* got list"),
-        ({"mirror": lambda labels: labels[:1]}, ValueError, r"label_map\['mirror'\] must return labels .*, got Tensor"),
+        ({"mirror": lambda labels: labels.tolist()}, ValueError, r"must return labels of the form .* got \['int'"),
+        (
+            {"mirror": lambda labels: labels[:1]},
+            ValueError,
+            r"label_map\['mirror'\] must return labels .*, got 'torch.int64",
+        ),
+        ({"mirror": lambda labels: labels.float()}, ValueError, r"'torch.int64 \(.*, got 'torch.float32 \("),
+        ({"mirror": lambda labels: labels + 1}, ValueError, r"^label_map's labels must be within \[0, 2\), .* 1 to 2"),
     ],
 )
 def test_a_rule_that_is_none_is_named(label_map, error, message):
@@ -224,3 +231,77 @@ def test_evaluate_refuses_a_permutation_of_other_classes():
     for order in ([1, 0], [3, 1, 2, 0]):
         with pytest.raises(ValueError, match=r"label_map\['mirror'\] must be a permutation of 3 classes, got one of"):
             LearnedAffineAugment().evaluate(classifier, [batch], label_map={"mirror": order})
+
+
+@pytest.mark.parametrize("shape", [(8,), (8, 1)])
+@pytest.mark.parametrize("chance", [True, False])
+def test_chances_of_a_yes_follow_as_the_fit_has_them(shape, chance):
+    """A fit reads them as the two probabilities of no and yes, whose columns change places."""
+    given = torch.tensor([0.9, 0.2, 0.0, 1.0, 0.5, -1.0, 255.0, 0.7])
+    given = (given if chance else given.round().long()).view(shape)
+    augment = flipping(generator=seeded())
+    _, renamed = MappedLabels(augment, SWAP)(torch.rand(8, 1, 16, 16), given)
+    expected, flat = Binary().labels(given, 8), given.flatten()
+    known = (flat >= 0) & (flat <= 1)
+    swapped = expected.flip(1)[:, 1] if chance else 1 - expected
+    expected = torch.where(augment.last_parameters.mirror & known, swapped, flat).view(shape)
+    assert renamed.dtype == given.dtype
+    torch.testing.assert_close(renamed, expected)
+
+
+@pytest.mark.parametrize(("labels", "came"), [(torch.rand(8, 2), r"\(8, 2\)"), (torch.rand(8), r"\(8,\)")])
+def test_labels_of_another_number_of_classes_than_the_map_are_named(labels, came):
+    named = rf"label_map must be a permutation of 2 classes for labels Tensor of shape {came}, got one of 3"
+    with pytest.raises(ValueError, match=named):
+        MappedLabels(flipping(generator=seeded()), {"mirror": [1, 0, 2]})(torch.rand(8, 1, 16, 16), labels)
+
+
+FORMS = {
+    "another key": ({"y": LABELS[:8], "m": LABELS[:8]}, lambda given: {"y": given["y"]}, r"'m': .* got \{'y': [^m]*\}"),
+    "another shape": ({"y": LABELS[:8]}, lambda given: {"y": given["y"][:3]}, r"\(8,\)'\}, got \{'y': '.*\(3,\)"),
+    "another length": ([*LABELS[:8]], lambda given: given[:-1], "got "),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_function_returns_labels_of_the_form_that_it_is_given(name):
+    given, function, got = FORMS[name]
+    with pytest.raises(ValueError, match=rf"^label_map\['mirror'\] must return labels of the form .*{got}"):
+        MappedLabels(flipping(generator=seeded()), {"mirror": function})(torch.rand(8, 1, 16, 16), given)
+
+
+@pytest.mark.parametrize("make", [v2.functional.to_pil_image, lambda image: image], ids=["PIL", "tensors"])
+def test_a_list_of_images_is_a_batch(make):
+    augment = flipping(generator=seeded())
+    moved, renamed = MappedLabels(augment, SWAP)([make(image) for image in IMAGES[:8]], LABELS[:8].tolist())
+    pixels = torch.stack([v2.functional.to_image(one) if isinstance(one, PIL.Image.Image) else one for one in moved])
+    assert 0 < int(augment.last_parameters.mirror.sum()) < 8
+    assert renamed == Halves()(pixels.as_subclass(torch.Tensor)).argmax(1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("label", "flipped"),
+    [
+        (0.9, 1 - 0.9),
+        (np.float32(0.75), 0.25),
+        (np.array([0.75, 0.25]), [0.25, 0.75]),
+        ([0.9, 0.1], [0.1, 0.9]),
+        ([1, 0], [0, 1]),
+    ],
+)
+def test_the_numbers_of_one_image_follow_and_keep_their_type(label, flipped):
+    mapped, seen = MappedLabels(flipping(generator=seeded()), SWAP), set()
+    for _ in range(20):
+        _, renamed = mapped(IMAGES[0], label)
+        mirror = bool(mapped.augment.last_parameters.mirror[0])
+        assert type(renamed) is type(label) and np.array_equal(renamed, flipped if mirror else label)
+        seen.add(mirror)
+    assert seen == {False, True}
+
+
+@pytest.mark.parametrize("label", ["left", {"name": "left"}, [[0], [0, 1]]])
+@pytest.mark.parametrize("images", [IMAGES[0], IMAGES[:2]], ids=["one", "batch"])
+def test_a_label_that_no_permutation_moves_is_refused_whatever_is_drawn(images, label):
+    mapped = MappedLabels(LearnedAffineAugment(p=0.0), SWAP)
+    with pytest.raises(ValueError, match="label_map must be of functions where labels are no numbers and hold no key"):
+        mapped(images, label)

@@ -9,7 +9,7 @@ from torchvision import tv_tensors
 from learned_affine import AffineLimits, FitConfig
 from learned_affine.tasks.targets import take
 from tests.fits import quick, same_weights
-from tests.subjects import Halves, blobs
+from tests.subjects import STILL, Halves, blobs
 
 IMAGES, LABELS = blobs(64)
 INSIDE = (IMAGES[:, 0] > 0.5).float()  # (B, H, W), the blob
@@ -84,6 +84,38 @@ def test_key_points_and_boxes_are_where_the_pixels_are(targets):
     assert max(seen[PROBES:]) < 1.5
 
 
+def padded(*lengths):
+    """Batches whose targets have another length each, as a collate function pads them: the image's mean, repeated."""
+    rows = IMAGES.split(64 // len(lengths))
+    return [(some, some.mean((1, 2, 3))[:, None].repeat(1, n)) for some, n in zip(rows, lengths, strict=True)]
+
+
+FORMS = {
+    "tensors": lambda target: target,
+    "key points": lambda target: tv_tensors.KeyPoints(target[..., None].repeat(1, 1, 2), canvas_size=(16, 16)),
+    "dicts": lambda target: {"number": target, "none": None},
+    "other keys": lambda target: {"number": target, f"of {target.shape[1]}": target},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_targets_may_have_another_shape_in_each_batch(form):
+    """Each target stays that of its image: symmetries alone do not change an image's mean."""
+    seen = []
+
+    def loss(output, target):
+        target = target["number"] if isinstance(target, dict) else target
+        flat = target.as_subclass(torch.Tensor).flatten(1)
+        right = form == "key points" or torch.allclose(flat, mean(output)[:, None].expand_as(flat))  # points move
+        seen.append((target.shape[1], right))
+        return mean(output)
+
+    data = [(images, FORMS[form](target)) for images, target in padded(3, 5, 4, 3)]
+    quick(AS_IT_IS, data, val_loader=data, loss=loss, limits=STILL)
+    assert all(right for _, right in seen[PROBES:])
+    assert {length for length, _ in seen[PROBES + 8 :]} == {3, 4, 5}  # the fit's own, once both loaders are read
+
+
 # -- what it may cost -------------------------------------------------------------------------------------------------
 
 
@@ -135,6 +167,7 @@ NO_LOSSES = {
     "another shape": (lambda output, target: output[:, 0], ONE_EACH + r"Tensor of shape \(16, 16, 16\)"),
     "a number": (lambda output, target: 0.5, ONE_EACH + "float"),
     "NaN": (lambda output, target: mean(output) * torch.nan, r"loss must return finite numbers, got NaN or infinity"),
+    "infinite": (lambda output, target: mean(output) + torch.inf, r"loss must return finite numbers, got NaN or infin"),
     "negative": (lambda output, target: -mean(output), r"loss must be above 0 in the mean, .* got -0\.\d+ on images"),
     "constant": (lambda output, target: torch.ones(len(output)), r"classifier must give a loss that depends on its"),
 }
@@ -145,6 +178,23 @@ def test_a_loss_that_is_none_is_named(name):
     loss, message = NO_LOSSES[name]
     with pytest.raises(ValueError, match=message):
         fit(loss, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("more", "got"),
+    [
+        ((16, 16), "tuple"),
+        (16, "int"),
+        ("train", "str"),
+        (torch.tensor(3), r"Tensor of shape \(\)"),
+        (LABELS[:3], "a dict of values for 16 and 3 images"),
+        ({"a": LABELS[:3]}, "a dict of values for 16 and 3 images"),
+    ],
+)
+def test_each_value_of_a_dict_has_a_row_for_each_image(more, got):
+    data = [(IMAGES[:16], {"m": LABELS[:16], "more": more})]
+    with pytest.raises((TypeError, ValueError), match=rf"loader must give targets as .*, or dicts of these, got {got}"):
+        quick(AS_IT_IS, data, loss=difference)
 
 
 def test_a_loss_needs_targets_and_must_be_a_function():

@@ -199,6 +199,23 @@ def test_labels_of_the_wrong_kind_are_named(task, labels, message):
         quick(data=[(IMAGES, labels)], task=task)
 
 
+@pytest.mark.parametrize(
+    ("task", "labels", "name"),
+    [
+        (SingleLabel(weight=[1, 2, 3]), LABELS, "weight"),
+        (Binary(weight=[1]), LABELS, "weight"),
+        (MultiLabel(weight=[1, 2, 3]), F.one_hot(LABELS), "weight"),
+        (MultiLabel(pos_weight=[1]), F.one_hot(LABELS), "pos_weight"),
+    ],
+)
+def test_weights_of_another_number_of_classes_are_named(task, labels, name):
+    data = [(IMAGES, labels)]
+    with pytest.raises(ValueError, match=rf"^{name} must be of 2 classes, the classifier's, got \d numbers"):
+        quick(data=data, task=task)
+    with pytest.raises(ValueError, match=rf"^{name} must be of 2 classes, the classifier's, got \d numbers"):
+        LearnedAffineAugment().evaluate(Halves(), data, task=task)
+
+
 def test_a_task_that_is_none_is_named():
     with pytest.raises(ValueError, match=r"task must be one of 'single-label', 'binary', 'multi-label', got 'ternary'"):
         quick(task="ternary")
@@ -206,8 +223,12 @@ def test_a_task_that_is_none_is_named():
         quick(task=3)
     with pytest.raises(ValueError, match=r"task must be left out where loss is given"):
         task_of("binary", lambda output, target: output)
-    with pytest.raises(ValueError, match=r"weight must be finite numbers of at least 0, one per class, got \[-1\]"):
+    with pytest.raises(
+        ValueError, match=r"weight must be finite numbers of at least 0, one per class and not all 0, got \[-1\]"
+    ):
         SingleLabel(weight=[-1])
+    with pytest.raises(ValueError, match=r"pos_weight must be finite numbers .* not all 0, got \[0, 0\]"):
+        MultiLabel(pos_weight=[0, 0])
     with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\), got 2"):
         SingleLabel(label_smoothing=2)
 
