@@ -64,8 +64,8 @@ def moments_by_class(
     """
     ignored = getattr(augment.history, "info", {}).get("ignore_index", -1)
 
-    def read(batch: Any) -> Batch:
-        images, given = unpack(batch, image_key, label_key, _indices)
+    def read(batch: Any, name: str) -> Batch:
+        images, given = unpack(batch, image_key, label_key, _indices, name)
         if given is None:
             return images, None
         there = (given >= 0) & (given != ignored)
@@ -87,11 +87,11 @@ def moments_by_class(
     return {label: Moments(firsts[label], *(one[rows[label]] for one in moments)) for label in sorted(firsts)}
 
 
-def _indices(labels: Any, count: int) -> Tensor | None:
+def _indices(labels: Any, count: int, name: str) -> Tensor | None:
     """Class indices ``(B,)``; None for labels of another kind, such as integers of which an image has several."""
     numbers = numbers_of(labels)
     several = numbers is not None and numbers.shape[:1] == (count,) and numbers.numel() > count
-    return None if several else class_indices(labels, count)
+    return None if several else class_indices(labels, count, name)
 
 
 def variances(mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
