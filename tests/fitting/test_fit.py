@@ -326,3 +326,28 @@ def test_a_dataset_need_not_know_its_length():
             raise NotImplementedError
 
     assert quick(data=DataLoader(Stream(), 16), val_loader=loader()).history.rounds == SHORT.rounds + SETTLED
+
+
+class Pooled(nn.Module):
+    """Convolutions in the format that models are made in, then what makes a row of an image."""
+
+    def __init__(self, as_rows) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.before = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2))
+        self.as_rows, self.last, self.formats = as_rows, nn.Linear(8 * 7 * 7, 2), []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.formats.append(images.is_contiguous(memory_format=torch.channels_last))
+        return self.last(self.as_rows(self.before(images)))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this is how a CPU is fast")
+def test_a_classifier_gets_channels_last_where_it_takes_it():
+    """Where a classifier views activations as rows, that format is an error: there everything stays as it is."""
+    colour = {"data": [(IMAGES.expand(-1, 3, -1, -1), LABELS)]}
+    takes, views = Pooled(lambda x: x.flatten(1)), Pooled(lambda x: x.view(len(x), -1))
+    views.load_state_dict(takes.state_dict())
+    quicker, plain = (quick(classifier, val_loader=colour["data"], **colour) for classifier in (takes, views))
+    assert sum(takes.formats[4:]) == len(takes.formats[4:]) and sum(views.formats[4:]) == 0
+    assert_same_policy(policy_of(quicker, colour["data"][0][0]), policy_of(plain, colour["data"][0][0]))
