@@ -41,15 +41,6 @@ RIVALS = (  # pairs of arms: the first minus the second
     ("learned + colour", "flip + crop + colour"),
     ("learned + colour", "RandAugment"),
 )
-PARTS = {  # what each part of a fit adds
-    "symmetries": ("learned", "learned, no symmetries"),
-    "more of them than the mirror": ("learned", "learned, mirror alone"),
-    "each image's own chances of them": ("learned", "learned, symmetries shuffled"),
-    "each image's own policy": ("learned", "learned, shuffled"),
-    "a range for each image": ("learned", "learned, one for all"),
-    "the adversarial loss": ("learned", "learned, no adversarial loss"),
-    "the max-entropy loss": ("learned", "learned, no entropy loss"),
-}
 GEOMETRIC, HARM = ("flip", "flip + affine"), 2.0  # pipelines without learning; points of a class
 BLUE, GREY = "#0072B2", "#777777"
 Groups = dict[Setting, Arms]
@@ -62,7 +53,6 @@ def main() -> None:
     drawn = {setting: groups[setting] for setting in SHOWN if setting in groups}
     fill(PAGE, "short", "\n\n".join(filter(None, (results(groups), version))))
     fill(PAGE, "rivals", paired_table(drawn, {" minus ".join(pair): pair for pair in RIVALS}))
-    fill(PAGE, "parts", paired_table(drawn, PARTS))
     fill(PAGE, "sides", side_table(groups.get(ICONS, {})))
     fill(PAGE, "harm", harm_table(drawn))
     if rows:

@@ -82,9 +82,9 @@ EfficientNet-Lite0 with the weights that it has from ImageNet, on at most 600 tr
 8 epochs, at least three seeds. **Learned gains over no augmentation in every run on every set**, 2 to 4 points in the
 mean; by interval it is sure on hand signs alone, since three seeds make wide intervals. It is level with the map by
 hand: ahead on blood cells, aerial pictures and flowers, behind on letters and both sets of signs, by a point at most
-and within noise. Colour operations (two seeds) help less than with the small net, and beside *learned* they add on letters alone. After 8
-epochs its nets do not know all of their augmented pictures: so wide a policy would suit a longer training. The fit
-takes four fifths of this short training."""
+and within noise. Colour operations (two seeds) help less than with the small net, and beside *learned* they add on
+letters alone. After 8 epochs its nets do not know all of their augmented pictures: so wide a policy would suit a longer
+training. The fit takes four fifths of this short training."""
 ALLOWED = """## What may be done to each set
 
 ![For each set a line per class: its symmetries, as dark as they are probable](../images/real_allowed.png)
