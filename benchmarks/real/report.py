@@ -81,9 +81,9 @@ PRETRAINED = """## A pretrained net, fine-tuned on few pictures
 EfficientNet-Lite0 with the weights that it has from ImageNet, on at most 600 training pictures of 96 pixels a set, for
 8 epochs, three or four seeds. **Learned gains over no augmentation in every run on every set**, 2 to 6 points in the
 mean; by interval on blood cells, letters and hand signs. It is level with the map by hand: from 1 point behind on
-letters to 1 ahead on aerial pictures, within noise. Colour operations (two seeds) help less than with the small net, and beside *learned* they add on
-letters alone. After 8 epochs its nets do not know all of their augmented pictures: so wide a policy would suit a longer
-training. The fit takes four fifths of this short training."""
+letters to 1 ahead on aerial pictures, within noise. Colour operations (two seeds) help less than with the small net,
+and beside *learned* they add on letters alone. After 8 epochs its nets do not know all of their augmented pictures: so
+wide a policy would suit a longer training. The fit takes four fifths of this short training."""
 ALLOWED = """## What may be done to each set
 
 ![For each set a line per class: its symmetries, as dark as they are probable](../images/real_allowed.png)
