@@ -97,8 +97,8 @@ def evaluate(
         >>> 0 <= found["accuracy"] <= 1
         True
     """
-    for name, count in (("draws", draws), ("max_images", max_images)):
-        check_count(name, count)
+    check_count("draws", draws)
+    check_count("max_images", max_images)
     preprocess = getattr(augment.history, "preprocess", None) if preprocess is None else preprocess
     where = classifier_device(classifier, device)
     model = Model(classifier, preprocess, task=task_of(task, loss), label_map=label_map_of(label_map))

@@ -69,9 +69,9 @@ def _labels_stay(rules: dict[str, Any]) -> Tensor:
     """In which symmetries, ``(8,)`` bool by code, all labels stay by a history's label map; functions change all."""
     count = max((len(rule) for rule in rules.values() if isinstance(rule, list)), default=1)
     known = {key: rule if isinstance(rule, list) else lambda labels: labels + count for key, rule in rules.items()}
-    codes, labels = torch.arange(8).repeat_interleave(count), torch.arange(count).repeat(8)
-    new = LabelMap(known)(labels, codes >= 4, codes % 4) if known else labels
-    return (new == labels).view(8, count).all(1)
+    if not known:
+        return torch.ones(8, dtype=torch.bool)
+    return (LabelMap(known).in_each_symmetry(count) == torch.arange(count)).all(1)
 
 
 def _affine(spread: dict[str, float], limits: AffineLimits) -> str:

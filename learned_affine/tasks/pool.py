@@ -68,10 +68,10 @@ class Pool:
     def batches(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor, Any]]:
         """Images ``(n, C, H, W)`` of one size, with labels of one form, and their places among ``rows``."""
         order = rows.tolist()
-        alike: dict[tuple[torch.Size, Any], list[int]] = {}
+        groups: dict[tuple[torch.Size, Any], list[int]] = {}
         for place, row in enumerate(order):
-            alike.setdefault((self.images[row].shape, form_of(self.labels[row])), []).append(place)
-        for (shape, _), places in alike.items():
+            groups.setdefault((self.images[row].shape, form_of(self.labels[row])), []).append(place)
+        for (shape, _), places in groups.items():
             size = max(1, min(AT_ONCE, NUMBERS_AT_ONCE // shape.numel()))
             for start in range(0, len(places), size):
                 some = places[start : start + size]

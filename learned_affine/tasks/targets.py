@@ -239,6 +239,10 @@ class LabelMap:
         if self.has_functions:
             raise TypeError("label_map must be of permutations here, got a function")
         self.check(classes)
+        return self.in_each_symmetry(classes)
+
+    def in_each_symmetry(self, classes: int) -> Tensor:
+        """The same where a rule may be a function of class indices."""
         code, labels = torch.arange(8).repeat_interleave(classes), torch.arange(classes).repeat(8)
         return self(labels, code >= 4, code % 4).view(8, classes)
 

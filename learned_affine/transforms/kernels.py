@@ -15,7 +15,7 @@ from learned_affine.geometry.coordinates import rearrange_boxes, warp_boxes, war
 from learned_affine.geometry.parameters import in_torch_func
 from learned_affine.geometry.warp import as_dtype, rearrange, warp_images, warp_pieces
 from learned_affine.transforms.pil import pil_to_tensor, rearrange_pil, warp_pil
-from learned_affine.transforms.sample import SampleParameters, alike, dimensions_of, indexable, plain, take
+from learned_affine.transforms.sample import SampleParameters, dimensions_of, in_type_of, indexable, plain, take
 from learned_affine.transforms.sampling import Sampling
 
 
@@ -28,7 +28,7 @@ def apply_kernel(item: Any, drawn: SampleParameters, sampling: Sampling) -> Any:
     if isinstance(item, PIL.Image.Image):
         return pil_image(item, own, sampling)
     check_real("a mask" if isinstance(item, tv_tensors.Mask) else "an image", item)
-    return alike(item, plain(item).clone() if own is None else plain(kernel(item, own, sampling)))
+    return in_type_of(item, plain(item).clone() if own is None else plain(kernel(item, own, sampling)))
 
 
 def pil_image(image: PIL.Image.Image, own: SampleParameters | None, sampling: Sampling) -> PIL.Image.Image:

@@ -134,7 +134,7 @@ def plain(item: Tensor) -> Tensor:
     return item if type(item) is Tensor or isinstance(item, FakeTensor) else item.as_subclass(Tensor)
 
 
-def alike(item: Tensor, values: Tensor) -> Any:
+def in_type_of(item: Tensor, values: Tensor) -> Any:
     """Values in the type of an item, with what a subclass keeps beside them; a parameter becomes a tensor."""
     if plain(item) is item or isinstance(item, torch.nn.Parameter):
         return values
@@ -254,7 +254,7 @@ def _owned(label: Any, count: int, owner: int | None) -> Any:
     elif owner is None and label.numel() and not (label.ndim > 2 and has_rows(label, count)):
         raise cannot_assign(label, count)
     else:
-        view = alike(label, plain(label).view(label.shape))
+        view = in_type_of(label, plain(label).view(label.shape))
     setattr(view, OWNER, owner)
     return view
 
