@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from learned_affine._checks import check_batch, check_choice, check_count, check_range, check_type
 from learned_affine.geometry.parameters import AffineParameters, is_traced
-from learned_affine.tasks.model import Model
+from learned_affine.tasks.classification import MultiLabel, SingleLabel
+from learned_affine.tasks.model import Model, task_of
 from learned_affine.tasks.targets import label_map_of
 from learned_affine.transforms.transform import PolicyTransform
 
@@ -38,6 +39,7 @@ class AveragedClassifier(nn.Module):
         strength: in [0, 1], share of the augmenter's own strength. Half of it was better than all of it where a
             classifier is sure and right, and nearly as good elsewhere.
         label_map: that of the fit, if it had one: what labels become in a symmetry, by permutations.
+        task: ``"binary"`` for a classifier of one logit, which is read as the two ``(0, z)``; else one label per image.
         preprocess: applied to the images after the warp, for instance ``v2.Normalize(...)``.
         seed: of the draws.
         max_images: how many images the classifier is given at once; the batch if that is larger.
@@ -62,6 +64,7 @@ class AveragedClassifier(nn.Module):
         over: Literal["draws", "symmetries"] = "draws",
         strength: float = 0.5,
         label_map: Mapping[str, Any] | None = None,
+        task: str | SingleLabel | None = None,
         preprocess: Callable[[Tensor], Tensor] | None = None,
         seed: int = 0,
         max_images: int = 1024,
@@ -73,7 +76,11 @@ class AveragedClassifier(nn.Module):
         check_range("strength", strength, 0.0, 1.0, "in [0, 1]")
         if label_map is None and augment.history is not None and "label_map" in augment.history.info:
             raise ValueError("label_map must be that of the fit, whose flips and quarter turns change labels, got None")
-        self.label_map = label_map_of(label_map)
+        self.label_map, self.task = label_map_of(label_map), task_of(task)
+        if isinstance(self.task, MultiLabel):
+            raise ValueError(f"task must be one of classes, got {self.task.name!r}")
+        if self.label_map is not None:
+            self.label_map.check_permutations()
         self.classifier, self.preprocess = classifier, preprocess
         self.augment = copy.deepcopy(augment)
         self.augment.strength = strength * augment.strength
@@ -81,12 +88,12 @@ class AveragedClassifier(nn.Module):
         self.seed = seed
 
     def forward(self, images: Tensor) -> Tensor:
-        """Log probabilities ``(B, m)`` of images ``(B, C, H, W)``."""
+        """Log probabilities ``(B, m)``, of one logit ``(B, 2)``, of images ``(B, C, H, W)``."""
         check_batch("images", images)
         with torch.no_grad():
             drawn, weights = (self._symmetries if self.over == "symmetries" else self._draws)(images)
         at_once = max(1, self.max_images // max(1, len(images)))
-        model, answers = Model(self.classifier, self.preprocess), []
+        model, answers = Model(self.classifier, self.preprocess, task=self.task), []
         for start in range(0, len(drawn), at_once):
             some = drawn[start : start + at_once]
             views = [images if one is None else self.augment.warp(images, one) for one in some]

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.averaging import AveragedClassifier
@@ -157,3 +158,18 @@ def test_vmap_is_a_loop_over_batches(classifier, augment):
     averaged = AveragedClassifier(classifier, augment, draws=2)
     batches = IMAGES[:6].unflatten(0, (3, 2))
     torch.testing.assert_close(torch.func.vmap(averaged)(batches), torch.stack([averaged(one) for one in batches]))
+
+
+def test_one_logit_is_averaged_as_the_two_that_it_stands_for(augment):
+    torch.manual_seed(2)
+    one = nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 12, 1))
+    averaged = [AveragedClassifier(net, augment, 3, task="binary") for net in (one, lambda x: F.pad(one(x), (1, 0)))]
+    torch.testing.assert_close(averaged[0](IMAGES), averaged[1](IMAGES))
+    torch.testing.assert_close(averaged[0](IMAGES).exp().sum(1), torch.ones(len(IMAGES)))
+
+
+def test_what_cannot_be_averaged_is_refused_at_once(classifier, augment):
+    with pytest.raises(TypeError, match=r"label_map must be of permutations here, got a function"):
+        AveragedClassifier(classifier, augment, label_map={"mirror": lambda labels: labels})
+    with pytest.raises(ValueError, match="task must be one of classes, got 'multi-label'"):
+        AveragedClassifier(classifier, augment, task="multi-label")

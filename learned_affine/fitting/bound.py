@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from learned_affine._checks import check_type, explain_keywords, warn_caller
+from learned_affine._checks import check_type, explain_keywords, shown, warn_caller
 from learned_affine._version import __version__
 from learned_affine.config import FitConfig
 from learned_affine.diagnostics.checks import check_fit, check_logits, check_pixel_range
@@ -262,12 +262,20 @@ def _augmenter(augment: T | type[T], images: Tensor, config: FitConfig, argument
     if isinstance(augment, type):
         limits = arguments.get("limits") or AffineLimits()
         given = arguments.get("localization") or _network(images.shape[1], limits, config)
-        return augment(**{**arguments, "localization": given})
-    if arguments:
+        made = augment(**{**arguments, "localization": given})
+    elif arguments:
         raise TypeError(f"fit on an instance takes no constructor arguments, got {', '.join(arguments)}")
-    if isinstance(augment.localization, RawHead) != (config.objective == "paper"):
-        augment.localization = _network(augment.localization.channels, augment.limits, config).eval()
-    return augment
+    else:
+        made = augment
+    if isinstance(made.localization, RawHead) != (config.objective == "paper"):
+        if "localization" in arguments:
+            wanted = LocalizationNetwork if config.objective == "calibrated" else RawHead
+            rule = f"a {wanted.__name__} for the objective {config.objective!r}"
+            raise TypeError(f"localization must be {rule}, got {shown(made.localization)}")
+        made.localization = _network(made.localization.channels, made.limits, config).eval()
+    if config.objective != "paper" and not any(made.limits.extent()) and made.limits.symmetries == "none":
+        raise ValueError(f"limits must leave something to learn, got {made.limits}")
+    return made
 
 
 def _network(channels: int, limits: AffineLimits, config: FitConfig) -> LocalizationNetwork | RawHead:

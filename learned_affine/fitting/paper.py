@@ -4,7 +4,7 @@
     discriminator:  -[log D(I) + log(1 - D(I'))]
 
 For comparison alone: as printed its optimum is the identity, and with the sign corrected nothing bounds it
-(docs/paper.md).
+(docs/evidence/paper.md).
 """
 
 from __future__ import annotations

@@ -116,8 +116,8 @@ class AffineParameters:
         A negative determinant is read as a mirror, and all the rest of a rotation as ``angle``.
 
         Args:
-            matrix: ``(B, 2, 3)`` or ``(B, 3, 3)``, source to destination, pixel indices ``(x, y)``, invertible. Other
-                shapes are a ValueError.
+            matrix: ``(B, 2, 3)`` or ``(B, 3, 3)``, source to destination, pixel indices ``(x, y)``. Other shapes are
+                a ValueError, and so is a matrix without an inverse.
             height, width: size of the image in pixels.
         """
         check_type("matrix", matrix, Tensor, "a tensor of shape (B, 2, 3) or (B, 3, 3)")
@@ -125,7 +125,11 @@ class AffineParameters:
             raise ValueError(f"matrix must have the shape (B, 2, 3) or (B, 3, 3), got {tuple(matrix.shape)}")
         matrix = matrix[:, :2] if matrix.is_floating_point() else matrix[:, :2].float()
         (a, b), (c, d) = (row.unbind(-1) for row in matrix[..., :2].unbind(-2))
-        mirror = a * d - b * c < 0
+        determinant = a * d - b * c
+        if matrix.device.type == "cpu" and not is_traced() and bool((determinant == 0).any()):
+            image = int((determinant == 0).nonzero()[0])
+            raise ValueError(f"matrix must be invertible, got a determinant of 0 for image {image}")
+        mirror = determinant < 0
         a, c = torch.where(mirror, -a, a), torch.where(mirror, -c, c)
         scale_x = torch.hypot(a, c)
         scale_y = (a * d - b * c) / scale_x

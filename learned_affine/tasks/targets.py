@@ -234,10 +234,14 @@ class LabelMap:
                 text = f"label_map[{key!r}] must be a permutation of {classes} classes, got one of {len(rule)}"
                 raise ValueError(text)
 
-    def orders(self, classes: int) -> Tensor:
-        """What each class becomes in each symmetry, ``(8, classes)`` by its code ``quarter_turns + 4 * mirror``."""
+    def check_permutations(self) -> None:
+        """Raise a TypeError if a rule is a function: of that the order of the classes is not known."""
         if self.has_functions:
             raise TypeError("label_map must be of permutations here, got a function")
+
+    def orders(self, classes: int) -> Tensor:
+        """What each class becomes in each symmetry, ``(8, classes)`` by its code ``quarter_turns + 4 * mirror``."""
+        self.check_permutations()
         self.check(classes)
         return self.in_each_symmetry(classes)
 

@@ -14,6 +14,14 @@ from learned_affine._checks import check_choice, check_range, check_type
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.warp import INTERPOLATIONS, PADDING_MODES
 
+FILL_NAMES = (
+    "Image",
+    "Video",
+    "Mask",
+    "Tensor",
+    "others",
+)  # of types in a ``fill``, and torchvision's word for the rest
+
 
 class Sampling(NamedTuple):
     """How pixels are sampled, as ``LearnedAffineAugment`` takes it."""
@@ -33,6 +41,9 @@ class Sampling(NamedTuple):
 def check_fill(fill: Any, padding_mode: str) -> Any:
     """Return a valid ``fill``, which is not 0 only where the padding mode fills."""
     if isinstance(fill, Mapping):
+        unknown = [kind for kind in fill if not isinstance(kind, type) and kind not in FILL_NAMES]
+        if unknown:
+            raise ValueError(f"fill must be by types, or by {', '.join(FILL_NAMES)}, got {unknown[0]!r}")
         checked = {kind: check_fill(value, "fill") for kind, value in fill.items()}
         image_fills = [value for kind, value in checked.items() if kind not in (tv_tensors.Mask, "Mask")]
     else:

@@ -19,6 +19,7 @@ from learned_affine.fitting.history import KEYS, FitHistory
 from learned_affine.geometry.limits import WORDS, AffineLimits
 from learned_affine.policy.network import HEADS, LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
+from learned_affine.transforms.sampling import FILL_NAMES
 from learned_affine.transforms.transform import PolicyTransform
 from learned_affine.weights.container import FORMAT, WeightsError, WeightsFile
 
@@ -27,7 +28,7 @@ PARTS = ("format", "written_by", "limits", "arguments", "localization", "history
 MOST_ROUNDS = 100  # of a history in a file, which stays small however long the fit was
 FILLS: dict[str, Any] = {f"tv_tensors.{kind.__name__}": kind for kind in (Image, Video, Mask)}
 FILLS |= {"torch.Tensor": Tensor, "PIL.Image.Image": PIL.Image.Image}
-FILLS |= {name: name for name in ("Image", "Video", "Mask", "Tensor", "others")}
+FILLS |= {name: name for name in FILL_NAMES}
 SIZES = {"channels": 1024, "size": 256, "width": 1024}  # of a network, at most
 
 

@@ -96,3 +96,24 @@ def test_held_out_images_are_given_by_name():
 def test_keywords_that_are_gone_say_what_to_do_instead(keyword, instead):
     with pytest.raises(TypeError, match=f"^fit takes no keyword '{keyword}' any more: {instead}"):
         quick(**{keyword: 1})
+
+
+def test_limits_that_allow_nothing_leave_nothing_to_fit():
+    """They led to warnings that blamed the images and the target."""
+    nothing = AffineLimits(0, 1, 0, 0, symmetries="none")
+    for given in ({"limits": nothing}, {"augment": LearnedAffineAugment(nothing)}):
+        with pytest.raises(ValueError, match=r"limits must leave something to learn, got AffineLimits\(angle=0.0, "):
+            quick(**given)
+    assert quick(limits=AffineLimits(0, 1, 0, 0, symmetries="mirror")).history.rounds > 0
+
+
+@pytest.mark.parametrize(
+    ("config", "wanted", "given"),
+    [(SHORT, "LocalizationNetwork", RawHead(1)), (PAPER, "RawHead", LocalizationNetwork(1))],
+)
+def test_a_network_of_the_other_objective_is_refused(config, wanted, given):
+    """It ended in an assertion, or in a fit of the other network."""
+    with pytest.raises(
+        TypeError, match=f"localization must be a {wanted} for the objective '{config.objective}', got "
+    ):
+        quick(localization=given, config=config)

@@ -190,6 +190,8 @@ def test_from_matrix_refuses_other_shapes():
         AffineParameters.from_matrix(torch.eye(3), 8, 8)
     with pytest.raises(TypeError, match=r"matrix must be a tensor of shape \(B, 2, 3\) or \(B, 3, 3\), got str"):
         AffineParameters.from_matrix("...", 8, 8)
+    with pytest.raises(ValueError, match="matrix must be invertible, got a determinant of 0 for image 1"):
+        AffineParameters.from_matrix(torch.stack([torch.eye(2, 3), torch.ones(2, 3)]), 8, 8)
 
 
 @pytest.mark.parametrize(

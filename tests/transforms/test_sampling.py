@@ -73,3 +73,11 @@ def test_masks_are_filled_with_zero_unless_a_dict_says_otherwise():
 def test_fill_of_a_wrong_length_is_refused():
     with pytest.raises(ValueError, match="one for each of 3 channels, got 2"):
         vivid(padding_mode="fill", fill=(1, 2))(torch.rand(3, 8, 8))
+
+
+@pytest.mark.parametrize("key", ["Imgae", 3])
+def test_a_fill_by_what_is_no_type_is_refused(key):
+    with pytest.raises(
+        ValueError, match=f"fill must be by types, or by Image, Video, Mask, Tensor, others, got {key!r}"
+    ):
+        vivid(padding_mode="fill", fill={tv_tensors.Image: 1, key: 2})
