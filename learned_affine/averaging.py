@@ -38,7 +38,7 @@ class AveragedClassifier(nn.Module):
         over: ``"draws"``, or ``"symmetries"``.
         strength: in [0, 1], share of the augmenter's own strength. Half of it was better than all of it where a
             classifier is sure and right, and nearly as good elsewhere.
-        label_map: that of the fit, if it had one: what labels become in a symmetry, by permutations.
+        label_map: what labels become in a symmetry, by permutations; if None, as in the fit.
         task: ``"binary"`` for a classifier of one logit, which is read as the two ``(0, z)``; else one label per image.
         preprocess: applied to the images after the warp, for instance ``v2.Normalize(...)``.
         seed: of the draws.
@@ -74,9 +74,8 @@ class AveragedClassifier(nn.Module):
         check_type("classifier", classifier, Callable, "a module or a function")
         self.over = check_choice("over", over, ("draws", "symmetries"))
         check_range("strength", strength, 0.0, 1.0, "in [0, 1]")
-        if label_map is None and augment.history is not None and "label_map" in augment.history.info:
-            raise ValueError("label_map must be that of the fit, whose flips and quarter turns change labels, got None")
-        self.label_map, self.task = label_map_of(label_map), task_of(task)
+        info = getattr(augment.history, "info", {})
+        self.label_map, self.task = label_map_of(label_map, info), task_of(task)
         if isinstance(self.task, MultiLabel):
             raise ValueError(f"task must be one of classes, got {self.task.name!r}")
         if self.label_map is not None:

@@ -68,7 +68,8 @@ def evaluate(
 
     Args:
         augment: the augmenter.
-        classifier, loader, task, loss, label_map, device, image_key, label_key: as for ``fit``.
+        classifier, loader, task, loss, device, image_key, label_key: as for ``fit``.
+        label_map: as for ``fit``; if None, that of the fit.
         preprocess: as for ``fit``; if None, that of the fit, as long as the augmenter is not saved and loaded.
             ``torch.nn.Identity()`` for none.
         draws: draws per image, over which the measures of the classifier are averaged.
@@ -101,7 +102,8 @@ def evaluate(
     check_count("max_images", max_images)
     preprocess = getattr(augment.history, "preprocess", None) if preprocess is None else preprocess
     where = classifier_device(classifier, device)
-    model = Model(classifier, preprocess, task=task_of(task, loss), label_map=label_map_of(label_map))
+    info = getattr(augment.history, "info", {})
+    model = Model(classifier, preprocess, task=task_of(task, loss), label_map=label_map_of(label_map, info))
     read = partial(model.read, image_key=image_key, label_key=label_key)
     found: list[dict[str, Tensor]] = []
     drawn: list[list[AffineParameters]] = []
@@ -123,7 +125,6 @@ def evaluate(
     if gain is not None:
         error = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else math.nan
         table.update(own_gain=float(gain.mean()), own_gain_error=error)
-    info = getattr(augment.history, "info", {})
     if "label" in columns and bool(columns["label"].any()):
         count = columns["label"].shape[1]
         _add_classes(table, columns, known_names(loader, info, count, count))
@@ -146,7 +147,7 @@ def _measure(
     """The measures of each image of a batch, ``(B,)`` each, means over the draws, as far as they are known."""
     moved = [image_measures(one, *images.shape[-2:]) for one in drawn]
     task, answer = model.task, model.answer(images)
-    labels = on_device(labels, images.device) if task.is_loss or model.fits(labels, answer) else None
+    labels = None if labels is None else on_device(task.check(labels, answer), images.device)
     clean = model.output(answer, labels)
     if model.label_map is not None and not task.is_loss:
         model.label_map.check(clean.shape[1])
@@ -155,7 +156,8 @@ def _measure(
     if not task.is_loss:
         every = torch.stack([output for output, _ in own])  # (K, B, m)
         found |= {"entropy": task.entropy_bits(every).mean(0), "clean_entropy": task.entropy_bits(clean)}
-        found["agreement"] = task.right(every, task.predicted(clean)).mean(0)
+        same = [model.expected(clean, labels, one, augment.apply) for one in drawn]
+        found["agreement"] = torch.stack([task.right(*pair) for pair in zip(every, same, strict=True)]).mean(0)
     if labels is not None:
         cost, clean_cost = torch.stack([task.loss(*one) for one in own]).mean(0), task.loss(clean, labels)
         found["cost"] = cost
@@ -202,4 +204,7 @@ def _add_classes(table: Evaluation, columns: dict[str, Tensor], names: Sequence[
     accuracy = float(columns["accuracy"][members[worst]].mean())
     table.update(worst_class=float(worst), worst_class_accuracy=accuracy, worst_class_loss=added[worst])
     table.worst_class_name = None if names is None else names[worst]
-    table.chances = {class_name(names, one): columns["chances"][own].mean(0).tolist() for one, own in members.items()}
+    titles = {one: class_name(names, one) for one in members}
+    for one, title in titles.items():
+        own = title if [*titles.values()].count(title) == 1 else f"{title} (class {one})"
+        table.chances = {**table.chances, own: columns["chances"][members[one]].mean(0).tolist()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from learned_affine._checks import check_batch, shown
 from learned_affine.diagnostics.measures import moments_by_class, variances
+from learned_affine.policy.network import CODES, LocalizationNetwork
 from learned_affine.tasks.batches import class_names
 from learned_affine.tasks.targets import numbers_of
 from learned_affine.transforms.transform import PolicyTransform
@@ -57,7 +59,8 @@ def summary(
         all       4     ±2.7°  ±2.3%  ±1.3°  ±1.3%
     """
     info = getattr(augment.history, "info", {})
-    parts = ["The augmenter is not fitted."] if augment.history is None else [symmetry_text(info)]
+    fitted = augment.history is not None
+    parts = [symmetry_text(info, augment.limits.symmetries) if fitted else "The augmenter is not fitted."]
     if images is not None:
         parts.append(
             "Standard deviation of what is drawn:\n"
@@ -66,9 +69,11 @@ def summary(
     return "\n\n".join(parts)
 
 
-def symmetry_text(info: Mapping[str, Any]) -> str:
-    """The table of symmetries by class and the proposals, of a history's ``info``."""
+def symmetry_text(info: Mapping[str, Any], symmetries: str) -> str:
+    """The table of symmetries by class and the proposals, of a history's ``info``; limits may forbid some since."""
     rows = info.get("classes_moved", [])
+    if not rows and were_judged(info):
+        return "Symmetries were judged on too few held-out images of each class: give more, or FitConfig(images=)."
     if not rows:
         return "Symmetries were not judged class by class."
     codes = [code for code in range(8) if any(row["chance"][code] or row["right"][code] for row in rows)]
@@ -76,10 +81,18 @@ def symmetry_text(info: Mapping[str, Any]) -> str:
     for row in rows:
         pairs = (f"{chance_text(row['chance'][code])} {row['right'][code]:4.0%}" for code in codes)
         cells.append([class_name(info.get("class_names"), row["class"]), str(row["images"]), *pairs])
-    head = "Chance of each symmetry, and share of the moved held-out images that the classifier still gets right:"
+    since = "" if set(codes) <= set(CODES[symmetries]) else f" (as fitted; now limits.symmetries is {symmetries!r})"
+    head = (
+        f"Chance of each symmetry{since}, and share of the moved held-out images that the classifier still gets right:"
+    )
     words = proposal_words(info)
     proposed = ["", "Labels that could follow a symmetry (proposed_label_map):", *words] if words else []
     return "\n".join([head, aligned(cells), *proposed])
+
+
+def were_judged(info: Mapping[str, Any]) -> bool:
+    """Whether a fit to classes judged symmetries, be it on too few images of each for a row of the table."""
+    return bool(info.get("classes")) and "classes_moved" in info
 
 
 def aligned(cells: list[list[str]]) -> str:
@@ -117,9 +130,16 @@ def class_titles(
     least = max(classes, default=-1) + 1
     if names is None:
         names = known_names(loader, info or {}, least)
-    elif len(names) < least:
+    elif len(names := given_names(names)) < least:
         raise ValueError(f"names must have one for each class, at least {least}, got {len(names)}")
     return [class_name(names, one) for one in classes]
+
+
+def given_names(names: Any) -> list[str]:
+    """The user's names as a list; a string is none, such as a path in their place."""
+    if isinstance(names, str | Path) or not isinstance(names, Iterable):
+        raise TypeError(f"names must be a list of names, got {names!r}")
+    return [str(name) for name in names]
 
 
 def _range_text(augment: PolicyTransform, loader: Any, info: Mapping[str, Any], *keys: str | None) -> str:
@@ -163,6 +183,24 @@ def ranges_of(mean: Tensor, deviation: Tensor) -> Tensor:
     """Standard deviation of rotation, scale, shear and shift over all draws of images with moments ``(B, 6)``."""
     within, between = variances(mean, deviation)
     return four_of(within + between).sqrt()
+
+
+def usual_ranges(
+    augment: PolicyTransform, mean: Tensor, deviation: Tensor, reach: float
+) -> tuple[list[float], list[float]]:
+    """From where to where the draws of images with moments ``(B, 6)`` are, by so many standard deviations.
+
+    Of rotation, scale, shear and shift, within the limits; of factors it is the logarithm that is about normal.
+    """
+    middle, deviations = four_of(mean.mean(0)), ranges_of(mean, deviation)
+    variance = (1 + (deviations[1] / middle[1]).square()).log()
+    middle[1], deviations[1] = middle[1].log() - variance / 2, variance.sqrt()
+    low, high = middle - reach * deviations, middle + reach * deviations
+    if isinstance(augment.localization, LocalizationNetwork):  # the paper's own has no limits
+        most = four_of(torch.tensor(augment.limits.extent(), device=low.device))
+        low, high = low.clamp(-most, most), high.clamp(-most, most)
+    low[1], high[1] = low[1].exp(), high[1].exp()
+    return low.tolist(), high.tolist()
 
 
 # -- labels that follow -----------------------------------------------------------------------------------------------

@@ -69,12 +69,13 @@ class Judge:
         task, device = self.model.task, self.processes.device
         images, drawn = images.to(device), drawn.to(device)
         warped = self.augment.warp(images, drawn)
-        labels = self.model.follow(on_device(labels, device), drawn, self.augment.apply)
+        labels = on_device(labels, device)
+        plain = self.model.expected(self.outputs[rows].to(device), labels, drawn, self.augment.apply)
+        labels = self.model.follow(labels, drawn, self.augment.apply)
         output = self.model.output(self.model.answer(warped, strict=False), labels)
         cost = task.loss(output, labels) - (self.cost[rows] + self.resampling).to(device)
         entropy = task.relative_entropy(output) - self.entropy[rows].to(device)
         score = torch.zeros_like(cost) if adversary is None else adversary.rise(images, warped)
-        plain = task.predicted(self.outputs[rows].to(device))
         right, agrees = task.right(output, labels), task.right(output, plain)
         return cost, entropy, score, right, agrees, *answers(task, output)
 

@@ -77,7 +77,7 @@ def _along_both_sides(images: Tensor, rows: Sequence[Band], columns: Sequence[Ba
         wide = tall.new_empty(len(tall), columns[-1].place.stop)
         for band in columns:
             torch.mm(tall[:, band.pixels], band.weights.mT, out=wide[:, band.place])
-    return wide.view(-1, batch, channels, wide.shape[1]).permute(1, 2, 0, 3)
+    return wide.view(rows[-1].place.stop, batch, channels, wide.shape[1]).permute(1, 2, 0, 3)
 
 
 @lru_cache(maxsize=64)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from learned_affine._checks import check_count
 from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.policy.thumbnail import on_a_ground
 from learned_affine.transforms.transform import PolicyTransform
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def finish(figure: Figure, path: str | Path | None) -> Figure:
     for text in figure.findobj(Text):
         text.set_parse_math(False)
     if path is not None:
+        known = figure.canvas.get_supported_filetypes()
+        if Path(path).is_dir() or Path(path).suffix.lower().removeprefix(".") not in known:
+            raise ValueError(f"path must be a file that ends in .png, .svg or .pdf, got {str(path)!r}")
         figure.savefig(str(path), dpi=DPI)
     return figure
 
@@ -50,6 +54,12 @@ def pixel_range(images: Tensor) -> tuple[float, float]:
     images = images.float()  # torch knows no least uint16
     finite = images[torch.isfinite(images)]
     return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+
+
+def as_seen(augment: PolicyTransform, images: Tensor) -> Tensor:
+    """Images ``(B, C, H, W)`` with an alpha as the network sees them, on a plain ground; others as they are."""
+    has_alpha = images.shape[1] in (2, 4) and augment.localization.channels in (1, 3)
+    return on_a_ground(images) if has_alpha else images
 
 
 def show_image(axis: Any, image: Tensor, limits: tuple[float, float]) -> None:

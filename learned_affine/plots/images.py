@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from learned_affine._checks import check_batch
-from learned_affine.plots.canvas import Figure, blank_figure, draw, finish, pixel_range, show_image
+from learned_affine.plots.canvas import Figure, as_seen, blank_figure, draw, finish, pixel_range, show_image
 from learned_affine.transforms.transform import PolicyTransform
 
 MOST_COLUMNS = 16
@@ -36,7 +36,7 @@ def plot_before_after(
         >>> len(plot_before_after(LearnedAffineAugment(), torch.rand(3, 3, 32, 32)).axes)
         6
     """
-    source = _columns(images)
+    source = as_seen(augment, _columns(images))
     parameters = draw(augment, images, 1, seed)[0]
     side = max(1.05, min(1.4, 10.8 / len(images)))
     figure, axes = _grid([("before", source), ("after", augment.warp(source, parameters))], side, room=1.0)

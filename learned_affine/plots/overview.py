@@ -13,17 +13,25 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learned_affine._checks import check_batch, check_count
-from learned_affine.diagnostics.fixed import TOLERATED
+from learned_affine.diagnostics.fixed import tolerated
 from learned_affine.diagnostics.measures import Moments, moments_by_class, policy_moments
-from learned_affine.diagnostics.summary import HEADS, class_titles, four_of, given_indices, ranges_of
+from learned_affine.diagnostics.summary import (
+    HEADS,
+    class_titles,
+    given_indices,
+    given_names,
+    usual_ranges,
+    were_judged,
+)
 from learned_affine.geometry.parameters import EIGHT, AffineParameters
 from learned_affine.geometry.warp import rearrange
-from learned_affine.plots.canvas import DPI, GREEN, Figure, as_pixels, blank_figure, finish, pixel_range
+from learned_affine.plots.canvas import DPI, GREEN, Figure, as_pixels, as_seen, blank_figure, finish, pixel_range
 from learned_affine.transforms.transform import PolicyTransform
 
 MOST_CLASSES, ROWS, MOST_IMAGES = 120, 30, 24  # of classes on a page, and below each other; of images
 CELL = 0.56  # inches, of the longer side
 DOWN, ACROSS, APART = 0.4, 0.14, 0.5  # of an image: room for the number below, beside, and before the flips
+LEAST_DOWN, LEAST_ACROSS = 0.42, 0.5  # inches, for the texts of a row, and for the head of a column
 LETTER = 0.085  # inches, of a class's name
 FAINTEST = 0.12  # so that one sees what the image would look like
 ORDER = (4, 6, 2, 1, 3, 5, 7)  # of the symmetries, the usual ones first
@@ -68,6 +76,7 @@ def plot_symmetries(
     check_batch("images", images)
     rows, titles = _rows(images, labels, names, check_count("per_class", per_class))
     chances = policy_moments(augment, images[rows])[2].tolist()
+    images = as_seen(augment, images)
     pictures = as_pixels(images[rows].cpu(), pixel_range(images))
     height, width = images.shape[-2:]
     down, right = height + max(2, round(0.3 * height)), width + max(1, round(0.15 * height))
@@ -87,7 +96,7 @@ def plot_symmetries(
 def _rows(images: Tensor, labels: Any, names: Sequence[str] | None, per_class: int) -> tuple[list[int], list[str]]:
     """Which images are shown, and what is written beside each: a class is named once."""
     if labels is None:
-        rows, titles = list(range(len(images))), [str(name) for name in names or [""] * len(images)]
+        rows, titles = list(range(len(images))), [""] * len(images) if names is None else given_names(names)
     else:
         given, rows, titles = given_indices(labels, len(images)), [], []
         classes = given[given >= 0].unique().tolist()
@@ -164,47 +173,47 @@ def plot_summary(
     rows = [_row(augment, one, (height, width)) for one in found.values()]
     blocks = math.ceil(len(rows) / ROWS)
     count = math.ceil(len(rows) / blocks)
-    inch = CELL / max(height, width)
+    inch = CELL / max(height, width)  # of a pixel
+    down = height + max(3, round(DOWN * height), math.ceil(LEAST_DOWN / inch) - height)
+    right = width + max(2, round(ACROSS * width), math.ceil(LEAST_ACROSS / inch) - width)
     beside = 1.6 + LETTER * max(len(line) for title in titles for line in title.splitlines())
-    across = blocks * (inch * width * (COLUMNS * (1 + ACROSS) + APART) + beside)
-    figure, axes = blank_figure(1, blocks, (across, count * inch * height * (1 + DOWN) + 0.5))
+    across = blocks * (inch * (COLUMNS * right + APART * width) + beside)
+    figure, axes = blank_figure(1, blocks, (across, count * inch * down + 0.5))
     for axis, start in zip(axes[0], range(0, len(rows), count), strict=True):
-        _draw_block(axis, titles[start : start + count], rows[start : start + count], count)
+        _draw_block(axis, titles[start : start + count], rows[start : start + count], (count, down, right))
     return finish(figure, path)
 
 
 def _titles(augment: PolicyTransform, loader: Any, names: Sequence[str] | None, labels: list[Any]) -> list[str]:
     """The text beside each class: its name, and where the fit judged too few of its images for a row of its own."""
     info = getattr(augment.history, "info", {})
-    judged = {row["class"] for row in info.get("classes_moved", ())} or set(labels)
-    judged.add(None)
+    judged = {None, *(row["class"] for row in info["classes_moved"])} if were_judged(info) else {None, *labels}
     titles = class_titles(labels, names, loader, info)
     return [title + "\n(few images)" * (one not in judged) for one, title in zip(labels, titles, strict=True)]
 
 
 def _row(augment: PolicyTransform, one: Moments, size: tuple[int, int]) -> _Row:
-    middle, reach = four_of(one.mean.mean(0)), REACH * ranges_of(one.mean, one.deviation)
-    (least, *low), (largest, *high) = (middle - reach).tolist(), (middle + reach).tolist()
-    example = F.interpolate(one.first[None].float(), size=size, mode="bilinear", antialias=True)
+    (least, *low), (largest, *high) = usual_ranges(augment, one.mean, one.deviation, REACH)
+    example = F.interpolate(as_seen(augment, one.first[None]).float(), size=size, mode="bilinear", antialias=True)
     rotations = dataclasses.replace(AffineParameters.identity(2), angle=torch.tensor((least, largest)))
     rotated = augment.warp(example.expand(2, -1, -1, -1), rotations)
     first, last, plain = as_pixels(torch.cat([rotated, example]), pixel_range(example))
-    chances = one.chances.mean(0).tolist()
+    average = one.chances.mean(0)
+    chances, framed = average.tolist(), tolerated(average, augment.strength).tolist()
     return _Row(
         [first, plain, last, *_positions(plain, chances, ORDER, FAINTEST)],
         [f"{round(least):+d}°", "", f"{round(largest):+d}°", *(f"{100 * chances[code]:.0f} %" for code in ORDER)],
-        [True] * 3 + [chances[code] >= TOLERATED * chances[0] for code in ORDER],
+        [True] * 3 + [framed[code] for code in ORDER],
         f"scale {low[0]:.2f} to {high[0]:.2f}\nshear {round(low[1]):+d}° to {round(high[1]):+d}°\n"
         f"shift {round(100 * low[2]):+d} % to {round(100 * high[2]):+d} %",
     )
 
 
-def _draw_block(axis: Any, titles: list[str], rows: list[_Row], count: int) -> None:
-    """Rows below each other on one axis, which has room for ``count``."""
+def _draw_block(axis: Any, titles: list[str], rows: list[_Row], places: tuple[int, int, int]) -> None:
+    """Rows below each other on one axis, which has room for ``count``, by the steps down and to the right."""
     from matplotlib.patches import Rectangle
 
-    height, width = rows[0].pictures[0].shape[1:]
-    down, right = height + max(3, round(DOWN * height)), width + max(2, round(ACROSS * width))
+    (height, width), (count, down, right) = rows[0].pictures[0].shape[1:], places
     lefts = [right * column + (round(APART * width) if column > 2 else 0) for column in range(COLUMNS)]
     tops = range(0, count * down, down)
     _draw_sheet(axis, [row.pictures for row in rows], (tops, lefts), lefts[-1] + width, titles)

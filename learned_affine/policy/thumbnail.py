@@ -99,7 +99,7 @@ def match_channels(images: Tensor, channels: int) -> Tensor:
     if count == channels:
         return images
     if count in (2, 4) and channels in (1, 3):  # the last is alpha
-        return match_channels(_on_a_ground(images), channels)
+        return match_channels(on_a_ground(images), channels)
     if count == 1:
         return images.expand(-1, channels, -1, -1)
     if count == 3 and channels == 1:
@@ -109,7 +109,7 @@ def match_channels(images: Tensor, channels: int) -> Tensor:
     raise ValueError(f"images must have {channels} channels (or be grey) and the shape (B, C, H, W), got {came}{hint}")
 
 
-def _on_a_ground(images: Tensor) -> Tensor:
+def on_a_ground(images: Tensor) -> Tensor:
     """The colour of images with an alpha, on white or on black: what its opaque part stands out from.
 
     In files of icons the colour is often the same everywhere, and the drawing is what is opaque.

@@ -125,6 +125,14 @@ class Model:
                 self.task.check(labels, torch.empty(0, self.classes), "label_map")
         return moved(labels, lambda movable: apply(movable, parameters=parameters))
 
+    def expected(self, output: Tensor, labels: Any, parameters: AffineParameters, apply: Callable[..., Any]) -> Tensor:
+        """The model's own labels of images, by its output for them as they are, once they are warped."""
+        predicted = self.task.predicted(output)
+        if self.task.is_loss or self.label_map is None:
+            return predicted
+        known = isinstance(labels, Tensor) and labels.ndim == predicted.ndim  # a function may know no other form
+        return self.follow(predicted, parameters, apply) if known or not self.label_map.has_functions else predicted
+
     def find_temperature(self, output: Tensor, labels: Any) -> float:
         """What to divide the output by: so that the model is calibrated, or that a loss has the mean 1."""
         return unit_of(output) if self.task.is_loss else temperature_of(output, labels, self.task.loss)

@@ -261,8 +261,12 @@ def _kind(leaf: Any) -> str:
     return f"{leaf.dtype} {tuple(leaf.shape)}" if is_array else type(leaf).__name__
 
 
-def label_map_of(label_map: Any) -> LabelMap | None:
-    """The argument of a user's; None stays None."""
+def label_map_of(label_map: Any, info: Mapping[str, Any] | None = None) -> LabelMap | None:
+    """The argument of a user's; in its place that of the fit, of a history's ``info``, as far as it is known."""
+    fitted = (info or {}).get("label_map")
+    if label_map is None and fitted is not None and not all(isinstance(rule, list) for rule in fitted.values()):
+        raise ValueError(f"label_map must be that of the fit, which had the functions {fitted}, got None")
+    label_map = fitted if label_map is None else label_map
     return None if label_map is None else LabelMap(label_map)
 
 

@@ -16,7 +16,7 @@ BODY = """
 # A policy for affine augmentation
 
 A `LearnedAffineAugment`: a torchvision transform that rotates, scales, shears and shifts each image within a range
-that was learned for that image, and flips it left-right by a chance that was learned for that image.
+that was learned for that image, and flips it or rotates it by right angles by chances that were learned for that image.
 
 ```python
 # pip install learned_affine[hub]
@@ -71,7 +71,7 @@ def model_card(description: dict[str, Any]) -> str:
         + _flips(description),
         arguments=", ".join(f"`{name}={value!r}`" for name, value in description["arguments"].items()),
         info=_table({**_plain(info), "written by": description["written_by"]}),
-        symmetries=indent(symmetry_text(info), "    "),  # as code
+        symmetries=indent(symmetry_text(info, limits["symmetries"]), "    "),  # as code
         measures=_table({key: f"{value:.4g}" for key, value in last.items()}) if last else "Not fitted.",
     )
     return "\n".join(["---", *head, "---", body.lstrip()])

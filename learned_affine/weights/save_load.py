@@ -13,7 +13,7 @@ from learned_affine._checks import warn_caller
 from learned_affine._files import write_atomically
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.transforms.transform import PolicyTransform
-from learned_affine.weights.container import WeightsError, from_bytes, read_file, to_bytes
+from learned_affine.weights.container import MAX_HEADER, WeightsError, from_bytes, read_file, to_bytes
 from learned_affine.weights.locate import FILE, find_file
 from learned_affine.weights.model_card import CARD, MARK, model_card
 from learned_affine.weights.schema import describe_augment, parse
@@ -38,6 +38,7 @@ def save(augment: PolicyTransform, path: str | Path) -> Path:
     Raises:
         WeightsError: if a weight is not finite, or the file would be one that is not loaded again.
         ValueError: if ``path`` has the ending of another kind of file.
+        FileExistsError: if the folder holds another model.
         TypeError: if the network is one of your own, which no file of ours could describe, or ``fill`` or
             ``history.info`` hold something that is not plain.
 
@@ -63,12 +64,23 @@ def save(augment: PolicyTransform, path: str | Path) -> Path:
     if path.suffix.lower() == ".safetensors" and not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         return write_atomically(path, content)
+    _refuse_others(path)
     path.mkdir(parents=True, exist_ok=True)
     write_atomically(path / "config.json", json.dumps(description, indent=1).encode())
     card = path / CARD
     if not card.exists() or MARK in card.read_text(encoding="utf-8", errors="replace"):
         write_atomically(card, model_card(description).encode())
     return write_atomically(path / FILE, content)
+
+
+def _refuse_others(folder: Path) -> None:
+    """Another model's files in a folder are not to be lost; each of ours says what wrote it, near its start."""
+    for name in (FILE, "config.json"):
+        if (folder / name).exists():
+            with (folder / name).open("rb") as file:
+                if b"learned_affine" not in file.read(MAX_HEADER):
+                    rule = f"a folder without another model's {name}"
+                    raise FileExistsError(f"path must be {rule}, got {str(folder)!r}")
 
 
 def load(kind: type[T], source: Any, revision: str | None, changes: dict[str, Any]) -> T:

@@ -5,12 +5,14 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine.fitting.history import FitHistory
 from learned_affine.geometry.parameters import NAMES
 from learned_affine.policy.raw_head import RawHead
 from tests.fits import IMAGES, LABELS, loader
-from tests.subjects import Halves, symmetric, vivid
+from tests.subjects import COMPASS, STILL, Compass, Halves, compass, symmetric, vivid
 
 
 def test_identity_changes_nothing():
@@ -147,3 +149,29 @@ def test_own_gain_of_one_image_has_no_error_and_without_labels_there_is_none():
     found = vivid().evaluate(Halves(), [(IMAGES[:1], LABELS[:1])])
     assert found["own_gain"] == 0 and math.isnan(found["own_gain_error"])
     assert not {"own_gain", "own_gain_error"} & set(vivid().evaluate(Halves(), [IMAGES]))
+
+
+def test_agreement_follows_the_label_map_which_is_that_of_the_fit():
+    """Moved to what its map says, an answer that changes is the same one; it was taken for destroyed images."""
+    images, labels = compass(64)
+    augment = symmetric(STILL, channels=1)
+    augment.history = FitHistory(info={"label_map": COMPASS})
+    for given in (None, COMPASS):
+        found = augment.evaluate(Compass(), [(images, labels)], label_map=given)
+        assert found["agreement"] == found["accuracy"] == 1
+    stays = {"mirror": [0, 1, 2, 3]}
+    assert augment.evaluate(Compass(), [(images, labels)], label_map=stays)["agreement"] < 0.5
+
+
+@pytest.mark.parametrize("wrong", [LABELS + 1, torch.full((64, 2), 0.7)])
+def test_labels_that_do_not_fit_are_refused(wrong):
+    """All measures of classes were left out in silence."""
+    with pytest.raises(ValueError, match="loader's labels"):
+        vivid().evaluate(Halves(), [(IMAGES, LABELS), (IMAGES, wrong)])
+
+
+def test_classes_of_one_name_keep_their_rows():
+    dataset = TensorDataset(IMAGES, LABELS)
+    dataset.classes = ["arrow", "arrow"]
+    found = vivid().evaluate(Halves(), DataLoader(dataset, 64))
+    assert list(found.chances) == ["arrow (class 0)", "arrow (class 1)"]

@@ -1,5 +1,7 @@
 """A policy as a fixed pipeline: what its line does, run by torchvision itself."""
 
+import math
+
 import pytest
 import torch
 from torchvision.transforms import v2
@@ -82,12 +84,19 @@ def test_a_symmetry_that_some_images_do_not_bear_is_left_out():
 def test_ranges_are_two_standard_deviations_within_the_limits():
     augment = vivid(AffineLimits(angle=40, symmetries="none"))
     torch.manual_seed(0)
-    drawn = augment.sample_parameters(IMAGES.repeat(3000, 1, 1, 1)).stacked().std(0)
+    drawn = augment.sample_parameters(IMAGES.repeat(3000, 1, 1, 1)).stacked()
+    middle, reach = drawn.mean(0), 2 * drawn.std(0)
     (affine,) = pipeline(augment.as_transforms(IMAGES)).transforms
-    assert affine.degrees[1] == pytest.approx(min(40, 2 * float(drawn[0])), rel=0.03)
-    assert affine.shear[1] == pytest.approx(min(15, 2 * float(drawn[3])), rel=0.03)
-    assert affine.translate[0] == pytest.approx(min(0.15, 2 * float(drawn[4])), rel=0.03)
-    assert affine.scale[1] <= 1.3 and affine.scale[0] == pytest.approx(1 / affine.scale[1], abs=1e-3)
+    for (low, high), column, limit in ((affine.degrees, 0, 40), (affine.shear[:2], 3, 15)):
+        assert low == pytest.approx(max(-limit, float(middle[column] - reach[column])), abs=0.3)
+        assert high == pytest.approx(min(limit, float(middle[column] + reach[column])), abs=0.3)
+    rms = drawn[:, 4].square().mean().sqrt()
+    assert affine.translate[0] == pytest.approx(min(0.15, 2 * float(rms)), rel=0.03)
+    logs = drawn[:, 1:3].log()
+    ends = (float(logs.mean() + side * 2 * logs.std()) for side in (-1, 1))
+    assert affine.scale == pytest.approx(
+        [math.exp(min(max(end, -math.log(1.3)), math.log(1.3))) for end in ends], abs=0.01
+    )
 
 
 @pytest.mark.parametrize("p", [0.0, 0.25])
@@ -101,3 +110,37 @@ def test_the_share_of_images_that_are_left_alone_stays(p, limits):
     torch.manual_seed(0)
     moved = sum(not torch.equal(transform(image), image) for _ in range(400)) / 400
     assert moved == pytest.approx(p * (7 / 8 if limits is STILL else 1), abs=0.06)
+
+
+def policy_of(augment, mean=0.0, width=0.1, symmetries=None):
+    """All images get one policy; the first number is the centre of the rotation."""
+    means = torch.zeros(len(IMAGES), 6)
+    means[:, 0] = mean
+    augment.policy = lambda images: Policy(means, torch.full_like(means, width), symmetries, tuple(EIGHT))
+    return augment
+
+
+def test_ranges_lie_about_the_centre_of_the_draws():
+    """They lay about 0, and left out two of five draws of arrows that are mostly rotated clockwise."""
+    (affine,) = pipeline(policy_of(vivid(), mean=0.3).as_transforms(IMAGES)).transforms
+    centre = 30 * math.tanh(0.3)
+    assert sum(affine.degrees) / 2 == pytest.approx(centre, abs=0.3) and affine.degrees[0] > 0
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.6, 0.2])
+def test_which_flips_are_tolerated_does_not_depend_on_the_strength(strength):
+    line = policy_of(vivid(STILL, strength=strength), symmetries=torch.full((len(IMAGES), 8), 1 / 8))
+    assert "RandomHorizontalFlip" in line.as_transforms(IMAGES)
+    line.strength = 0.0
+    assert line.as_transforms(IMAGES) == "v2.Identity()"
+
+
+def test_a_fill_is_that_of_the_augmenter():
+    line = vivid(padding_mode="fill", fill=0.5).as_transforms(IMAGES)
+    assert pipeline(line).transforms[-1].fill == 0.5
+    assert "fill" not in vivid(padding_mode="zeros").as_transforms(IMAGES)
+
+
+def test_no_images_are_no_pipeline():
+    with pytest.raises(ValueError, match="images must be at least one, got none"):
+        vivid().as_transforms(IMAGES[:0])

@@ -101,12 +101,15 @@ def test_a_fit_proposes_the_map_that_is_true(label_map):
 
 
 def test_the_table_shows_the_symmetries_that_were_judged():
-    assert symmetry_text(INFO).splitlines()[1:4] == [
+    assert symmetry_text(INFO, "all").splitlines()[1:4] == [
         "            images   as it is       flip  upside-down",
         "arrow-left       9  0.52 100%     -   0%    0.48  90%",
         "heart            9  0.50 100%  0.50 100%       -   0%",
     ]
-    assert symmetry_text({}) == "Symmetries were not judged class by class."
+    assert symmetry_text({}, "all") == "Symmetries were not judged class by class."
+    assert "as fitted; now limits.symmetries is 'mirror'" in symmetry_text(INFO, "mirror")
+    too_few = symmetry_text({"classes": 4, "classes_moved": []}, "all")
+    assert too_few.startswith("Symmetries were judged on too few held-out images of each class")
 
 
 def test_evaluate_tells_the_chances_of_each_class():
@@ -146,7 +149,7 @@ def test_another_data_set_keeps_its_own_names(classes, own):
     lines = augment.summary(loader).split("drawn:\n")[1].splitlines()[1:]
     assert [line[: line.index("  ")] for line in lines] == expected
     labels = plots.plot_summary(augment, loader).axes[0].get_yticklabels()
-    assert [label.get_text() for label in labels] == expected
+    assert [label.get_text() for label in labels] == [f"{name}\n(few images)" for name in expected]
     classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, classes))
     if own or classes == 5:  # a classifier of two classes has none of the names of four
         assert list(augment.evaluate(classifier, loader).chances) == expected

@@ -15,7 +15,8 @@ from learned_affine.tasks.model import Model
 from learned_affine.tasks.pool import Pool
 from learned_affine.tasks.targets import LabelMap
 from tests.fits import IMAGES, LABELS, judge_of, kept
-from tests.subjects import Halves
+from tests.geometry.matrices import symmetries_alone
+from tests.subjects import COMPASS, Compass, Halves, compass
 
 CPU = torch.device("cpu")
 LARGE = F.interpolate(IMAGES[:10], size=(20, 20))
@@ -92,3 +93,10 @@ def test_two_processes_judge_a_half_each(count):
     for column, *halves in zip(whole, *parts, strict=True):
         torch.testing.assert_close(torch.cat(halves), column, atol=1e-5, rtol=1e-5)
     assert abs(len(parts[0].cost) - len(parts[1].cost)) <= 1
+
+
+def test_agreement_follows_the_label_map():
+    images, labels = compass(64)
+    pool, model = Pool(None, kept((images, labels))), Model(Compass(), label_map=LabelMap(COMPASS))
+    found = judge_of(pool, model)(torch.arange(64), symmetries_alone(*(torch.arange(64) % 8).tolist()))
+    assert bool(found.agrees.all()) and bool(found.right.all())

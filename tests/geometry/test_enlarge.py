@@ -94,3 +94,7 @@ def test_what_is_kept_of_one_call_serves_the_next():
     second.sum().backward()
     torch.testing.assert_close(second.detach(), first.clone())
     torch.testing.assert_close(images.grad.sum(), torch.tensor(121.0))
+
+
+def test_an_empty_batch_stays_empty():
+    assert enlarged(torch.empty(0, 3, 16, 20)).shape == (0, 3, 20, 25)

@@ -93,3 +93,18 @@ def test_without_strength_nothing_moves():
     still = vivid(strength=0.0)
     bars = [axis.collections[-1].get_segments() for axis in plots.plot_parameters(still, IMAGES, LABELS).axes]
     assert [float(segments[0][0][0]) for segments in bars] == pytest.approx([0, 1, 1, 0, 0, 0], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["", "epoch0.5", "page"])
+def test_a_path_that_is_no_picture_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match=r"path must be a file that ends in \.png, \.svg or \.pdf, got "):
+        plots.plot_symmetries(vivid(), torch.rand(1, 3, 8, 8), path=tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_image_with_an_alpha_is_drawn_on_a_plain_ground():
+    """As the network sees it: black icons on nothing were black squares."""
+    icon = torch.zeros(1, 4, 16, 16)
+    icon[:, 3, 4:8, 4:8] = 1
+    sheet = plots.plot_symmetries(vivid(), icon).axes[0].images[0].get_array()
+    assert float(sheet[:16, :16].min()) == 0 and float(sheet[:16, :16].max()) == 1

@@ -1,5 +1,8 @@
 """The page of a data set: one row per class, with its rotations, its flips and its ranges."""
 
+from itertools import combinations
+
+import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex
@@ -120,4 +123,31 @@ def test_what_does_not_fit_is_named():
     ):
         plots.plot_summary(vivid(), [(IMAGES, LABELS[:5])])
     with pytest.raises(ValueError, match="names must have one for each class, at least 2, got 1"):
-        plots.plot_summary(vivid(), LOADER, ["cat"])
+        plots.plot_summary(vivid(), LOADER, np.array(["cat"]))
+    with pytest.raises(TypeError, match=r"names must be a list of names, got 'page\.png'"):
+        plots.plot_summary(vivid(), LOADER, "page.png")
+
+
+def test_ranges_stay_within_the_limits():
+    augment = vivid(AffineLimits(angle=180, scale=4, translate=1))
+    low, _, high, *_, words = texts(plots.plot_summary(augment, [(IMAGES, LABELS * 0)]))[0]
+    assert -180 <= int(low.removesuffix("°")) < int(high.removesuffix("°")) <= 180
+    least, most = (float(word) for word in words.splitlines()[0].removeprefix("scale ").split(" to "))
+    assert 0.25 <= least < most <= 4
+
+
+@pytest.mark.parametrize("size", [(32, 96), (96, 32), (64, 64)])
+def test_no_text_lies_on_another(size):
+    figure = plots.plot_summary(vivid(AffineLimits.wide()), [(torch.rand(4, 3, *size), torch.arange(4))])
+    figure.canvas.draw()
+    axis = figure.axes[0]
+    drawn = [text for text in [*axis.texts, *axis.get_xticklabels(), *axis.get_yticklabels()] if text.get_text()]
+    boxes = [text.get_window_extent() for text in drawn]
+    assert not [(one, other) for one, other in combinations(boxes, 2) if one.overlaps(other)]
+
+
+def test_where_a_fit_judged_too_few_images_of_every_class_all_are_marked():
+    augment = vivid()
+    augment.history = FitHistory(info={"classes": 2, "classes_moved": []})
+    figure = plots.plot_summary(augment, LOADER)
+    assert all("few images" in label.get_text() for label in figure.axes[0].get_yticklabels())

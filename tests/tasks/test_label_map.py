@@ -305,3 +305,9 @@ def test_a_label_that_no_permutation_moves_is_refused_whatever_is_drawn(images, 
     mapped = MappedLabels(LearnedAffineAugment(p=0.0), SWAP)
     with pytest.raises(ValueError, match="label_map must be of functions where labels are no numbers and hold no key"):
         mapped(images, label)
+
+
+@pytest.mark.parametrize("labels", [torch.tensor([1]), torch.tensor(1), torch.tensor([0, 1, 0]), [0, 1]])
+def test_labels_of_another_number_than_images_are_refused(labels):
+    with pytest.raises(ValueError, match="labels must be one for each of 4 images, got "):
+        MappedLabels(everything(), SWAP)(torch.rand(4, 1, 8, 8), labels)

@@ -171,3 +171,13 @@ def test_a_link_stays_a_link_and_the_file_has_the_users_permissions(path):
     finally:
         os.umask(before)
     assert link.is_symlink() and load(path).limits.angle == 20 and path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", [FILE, "config.json"])
+def test_another_models_folder_is_left_alone(tmp_path, name):
+    (tmp_path / name).write_text("another model's")
+    with pytest.raises(FileExistsError, match=f"path must be a folder without another model's {name}, got "):
+        vivid().save_pretrained(tmp_path)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "another model's")]
+    ours = vivid().save_pretrained(tmp_path / "ours")
+    assert vivid().save_pretrained(tmp_path / "ours") == ours
