@@ -28,7 +28,8 @@ def main() -> None:
         groups[(row["task"], *(row.get(name) for name in SETTINGS))].append(row)
     text = "Not run at full size yet."
     if groups:
-        text = f"{table(groups)}\n\n{told}\n\n![Fitted ranges over true ones](../images/invariances.png)"
+        picture = "![Fitted ranges over true ones](../images/invariances.png)"
+        text = "\n\n".join(filter(None, [table(groups), told, picture]))
         draw(groups, IMAGES / "invariances.png")
     fill(PAGE, "invariances", text)
     print(f"written: {PAGE}")

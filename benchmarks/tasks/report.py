@@ -27,7 +27,7 @@ def main() -> None:
         arms = by_arm([row for row in own if row["epochs"] == own[-1]["epochs"]])
         columns = [key for key in TITLES if key in next(iter(arms["none"].values()))]
         columns = columns if name != "left or right" else ["accuracy"]
-        fill(PAGE, name, "\n".join([*table(arms, columns, "none"), "", between(arms), told]))
+        fill(PAGE, name, "\n".join([*table(arms, columns, "none"), "", between(arms), told]).rstrip())
     arms = by_arm(read(SEGMENTATION))
     gain = paired(arms["learned"], arms["v2.RandomAffine(30)"], "iou")
     against = f"Learned, minus v2.RandomAffine(30): {gain} points."

@@ -26,7 +26,7 @@ final model, % | gain |
 def main() -> None:
     """Fill the page between its markers."""
     rows, told = newest_version(read(ROWS), digest("what to fit to"))
-    fill(PAGE, "measured", "\n".join([table(rows), "", told]) if rows else "Not measured yet.")
+    fill(PAGE, "measured", "\n\n".join(filter(None, [table(rows), told])) if rows else "Not measured yet.")
     print(f"written: {PAGE}")
 
 
