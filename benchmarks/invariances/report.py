@@ -38,17 +38,15 @@ def main() -> None:
 def table(groups: dict[tuple, list[dict[str, Any]]]) -> str:
     """One line a task and setting."""
     lines = [
-        "| task | images | rounds | thumbnail, hidden | seeds | rank corr., within tolerance | all | label kept % | "
+        "| task | seeds | rank corr., within tolerance | all | label kept % | "
         "shuffled | difference | accuracy % none / learned / shuffled | learned minus shuffled |",
-        "|" + 12 * "---|",
+        "|" + 9 * "---|",
     ]
     for rows in groups.values():
         first = rows[0]
         accuracy = " / ".join(f"{mean(rows, f'accuracy_{name}'):.1f}" for name in ("none", "learned", "shuffled"))
         lines.append(
-            f"| {NAMES[first['task']]} | {first['size']:,} | "
-            f"{first['rounds']} | {first['thumbnail']}, {first['hidden']} | "
-            f"{len(rows)} | {mean(rows, 'rank_correlation_within_tolerance') / 100:.2f} | "
+            f"| {NAMES[first['task']]} | {len(rows)} | {mean(rows, 'rank_correlation_within_tolerance') / 100:.2f} | "
             f"{mean(rows, 'rank_correlation') / 100:.2f} | {mean(rows, 'label_kept'):.1f} | "
             f"{mean(rows, 'label_kept_shuffled'):.1f} | {difference(rows, 'label_kept', 'label_kept_shuffled')} | "
             f"{accuracy} | {difference(rows, 'accuracy_learned', 'accuracy_shuffled')} |"
