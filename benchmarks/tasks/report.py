@@ -14,7 +14,7 @@ ROWS, SEGMENTATION = RESULTS / "tasks.jsonl", RESULTS / "segmentation.jsonl"
 PAGE = EVIDENCE / "tasks.md"
 SETTINGS = ("epochs", "width")
 CHOOSING = range(11)  # seeds that the settings were chosen with
-TITLES = {"accuracy": "accuracy %", "precision": "mean average precision %", "sides": "with a side or direction %"}
+TITLES = {"accuracy": "accuracy %", "sides": "with a side or direction %"}
 TITLES["iou"] = "mean intersection over union %"
 Arms = dict[str, Runs]  # rows of each arm, by seed
 

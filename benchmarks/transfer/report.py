@@ -30,8 +30,8 @@ def runs_of(policy: str, setting: str, arm: str) -> dict[int, dict]:
 def transfer(policies: list[str]) -> str:
     """One line a policy and setting."""
     lines = [
-        "| policy | used | seeds | without % | with % | difference |",
-        "|---|---|---|---|---|---|",
+        "| policy | used | seeds | without % | gain by the policy |",
+        "|---|---|---|---|---|",
     ]
     for policy in policies:
         for name, setting in SETTINGS.items():
@@ -42,13 +42,13 @@ def transfer(policies: list[str]) -> str:
                 base = runs_of(other, "home", "none")
             base = {seed: run for seed, run in base.items() if seed in runs}
             if runs:
-                numbers = f"{spread(base, 'clean')} | {spread(runs, 'clean')} | {paired(runs, base)}"
+                numbers = f"{spread(base, 'clean')} | {paired(runs, base)}"
                 lines.append(f"| {policy} | {setting.title} | {len(runs)} | {numbers} |")
     if len(lines) == 2:
         return "Not measured yet."
     told = (
-        f"SmallConvNet from scratch on {TRAIN} images, {EPOCHS} epochs, accuracy on {TEST:,} test images; ± is the "
-        "standard deviation, and the half-width of the 95 % interval of the paired difference."
+        f"SmallConvNet from scratch on {TRAIN} images, {EPOCHS} epochs, accuracy on {TEST:,} test images: mean ± standard\n"
+        "deviation; gains in points, paired by seed, with 95 % intervals."
     )
     return "\n".join([*lines, "", told])
 
