@@ -107,8 +107,8 @@ SAID = {  # by hand: what an expert would say, and what the picture shows
     ),
     "letters": (
         "left-right for A H I M O T U V W X Y 0 8, most others not",
-        "A, T, U, V and Y left-right at 10 to 23 %; 0, O and Q both ways; I, M and X a little; H, W and 8 hardly, since "
-        "the classifier does not recognise them reliably",
+        "A, T, U, V and Y left-right at 10 to 23 %; 0, O and Q both ways; I, M and X a little; H, W and 8 hardly, "
+        "since the classifier does not recognise them reliably",
     ),
     "flowers": (
         "left-right flips, small rotations",
