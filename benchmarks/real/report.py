@@ -203,8 +203,8 @@ def grouped(rows: list[dict[str, Any]], net: str = "small") -> tuple[Sets, str]:
     for name, arm in EXPERTS.items():
         if arm in found[name]:
             found[name]["expert"] = found[name][arm]
-    told_of = {"Arms that fit nothing": of_fixed, "Arms that fit a policy": of_fitted if fitted else "no rows yet."}
-    told_of = " ".join(f"{what}: {told}" for what, told in told_of.items() if told)
+    versions = {"Arms that fit nothing": of_fixed, "Arms that fit a policy": of_fitted if fitted else "no rows yet."}
+    told_of = " ".join(f"{what}: {version}" for what, version in versions.items() if version)
     return {name: arms for name, arms in found.items() if "none" in arms}, told_of
 
 

@@ -47,8 +47,8 @@ def transfer(policies: list[str]) -> str:
     if len(lines) == 2:
         return "Not measured yet."
     told = (
-        f"SmallConvNet from scratch on {TRAIN} images, {EPOCHS} epochs, accuracy on {TEST:,} test images: mean ± standard\n"
-        "deviation; gains in points, paired by seed, with 95 % intervals."
+        f"SmallConvNet from scratch on {TRAIN} images, {EPOCHS} epochs, accuracy on {TEST:,} test images: mean ± "
+        "standard\ndeviation; gains in points, paired by seed, with 95 % intervals."
     )
     return "\n".join([*lines, "", told])
 
