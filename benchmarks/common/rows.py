@@ -42,7 +42,7 @@ def rounded(value: Any) -> Any:
 
 
 def newest_version(rows: list[dict[str, Any]], code: str) -> tuple[list[dict[str, Any]], str]:
-    """The rows of this version of the code, or of the newest that has any, and a sentence that says which.
+    """The rows of this version of the code, or of the newest that has any, and a sentence where any others are there.
 
     Rows of two versions never stand in one table.
     """
@@ -52,4 +52,6 @@ def newest_version(rows: list[dict[str, Any]], code: str) -> tuple[list[dict[str
     mine = [row for row in rows if row["code"] == chosen]
     age = "this version" if chosen == code else f"an earlier version ({chosen})"
     left = len(rows) - len(mine)
+    if chosen == code and not left:
+        return mine, ""  # docs/measured.md says so of all pages
     return mine, f"Rows of {age} of the code" + (f"; {left} rows of others are left out." if left else ".")

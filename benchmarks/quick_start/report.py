@@ -23,7 +23,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = ["| the policy | test accuracy, % |", "|---|---:|"]
     lines += [f"| {name} | {about(values)} |" for name, values in found.items()]
     notes = f"{len(rows)} seeds, mean ± standard deviation. The gain is **{interval(gains)}** points (95 % interval)."
-    return "\n".join([*lines, "", f"{notes} A run of this page took {seconds:.0f} s or more on one CPU core. {told}"])
+    notes += f" A run of this page took {seconds:.0f} s or more on one CPU core. {told}"
+    return "\n".join([*lines, "", notes.rstrip()])
 
 
 def main() -> None:

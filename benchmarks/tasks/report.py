@@ -14,7 +14,7 @@ ROWS, SEGMENTATION = RESULTS / "tasks.jsonl", RESULTS / "segmentation.jsonl"
 PAGE = EVIDENCE / "tasks.md"
 SETTINGS = ("epochs", "width")
 CHOOSING = range(11)  # seeds that the settings were chosen with
-TITLES = {"accuracy": "accuracy %", "precision": "mean average precision %", "sides": "with a side or direction %"}
+TITLES = {"accuracy": "accuracy %", "sides": "with a side or direction %"}
 TITLES["iou"] = "mean intersection over union %"
 Arms = dict[str, Runs]  # rows of each arm, by seed
 
@@ -27,7 +27,7 @@ def main() -> None:
         arms = by_arm([row for row in own if row["epochs"] == own[-1]["epochs"]])
         columns = [key for key in TITLES if key in next(iter(arms["none"].values()))]
         columns = columns if name != "left or right" else ["accuracy"]
-        fill(PAGE, name, "\n".join([*table(arms, columns, "none"), "", between(arms), told]))
+        fill(PAGE, name, "\n".join([*table(arms, columns, "none"), "", between(arms, columns), told]).rstrip())
     arms = by_arm(read(SEGMENTATION))
     gain = paired(arms["learned"], arms["v2.RandomAffine(30)"], "iou")
     against = f"Learned, minus v2.RandomAffine(30): {gain} points."
@@ -55,18 +55,14 @@ def table(arms: Arms, columns: list[str], base: str) -> list[str]:
         chances = {seed: run for seed, run in runs.items() if "symmetry_chance" in run}
         cells.append(spread(chances, "symmetry_chance") if chances else "")
         lines.append(f"| {arm} | {' | '.join(cells)} |")
-    seeds = ", ".join(map(str, sorted(next(iter(arms.values())))))
-    told = f"Seeds {seeds}; mean ± standard deviation; paired differences in points ± 95 % interval."
-    return [*lines, "", told]
+    return lines
 
 
-def between(arms: Arms) -> str:
+def between(arms: Arms, columns: list[str]) -> str:
     """What the rule for labels adds to the learned policy."""
     one, other = arms["learned, label mirror"], arms["learned"]
-    return (
-        f"With the label mirror, minus the learned policy without it: {paired(one, other, 'accuracy')} points of "
-        f"accuracy, {paired(one, other, 'sides')} on icons with a side or direction."
-    )
+    sides = f", {paired(one, other, 'sides')} on icons with a side or direction" if "sides" in columns else ""
+    return f"*Learned, label mirror* minus *learned*: {paired(one, other, 'accuracy')} points of accuracy{sides}."
 
 
 def paired(runs: Runs, base: Runs, key: str) -> str:

@@ -18,19 +18,17 @@ SIZES = (32, 96, 224, 512)
 SHORT = {  # what is compared: the section and kind, a method, and the one that it is divided by
     "a batch, over kornia's `RandomAffine`": ("batch", "float", "ours", "kornia RandomAffine"),
     "a batch, over `kornia.warp_affine` alone": ("batch", "float", "ours", "kornia warp_affine"),
-    "a batch, over `grid_sample` alone with a ready grid": ("batch", "float", "ours", "grid_sample"),
     "a batch, over a loop of `v2.RandomAffine`": ("batch", "float", "ours", "v2.RandomAffine, loop"),
     "a batch with p = 0.5, over p = 1": ("batch", "float", "ours, p=0.5", "ours"),
     "a batch with sharp interpolation, over bilinear": ("batch", "float", "ours, sharp", "ours"),
-    "a batch with all symmetries, over one flip": ("batch", "float", "ours", "ours, one flip"),
     "one uint8 image with sharp interpolation, over bilinear": ("single", "uint8", "ours, sharp", "ours"),
-    "one uint8 image with all symmetries, over one flip": ("single", "uint8", "ours", "ours, one flip"),
     "one uint8 image, over `v2.RandomAffine`, both with zeros": ("single", "uint8", "ours, zeros", "v2.RandomAffine"),
     "one PIL image, over the same as a uint8 tensor": ("single", "uint8", "ours, PIL", "ours"),
     "an epoch of a loader, over `v2.RandomAffine`": ("loader", "2", "ours, zeros", "v2.RandomAffine"),
 }
 Group = dict[str, dict]
 Groups = dict[tuple, Group]
+ON_GPU = ("ours", "kornia RandomAffine", "kornia warp_affine")
 PARTS = ("grid_sample", "rest of the warp", "thumbnail", "rest of the draw", "other")
 
 
@@ -48,18 +46,11 @@ def ratio(group: Group, one: str, other: str) -> float | None:
 
 
 def short(groups: Groups) -> str:
-    """The ratios that matter most, by size; then what a batched call asks of the machine."""
+    """The ratios that matter most, by size."""
     lines = [f"| | {' | '.join(f'{size} px' for size in SIZES)} |", "|---|" + "---|" * len(SIZES)]
     for text, (section, kind, one, other) in SHORT.items():
         found = [[ratio(groups[section, threads, size, kind], one, other) for threads in (1, 2)] for size in SIZES]
         lines.append(f"| {text} | {' | '.join(', '.join(filter(None, map(cell, pair))) for pair in found)} |")
-    for what, device, key in (
-        ("operators of a batched call on the CPU, p = 1", "cpu", "operators"),
-        ("the same as on a GPU", "meta", "operators"),
-        ("bytes that a call on a float batch holds, in batches, p = 1", "cpu", "times"),
-    ):
-        counts = (groups["counts", 1, size, device].get("ours, p=1", {}).get(key, "") for size in SIZES)
-        lines.append(f"| {what} | {' | '.join(f'{count:.3g}' if count else '' for count in counts)} |")
     return "\n".join(lines)
 
 
@@ -75,7 +66,8 @@ def gpu_table(groups: Groups) -> str:
         return "Not measured yet: `python -m benchmarks.throughput.run batch --device cuda`."
     lines = ["| | size | images | µs per image | over ours | memory over the batch |", "|---|---|---|---|---|---|"]
     for key in keys:
-        for method, row in groups[key].items():
+        for method in filter(groups[key].__contains__, ON_GPU):
+            row = groups[key][method]
             held = row["bytes"] / (row["batch"] * 3 * row["size"] ** 2 * 4)
             over, micro = cell(ratio(groups[key], method, "ours")), f"{1e6 * row['seconds'] / row['batch']:.3g}"
             lines.append(f"| {method} | {row['size']} | {row['batch']} | {micro} | {over} | {held:.2f} |")

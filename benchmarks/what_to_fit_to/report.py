@@ -19,41 +19,39 @@ DIRECTED = tuple(f"{shape}-{way}" for shape in ("arrow", "chevron") for way in (
 SHOWN = {"plain": "without augmentation", "generous": "with generous augmentation"}
 FITS = {"default": "default", "long": "twice the rounds, 40,000 images"}
 HEAD = """| classifier trained | fit | accuracy upright / rotated, % | sun, star by | arrows, chevrons by | ratio | \
-final model, % | gain |
-|---|---|---|---|---|---|---|---|"""
+final model, % |
+|---|---|---|---|---|---|---|"""
 
 
 def main() -> None:
     """Fill the page between its markers."""
     rows, told = newest_version(read(ROWS), digest("what to fit to"))
-    fill(PAGE, "measured", "\n".join([table(rows), "", told]) if rows else "Not measured yet.")
+    fill(PAGE, "measured", "\n\n".join(filter(None, [table(rows), told])) if rows else "Not measured yet.")
     print(f"written: {PAGE}")
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """One line a classifier and fit, over the seeds."""
     classes = load("icons", "data", False)[1].classes
-    plain = {row["seed"]: row["teacher_accuracy"] for row in rows if row["teacher"] == "plain"}
     lines = [HEAD]
     for teacher in SHOWN:
         for fit in FITS:
             runs = [row for row in rows if (row["teacher"], row["fit"]) == (teacher, fit)]
             if runs:
-                lines.append(line(runs, classes, plain))
+                lines.append(line(runs, classes))
     return "\n".join(lines)
 
 
-def line(runs: list[dict[str, Any]], classes: tuple[str, ...], plain: dict[int, float]) -> str:
+def line(runs: list[dict[str, Any]], classes: tuple[str, ...]) -> str:
     """The runs of one classifier and fit."""
     far, near = ([deviation(row, classes, names) for row in runs] for names in (ANY, DIRECTED))
     times = [one / other for one, other in zip(far, near, strict=True)]
     measured = ("teacher_accuracy", "teacher_accuracy_rotated", "accuracy")
     upright, rotated, final = (about([100 * row[name] for row in runs]) for name in measured)
-    gains = [100 * (row["accuracy"] - plain[row["seed"]]) for row in runs if row["seed"] in plain]
     first = runs[0]
     return (
         f"| {SHOWN[first['teacher']]} | {FITS[first['fit']]} | {upright} / {rotated} | {about(far)}° | "
-        f"{about(near)}° | {interval(times, 1).removeprefix('+')} | {final} | {interval(gains) if gains else ''} |"
+        f"{about(near)}° | {interval(times, 1).removeprefix('+')} | {final} |"
     )
 
 

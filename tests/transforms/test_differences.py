@@ -234,4 +234,4 @@ def test_the_docs_name_each_known_difference_and_no_other():
     _, section = page.split("## Where it differs from `v2.RandomAffine`")
     rows = [line.split("|")[1:-1] for line in section.splitlines() if line.startswith("|")][2:]
     assert [row[0].strip() for row in rows] == [*VALUES, *DIFFER]
-    assert all(len(row) == 4 and all(cell.strip() for cell in row) for row in rows)
+    assert all(len(row) == 3 and all(cell.strip() for cell in row) for row in rows)
