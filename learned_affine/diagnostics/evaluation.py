@@ -18,7 +18,7 @@ from learned_affine.diagnostics.summary import HEADS, aligned, chance_text, clas
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.tasks.batches import labelled, untouched
 from learned_affine.tasks.classification import SingleLabel
-from learned_affine.tasks.frozen import classifier_device, frozen
+from learned_affine.tasks.frozen import ALONE, classifier_device, frozen
 from learned_affine.tasks.model import Model, task_of
 from learned_affine.tasks.pool import CPU, Pool, Reservoir
 from learned_affine.tasks.targets import GONE, label_map_of, on_device
@@ -110,7 +110,8 @@ def evaluate(
     kept = Reservoir(0, max_images)
     home = augment.localization.head.weight.device
     # of the augmenter, as of a loader, that is its generator
-    with torch.random.fork_rng(devices=[]), untouched(loader, augment), frozen(classifier, where), ExitStack() as last:
+    with ALONE, torch.random.fork_rng(devices=[]), untouched(loader, augment), ExitStack() as last:
+        last.enter_context(frozen(classifier, where))
         last.callback(augment.localization.to, home)
         for images, labels in kept.watch(labelled(loader, read)):
             images = images.to(where)

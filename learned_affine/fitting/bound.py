@@ -28,7 +28,7 @@ from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.tasks.batches import Batch, Read, class_names, counting_in, labelled, peek, untouched
 from learned_affine.tasks.classification import MultiLabel, SingleLabel
-from learned_affine.tasks.frozen import frozen
+from learned_affine.tasks.frozen import ALONE, frozen
 from learned_affine.tasks.model import Model, probe, task_of
 from learned_affine.tasks.targets import GONE as RENAMED
 from learned_affine.tasks.targets import LabelMap, label_map_of
@@ -147,6 +147,7 @@ class BoundFit(Generic[T]):
         history, kind = FitHistory(info={"config": config.to_dict(), "seed": seed}), processes.device.type
         model.autocast = torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
         with (
+            ALONE,
             torch.random.fork_rng(devices=[]),
             untouched(loader, val_loader),
             frozen(classifier, processes.device),
@@ -154,11 +155,11 @@ class BoundFit(Generic[T]):
             torch.autocast(kind, enabled=False),
         ):
             torch.default_generator.manual_seed(seed % 2**63)  # torch.manual_seed would also seed the user's GPUs
-            loader, first = peek(loader, read)
+            opened, first = peek(loader, read)
             augment = _augmenter(self.augment, first[0], config, arguments)
             if preprocess is not None and processes.is_main:
                 check_pixel_range(first[0])
-            training = partial(_one_pass, loader, read)
+            training = partial(_one_pass, loader, opened, read)
             held_out = None if val_loader is None else partial(labelled, val_loader, read, "val_loader")
             chooses = isinstance(self.augment, type) and interpolation is None
             candidates = CANDIDATES if chooses else (str(augment.interpolation),)
@@ -213,11 +214,11 @@ def _at_work(network: nn.Module, device: torch.device) -> Iterator[None]:
         network.to(home).eval().requires_grad_(False)
 
 
-def _one_pass(loader: Iterable[Any], read: Read, number: int = 0) -> Iterator[Batch]:
+def _one_pass(loader: Iterable[Any], opened: Iterable[Any], read: Read, number: int = 0) -> Iterator[Batch]:
     """The loader's batches in a pass, whose number samplers, datasets and loaders with ``set_epoch`` get."""
-    for one in counting_in(loader):
+    for one in counting_in(loader) if number or opened is loader else ():  # else it was set before that was opened
         one.set_epoch(number)
-    return labelled(loader, read)
+    return labelled(loader if number else opened, read)
 
 
 def _about(
@@ -305,3 +306,5 @@ def _check_arguments(
             "classifier must not be made under torch.inference_mode, whose tensors pass no gradient; got one "
             "whose weights are: make or load it outside, or copy its state_dict into one that was"
         )
+    if any(tensor.is_meta for tensor in tensors):
+        raise ValueError("classifier must have its weights in memory, got some on the device meta")

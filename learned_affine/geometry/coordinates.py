@@ -37,13 +37,13 @@ def warp_boxes(boxes: tv_tensors.BoundingBoxes, matrix: Tensor) -> tv_tensors.Bo
     ``horizontal_flip`` first: ``perspective`` takes it for granted that the corners go round a rotated box clockwise.
     What is not moved is not clamped either.
     """
+    if boxes.dtype in (torch.float16, torch.bfloat16):  # torchvision's corners are float32 then
+        wide = warp_boxes(tv_tensors.wrap(boxes.as_subclass(Tensor).float(), like=boxes), matrix)
+        return tv_tensors.wrap(wide.as_subclass(Tensor).to(boxes.dtype), like=boxes)
     moved = continuous(matrix.detach().cpu().double())
     if torch.linalg.det(moved[:, :2]) < 0:
         boxes = F.horizontal_flip(boxes)
         moved = torch.stack([-moved[:, 0], moved[:, 1], moved[:, 2] + boxes.canvas_size[1] * moved[:, 0]], dim=1)
-    if boxes.dtype in (torch.float16, torch.bfloat16):  # torchvision's corners are float32 then
-        wide = warp_boxes(tv_tensors.wrap(boxes.as_subclass(Tensor).float(), like=boxes), matrix)
-        return tv_tensors.wrap(wide.as_subclass(Tensor).to(boxes.dtype), like=boxes)
     if boxes.numel() == 0 or torch.equal(moved, torch.eye(2, 3, dtype=moved.dtype)):
         return tv_tensors.wrap(boxes.as_subclass(Tensor).clone(), like=boxes)
     back = torch.linalg.inv(torch.cat([moved, moved.new_tensor([[0.0, 0.0, 1.0]])]))

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
-from learned_affine._checks import shown
+from learned_affine._checks import check_real, shown
 from learned_affine.geometry.parameters import is_traced
 from learned_affine.tasks.targets import count_of, numbers_of
 
@@ -103,6 +103,7 @@ def logits_in(output: Any) -> Tensor:
     if not isinstance(logits, Tensor):
         rule = "logits, something with .logits, or a dict with 'logits'"
         raise TypeError(f"classifier must return {rule}, got {shown(output)}")
+    check_real("classifier's logits", logits)
     return logits.float().clamp_min(MASKED)
 
 
@@ -123,14 +124,21 @@ def masked(logits: Tensor) -> Tensor:
 
 
 def peek(loader: Iterable[Any], read: Read) -> tuple[Iterable[Any], Batch]:
-    """The loader with nothing lost, and its first batch in which an image has a label."""
+    """A loader for the first pass, with nothing lost, and its first batch in which an image has a label.
+
+    What can be read only once, an iterator or a DataLoader of a stream, goes on where it was opened; others are opened
+    anew.
+    """
+    is_stream = isinstance(getattr(loader, "dataset", None), IterableDataset)
+    for one in counting_in(loader) if is_stream else ():
+        one.set_epoch(0)  # of the first pass
     try:
         batches = iter(loader)
     except TypeError as error:
         raise TypeError(f"loader must be iterable, got {type(loader).__name__}") from error
     ahead, again = itertools.tee(batches)
     first = next(labelled(ahead, read))
-    return (again if batches is loader else loader), first
+    return (again if is_stream or batches is loader else loader), first
 
 
 def labelled(loader: Iterable[Any], read: Read, name: str = "loader") -> Iterator[Batch]:

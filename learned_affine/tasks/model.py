@@ -56,6 +56,8 @@ class Model:
         self.temperature = 1.0
         self.autocast: AbstractContextManager[Any] = nullcontext()  # around the model alone
         self.channels_last = False  # whether the model is given images in that memory format
+        self.writes = True  # whether it changes images that it is given; its first answer shows that
+        self.answered = False
         self.classes = 0  # as soon as an answer has shown them
 
     def read(
@@ -66,10 +68,13 @@ class Model:
 
     def answer(self, images: Tensor, strict: bool = True) -> Any:
         """Logits ``(B, m)``, finite if ``strict``, of images before ``preprocess``; or what a loss takes."""
-        seen = self._preprocessed(images)
+        given = images.clone() if self.writes else images
+        seen = self._preprocessed(given)
         seen = seen.contiguous(memory_format=torch.channels_last) if self.channels_last else seen
         with self.autocast:
             answer = self.task.answer(self.model(seen), len(images))
+        if not self.answered and not given.is_inference():  # whose tensors do not count what is written to them
+            self.answered, self.writes = True, given._version > 0
         if strict and not self.task.is_loss:
             check_finite(answer)
             self.classes = answer.shape[1]
@@ -162,7 +167,9 @@ def temperature_of(
 def probe(model: Model, images: Tensor, labels: Any, through_gradient: bool = True) -> Tensor:
     """The output of some images, which must depend on them, and where the fit goes ``through_gradient`` pass one."""
     if not torch.is_grad_enabled():
-        raise ValueError("fit must be called with gradients on, which its network needs, got torch.no_grad around it")
+        raise ValueError(
+            "fit must be called with gradients on, which its network needs, got it under no_grad or inference_mode"
+        )
     if not through_gradient:
         return _probe_outputs(model, images, labels)
     if not images.is_floating_point():

@@ -66,12 +66,13 @@ class Pool:
         )
 
     def batches(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor, Any]]:
-        """Images ``(n, C, H, W)`` of one size, with labels of one form, and their places among ``rows``."""
+        """Images ``(n, C, H, W)`` of one size and dtype, with labels of one form, and their places among ``rows``."""
         order = rows.tolist()
-        groups: dict[tuple[torch.Size, Any], list[int]] = {}
+        groups: dict[tuple[torch.Size, torch.dtype, Any], list[int]] = {}
         for place, row in enumerate(order):
-            groups.setdefault((self.images[row].shape, form_of(self.labels[row])), []).append(place)
-        for (shape, _), places in groups.items():
+            image = self.images[row]
+            groups.setdefault((image.shape, image.dtype, form_of(self.labels[row])), []).append(place)
+        for (shape, _, _), places in groups.items():
             size = max(1, min(AT_ONCE, NUMBERS_AT_ONCE // shape.numel()))
             for start in range(0, len(places), size):
                 some = places[start : start + size]

@@ -1,9 +1,11 @@
 """A fit counts the passes for whoever follows them, as ``DistributedSampler`` does, and leaves the count as it was."""
 
 import pytest
+import torch
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, IterableDataset, TensorDataset
 
 from tests.fits import IMAGES, LABELS, PAPER, quick
+from tests.subjects import Halves
 
 DATA = TensorDataset(IMAGES, LABELS)
 
@@ -69,3 +71,17 @@ def test_each_pass_has_its_number_and_afterwards_it_is_as_it_was(kind):
     loader = KINDS[kind]()
     quick(data=loader, config=PAPER.replace(rounds=3))
     assert counting(loader).calls == [0, 1, 2, 7] and counting(loader).epoch == 7
+
+
+@pytest.mark.parametrize("size", [16, 64])
+def test_a_stream_in_a_data_loader_is_read_to_its_end(size):
+    """It was opened twice, and its first batch was lost."""
+    labels = torch.cat([1 - LABELS[:16], LABELS[16:]])  # the classifier is wrong on the first batch
+    stream = iter(zip(IMAGES, labels, strict=True))
+
+    class ReadOnce(IterableDataset):
+        def __iter__(self):
+            return stream
+
+    streamed = quick(Halves(), DataLoader(ReadOnce(), size))
+    assert streamed.history.info["training_accuracy"] == 0.75

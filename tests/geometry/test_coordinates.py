@@ -32,12 +32,14 @@ def test_boxes_agree_with_perspective(format_):
     torch.testing.assert_close(warp_boxes(boxes, matrix), expected, atol=0.01, rtol=0)
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("format_", FORMATS)
-def test_boxes_of_half_precision_are_those_of_full_precision_rounded(format_, dtype):
+def test_boxes_of_half_precision_are_those_of_full_precision_rounded(format_, dtype, mirrored):
     boxes = boxes_of(format_)
     half = tv_tensors.wrap(boxes.as_subclass(torch.Tensor).to(dtype), like=boxes)
     matrix = matrices(1, 30, 40)[0]
+    matrix[:, 0] *= -1 if mirrored else 1
     moved, expected = warp_boxes(half, matrix), warp_boxes(tv_tensors.wrap(half.float(), like=boxes), matrix)
     assert moved.dtype == dtype and moved.format == boxes.format
     assert torch.equal(moved.as_subclass(torch.Tensor), expected.as_subclass(torch.Tensor).to(dtype))

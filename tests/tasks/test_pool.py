@@ -1,10 +1,12 @@
 """The images of a fit: which are kept, and how they are drawn and put into batches."""
 
 import torch
+from torchvision.transforms import v2
 
 from learned_affine.tasks import pool as pools
 from learned_affine.tasks.pool import Pool, Reservoir
-from tests.subjects import seeded
+from tests.fits import IMAGES, LABELS, SHORT, quick
+from tests.subjects import Halves, seeded
 
 KEPT = 100
 
@@ -63,3 +65,17 @@ def test_all_are_drawn_before_any_is_drawn_again():
     assert sorted(drawn[:6].tolist()) == sorted(drawn[6:12].tolist()) == one.training.tolist() != drawn[:6].tolist()
     assert sorted(one.some(one.training, 15, seeded(0), again=False).tolist()) == one.training.tolist()
     assert one.some(one.training[:0], 15, seeded(0)).tolist() == []
+
+
+def test_images_of_two_dtypes_are_judged_apart():
+    """Stacked together, bytes became floats of up to 255."""
+    whole = (255 * IMAGES).round().to(torch.uint8)
+    highest = []
+
+    def classifier(images):
+        highest.append(float(images.max()))
+        return Halves()(images)
+
+    options = {"preprocess": v2.ToDtype(torch.float32, scale=True), "config": SHORT}
+    quick(classifier, [(whole, LABELS)], val_loader=[(IMAGES, LABELS)], **options)
+    assert max(highest) < 1.1

@@ -2,7 +2,9 @@
 
 import contextlib
 import functools
+import math
 import signal
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -10,10 +12,23 @@ import torch
 from torch import nn
 from torchvision import models
 from torchvision.models.resnet import BasicBlock
+from torchvision.transforms import v2
 
 from learned_affine.classifier import evaluate_classifier
 from learned_affine.tasks.frozen import frozen
-from tests.fits import IMAGES, LABELS, PAPER, ROUNDS, SHORT, assert_same, mixed_state, quick, same_weights, snapshot
+from tests.fits import (
+    IMAGES,
+    LABELS,
+    PAPER,
+    ROUNDS,
+    SHORT,
+    assert_same,
+    mixed_state,
+    quick,
+    same_weights,
+    silent,
+    snapshot,
+)
 from tests.subjects import Halves, small_net, vivid
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated")  # kinds that are still in use
@@ -55,6 +70,36 @@ def with_shared_weights() -> nn.Module:
     return net
 
 
+class Adapted(nn.Linear):
+    """Merges its adapter into the weight in evaluation mode, as LoRA's layers do."""
+
+    def __init__(self) -> None:
+        super().__init__(256, 2)
+        self.down, self.up, self.merged = nn.Parameter(torch.rand(1, 256)), nn.Parameter(torch.rand(2, 1)), False
+
+    def train(self, mode: bool = True):
+        super().train(mode)
+        if mode == self.merged:
+            self.weight.data += (-1 if mode else 1) * self.up @ self.down
+            self.merged = not mode
+        return self
+
+
+class Written(nn.Linear):
+    """Limits the norm of its weights in each pass, gives a buffer another size, and makes a parameter."""
+
+    def __init__(self) -> None:
+        super().__init__(256, 2)
+        self.register_buffer("cache", torch.zeros(0))
+        self.register_buffer("steps", torch.tensor(math.nan).expand(3))
+
+    def forward(self, images):
+        self.weight.data = torch.renorm(self.weight.data, 2, 0, 0.1)
+        self.cache.data = torch.ones(len(images))
+        self.made = nn.Parameter(torch.zeros(1))
+        return super().forward(images)
+
+
 def with_channels_last_and_hooks() -> nn.Module:
     net = eager().to(memory_format=torch.channels_last)
     net[0].register_forward_hook(lambda module, args, output: None)
@@ -81,6 +126,8 @@ KINDS = {
     "graph": lambda: torch.fx.symbolic_trace(eager()),
     "output by name, new buffers": Wrapped,
     "shared weights": with_shared_weights,
+    "adapters": lambda: nn.Sequential(nn.Flatten(), Adapted()),
+    "writes weights and buffers": lambda: nn.Sequential(nn.Flatten(), Written()),
     "channels last, hooks": with_channels_last_and_hooks,
 }
 LARGE = {
@@ -220,3 +267,47 @@ def test_a_classifier_in_inference_mode_is_enough_for_all_but_the_papers_fit():
     assert quick(inference).history.rounds == ROUNDS
     with pytest.raises(ValueError, match="pass a gradient"):
         quick(inference, config=PAPER)
+
+
+def test_adapters_are_taken_out_of_the_weights_again():
+    layer = Adapted()
+    quick(nn.Sequential(nn.Flatten(), layer), DATA, val_loader=DATA)
+    assert layer.training and not layer.merged
+
+
+@pytest.mark.parametrize("use", ["fit", "evaluate", "paper"])
+def test_a_model_that_writes_into_its_input_changes_no_image_and_no_number(use):
+    def of(inplace):
+        images, normalize = IMAGES.repeat(1, 3, 1, 1), v2.Normalize([0.5] * 3, [0.5] * 3, inplace=inplace)
+        classifier, data, options = Halves(), [(images, LABELS)], {"preprocess": lambda x: normalize(x) + 1}
+        if use == "evaluate":
+            torch.manual_seed(0)
+            found = sorted(vivid().evaluate(classifier, data, **options).items())
+        else:
+            config = PAPER if use == "paper" else SHORT
+            fitted = quick(classifier, data, val_loader=None if use == "paper" else data, config=config, **options)
+            found = [tensor.tolist() for tensor in fitted.localization.state_dict().values()]
+        assert torch.equal(images, IMAGES.repeat(1, 3, 1, 1))
+        return found
+
+    assert of(True) == of(False)
+
+
+def test_fits_in_threads_follow_each_other():
+    """They share torch's generator, and here a classifier."""
+    classifier, alone, found = small_net().train(), silent(config=SHORT, classifier=small_net()), []
+    run = lambda: found.append(silent(config=SHORT, classifier=classifier))  # noqa: E731
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    before = snapshot(classifier)
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert_same(before, classifier)
+    assert len(found) == 2 and all(same_weights(one.localization, alone.localization) for one in found)
+
+
+@pytest.mark.parametrize("device", ["meta"])
+def test_a_classifier_without_values_is_refused(device):
+    with pytest.raises(ValueError, match="classifier must have its weights in memory, got some on the device meta"):
+        quick(small_net().to(device))
