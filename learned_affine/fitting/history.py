@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +45,16 @@ class FitHistory(Mapping[str, list[float]]):
     preprocess: Callable[..., Any] | None = None  # that of the fit, for ``evaluate``; no part of what is written
 
     def __init__(self, records: Mapping[str, list[float]] | None = None, info: Mapping[str, Any] | None = None) -> None:
+        _check_keys(records or {})
         self._records = {key: list((records or {}).get(key, [])) for key in KEYS}
+        lengths = {len(values) for values in self._records.values() if values}
+        if len(lengths) > 1:
+            raise ValueError(f"records must be lists of one length, got {min(lengths)} and {max(lengths)} numbers")
         self.info = dict(info or {})
 
     def add(self, **values: float) -> FitHistory:
         """Append a round; a key that was not measured becomes NaN. Returns itself."""
-        unknown = sorted(set(values) - set(KEYS))
-        if unknown:
-            raise ValueError(f"history keys must be among {', '.join(KEYS)}, got {', '.join(unknown)}")
+        _check_keys(values)
         for key in KEYS:
             self._records[key].append(float(values.get(key, float("nan"))))
         return self
@@ -77,8 +79,7 @@ class FitHistory(Mapping[str, list[float]]):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON; what was not measured, or not finite, is None."""
-        clean = {key: [value if math.isfinite(value) else None for value in values] for key, values in self.items()}
-        return {"info": self.info, "rounds": clean}
+        return {"info": without_nan(self.info), "rounds": without_nan(dict(self))}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> FitHistory:
@@ -106,6 +107,21 @@ class FitHistory(Mapping[str, list[float]]):
         """The last round in a line."""
         shown = ", ".join(f"{k}={self._records[k][-1]:.3g}" for k in ("cost", "displacement") if self._records[k])
         return f"FitHistory({self.rounds} rounds{', ' + shown if shown else ''})"
+
+
+def _check_keys(keys: Iterable[str]) -> None:
+    unknown = sorted(set(keys) - set(KEYS))
+    if unknown:
+        raise ValueError(f"history keys must be among {', '.join(KEYS)}, got {', '.join(unknown)}")
+
+
+def without_nan(value: Any) -> Any:
+    """Plain values with None for what is not finite, since JSON has no NaN and no infinity."""
+    if isinstance(value, dict):
+        return {key: without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Progress:

@@ -15,7 +15,7 @@ from torchvision.tv_tensors import Image, Mask, Video
 
 from learned_affine._checks import shown
 from learned_affine._version import __version__
-from learned_affine.fitting.history import KEYS, FitHistory
+from learned_affine.fitting.history import KEYS, FitHistory, without_nan
 from learned_affine.geometry.limits import WORDS, AffineLimits
 from learned_affine.policy.network import HEADS, LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
@@ -56,16 +56,7 @@ def _summary(history: FitHistory) -> dict[str, Any]:
     """A history without the clock, so that the same fit gives the same file; a long one thinned from its last round."""
     step = max(1, math.ceil(history.rounds / MOST_ROUNDS))
     rounds = {key: values[::-step][::-1] for key, values in history.items() if key != "seconds"}
-    return _plain({"info": history.info, "rounds": rounds})
-
-
-def _plain(value: Any) -> Any:
-    # JSON has no NaN and no infinity
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return without_nan({"info": history.info, "rounds": rounds})
 
 
 def _named(fill: Any) -> Any:

@@ -21,11 +21,21 @@ def test_history_has_every_key_and_is_json(tmp_path):
 
 
 def test_infinite_numbers_are_no_json():
-    history = FitHistory().add(loss=math.inf, entropy=1.0)
+    history = FitHistory(info={"target": math.nan, "seen": [math.inf]}).add(loss=math.inf, entropy=1.0)
     assert history.to_dict()["rounds"]["loss"] == [None]
+    assert history.to_dict()["info"] == {"target": None, "seen": [None]}
     assert FitHistory.from_dict(history.to_dict())["entropy"] == [1.0] and len(history) == len(KEYS)
 
 
 def test_an_unknown_key_is_named():
     with pytest.raises(ValueError, match=r"history keys must be among loss, .*seconds, got los"):
         FitHistory().add(los=1.0)
+    with pytest.raises(ValueError, match=r"history keys must be among loss, .*seconds, got los"):
+        FitHistory({"los": [1.0]})
+    with pytest.raises(ValueError, match="records must be lists of one length, got 1 and 2 numbers"):
+        FitHistory({"loss": [1.0, 2.0], "cost": [1.0]})
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="path must be in a folder that exists, got '.*nowhere/history.json'"):
+        FitHistory().save(tmp_path / "nowhere" / "history.json")
