@@ -37,5 +37,5 @@ def test_an_unknown_key_is_named():
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="path must be in a folder that exists, got '.*nowhere/history.json'"):
+    with pytest.raises(FileNotFoundError, match=r"path must be in a folder that exists, got '.*nowhere.history\.json'"):
         FitHistory().save(tmp_path / "nowhere" / "history.json")
