@@ -35,18 +35,20 @@ def assert_as_good_as_of_the_clean_image(parameters, augment):
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "sharp"])
 @each_value
 def test_every_sampling_reaches_no_further_than_its_pixels(value, interpolation, padding_mode):
-    augment, clean = vivid(interpolation=interpolation, padding_mode=padding_mode), torch.rand(2, 1, 24, 20)
+    """The first image has a bad pixel, the second none, and the third no other."""
+    augment, clean = vivid(interpolation=interpolation, padding_mode=padding_mode), torch.rand(3, 1, 24, 20)
     bad = one_pixel(24, 20)
     images = clean.clone()
-    images[0, :, bad] = value
+    images[0, :, bad] = images[2] = value
     out = augment(images)
     parameters = augment.last_parameters
     expected = augment.apply(clean, parameters)
     near, reach = bad[None, None].double(), {"nearest": 0, "bilinear": 1, "bicubic": 2, "sharp": 6}[interpolation]
-    near = torch.nn.functional.max_pool2d(near, 2 * reach + 1, 1, reach).expand(2, 1, -1, -1)
+    near = torch.nn.functional.max_pool2d(near, 2 * reach + 1, 1, reach).expand(3, 1, -1, -1)
     touched = vivid(padding_mode=padding_mode, interpolation="nearest").apply(near, parameters)[0, 0] > 0
     assert torch.equal(out[1], expected[1])
     torch.testing.assert_close(out[0, :, ~touched], expected[0, :, ~touched], atol=1e-5, rtol=0)
+    assert not (out[[0, 2]].abs() < 2).flatten(1).all(1).any()  # what is made of bad pixels is bad
     assert_as_good_as_of_the_clean_image(parameters, augment)
 
 

@@ -22,10 +22,10 @@ from tests.subjects import at_seed, symmetric, vivid
 
 def test_p_leaves_the_others_bit_identical_and_says_so():
     images = torch.rand(64, 1, 13, 13)
-    augment = vivid(p=0.5)
+    augment = vivid(p=0.25)
     out = augment(images)
     same = (out == images).flatten(1).all(1)
-    assert 15 < same.sum() < 50
+    assert 36 < same.sum() < 60
     assert torch.equal(augment.last_parameters.displacement() == 0, same)
     assert augment(images[:0]).shape == (0, 1, 13, 13)
 
