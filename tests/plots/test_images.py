@@ -42,15 +42,6 @@ def test_policies_stand_in_rows_under_the_originals():
     assert torch.allclose(first, weak, atol=1e-4) and not torch.allclose(first, strong, atol=0.1)
 
 
-def test_the_number_of_images_must_fit():
-    with pytest.raises(ValueError, match="images must be 1 to 16 to fit a picture, got 17"):
-        plots.plot_before_after(vivid(), torch.rand(17, 1, 8, 8))
-    with pytest.raises(ValueError, match="got 0"):
-        plots.plot_before_after(vivid(), torch.rand(0, 1, 8, 8))
-    with pytest.raises(TypeError, match="images must be a tensor"):
-        plots.plot_before_after(vivid(), [IMAGES])
-
-
 def test_nan_is_drawn_black_and_infinity_white():
     images = IMAGES.clone()
     images[0, 0, 0, 0], images[1, 0, 3, 3] = float("nan"), float("inf")
@@ -59,8 +50,3 @@ def test_nan_is_drawn_black_and_infinity_white():
     shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     assert all(np.isfinite(picture).all() for picture in shown)
     assert (shown[0][0, 0] == 0).all() and (shown[1][3, 3] == 1).all()
-
-
-def test_no_draws_are_refused():
-    with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
-        plots.plot_policies({"": vivid()}, IMAGES, draws=0)
