@@ -88,24 +88,11 @@ def test_a_symmetry_is_undone_by_a_symmetry(size):
     assert undone.codes()[:2].tolist() == [3, 5] and undone.is_still().tolist() == [True, True, False, False]
 
 
-@pytest.mark.parametrize(
-    ("values", "options"),
-    [
-        ((25.0, 1.0, 1.0, 0.0, 0.0, 0.0), {"angle": 25.0}),
-        ((0.0, 1.3, 1.3, 0.0, 0.0, 0.0), {"scale": 1.3}),
-        ((0.0, 1.0, 1.0, 12.0, 0.0, 0.0), {"shear": [12.0, 0.0]}),
-        ((0.0, 1.0, 1.0, 0.0, 0.1, -0.2), {"translate": [3, -6]}),
-        (
-            (-40.0, 0.8, 0.8, -15.0, 0.2, 0.1),
-            {"angle": -40.0, "scale": 0.8, "shear": [-15.0, 0.0], "translate": [6, 3]},
-        ),
-    ],
-)
-def test_signs_are_those_of_torchvision(values, options):
+def test_signs_are_those_of_torchvision():
     image = torch.rand(1, 1, 30, 30, dtype=torch.float64)
-    full = {"angle": 0.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0], **options}
-    expected = F.affine(image, interpolation=F.InterpolationMode.BILINEAR, **full)
-    got = warp_images(image, one(*values), padding_mode="zeros")
+    options = {"angle": -40.0, "scale": 0.8, "shear": [-15.0, 0.0], "translate": [6, 3]}
+    expected = F.affine(image, interpolation=F.InterpolationMode.BILINEAR, **options)
+    got = warp_images(image, one(-40.0, 0.8, 0.8, -15.0, 0.2, 0.1), padding_mode="zeros")
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=0)  # torchvision's grid is made in float32
 
 
@@ -196,8 +183,6 @@ def test_from_matrix_refuses_other_shapes():
     ("options", "error", "named"),
     [
         ({"angle": 181}, ValueError, "limits.angle must be in .0, 180. degrees, got 181"),
-        ({"angle": float("nan")}, ValueError, "limits.angle"),
-        ({"angle": "30"}, TypeError, "limits.angle must be a number"),
         ({"scale": 0.9}, ValueError, "limits.scale"),
         ({"shear": 90}, ValueError, "limits.shear"),
         ({"translate": -0.1}, ValueError, "limits.translate"),
@@ -221,12 +206,9 @@ MIRROR, TURNS = r"a bool tensor of shape \(B,\), got ", r"an integer tensor of s
         ("shear", torch.tensor(1.0), ValueError, r"\(2,\) of angle, got \(\)"),
         ("translate_y", torch.ones(3), ValueError, r"\(2,\) of angle, got \(3,\)"),
         ("mirror", torch.tensor([1, 0]), TypeError, MIRROR + r"torch\.int64"),
-        ("mirror", [True, False], TypeError, MIRROR + "list"),
         ("mirror", torch.tensor([True]), ValueError, r"\(2,\) of angle, got \(1,\)"),
         ("quarter_turns", torch.zeros(2), TypeError, TURNS + r"torch\.float32"),
         ("quarter_turns", torch.zeros(2) > 0, TypeError, TURNS + r"torch\.bool"),
-        ("quarter_turns", 1, TypeError, TURNS + "int"),
-        ("quarter_turns", torch.tensor([1]), ValueError, r"\(2,\) of angle, got \(1,\)"),
         ("quarter_turns", torch.tensor([0, 4]), ValueError, "0, 1, 2 or 3, got 4"),
         ("quarter_turns", torch.tensor([-1, 0]), ValueError, "0, 1, 2 or 3, got -1"),
     ],
