@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, IterableDataset
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
@@ -315,17 +314,6 @@ def test_too_many_of_them_stop_the_fit_with_the_last_good_policy(rounds, share):
     assert len([one for one in told if getattr(one.message, "kind", "") == "stopped-fit"]) == 1
     assert len(found) == rounds == augment.history.rounds
     assert_same_policy(policy_of(augment), found[-1])
-
-
-def test_a_dataset_need_not_know_its_length():
-    class Stream(IterableDataset):
-        def __iter__(self):
-            return iter(zip(IMAGES, LABELS, strict=True))
-
-        def __len__(self):
-            raise NotImplementedError
-
-    assert quick(data=DataLoader(Stream(), 16), val_loader=loader()).history.rounds == SHORT.rounds + SETTLED
 
 
 class Pooled(nn.Module):

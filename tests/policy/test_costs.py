@@ -74,13 +74,6 @@ def test_the_chances_are_the_most_even_at_their_price(allowed, free):
     assert policy.allowed == allowed
 
 
-def test_what_equals_its_moved_copy_bears_that_symmetry():
-    costs = some(symmetries=True)
-    costs.gate[:, 5] = 0
-    chances = costs.at(1e4, 0.0, tuple(range(8))).chances
-    torch.testing.assert_close(chances[:, 5], chances[:, 0])
-
-
 def test_without_symmetries_there_are_none():
     assert some().at(1.0, allowed=tuple(range(8))).symmetries is None
     assert some(symmetries=True).at(1.0).symmetries is None

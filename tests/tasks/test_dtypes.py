@@ -76,12 +76,6 @@ def test_what_scales_bytes_gets_bytes(use, name):
     assert all(0.5 < high <= 1.001 for _, _, high in classifier.seen)
 
 
-@pytest.mark.parametrize("dtype", [dtype for dtype in WHITE if not dtype.is_floating_point], ids=str)
-def test_integers_of_any_size_may_be_preprocessed(dtype):
-    data = [((IMAGES * WHITE[dtype]).round().to(dtype), LABELS)]
-    assert quick(data=data, preprocess=lambda images: images.float() / WHITE[dtype]).history.rounds == ROUNDS
-
-
 LOWEST = torch.finfo(torch.float32).min
 
 

@@ -46,13 +46,6 @@ def test_bicubic_and_sharp_are_sharper_than_bilinear():
     assert max(lost[1:]) < 0.5 * lost[0]
 
 
-@pytest.mark.parametrize("interpolation", MODES)
-def test_masks_are_never_blended(interpolation):
-    mask = tv_tensors.Mask(torch.randint(0, 2, (9, 9)) * 7)
-    _, out = vivid(interpolation=interpolation)(tv_tensors.Image(torch.rand(3, 9, 9)), mask)
-    assert set(out.unique().tolist()) <= {0, 7}
-
-
 @pytest.mark.parametrize(
     ("fill", "expected"), [(7, (7, 7, 7)), ((1, 2, 3), (1, 2, 3)), ({tv_tensors.Image: 5, "others": 1}, (5, 5, 5))]
 )

@@ -63,19 +63,6 @@ def test_a_symmetry_alone_is_exact_for_pil(mode, code):
             assert torch.equal(F.pil_to_tensor(out), rearranged(F.pil_to_tensor(image), code))
 
 
-@each_code
-def test_labels_stay_on_the_pixels_that_they_mark(code):
-    image = torch.zeros(1, 18, 18)
-    image[0, 4, 7] = 1
-    points = tv_tensors.KeyPoints([[7.5, 4.5]], canvas_size=SQUARE)  # the centre of that pixel
-    box = tv_tensors.BoundingBoxes([[7, 4, 8, 5]], format="XYXY", canvas_size=SQUARE)
-    sample = tv_tensors.Image(image), points, box, tv_tensors.Mask(image)
-    out, at, around, mask = AUGMENT.apply(sample, symmetries_alone(code))
-    row, column = out[0].nonzero()[0].tolist()
-    assert at.tolist() == [[column + 0.5, row + 0.5]] and mask.tolist() == out.tolist()
-    assert around.tolist() == [[column, row, column + 1, row + 1]]
-
-
 MIXED = AffineParameters.cat([symmetries_alone(*EIGHT), moved(0), moved(5), moved(3), symmetries_alone(0, 1)])
 EXACT = torch.tensor([*EIGHT, 11, 12])
 
