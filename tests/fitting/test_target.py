@@ -232,19 +232,6 @@ def test_it_is_measured_on_some_thousand_images_of_each_kind_and_no_more(name, b
     assert most <= sum(given) < most + COUNT
 
 
-@pytest.mark.parametrize(
-    ("batches", "named"),
-    [
-        ([(IMAGES, None)], "val_loader must give labels"),
-        ([(IMAGES, NOISY), (IMAGES, None)], "val_loader must give labels"),
-        ([(IMAGES, NOISY + 1)], r"val_loader's labels must be within \[0, 2\), the classifier's, got 1 to 2"),
-    ],
-)
-def test_held_out_images_that_will_not_do_are_named(batches, named):
-    with pytest.raises(ValueError, match=named):
-        measure(held_out=batches)
-
-
 # -- how sure the classifier is ---------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from learned_affine import AffineLimits
-from learned_affine.policy import thumbnail as thumbnails
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.thumbnail import thumbnail
 
@@ -55,5 +54,4 @@ def test_bad_pixels_and_flat_channels_take_the_careful_way(bad, places):
     image = torch.rand(1, 3, 16, 16)
     image[0, 1, places] = bad
     image[0, 2] = 0.3
-    assert thumbnails._standardised_quickly(image) is None
     torch.testing.assert_close(thumbnail(image, 16, 3), careful(image), equal_nan=True)

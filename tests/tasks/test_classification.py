@@ -47,15 +47,6 @@ def test_other_outputs_are_named(output):
         Model(lambda images: output).answer(IMAGES[:2])
 
 
-def test_an_output_is_the_logits_at_the_temperature():
-    model = Model(lambda images: LOGITS)
-    answer = model.answer(IMAGES[:2])
-    assert torch.equal(model.output(answer), LOGITS)
-    model.temperature = 2.0
-    torch.testing.assert_close(model.output(answer), LOGITS / 2)
-    assert torch.equal(model.answer(IMAGES[:2]), LOGITS)
-
-
 @pytest.mark.parametrize(("given", "fit"), [(None, False), ([0, 2], False), ([-1, 1], False), ([0, 1], True)])
 def test_labels_fit_where_they_are_class_indices(given, fit):
     assert Model(Halves()).fits(None if given is None else torch.tensor(given), LOGITS) == fit

@@ -207,18 +207,17 @@ def test_weights_of_another_number_of_classes_are_named(task, labels, name):
         quick(data=[(IMAGES, labels)], task=task)
 
 
-def test_a_task_that_is_none_is_named():
-    with pytest.raises(ValueError, match=r"task must be one of 'single-label', 'binary', 'multi-label', got 'ternary'"):
-        quick(task="ternary")
-    with pytest.raises(TypeError, match=r"task must be a name or one of learned_affine.tasks, got int"):
-        quick(task=3)
-    with pytest.raises(ValueError, match=r"task must be left out where loss is given"):
-        task_of("binary", lambda output, target: output)
-    with pytest.raises(
-        ValueError, match=r"weight must be finite numbers of at least 0, one per class and not all 0, got \[-1\]"
-    ):
-        SingleLabel(weight=[-1])
-    with pytest.raises(ValueError, match=r"pos_weight must be finite numbers .* not all 0, got \[0, 0\]"):
-        MultiLabel(pos_weight=[0, 0])
-    with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\), got 2"):
-        SingleLabel(label_smoothing=2)
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: quick(task="ternary"), "task must be one of 'single-label', 'binary', 'multi-label', got 'ternary'"),
+        (lambda: quick(task=3), "task must be a name or one of learned_affine.tasks, got int"),
+        (lambda: task_of("binary", lambda output, target: output), "task must be left out where loss is given"),
+        (lambda: SingleLabel([-1]), r"weight must be finite numbers of at least 0, .* and not all 0, got \[-1\]"),
+        (lambda: MultiLabel(pos_weight=[0, 0]), r"pos_weight must be finite numbers .* not all 0, got \[0, 0\]"),
+        (lambda: SingleLabel(label_smoothing=2), r"label_smoothing must be in \[0, 1\), got 2"),
+    ],
+)
+def test_a_task_that_is_none_is_named(make, said):
+    with pytest.raises((TypeError, ValueError), match=f"^{said}"):
+        make()

@@ -10,7 +10,7 @@ from learned_affine import LearnedAffineAugment
 from learned_affine.weights import WeightsError
 from learned_affine.weights.container import MAX_FILE
 from tests.subjects import vivid
-from tests.weights.fuzz import Trap, unpack
+from tests.weights.fuzz import unpack
 
 pytestmark = pytest.mark.filterwarnings("ignore:augment is not fitted")  # saved without a fit
 load = LearnedAffineAugment.from_pretrained
@@ -35,6 +35,16 @@ def test_foreign_files_are_refused(tmp_path):
     torch.save(vivid().state_dict(), tmp_path / "x.safetensors")
     with pytest.raises(WeightsError, match="no safetensors file"):
         load(tmp_path / "x.safetensors")
+
+
+class Trap:
+    """What runs code when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
 
 
 def test_a_pickle_under_the_same_name_is_not_run(tmp_path):

@@ -92,8 +92,6 @@ def test_what_was_loaded_within_wider_limits_can_be_saved(tmp_path):
 
 
 def test_only_arguments_can_be_changed(path):
-    with pytest.raises(TypeError, match=r"^from_pretrained takes no keyword 'angle': it takes revision, limits, p, "):
-        load(path, angle=3)
     with pytest.raises(TypeError, match=r"^from_pretrained takes no keyword 'localization': it takes"):
         load(path, localization=None)
     with pytest.raises(ValueError, match=r"p must be in \[0, 1\], got 2") as caught:
