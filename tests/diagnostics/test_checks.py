@@ -12,11 +12,8 @@ from torchvision.transforms import v2
 from learned_affine import AffineLimits, FitConfig, FitHistory, LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
 from learned_affine.diagnostics.checks import check_fit
-from tests.fits import SHORT, loader
-from tests.subjects import Halves, Sides, blobs, sides
-
-IMAGES, LABELS = blobs(64)
-
+from tests.fits import IMAGES, LABELS, SHORT, loader
+from tests.subjects import Halves, Sides, sides
 
 # -- as fits set them off ---------------------------------------------------------------------------------------------
 

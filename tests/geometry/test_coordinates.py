@@ -10,7 +10,7 @@ from learned_affine import AffineLimits
 from learned_affine.geometry.coordinates import rearrange_boxes, visible_area, warp_boxes, warp_points
 from learned_affine.geometry.parameters import EIGHT
 from learned_affine.geometry.warp import warp_images
-from tests.geometry.matrices import coefficients, matrices, one, only_mirrored, some, symmetries_alone
+from tests.geometry.matrices import coefficients, matrices, one, some, symmetries_alone
 from tests.transforms.pictures import FORMATS, boxes
 
 PLAIN = ("XYXY", "XYWH", "CXCYWH")
@@ -29,13 +29,6 @@ def test_boxes_of_half_precision_are_those_of_full_precision_rounded(format_, dt
     moved, expected = warp_boxes(half, matrix), warp_boxes(tv_tensors.wrap(half.float(), like=boxes), matrix)
     assert moved.dtype == dtype and moved.format == boxes.format
     assert torch.equal(moved.as_subclass(torch.Tensor), expected.as_subclass(torch.Tensor).to(dtype))
-
-
-@pytest.mark.parametrize("format_", FORMATS)
-def test_a_mirror_alone_moves_boxes_as_torchvisions_flip(format_):
-    boxes = boxes_of(format_)
-    moved = warp_boxes(boxes, only_mirrored(True).matrix(30, 40)[0])
-    assert torch.equal(moved, F.horizontal_flip(boxes)) and moved.format == boxes.format
 
 
 @pytest.mark.parametrize("code", EIGHT)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from learned_affine import plots
-from tests.subjects import blobs, vivid
+from tests.subjects import blobs, seeded, vivid
 
 IMAGES, LABELS = blobs(6)
 
@@ -15,23 +15,20 @@ IMAGES, LABELS = blobs(6)
     [IMAGES, IMAGES.expand(-1, 3, -1, -1), (IMAGES * 255).to(torch.uint8), IMAGES[..., :9], 5 - 9 * IMAGES],
     ids=["grey", "rgb", "uint8", "tall", "normalised"],
 )
-def test_before_after_captions_every_image(images, tmp_path):
-    figure = plots.plot_before_after(vivid(), images, tmp_path / "a.png")
-    captions = [axis.get_xlabel() for axis in figure.axes[6:]]
+def test_before_after_shows_images_of_every_kind(images, tmp_path):
+    plots.plot_before_after(vivid(), images, tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
-    assert len(captions) == 6 and all("rotation" in caption and "shift" in caption for caption in captions)
 
 
 def test_before_after_shows_the_warp_of_the_captioned_parameters():
-    parameters = vivid(generator=torch.Generator().manual_seed(3)).sample_parameters(IMAGES)
+    parameters = vivid(generator=seeded(3)).sample_parameters(IMAGES)
     figure = plots.plot_before_after(vivid(), IMAGES, seed=3)
     shown = torch.stack([torch.tensor(axis.images[0].get_array()[..., 0]) for axis in figure.axes])
-    limits = float(IMAGES.min()), float(IMAGES.max())
+    low, high = float(IMAGES.min()), float(IMAGES.max())
     expected = torch.cat([IMAGES, vivid().warp(IMAGES, parameters)])[:, 0]
-    torch.testing.assert_close(shown, (expected - limits[0]) / (limits[1] - limits[0]), atol=1e-5, rtol=0)
-    assert [axis.get_xlabel() for axis in figure.axes[6:]] == [
-        parameters.caption(i).replace("  ", "\n") for i in range(6)
-    ]
+    torch.testing.assert_close(shown, (expected - low) / (high - low), atol=1e-5, rtol=0)
+    captions = [parameters.caption(place).replace("  ", "\n") for place in range(6)]
+    assert [axis.get_xlabel() for axis in figure.axes[6:]] == captions
 
 
 def test_policies_stand_in_rows_under_the_originals():

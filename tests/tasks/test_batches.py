@@ -9,10 +9,8 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from learned_affine.tasks.batches import unpack
-from tests.fits import ROUNDS, quick
-from tests.subjects import blobs
+from tests.fits import IMAGES, LABELS, ROUNDS, quick
 
-IMAGES, LABELS = blobs(64)
 RGB = IMAGES.expand(-1, 3, -1, -1)
 Sample = namedtuple("Sample", "picture kind source")
 

@@ -13,11 +13,10 @@ from learned_affine import LearnedAffineAugment
 from learned_affine.label_map import MappedLabels
 from learned_affine.tasks import Binary
 from learned_affine.tasks.targets import LabelMap, permuted
-from tests.fits import SHORT, quick
+from tests.fits import IMAGES, LABELS, SHORT, quick
 from tests.geometry.matrices import symmetries_alone
 from tests.subjects import COMPASS, STILL, Compass, Halves, blobs, compass, flipping, seeded, symmetric
 
-IMAGES, LABELS = blobs(64)
 SWAP = {"mirror": [1, 0]}
 TURN = COMPASS["quarter_turn"]
 
@@ -135,7 +134,6 @@ def test_key_points_in_a_list_stay_key_points():
         ({}, ValueError, r"label_map must have the keys 'mirror' and 'quarter_turn', got \[\]"),
         ({"flip": [1, 0]}, ValueError, r"label_map must have the keys 'mirror' and 'quarter_turn', got \['flip'\]"),
         ({"mirror": [0, 0]}, ValueError, r"label_map\['mirror'\] must be a permutation of 0 to 1, got \[0, 0\]"),
-        ({"mirror": [1, 2]}, ValueError, r"label_map\['mirror'\] must be a permutation of 0 to 1, got \[1, 2\]"),
         ({"mirror": [1, 2, 0]}, ValueError, r"give every class back when it is used twice, got 0 to 1 to 2$"),
         ({"quarter_turn": [1, 2, 0]}, ValueError, r"when it is used four times, got 0 to 1 to 2 to 0 to 1$"),
         ({"mirror": "left"}, TypeError, r"label_map\['mirror'\] must be a permutation of .* or a function, got 'left'"),

@@ -8,10 +8,9 @@ from torch.nn import functional as F
 
 from learned_affine.tasks import Binary, MultiLabel, SingleLabel
 from learned_affine.tasks.model import TASKS, task_of, temperature_of
-from tests.fits import SHORT, quick, same_weights
-from tests.subjects import Halves, blobs
+from tests.fits import IMAGES, LABELS, SHORT, quick, same_weights
+from tests.subjects import Halves
 
-IMAGES, LABELS = blobs(64)
 DRAW = torch.Generator().manual_seed(0)
 LOGITS = 2 * torch.randn(200, 5, generator=DRAW)
 INDICES = torch.randint(5, (200,), generator=DRAW)

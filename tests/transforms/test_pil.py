@@ -11,7 +11,7 @@ from torchvision.transforms.v2 import functional as F
 
 from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
 from learned_affine.transforms.pil import INDEXED, MODES, SIXTEEN_BIT
-from tests.geometry.matrices import coefficients, one, only_mirrored
+from tests.geometry.matrices import coefficients, one, symmetries_alone
 from tests.subjects import at_seed, symmetric, vivid
 from tests.transforms.pictures import pil
 
@@ -124,7 +124,7 @@ def opened(orientation: int, mode: str = "RGB", **options) -> PIL.Image.Image:
 def test_info_is_kept_of_warped_mirrored_and_other_images_alike(mode):
     image = opened(6, mode)
     image.info["mine"] = ["anything"]
-    kinds = {"warped": floats(MAPS["turned"]), "mirrored": only_mirrored(True), "same": only_mirrored(False)}
+    kinds = {"warped": floats(MAPS["turned"]), "mirrored": symmetries_alone(4), "same": symmetries_alone(0)}
     for parameters in kinds.values():
         out = AUGMENT.apply(image, parameters)
         assert out.info == image.info and out.getexif()[0x0112] == 6 and out.getexif()[0x010F] == "Maker"
@@ -136,7 +136,7 @@ def test_info_is_kept_of_warped_mirrored_and_other_images_alike(mode):
 def test_exif_that_was_changed_after_reading_is_kept_as_it_is_now(change):
     image = opened(6)
     change(image.getexif())
-    for parameters in (floats(MAPS["turned"]), only_mirrored(True)):
+    for parameters in (floats(MAPS["turned"]), symmetries_alone(4)):
         out = AUGMENT.apply(image, parameters)
         assert dict(out.getexif()) == dict(image.getexif()) != dict(opened(6).getexif())
         assert ImageOps.exif_transpose(out).size == (20, 12)
@@ -175,7 +175,7 @@ def test_an_image_without_pixels_is_named():
 
 
 @pytest.mark.parametrize("mode", ["P", "PA"])
-@pytest.mark.parametrize("parameters", [floats(MAPS["turned"]), only_mirrored(True)])
+@pytest.mark.parametrize("parameters", [floats(MAPS["turned"]), symmetries_alone(4)])
 def test_palettes_are_kept_in_the_pixels_too(mode, parameters):
     image = pil(mode)
     out = AUGMENT.apply(image, parameters)
@@ -193,7 +193,7 @@ def test_palettes_with_transparency_are_kept():
     by_index = pil("P")
     by_index.info["transparency"] = 3
     for image in (with_alpha, by_index):
-        out = AUGMENT.apply(image, only_mirrored(True))
+        out = AUGMENT.apply(image, symmetries_alone(4))
         warped = AUGMENT.apply(image, floats(MAPS["turned"]))
         assert out.convert("RGBA").tobytes() == F.horizontal_flip(image.convert("RGBA")).tobytes()
         colours, drawn = ({tuple(c) for c in bands(one_.convert("RGBA")).reshape(-1, 4)} for one_ in (image, warped))

@@ -6,7 +6,7 @@ from torch.utils import _pytree as pytree
 from torchvision import tv_tensors
 
 from learned_affine import AffineLimits, LearnedAffineAugment
-from tests.geometry.matrices import only_mirrored
+from tests.geometry.matrices import symmetries_alone
 from tests.subjects import vivid
 
 LIMITS = AffineLimits(20, 1.2, 5, 0.1)
@@ -128,7 +128,7 @@ def test_labels_alone_are_assigned_by_the_number_of_parameters():
     parameters = augment.sample_parameters(batch(3))
     with pytest.raises(ValueError, match="a batch of 3 images needs its BoundingBoxes in a list of 3 targets"):
         augment.apply(box(), parameters)
-    assert_same(augment.apply([box(0)] * 3, only_mirrored(False, False, False)), [box(0)] * 3)
+    assert_same(augment.apply([box(0)] * 3, symmetries_alone(0, 0, 0)), [box(0)] * 3)
 
 
 def test_apply_without_parameters_says_so():
