@@ -11,10 +11,6 @@ from learned_affine import FitConfig
 PAPER = FitConfig.paper()
 
 
-def test_there_are_at_most_ten_dials():
-    assert len(dataclasses.fields(FitConfig)) <= 10
-
-
 @pytest.mark.parametrize(
     ("objective", "name", "value"),
     [

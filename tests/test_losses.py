@@ -7,14 +7,13 @@ import torch
 
 from learned_affine import losses
 
-LOGITS = torch.tensor([[0.75, 0.25]]).log()
-ENTROPY = 0.75 * math.log2(4 / 3) + 0.25 * 2
+LOGITS, ENTROPY = torch.tensor([[0.5, 0.25, 0.125, 0.125]]).log(), 1.75  # bits, of at most 2
 
 
 @pytest.mark.parametrize(("sign", "factor"), [("printed", -1), ("corrected", 1)])
 def test_max_entropy_loss_by_hand(sign, factor):
     got = losses.max_entropy_gap_nats(LOGITS, sign)
-    assert got.item() == pytest.approx(factor * math.log(1 - ENTROPY))
+    assert got.item() == pytest.approx(factor * math.log(2 - ENTROPY))
 
 
 def test_the_divergence_of_a_sure_choice_among_four_is_that_of_four():

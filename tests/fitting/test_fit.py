@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
 from learned_affine.fitting import fit as fits
+from learned_affine.fitting import learn
 from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.tasks.model import temperature_of
@@ -181,9 +182,9 @@ class Breaks(Halves):
         return super().forward(images)
 
 
-@pytest.mark.parametrize("where", ["classifier", "callback"])
+@pytest.mark.parametrize("where", ["classifier", "callback", "regression"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_whatever_ends_it_the_policy_is_that_of_the_last_finished_round(where, error):
+def test_whatever_ends_it_the_policy_is_that_of_the_last_finished_round(where, error, monkeypatch):
     augment, classifier, found = LearnedAffineAugment(localization=LocalizationNetwork(1)), Breaks(4.0), []
     classifier.error = error() if where == "classifier" else None
 
@@ -193,6 +194,13 @@ def test_whatever_ends_it_the_policy_is_that_of_the_last_finished_round(where, e
         if where == "callback" and values["round"] == 2:
             raise error()
 
+    def regress(learner, *draws, own=learn.Learner._step):
+        own(learner, *draws)
+        if where == "regression" and classifier.rounds == 2:
+            raise error()
+        return torch.zeros(())
+
+    monkeypatch.setattr(learn.Learner, "_step", regress)
     with pytest.raises(error):
         quick(classifier, augment=augment, val_loader=loader(), config=SHORT.replace(rounds=4), callbacks=note)
     network = augment.localization

@@ -159,9 +159,10 @@ def test_the_keyword_of_version_0_2_says_what_to_use():
 
 SIDES = [0, 1, 1, 0, 1, 0, 0, 1]
 DTYPES = [torch.int64, torch.int32, torch.uint8, torch.bool]
+KINDS = [list, partial(np.array, dtype=np.int32), *(partial(torch.tensor, dtype=dtype) for dtype in DTYPES)]
 
 
-@pytest.mark.parametrize("make", [list, np.array, *(partial(torch.tensor, dtype=dtype) for dtype in DTYPES)])
+@pytest.mark.parametrize("make", KINDS)
 def test_the_labels_of_a_batch_keep_their_kind(make):
     augment, given = flipping(generator=seeded()), make(SIDES)
     _, renamed = MappedLabels(augment, SWAP)(torch.rand(8, 1, 16, 16), given)

@@ -153,10 +153,7 @@ def padding(augment, theirs):
 
 
 def interpolation(augment, theirs):
-    return (augment.interpolation, F.InterpolationMode(theirs.interpolation)) == (
-        "bilinear",
-        F.InterpolationMode.NEAREST,
-    )
+    return augment.interpolation == "bilinear" and F.InterpolationMode(theirs.interpolation).value == "nearest"
 
 
 def scale_and_shear(augment, theirs):

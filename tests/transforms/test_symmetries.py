@@ -87,6 +87,11 @@ def test_symmetries_are_exact_in_a_batch_with_moved_images(dtype, padding_mode):
 
 # -- what would exchange the sides ------------------------------------------------------------------------------------
 
+
+def picture(height: int) -> tv_tensors.Image:
+    return tv_tensors.Image(torch.rand(3, height, 8))
+
+
 OBLONG = {
     "a batch": lambda: torch.rand(2, 3, 6, 8),
     "an image": lambda: torch.rand(3, 6, 8),
@@ -96,14 +101,8 @@ OBLONG = {
     "a mask": lambda: tv_tensors.Mask(torch.zeros(6, 8)),
     "boxes": lambda: boxes("XYXY", (6, 8)),
     "key points": lambda: tv_tensors.KeyPoints([[1.0, 2.0]], canvas_size=(6, 8)),
-    "a square image with an oblong mask": lambda: (
-        tv_tensors.Image(torch.rand(3, 8, 8)),
-        tv_tensors.Mask(torch.zeros(6, 8)),
-    ),
-    "a list with one oblong image": lambda: [
-        tv_tensors.Image(torch.rand(3, 8, 8)),
-        tv_tensors.Image(torch.rand(3, 6, 8)),
-    ],
+    "a square image with an oblong mask": lambda: (picture(8), tv_tensors.Mask(torch.zeros(6, 8))),
+    "a list with one oblong image": lambda: [picture(8), picture(6)],
 }
 
 

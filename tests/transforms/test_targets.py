@@ -91,9 +91,7 @@ WRONG = {
 @pytest.mark.parametrize(("make", "came"), WRONG.values(), ids=WRONG.keys())
 @pytest.mark.parametrize("p", [0.0, 1.0])
 def test_what_cannot_be_assigned_is_an_error(make, came, p):
-    said = (
-        rf"^a batch of 4 images needs its \w+ in a list of 4 targets, one per image, .*got {came}.*cannot be assigned"
-    )
+    said = rf"^a batch of 4 images needs its \w+ in a list of 4 targets, .*got {came}.*cannot be assigned"
     augment, sample = vivid(LIMITS, p=p), (batch(4), make())
     with pytest.raises(ValueError, match=said):
         augment(sample)

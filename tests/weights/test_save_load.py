@@ -113,11 +113,8 @@ def test_a_folder_holds_weights_configuration_and_card(folder):
     described = json.loads(unpack((folder / FILE).read_bytes())[0]["__metadata__"]["learned_affine"])
     assert json.loads((folder / "config.json").read_text()) == described
     again = load(folder)
-    assert (
-        again.limits == AffineLimits(7)
-        and same_weights(again, load(folder / FILE))
-        and same_weights(again, load(str(folder)))
-    )
+    assert again.limits == AffineLimits(7)
+    assert same_weights(again, load(folder / FILE)) and same_weights(again, load(str(folder)))
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,8 @@ REFUSED = {
     "a history that is none": (lambda tensors, config: config.update(history=[1]), "its history must be a JSON object"),
     "a history without rounds": (without("history", "rounds"), "its history is damaged: missing 'rounds'"),
     "a history of words": (described_with("history", rounds={"loss": ["a"]}), "its history must hold finite numbers"),
+    "a history of other keys": (described_with("history", rounds={"x": [1]}), "by this package's keys, lists of equal"),
+    "a deep history": (described_with("history", info={"x": json.loads("[" * 40 + "]" * 40)}), "is nested too deeply"),
     "an uneven history": (described_with("history", rounds={"loss": [1], "kl": [1, 2]}), "lists of equal length"),
 }
 
