@@ -60,8 +60,8 @@ def test_a_symmetry_has_a_chance_where_network_limits_and_shape_allow_it(word, s
 @pytest.mark.parametrize("count", [0, 1, 4])
 def test_the_gate_is_how_much_an_image_differs_from_its_moved_copies(word, size, count):
     """Moved by torchvision, after the thumbnail is made."""
-    images, network = torch.rand(count, 1, size, size), LocalizationNetwork(1, size, symmetries=word)
-    seen = thumbnail(images, size, 1)
+    images, network = torch.rand(count, 3, size, size), LocalizationNetwork(3, size, symmetries=word)
+    seen = thumbnail(images, size, 3)
     copies = (tv.rotate(tv.horizontal_flip(seen) if code >= 4 else seen, -90 * (code % 4)) for code in CODES[word][1:])
     expected = [((copy - seen).abs().mean((1, 2, 3)) / DIFFERENT).clamp_max(1) for copy in copies]
     gate = network.gate(network.observe(images))
