@@ -1,6 +1,8 @@
 """Small classifiers and images that tests use, each with a truth that can be worked out by hand."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,6 +15,12 @@ STILL = AffineLimits(angle=0, scale=1, shear=0, translate=0)  # but for the symm
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def at_seed(transform: Callable[..., Any], *sample: Any, seed: int = 0) -> Any:
+    """What a transform draws where torch's generator starts from a seed."""
+    torch.manual_seed(seed)
+    return transform(*sample)
 
 
 def blobs(count: int = 64, size: int = 16, channels: int = 1, classes: int = 2) -> tuple[torch.Tensor, torch.Tensor]:

@@ -94,8 +94,9 @@ def test_over_symmetries_it_is_the_mean_by_their_chances(classifier, strength):
 def test_symmetries_that_no_image_bears_are_not_asked_for(classifier):
     seen = []
     classifier.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
-    for word, views in (("none", 1), ("mirror", 2)):
+    for word, views in (("none", 1), ("mirror", 2), ("all", 4)):
         augment = choosy(limits=AffineLimits(symmetries=word))
+        augment.localization.forbid([1, 3, 5, 7])
         seen.clear()
         AveragedClassifier(classifier, augment, over="symmetries")(IMAGES)
         assert sum(seen) == views * len(IMAGES)

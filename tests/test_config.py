@@ -11,10 +11,6 @@ from learned_affine import FitConfig
 PAPER = FitConfig.paper()
 
 
-def test_there_are_at_most_ten_dials():
-    assert len(dataclasses.fields(FitConfig)) <= 10
-
-
 @pytest.mark.parametrize(
     ("objective", "name", "value"),
     [
@@ -48,13 +44,10 @@ def test_a_target_replaces_the_tolerance(make):
     [
         ({"objective": "best"}, ValueError, "objective must be one of 'calibrated', 'paper', got 'best'"),
         ({"rounds": 0}, ValueError, "rounds must be at least 1, got 0"),
-        ({"rounds": 1.5}, TypeError, "rounds must be an int, got float: 1.5"),
-        ({"images": 0}, ValueError, "images must be at least 1, got 0"),
         ({"images": True}, TypeError, "images must be an int, got bool"),
         ({"learning_rate": -1.0}, ValueError, "learning_rate must be positive, got -1.0"),
         ({"target": 0.0}, ValueError, "target must be above 0, got 0.0"),
         ({"target": "0.3"}, TypeError, "target must be a number, got str"),
-        ({"target": True}, TypeError, "target must be a number, got bool: True"),
         ({"tolerance": 1.5}, ValueError, r"tolerance must be in \[0, 1\], got 1.5"),
         ({"labels": "none"}, ValueError, "labels must be one of 'given', 'predicted', got 'none'"),
         ({"entropy_weight": math.inf}, ValueError, "entropy_weight must be at least 0, got inf"),

@@ -12,11 +12,8 @@ from torchvision.transforms import v2
 from learned_affine import AffineLimits, FitConfig, FitHistory, LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
 from learned_affine.diagnostics.checks import check_fit
-from tests.fits import SHORT, loader
-from tests.subjects import Halves, Sides, blobs, sides
-
-IMAGES, LABELS = blobs(64)
-
+from tests.fits import IMAGES, LABELS, SHORT, loader
+from tests.subjects import Halves, Sides, sides
 
 # -- as fits set them off ---------------------------------------------------------------------------------------------
 
@@ -85,9 +82,9 @@ def history_of(**values):
 
 
 def moved(harm):
-    """The table of a fit in which class 1 is rotated by 180 degrees, at a cost."""
+    """The table of a fit in which class 1 is flipped and rotated by 180 degrees, at a cost."""
     harms, chances = [0.0] * 8, [0.1] * 8
-    harms[2], chances[2] = harm, 0.4
+    harms[6], chances[6] = harm, 0.4
     rows = [{"class": 0, "harm": [0.0] * 8, "chance": chances}, {"class": 1, "harm": harms, "chance": chances}]
     return {"classes_moved": rows}
 
@@ -122,7 +119,8 @@ def test_alarms(values, alarm):
 
 def test_the_alarm_of_a_symmetry_names_class_and_symmetry():
     (alarm,) = check_fit(history_of(info={**moved(0.5), "class_names": ["cat", "six"]}), False)
-    assert alarm.text.startswith("class 1 (six) is rotated by 180 degrees with a chance of 0.40, which adds 0.50 nats")
+    said = "class 1 (six) is flipped left-right and rotated by 180 degrees with a chance of 0.40, which adds 0.50 nats"
+    assert alarm.text.startswith(said)
 
 
 def test_of_the_papers_procedure_only_collapse_and_destruction_are_told():

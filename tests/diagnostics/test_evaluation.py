@@ -22,15 +22,17 @@ def test_identity_changes_nothing():
     assert found["within_angle"] == found["between_angle"] == found["symmetry_chance"] == found["worst_class_loss"] == 0
 
 
-def test_errors_are_clear():
-    with pytest.raises(ValueError, match="at least one batch"):
-        vivid().evaluate(Halves(), [])
-    with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
-        vivid().evaluate(Halves(), [torch.rand(2, 1, 8, 8)], draws=0)
-    with pytest.raises(ValueError, match="max_images must be at least 1, got 0"):
-        vivid().evaluate(Halves(), [torch.rand(2, 1, 8, 8)], max_images=0)
-    with pytest.raises(TypeError, match="max_images must be an int, got str: '10'"):
-        vivid().evaluate(Halves(), [torch.rand(2, 1, 8, 8)], max_images="10")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"loader": []}, "loader must give at least one batch"),
+        ({"draws": 0}, "draws must be at least 1, got 0"),
+        ({"max_images": 0}, "max_images must be at least 1, got 0"),
+    ],
+)
+def test_errors_are_clear(options, said):
+    with pytest.raises(ValueError, match=said):
+        vivid().evaluate(Halves(), **{"loader": loader(), **options})
 
 
 @pytest.mark.parametrize("kind", ["deterministic", "raw"])

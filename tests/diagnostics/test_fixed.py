@@ -14,6 +14,7 @@ from tests.geometry.matrices import rearranged
 from tests.subjects import COMPASS, STILL, vivid
 
 IMAGES = torch.rand(5, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+EVEN = torch.full((8,), 1 / 8)
 
 
 def pipeline(line: str) -> v2.Compose:
@@ -35,13 +36,18 @@ def pipeline(line: str) -> v2.Compose:
         ([0, 1, 2, 3, 4], [0, 1, 2, 3]),  # a flip and a quarter turn together are a flip about a diagonal
     ],
 )
-def test_flips_give_each_symmetry_that_images_bear_and_no_other(borne, given, monkeypatch):
-    chances = torch.zeros(len(IMAGES), 8)
-    chances[:, list(borne)] = 1 / len(borne)
-    zeros = torch.zeros(len(IMAGES), 6)
-    augment = LearnedAffineAugment(STILL)
-    monkeypatch.setattr(augment, "policy", lambda images: Policy(zeros, zeros + 0.1, chances, tuple(borne)))
-    assert symmetries_of(augment) == set(given)
+def test_flips_give_each_symmetry_that_images_bear_and_no_other(borne, given):
+    chances = torch.zeros(8)
+    chances[list(borne)] = 1 / len(borne)
+    assert symmetries_of(of_chances(chances)) == set(given)
+
+
+def of_chances(chances=EVEN, limits=STILL, **options):
+    """An augmenter that gives every image the symmetries by the same chances."""
+    augment, zeros = LearnedAffineAugment(limits, **options), torch.zeros(len(IMAGES), 6)
+    policy = Policy(zeros, zeros + 0.1, chances.expand(len(IMAGES), 8), tuple(EIGHT))
+    augment.policy = lambda images: policy
+    return augment
 
 
 def symmetries_of(augment):
@@ -67,18 +73,14 @@ def symmetries_of(augment):
 )
 def test_symmetries_in_which_the_fit_renamed_labels_are_left_out(label_map, given):
     """A pipeline leaves labels as they are: one that gave such a symmetry would give wrong labels."""
-    augment = LearnedAffineAugment(STILL)
+    augment = of_chances()
     augment.history = FitHistory(info={"label_map": label_map})
-    even, zeros = torch.full((len(IMAGES), 8), 1 / 8), torch.zeros(len(IMAGES), 6)
-    augment.policy = lambda images: Policy(zeros, zeros + 0.1, even, tuple(EIGHT))
     assert symmetries_of(augment) == set(given)
 
 
 def test_a_symmetry_that_some_images_do_not_bear_is_left_out():
-    chances = torch.tensor([[0.5, 0, 0, 0, 0.5, 0, 0, 0]] * 3 + [[1.0, 0, 0, 0, 0, 0, 0, 0]])
-    augment = LearnedAffineAugment(STILL)
-    augment.policy = lambda images: Policy(torch.zeros(4, 6), torch.ones(4, 6), chances, (0, 4))
-    assert augment.as_transforms(IMAGES[:4]) == "v2.Identity()"
+    chances = torch.tensor([[0.5, 0, 0, 0, 0.5, 0, 0, 0]] * 4 + [[1.0, 0, 0, 0, 0, 0, 0, 0]])
+    assert of_chances(chances).as_transforms(IMAGES) == "v2.Identity()"
 
 
 def test_ranges_are_two_standard_deviations_within_the_limits():
@@ -103,10 +105,7 @@ def test_ranges_are_two_standard_deviations_within_the_limits():
 @pytest.mark.parametrize("limits", [STILL, AffineLimits()])
 def test_the_share_of_images_that_are_left_alone_stays(p, limits):
     """Flips and warps alike are for that share."""
-    augment = vivid(limits, p=p)
-    even, zeros = torch.full((len(IMAGES), 8), 1 / 8), torch.zeros(len(IMAGES), 6)
-    augment.policy = lambda images: Policy(zeros, zeros + 0.1, even, tuple(EIGHT))
-    transform, image = pipeline(augment.as_transforms(IMAGES)), IMAGES[0]
+    transform, image = pipeline(of_chances(limits=limits, p=p).as_transforms(IMAGES)), IMAGES[0]
     torch.manual_seed(0)
     moved = sum(not torch.equal(transform(image), image) for _ in range(400)) / 400
     assert moved == pytest.approx(p * (7 / 8 if limits is STILL else 1), abs=0.06)

@@ -1,6 +1,10 @@
 """What holds of a fit in every task: its measures, its evaluation, and that it goes by one process or two alike."""
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +13,6 @@ from learned_affine.diagnostics.checks import check_fit
 from learned_affine.fitting.history import KEYS
 from tests.fits import few_steps
 from tests.fitting.every_task import TASKS, fit, loader, of_two_sizes
-from tests.processes import run
 
 OF_CLASSES = {"accuracy", "agreement"}  # which a loss of one's own does not know
 NAMES = {"binary": "binary", "multi-label": "multi-label", "own loss": "own loss"}
@@ -42,11 +45,22 @@ def test_images_may_be_of_several_sizes(name):
     assert all(math.isfinite(value) for value in told.values())
 
 
+def run(folder, processes):
+    """What each process has saved in its folder, in one process or in several under torchrun."""
+    folder.mkdir()
+    launch = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "--module"]
+    command = [sys.executable, "-m", *(launch if processes > 1 else []), "tests.fitting.every_task", str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [torch.load(path, weights_only=True) for path in sorted(folder.glob("rank*.pt"))]
+
+
 @pytest.mark.long
 def test_two_processes_stay_equal_and_agree_with_one(tmp_path):
     pytest.importorskip("accelerate")
-    main, other = run("tests.fitting.every_task", tmp_path / "two", 2)
-    (alone,) = run("tests.fitting.every_task", tmp_path / "one", 1)
+    main, other = run(tmp_path / "two", 2)
+    (alone,) = run(tmp_path / "one", 1)
     assert (main["processes"], alone["processes"]) == (2, 1)
     assert (main["told"], other["told"], alone["told"]) == (5, 0, 5)
     assert len(main["policies"]) == 6

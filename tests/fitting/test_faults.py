@@ -4,6 +4,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+import torch
 
 import learned_affine
 from tests.fits import IMAGES, LABELS, assert_same, mixed_state, quick, snapshot
@@ -13,19 +14,24 @@ BATCHES = [(IMAGES[i : i + 8], LABELS[i : i + 8]) for i in range(0, 64, 8)]
 PACKAGE = str(Path(learned_affine.__file__).parent)
 SPOILT = IMAGES[:8].clone()
 SPOILT[3, 0, 5] = float("nan")
-RUBBISH = {
-    "not finite": (SPOILT, LABELS[:8]),
-    "no channels": (IMAGES[:8, 0], LABELS[:8]),
-    "no images": (IMAGES[:0], LABELS[:0]),
-    "too few labels": (IMAGES[:8], LABELS[:5]),
-    "labels beyond": (IMAGES[:8], LABELS[:8] + 2),
-    "labels below": (IMAGES[:8], LABELS[:8] - 1),
-    "no labels": (IMAGES[:8], None),
-    "int64": (IMAGES[:8].long(), LABELS[:8]),
-    "a dict without images": {"picture": IMAGES[:8]},
-    "an empty tuple": (),
-    "nothing": None,
-    "text": "batch",
+ONE_INDEX = "{} must give one class index an image"
+RUBBISH = {  # and what is said of it, by the name of the argument that it comes from
+    "not finite": ((SPOILT, LABELS[:8]), "{} must give finite images"),
+    "no channels": ((IMAGES[:8, 0], LABELS[:8]), "{} must give images of shape"),
+    "no images": ((IMAGES[:0], LABELS[:0]), "{} must give images of shape .*, none of them empty"),
+    "paths": ((["a.png"], LABELS[:1]), "{} must give images as a tensor"),
+    "an empty tuple": ((), "{} must give images as a tensor"),
+    "too few labels": ((IMAGES[:8], LABELS[:5]), ONE_INDEX),
+    "one-hot integers": ((IMAGES[:8], torch.zeros(8, 2).long()), ONE_INDEX),
+    "too few rows": ((IMAGES[:8], torch.ones(3, 2)), "{} must give as many labels as images"),
+    "labels beyond": ((IMAGES[:8], LABELS[:8] + 2), r"{}'s labels must be within \[0, 2\)"),
+    "labels below": ((IMAGES[:8], LABELS[:8] - 1), r"{}'s labels must be within \[0, 2\)"),
+    "no labels": ((IMAGES[:8], None), "{} must give labels"),
+    "a dict without images": ({"picture": IMAGES[:8]}, "image_key must be one of image, .*keys picture"),
+    **{
+        str(dtype): ((IMAGES[:8].to(dtype), LABELS[:8]), f"{{}} must give floating images, or one of .*, got {dtype}")
+        for dtype in (torch.bool, torch.int8, torch.int64, torch.complex64)
+    },
 }
 OUTPUTS = {
     "one class": lambda logits: logits[:, :1],
@@ -35,12 +41,11 @@ OUTPUTS = {
 }
 
 
-def refused(classifier, **options):
+def refused(classifier, said, **options):
     """A fit that ends in an error that this package raised, knowing why; the classifier is as it was."""
     before = snapshot(classifier)
-    with pytest.raises((ValueError, TypeError)) as caught:
+    with pytest.raises((ValueError, TypeError), match=f"^{said}") as caught:
         quick(classifier, **{"data": BATCHES, "val_loader": BATCHES, **options})
-    assert len(str(caught.value)) > 20
     assert traceback.extract_tb(caught.value.__traceback__)[-1].filename.startswith(PACKAGE), caught.value
     assert_same(before, classifier)
 
@@ -48,7 +53,9 @@ def refused(classifier, **options):
 @pytest.mark.parametrize("where", ["data", "val_loader"])
 @pytest.mark.parametrize("name", RUBBISH)
 def test_a_batch_that_will_not_do_is_named_wherever_it_comes(where, name):
-    refused(mixed_state(small_net()), **{where: [*BATCHES[:5], RUBBISH[name], *BATCHES[5:]]})
+    batch, said = RUBBISH[name]
+    classifier, named = mixed_state(small_net()), "loader" if where == "data" else where
+    refused(classifier, said.format(named), **{where: [*BATCHES[:5], batch, *BATCHES[5:]]})
 
 
 @pytest.mark.parametrize("at", [1, 12])
@@ -61,4 +68,4 @@ def test_an_output_that_will_not_do_is_named_whenever_it_comes(at, name):
         return OUTPUTS[name](output) if len(calls) == at else output
 
     classifier.register_forward_hook(spoil)
-    refused(classifier)
+    refused(classifier, "classifier must return logits")

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, IterableDataset
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.diagnostics import FitWarning
 from learned_affine.fitting import fit as fits
+from learned_affine.fitting import learn
 from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.tasks.model import temperature_of
@@ -182,9 +182,9 @@ class Breaks(Halves):
         return super().forward(images)
 
 
-@pytest.mark.parametrize("where", ["classifier", "callback"])
+@pytest.mark.parametrize("where", ["classifier", "callback", "regression"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_whatever_ends_it_the_policy_is_that_of_the_last_finished_round(where, error):
+def test_whatever_ends_it_the_policy_is_that_of_the_last_finished_round(where, error, monkeypatch):
     augment, classifier, found = LearnedAffineAugment(localization=LocalizationNetwork(1)), Breaks(4.0), []
     classifier.error = error() if where == "classifier" else None
 
@@ -194,6 +194,13 @@ def test_whatever_ends_it_the_policy_is_that_of_the_last_finished_round(where, e
         if where == "callback" and values["round"] == 2:
             raise error()
 
+    def regress(learner, *draws, own=learn.Learner._step):
+        own(learner, *draws)
+        if where == "regression" and classifier.rounds == 2:
+            raise error()
+        return torch.zeros(())
+
+    monkeypatch.setattr(learn.Learner, "_step", regress)
     with pytest.raises(error):
         quick(classifier, augment=augment, val_loader=loader(), config=SHORT.replace(rounds=4), callbacks=note)
     network = augment.localization
@@ -315,17 +322,6 @@ def test_too_many_of_them_stop_the_fit_with_the_last_good_policy(rounds, share):
     assert len([one for one in told if getattr(one.message, "kind", "") == "stopped-fit"]) == 1
     assert len(found) == rounds == augment.history.rounds
     assert_same_policy(policy_of(augment), found[-1])
-
-
-def test_a_dataset_need_not_know_its_length():
-    class Stream(IterableDataset):
-        def __iter__(self):
-            return iter(zip(IMAGES, LABELS, strict=True))
-
-        def __len__(self):
-            raise NotImplementedError
-
-    assert quick(data=DataLoader(Stream(), 16), val_loader=loader()).history.rounds == SHORT.rounds + SETTLED
 
 
 class Pooled(nn.Module):

@@ -82,15 +82,8 @@ def test_it_finds_what_symmetries_cost_beside():
     target[kind == 0, 2], target[kind == 1, 4] = 2.0, 1.0
     target[:, 1] = 50.0  # not allowed, so not learned
     allowed = (0, 2, 4, 6)
-    known = {
-        "answer": target,
-        "sure": target,
-        "right": target,
-        "classes": kind,
-        "members": kind[:, None] > 0,
-    }  # which is not learned from
-    symmetries = SymmetryCosts(rows=rows, held_out=60, cost=target, target=target, allowed=allowed, **known)
-    one.symmetries = symmetries
+    known = {"classes": kind, "members": kind[:, None] > 0, "answer": target, "sure": target, "right": target}
+    one.symmetries = SymmetryCosts(rows=rows, held_out=60, cost=target, target=target, allowed=allowed, **known)
     for _ in range(4):
         one.learn(draws_of(kind, 1))
     costs = one.costs(rows)

@@ -97,18 +97,16 @@ def test_the_cost_is_that_of_images_shifted_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("bilinear", "sharp", "bicubic", "chosen"),
+    ("bilinear", "sharp", "chosen"),
     [
-        (0.009, 0.0, 0.0, "bilinear"),  # at most a tenth of the budget of 0.1
-        (-0.02, -0.03, -0.04, "bilinear"),
-        (0.011, 0.009, 0.0, "sharp"),
-        (0.011, 0.011, 0.009, "bicubic"),
-        (0.5, 0.3, 0.2, "bicubic"),  # none is cheap
-        (0.2, 0.5, 0.5, "bilinear"),
+        (0.009, 0.0, "bilinear"),  # at most a tenth of the budget of 0.1
+        (0.011, 0.009, "sharp"),
+        (0.5, 0.3, "sharp"),  # none is cheap
+        (0.2, 0.5, "bilinear"),
     ],
 )
-def test_the_cheapest_that_is_sharp_enough_is_chosen(bilinear, sharp, bicubic, chosen):
-    assert choose_interpolation({"bilinear": bilinear, "sharp": sharp, "bicubic": bicubic}, 0.1) == chosen
+def test_the_first_that_is_sharp_enough_is_chosen(bilinear, sharp, chosen):
+    assert choose_interpolation({"bilinear": bilinear, "sharp": sharp}, 0.1) == chosen
 
 
 def test_sharp_images_get_the_sharper_interpolation_and_say_so():

@@ -112,28 +112,23 @@ def test_what_training_images_cost_more_by_heart_is_taken_off_what_is_learned(mo
 # -- class by class ---------------------------------------------------------------------------------------------------
 
 
-def test_the_mean_of_a_class_by_hand():
-    """Two held-out images count twice, a training image once, and all images as two."""
-    cost = torch.tensor([1.0, 2.0, 4.0, 10.0])[:, None].expand(4, 8)
-    means = class_means(cost, torch.tensor([0, 0, 0, 1]), 2, torch.ones(4))
-    everything = (2 * 1 + 2 * 2 + 4 + 10) / 6
-    assert set(means) == {0, 1}
-    torch.testing.assert_close(means[0], torch.full((8,), (2 * 1 + 2 * 2 + 4 + 2 * everything) / 7))
-    torch.testing.assert_close(means[1], torch.full((8,), (10 + 2 * everything) / 3))
-
-
-def test_an_image_that_the_classifier_gets_wrong_says_nothing_about_its_symmetries():
-    """Of class 0 only the image that costs 4 was right; of class 1 none, so the mean of all is all that is known."""
-    cost, classes = torch.tensor([-2.0, 4.0, -3.0])[:, None].expand(3, 8), torch.tensor([0, 0, 1])
-    right = torch.tensor([0.0, 1.0, 0.0])
-    means = class_means(cost, classes, 3, right)
-    torch.testing.assert_close(means, {0: torch.full((8,), 4.0), 1: torch.full((8,), 4.0)})
-    torch.testing.assert_close(shrunk(cost, classes, means, right), torch.full((3, 8), 4.0))
-
-
-def test_where_no_image_is_right_all_count():
-    cost, classes = torch.tensor([1.0, 3.0])[:, None].expand(2, 8), torch.tensor([0, 0])
-    torch.testing.assert_close(class_means(cost, classes, 2, torch.zeros(2))[0], torch.full((8,), 2.0))
+@pytest.mark.parametrize(
+    ("costs", "classes", "held_out", "right", "expected"),
+    [
+        # two held-out images count twice, a training image once, and all images, 20 / 6 in the mean, as two
+        ([1, 2, 4, 10], [0, 0, 0, 1], 2, [1, 1, 1, 1], [(2 * 1 + 2 * 2 + 4 + 20 / 3) / 7, (10 + 20 / 3) / 3]),
+        ([-2, 4, -3], [0, 0, 1], 3, [0, 1, 0], [4, 4]),  # those that are wrong as they are say nothing
+        ([1, 3], [0, 0], 2, [0, 0], [2]),  # where none is right all count
+    ],
+)
+def test_the_mean_of_a_class_by_hand(costs, classes, held_out, right, expected):
+    """Which is also all that is known of an image that is wrong."""
+    cost, classes, right = (torch.tensor(one) for one in (costs, classes, right))
+    cost, right = cost.float()[:, None].expand(-1, 8), right.float()
+    means = class_means(cost, classes, held_out, right)
+    torch.testing.assert_close(means, {one: torch.full((8,), float(mean)) for one, mean in enumerate(expected)})
+    known = torch.tensor(expected).float()[classes, None].expand(-1, 8)
+    torch.testing.assert_close(shrunk(cost, classes, means, right)[right == 0], known[right == 0])
 
 
 # -- what is told -----------------------------------------------------------------------------------------------------

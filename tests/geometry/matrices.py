@@ -30,11 +30,6 @@ def one(*values: float, mirror: bool = False, turns: int = 0) -> AffineParameter
     return AffineParameters(*numbers, torch.tensor([mirror]), torch.tensor([turns]))
 
 
-def only_mirrored(*mirror: bool) -> AffineParameters:
-    """Parameters that do nothing but mirror some images."""
-    return AffineParameters(*AffineParameters.identity(len(mirror)).tensors(), torch.tensor(mirror))
-
-
 def symmetries_alone(*codes: int) -> AffineParameters:
     """Parameters that do nothing but move each image by a symmetry, ``quarter_turns + 4 * mirror``."""
     return AffineParameters(*AffineParameters.identity(len(codes)).tensors(), *symmetry(codes))

@@ -2,15 +2,24 @@
 
 import itertools
 import math
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
-from learned_affine import plots
+from learned_affine import AffineLimits, plots
 from tests.fits import loader, quick
-from tests.subjects import blobs, symmetric, vivid
+from tests.subjects import blobs, seeded, symmetric, vivid
 
 IMAGES, LABELS = blobs(6)
+DATA = [(IMAGES, LABELS)]
+
+
+def row_titles(figure):
+    """What stands beside the rows, of all its columns."""
+    return [label.get_text() for axis in figure.axes for label in axis.get_yticklabels()]
 
 
 def pictures():
@@ -20,6 +29,8 @@ def pictures():
     yield plots.plot_parameters(vivid(), images, labels, names=[f"class {number}" for number in range(10)])
     for count in (1, 10, 24):
         yield plots.plot_symmetries(symmetric(), blobs(count)[0], names=["a long name of a class"] * count)
+    for size in ((32, 96), (96, 32), (64, 64)):  # wide and upright ones were too narrow for their texts
+        yield plots.plot_summary(vivid(AffineLimits.wide()), [(torch.rand(4, 3, *size), torch.arange(4))])
     yield quick(val_loader=loader()).history.plot()
 
 
@@ -47,22 +58,53 @@ def test_no_text_overlaps_and_the_size_fits_a_page():
 
 
 @pytest.mark.parametrize("plot", [plots.plot_parameters, plots.plot_symmetries])
-def test_labels_may_be_of_any_kind_and_names_must_suffice(plot):
-    """A negative label is none: it has neither a row nor the name of the last class."""
+def test_labels_may_be_of_any_kind_and_negative_ones_are_none(plot):
+    """They have neither a row nor the name of the last class."""
     given = LABELS.where(torch.arange(6) > 1, -1)
-    expected = rows_of(plot(vivid(), IMAGES, given, names=["$a", "b$"]))
-    assert expected == ["$a", "b$"]
-    for labels in (given.tolist(), given.numpy(), given.to(torch.int16)):
-        assert rows_of(plot(vivid(), IMAGES, labels, names=["$a", "b$"])) == expected
-    for wrong in (LABELS.float(), LABELS[:5], "labels", torch.rand(6, 2)):
-        with pytest.raises(ValueError, match=r"labels must be class indices of shape \(6,\), one per image, got"):
-            plot(vivid(), IMAGES, wrong)
-    with pytest.raises(ValueError, match="names must have one for each class, at least 2, got 1"):
-        plot(vivid(), IMAGES, LABELS, names=["a"])
+    for labels in (given, given.tolist(), given.numpy(), given.to(torch.int16)):
+        assert row_titles(plot(vivid(), IMAGES, labels, names=["$a", "b$"]))[:2] == ["$a", "b$"]
 
 
-def rows_of(figure):
-    return [label.get_text() for label in figure.axes[0].get_yticklabels()]
+EACH = {"parameters": plots.plot_parameters, "symmetries": plots.plot_symmetries}
+LABELLED = r"labels must be class indices of shape \(6,\), one per image, got"
+NAMED = "names must have one for each class, at least 2, got 1"
+REFUSED = {
+    **{
+        f"labels of {name}, {kind}": (partial(plot, vivid(), IMAGES, wrong), LABELLED)
+        for name, plot in EACH.items()
+        for kind, wrong in {"floats": LABELS.float(), "few": LABELS[:5], "a word": "x", "rows": IMAGES[:, 0, 0]}.items()
+    },
+    **{f"names of {name}": (partial(plot, vivid(), IMAGES, LABELS, names=["a"]), NAMED) for name, plot in EACH.items()},
+    "names of summary": (partial(plots.plot_summary, vivid(), DATA, np.array(["a"])), NAMED),
+    "a path for names": (
+        partial(plots.plot_summary, vivid(), DATA, "page.png"),
+        "names must be a list of names, got 'p",
+    ),
+    "a name each": (partial(plots.plot_symmetries, vivid(), IMAGES, names=["cat", "dog"]), "got 6 with 2"),
+    "17 images": (partial(plots.plot_before_after, vivid(), torch.rand(17, 1, 8, 8)), "images must be 1 to 16 .* 17"),
+    "no images": (partial(plots.plot_before_after, vivid(), IMAGES[:0]), "images must be 1 to 16 .*got 0"),
+    "a list of images": (partial(plots.plot_before_after, vivid(), [IMAGES]), "images must be a tensor"),
+    "25 images": (
+        partial(plots.plot_symmetries, vivid(), torch.rand(25, 3, 8, 8)),
+        "1 to 24 .* got 25 with 25: choose",
+    ),
+    "none of a class": (partial(plots.plot_symmetries, vivid(), *DATA[0], per_class=0), "per_class must be at least 1"),
+    "43 classes": (
+        partial(plots.plot_parameters, vivid(), torch.rand(43, 1, 8, 8), torch.arange(43)),
+        r"labels must be of 1 to 20 classes, got 43: choose some, .*images\[some\], labels\[some\]",
+    ),
+    "121 classes": (
+        partial(plots.plot_summary, vivid(), [(torch.rand(121, 1, 8, 8), torch.arange(121))]),
+        "loader must give images of 1 to 120 classes to fit a picture, got 121",
+    ),
+    "no draws": (partial(plots.plot_policies, {"": vivid()}, IMAGES, draws=0), "draws must be at least 1, got 0"),
+}
+
+
+@pytest.mark.parametrize(("call", "said"), REFUSED.values(), ids=REFUSED)
+def test_what_makes_no_picture_is_named(call, said):
+    with pytest.raises((TypeError, ValueError), match=said):
+        call()
 
 
 def test_dollars_are_no_maths(tmp_path):
@@ -70,7 +112,7 @@ def test_dollars_are_no_maths(tmp_path):
     for figure in (
         plots.plot_parameters(vivid(), IMAGES, LABELS, names=names),
         plots.plot_symmetries(vivid(), IMAGES, LABELS, names),
-        plots.plot_summary(vivid(), [(IMAGES, LABELS)], names),
+        plots.plot_summary(vivid(), DATA, names),
         plots.plot_policies({"5 $ to 9 $": vivid(), r"$\broken$": vivid()}, IMAGES),
     ):
         figure.savefig(tmp_path / "a.svg")
@@ -79,20 +121,15 @@ def test_dollars_are_no_maths(tmp_path):
 
 
 def test_pictures_leave_randomness_alone():
-    augment = vivid(generator=torch.Generator().manual_seed(4))
-    own, state = augment.generator, torch.get_rng_state()
-    before = own.get_state()
+    augment, draw = vivid(generator=seeded(4)), seeded(1)
+    own, generators = augment.generator, (torch.default_generator, augment.generator, draw)
+    before = [one.get_state() for one in generators]
     plots.plot_before_after(augment, IMAGES)
     plots.plot_parameters(augment, IMAGES, LABELS)
     plots.plot_symmetries(augment, IMAGES)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert augment.generator is own and torch.equal(own.get_state(), before)
-
-
-def test_without_strength_nothing_moves():
-    still = vivid(strength=0.0)
-    bars = [axis.collections[-1].get_segments() for axis in plots.plot_parameters(still, IMAGES, LABELS).axes]
-    assert [float(segments[0][0][0]) for segments in bars] == pytest.approx([0, 1, 1, 0, 0, 0], abs=1e-6)
+    plots.plot_summary(augment, DataLoader(TensorDataset(IMAGES, LABELS), 4, shuffle=True, generator=draw))
+    assert augment.generator is own
+    assert all(torch.equal(one.get_state(), state) for one, state in zip(generators, before, strict=True))
 
 
 @pytest.mark.parametrize("name", ["", "epoch0.5", "page"])

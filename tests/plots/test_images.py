@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from learned_affine import plots
-from tests.subjects import blobs, vivid
+from tests.subjects import blobs, seeded, vivid
 
 IMAGES, LABELS = blobs(6)
 
@@ -15,23 +15,20 @@ IMAGES, LABELS = blobs(6)
     [IMAGES, IMAGES.expand(-1, 3, -1, -1), (IMAGES * 255).to(torch.uint8), IMAGES[..., :9], 5 - 9 * IMAGES],
     ids=["grey", "rgb", "uint8", "tall", "normalised"],
 )
-def test_before_after_captions_every_image(images, tmp_path):
-    figure = plots.plot_before_after(vivid(), images, tmp_path / "a.png")
-    captions = [axis.get_xlabel() for axis in figure.axes[6:]]
+def test_before_after_shows_images_of_every_kind(images, tmp_path):
+    plots.plot_before_after(vivid(), images, tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
-    assert len(captions) == 6 and all("rotation" in caption and "shift" in caption for caption in captions)
 
 
 def test_before_after_shows_the_warp_of_the_captioned_parameters():
-    parameters = vivid(generator=torch.Generator().manual_seed(3)).sample_parameters(IMAGES)
+    parameters = vivid(generator=seeded(3)).sample_parameters(IMAGES)
     figure = plots.plot_before_after(vivid(), IMAGES, seed=3)
     shown = torch.stack([torch.tensor(axis.images[0].get_array()[..., 0]) for axis in figure.axes])
-    limits = float(IMAGES.min()), float(IMAGES.max())
+    low, high = float(IMAGES.min()), float(IMAGES.max())
     expected = torch.cat([IMAGES, vivid().warp(IMAGES, parameters)])[:, 0]
-    torch.testing.assert_close(shown, (expected - limits[0]) / (limits[1] - limits[0]), atol=1e-5, rtol=0)
-    assert [axis.get_xlabel() for axis in figure.axes[6:]] == [
-        parameters.caption(i).replace("  ", "\n") for i in range(6)
-    ]
+    torch.testing.assert_close(shown, (expected - low) / (high - low), atol=1e-5, rtol=0)
+    captions = [parameters.caption(place).replace("  ", "\n") for place in range(6)]
+    assert [axis.get_xlabel() for axis in figure.axes[6:]] == captions
 
 
 def test_policies_stand_in_rows_under_the_originals():
@@ -42,15 +39,6 @@ def test_policies_stand_in_rows_under_the_originals():
     assert torch.allclose(first, weak, atol=1e-4) and not torch.allclose(first, strong, atol=0.1)
 
 
-def test_the_number_of_images_must_fit():
-    with pytest.raises(ValueError, match="images must be 1 to 16 to fit a picture, got 17"):
-        plots.plot_before_after(vivid(), torch.rand(17, 1, 8, 8))
-    with pytest.raises(ValueError, match="got 0"):
-        plots.plot_before_after(vivid(), torch.rand(0, 1, 8, 8))
-    with pytest.raises(TypeError, match="images must be a tensor"):
-        plots.plot_before_after(vivid(), [IMAGES])
-
-
 def test_nan_is_drawn_black_and_infinity_white():
     images = IMAGES.clone()
     images[0, 0, 0, 0], images[1, 0, 3, 3] = float("nan"), float("inf")
@@ -59,8 +47,3 @@ def test_nan_is_drawn_black_and_infinity_white():
     shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     assert all(np.isfinite(picture).all() for picture in shown)
     assert (shown[0][0, 0] == 0).all() and (shown[1][3, 3] == 1).all()
-
-
-def test_no_draws_are_refused():
-    with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
-        plots.plot_policies({"": vivid()}, IMAGES, draws=0)

@@ -55,19 +55,23 @@ def test_a_symmetry_has_a_chance_where_network_limits_and_shape_allow_it(word, s
         torch.testing.assert_close(policy.chances.sum(-1), torch.ones(3))
 
 
-def test_the_gate_is_how_much_an_image_differs_from_its_moved_copies():
-    """Moved by torchvision, before and after the thumbnail is made."""
-    images, network = torch.rand(4, 1, 16, 16), LocalizationNetwork(1).requires_grad_(False)
-    images[0] = 0.5 + images[0, :, :1, :1]  # equal to all of its copies
-    images[1] = images[1] + tv.horizontal_flip(images[1])
-    seen = thumbnail(images, 16, 1)
-    copies = {
-        code: tv.rotate(tv.horizontal_flip(seen) if code >= 4 else seen, -90 * (code % 4)) for code in range(1, 8)
-    }
-    expected = [((copy - seen).abs().mean((1, 2, 3)) / DIFFERENT).clamp_max(1) for copy in copies.values()]
+@pytest.mark.parametrize("word", ["all", "mirror"])
+@pytest.mark.parametrize("size", [1, 5, 16])
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_the_gate_is_how_much_an_image_differs_from_its_moved_copies(word, size, count):
+    """Moved by torchvision, after the thumbnail is made."""
+    images, network = torch.rand(count, 3, size, size), LocalizationNetwork(3, size, symmetries=word)
+    seen = thumbnail(images, size, 3)
+    copies = (tv.rotate(tv.horizontal_flip(seen) if code >= 4 else seen, -90 * (code % 4)) for code in CODES[word][1:])
+    expected = [((copy - seen).abs().mean((1, 2, 3)) / DIFFERENT).clamp_max(1) for copy in copies]
     gate = network.gate(network.observe(images))
     torch.testing.assert_close(gate, torch.stack(expected, 1), atol=1e-4, rtol=1e-3)
-    assert float(gate[0].max()) == 0 and float(gate[1, 3]) < 1e-4 and float(gate[2].min()) > 0.5
+
+
+def test_an_image_that_equals_its_moved_copy_bears_that_symmetry_at_any_price():
+    images, network = torch.rand(3, 1, 16, 16), LocalizationNetwork(1).requires_grad_(False)
+    images[0] = 0.5 + images[0, :, :1, :1]  # equal to all of its copies
+    images[1] = images[1] + tv.horizontal_flip(images[1])
     torch.nn.init.constant_(network.head.bias[NUMBERS:], 1e3)
     chances = network(images).chances
     torch.testing.assert_close(chances[0], torch.full((8,), 0.125))

@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from learned_affine import AffineLimits
-from learned_affine.policy import thumbnail as thumbnails
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.thumbnail import thumbnail
 
@@ -15,6 +14,7 @@ def network(symmetries: str = "all", per_image: bool = True) -> LocalizationNetw
     made = LocalizationNetwork(symmetries=symmetries, per_image=per_image).eval().requires_grad_(False)
     nn.init.normal_(made.head.weight, std=0.4)
     nn.init.normal_(made.head.bias, std=2.0)
+    made.head.bias[6:12] *= 5  # logarithms of curvatures
     return made
 
 
@@ -55,5 +55,4 @@ def test_bad_pixels_and_flat_channels_take_the_careful_way(bad, places):
     image = torch.rand(1, 3, 16, 16)
     image[0, 1, places] = bad
     image[0, 2] = 0.3
-    assert thumbnails._standardised_quickly(image) is None
     torch.testing.assert_close(thumbnail(image, 16, 3), careful(image), equal_nan=True)

@@ -25,7 +25,7 @@ def test_thumbnail_has_one_size_and_the_networks_channels(size, came, wanted):
         assert torch.equal(thumbnail(images, 16, wanted), thumbnail(images[:, :-1], 16, wanted))
 
 
-@pytest.mark.parametrize("colour", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("colour", [0.0, 0.3, 0.6, 1.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
 @pytest.mark.parametrize("came", [2, 4])
 def test_a_shape_in_the_alpha_is_seen(colour, dtype, came):

@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from learned_affine.tasks.model import Model, temperature_of
-from tests.subjects import Halves, blobs
+from tests.fits import IMAGES, LABELS
 
-IMAGES, LABELS = blobs(64)
 LOGITS = torch.tensor([[0.75, 0.25], [0.5, 0.5]]).log()
 
 
@@ -45,20 +44,6 @@ def test_logits_come_as_a_tensor_or_by_name(name):
 def test_other_outputs_are_named(output):
     with pytest.raises(TypeError, match=r"classifier must return logits, .* or a dict with 'logits', got "):
         Model(lambda images: output).answer(IMAGES[:2])
-
-
-def test_an_output_is_the_logits_at_the_temperature():
-    model = Model(lambda images: LOGITS)
-    answer = model.answer(IMAGES[:2])
-    assert torch.equal(model.output(answer), LOGITS)
-    model.temperature = 2.0
-    torch.testing.assert_close(model.output(answer), LOGITS / 2)
-    assert torch.equal(model.answer(IMAGES[:2]), LOGITS)
-
-
-@pytest.mark.parametrize(("given", "fit"), [(None, False), ([0, 2], False), ([-1, 1], False), ([0, 1], True)])
-def test_labels_fit_where_they_are_class_indices(given, fit):
-    assert Model(Halves()).fits(None if given is None else torch.tensor(given), LOGITS) == fit
 
 
 @pytest.mark.parametrize(("certain", "scale"), [(True, 0.1), (False, 100.0)])

@@ -76,12 +76,6 @@ def test_what_scales_bytes_gets_bytes(use, name):
     assert all(0.5 < high <= 1.001 for _, _, high in classifier.seen)
 
 
-@pytest.mark.parametrize("dtype", [dtype for dtype in WHITE if not dtype.is_floating_point], ids=str)
-def test_integers_of_any_size_may_be_preprocessed(dtype):
-    data = [((IMAGES * WHITE[dtype]).round().to(dtype), LABELS)]
-    assert quick(data=data, preprocess=lambda images: images.float() / WHITE[dtype]).history.rounds == ROUNDS
-
-
 LOWEST = torch.finfo(torch.float32).min
 
 
@@ -111,13 +105,7 @@ def test_finite_no_data_values_are_allowed(value):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("use", [fit, evaluate, train, judge], ids=lambda use: use.__name__)
+@every_use
 def test_pixels_that_are_not_finite_are_refused_by_name(use, value):
     with pytest.raises(ValueError, match="loader must give finite images, got NaN or infinity among their pixels"):
         use(small_net(), [(with_no_data(value), LABELS)])
-
-
-@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.complex64, torch.int8], ids=str)
-def test_other_dtypes_are_named(dtype):
-    with pytest.raises(TypeError, match=f"loader must give floating images, or one of uint8, .* got {dtype}"):
-        quick(data=[(IMAGES.to(dtype), LABELS)])

@@ -1,7 +1,8 @@
 """Labels that name a side or a direction: what they become in a symmetry, in a fit and in training."""
 
+from functools import partial
+
 import numpy as np
-import PIL.Image
 import pytest
 import torch
 from torch import nn
@@ -12,11 +13,10 @@ from learned_affine import LearnedAffineAugment
 from learned_affine.label_map import MappedLabels
 from learned_affine.tasks import Binary
 from learned_affine.tasks.targets import LabelMap, permuted
-from tests.fits import SHORT, quick
+from tests.fits import IMAGES, LABELS, SHORT, quick
 from tests.geometry.matrices import symmetries_alone
 from tests.subjects import COMPASS, STILL, Compass, Halves, blobs, compass, flipping, seeded, symmetric
 
-IMAGES, LABELS = blobs(64)
 SWAP = {"mirror": [1, 0]}
 TURN = COMPASS["quarter_turn"]
 
@@ -89,31 +89,17 @@ def test_evaluate_renames_what_it_moves():
 # -- in training ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("one_by_one", [False, True])
-def test_labels_follow_the_pixels_in_training(one_by_one):
+@pytest.mark.parametrize("way", ["a batch", "a list", "one by one"])
+def test_labels_follow_the_pixels_in_training(way):
     images, labels = compass()
     augment = MappedLabels(everything(), COMPASS)
-    if one_by_one:
-        pairs = [augment(image, int(label)) for image, label in zip(images, labels, strict=True)]
-        moved, new = torch.stack([image for image, _ in pairs]), torch.tensor([label for _, label in pairs])
+    if way == "one by one":
+        moved, new = zip(*(augment(*pair) for pair in zip(images, labels.tolist(), strict=True)), strict=True)
     else:
-        moved, new = augment(images, labels)
-    assert torch.equal(Compass()(moved).argmax(-1), new)
+        moved, new = augment(images, labels) if way == "a batch" else augment([*images], labels.tolist())
+    new = torch.as_tensor(new)
+    assert torch.equal(Compass()(torch.stack([*moved])).argmax(-1), new)
     assert len(torch.unique(4 * labels + new)) == 16
-
-
-def test_one_image_with_its_label():
-    augment, seen = MappedLabels(flipping(), SWAP), set()
-    for row in range(40):
-        image = v2.functional.to_pil_image(IMAGES[row])
-        for made in (image, IMAGES[row], tv_tensors.Image(IMAGES[row])):
-            for label in (int(LABELS[row]), LABELS[row]):
-                moved, new = augment(made, label)
-                assert type(new) is type(label)
-                pixels = v2.functional.to_image(moved) if isinstance(moved, PIL.Image.Image) else moved
-                seen.add((int(label), int(new)))
-                assert int(Halves()(pixels[None].as_subclass(torch.Tensor)).argmax()) == int(new)
-    assert seen == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
 def test_key_points_change_their_order_with_the_symmetry():
@@ -148,18 +134,11 @@ def test_key_points_in_a_list_stay_key_points():
         ({}, ValueError, r"label_map must have the keys 'mirror' and 'quarter_turn', got \[\]"),
         ({"flip": [1, 0]}, ValueError, r"label_map must have the keys 'mirror' and 'quarter_turn', got \['flip'\]"),
         ({"mirror": [0, 0]}, ValueError, r"label_map\['mirror'\] must be a permutation of 0 to 1, got \[0, 0\]"),
-        ({"mirror": [1, 2]}, ValueError, r"label_map\['mirror'\] must be a permutation of 0 to 1, got \[1, 2\]"),
         ({"mirror": [1, 2, 0]}, ValueError, r"give every class back when it is used twice, got 0 to 1 to 2$"),
         ({"quarter_turn": [1, 2, 0]}, ValueError, r"when it is used four times, got 0 to 1 to 2 to 0 to 1$"),
         ({"mirror": "left"}, TypeError, r"label_map\['mirror'\] must be a permutation of .* or a function, got 'left'"),
         ({"mirror": [0.0, 1.0]}, TypeError, r"must be a permutation of class indices or a function, got \[0.0, 1.0\]"),
         ({"quarter_turn": TURN}, ValueError, r"\['quarter_turn'\] must be a permutation of 2 classes, got .* 4"),
-        ({"mirror": lambda labels: labels.tolist()}, ValueError, r"must return labels of the form .* got \['int'"),
-        (
-            {"mirror": lambda labels: labels[:1]},
-            ValueError,
-            r"label_map\['mirror'\] must return labels .*, got 'torch.int64",
-        ),
         ({"mirror": lambda labels: labels.float()}, ValueError, r"'torch.int64 \(.*, got 'torch.float32 \("),
         ({"mirror": lambda labels: labels + 1}, ValueError, r"^label_map's labels must be within \[0, 2\), .* 1 to 2"),
     ],
@@ -178,40 +157,38 @@ def test_the_keyword_of_version_0_2_says_what_to_use():
 # -- labels of every kind ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8, torch.bool])
-def test_labels_of_any_kind_of_number_are_renamed_and_keep_their_kind(dtype):
-    augment, labels = flipping(generator=seeded()), torch.tensor([0, 1, 1, 0, 1, 0, 0, 1]).to(dtype)
-    _, renamed = MappedLabels(augment, SWAP)(torch.rand(8, 1, 16, 16), labels)
-    mirror = augment.last_parameters.mirror
-    assert 0 < int(mirror.sum()) < 8 and renamed.dtype == dtype
-    assert torch.equal(renamed.bool(), labels.bool() ^ mirror)
+SIDES = [0, 1, 1, 0, 1, 0, 0, 1]
+DTYPES = [torch.int64, torch.int32, torch.uint8, torch.bool]
+KINDS = [list, partial(np.array, dtype=np.int32), *(partial(torch.tensor, dtype=dtype) for dtype in DTYPES)]
 
 
-@pytest.mark.parametrize("ignored", [-1, -100, 255])
-def test_a_label_that_is_no_class_stays(ignored):
-    labels, mapped = torch.full((8,), ignored), MappedLabels(flipping(generator=seeded()), {"mirror": [1, 0, 2]})
-    assert torch.equal(mapped(torch.rand(8, 1, 16, 16), labels)[1], labels)
-
-
-@pytest.mark.parametrize("make", [list, np.array], ids=["list", "array"])
-def test_lists_and_arrays_of_labels_come_back_as_such(make):
-    augment = flipping(generator=seeded())
-    _, renamed = MappedLabels(augment, SWAP)(torch.rand(8, 1, 16, 16), make([0, 1, 1, 0, 1, 0, 0, 1]))
+@pytest.mark.parametrize("make", KINDS)
+def test_the_labels_of_a_batch_keep_their_kind(make):
+    augment, given = flipping(generator=seeded()), make(SIDES)
+    _, renamed = MappedLabels(augment, SWAP)(torch.rand(8, 1, 16, 16), given)
     mirror = augment.last_parameters.mirror.int()
-    assert type(renamed) is type(make([0]))
-    assert list(renamed) == ((torch.tensor([0, 1, 1, 0, 1, 0, 0, 1]) + mirror) % 2).tolist()
+    assert 0 < int(mirror.sum()) < 8 and type(renamed) is type(given)
+    assert getattr(renamed, "dtype", None) == getattr(given, "dtype", None)
+    assert [int(one) for one in renamed] == (torch.tensor(SIDES) ^ mirror).tolist()
 
 
-@pytest.mark.parametrize("label", [1, True, np.int64(1), torch.tensor(1), torch.tensor(1, dtype=torch.uint8)])
-@pytest.mark.parametrize("item", [torch.rand(1, 16, 16), tv_tensors.Video(torch.rand(4, 1, 16, 16))])
-def test_the_label_of_one_image_or_clip_keeps_its_type(item, label):
+@pytest.mark.parametrize("item", [IMAGES[0], v2.functional.to_pil_image(IMAGES[0]), tv_tensors.Video(IMAGES[:4])])
+@pytest.mark.parametrize(
+    ("label", "flipped"),
+    [
+        *((1, 0), (True, False), (np.int64(1), 0), (torch.tensor(1), 0), (torch.tensor(1, dtype=torch.uint8), 0)),
+        *((0.9, 1 - 0.9), (np.float32(0.75), 0.25), (np.array([0.75, 0.25]), [0.25, 0.75])),
+        *(([0.9, 0.1], [0.1, 0.9]), ([1, 0], [0, 1])),
+    ],
+)
+def test_the_label_of_one_image_or_clip_keeps_its_kind(item, label, flipped):
     mapped, seen = MappedLabels(flipping(generator=seeded()), SWAP), set()
     for _ in range(20):
         _, renamed = mapped(item, label)
-        assert type(renamed) is type(label)
-        assert int(renamed) == 1 - int(mapped.augment.last_parameters.mirror[0])
-        seen.add(int(renamed))
-    assert seen == {0, 1}
+        mirror = bool(mapped.augment.last_parameters.mirror[0])
+        assert type(renamed) is type(label) and np.array_equal(renamed, flipped if mirror else label)
+        seen.add(mirror)
+    assert seen == {False, True}
 
 
 def test_a_function_may_change_what_it_is_given():
@@ -237,7 +214,7 @@ def test_evaluate_refuses_a_permutation_of_other_classes():
 @pytest.mark.parametrize("chance", [True, False])
 def test_chances_of_a_yes_follow_as_the_fit_has_them(shape, chance):
     """A fit reads them as the two probabilities of no and yes, whose columns change places."""
-    given = torch.tensor([0.9, 0.2, 0.0, 1.0, 0.5, -1.0, 255.0, 0.7])
+    given = torch.tensor([0.9, 0.2, 0.0, 1.0, -100.0, -1.0, 255.0, 0.7])
     given = (given if chance else given.round().long()).view(shape)
     augment = flipping(generator=seeded())
     _, renamed = MappedLabels(augment, SWAP)(torch.rand(8, 1, 16, 16), given)
@@ -268,35 +245,6 @@ def test_a_function_returns_labels_of_the_form_that_it_is_given(name):
     given, function, got = FORMS[name]
     with pytest.raises(ValueError, match=rf"^label_map\['mirror'\] must return labels of the form .*{got}"):
         MappedLabels(flipping(generator=seeded()), {"mirror": function})(torch.rand(8, 1, 16, 16), given)
-
-
-@pytest.mark.parametrize("make", [v2.functional.to_pil_image, lambda image: image], ids=["PIL", "tensors"])
-def test_a_list_of_images_is_a_batch(make):
-    augment = flipping(generator=seeded())
-    moved, renamed = MappedLabels(augment, SWAP)([make(image) for image in IMAGES[:8]], LABELS[:8].tolist())
-    pixels = torch.stack([v2.functional.to_image(one) if isinstance(one, PIL.Image.Image) else one for one in moved])
-    assert 0 < int(augment.last_parameters.mirror.sum()) < 8
-    assert renamed == Halves()(pixels.as_subclass(torch.Tensor)).argmax(1).tolist()
-
-
-@pytest.mark.parametrize(
-    ("label", "flipped"),
-    [
-        (0.9, 1 - 0.9),
-        (np.float32(0.75), 0.25),
-        (np.array([0.75, 0.25]), [0.25, 0.75]),
-        ([0.9, 0.1], [0.1, 0.9]),
-        ([1, 0], [0, 1]),
-    ],
-)
-def test_the_numbers_of_one_image_follow_and_keep_their_type(label, flipped):
-    mapped, seen = MappedLabels(flipping(generator=seeded()), SWAP), set()
-    for _ in range(20):
-        _, renamed = mapped(IMAGES[0], label)
-        mirror = bool(mapped.augment.last_parameters.mirror[0])
-        assert type(renamed) is type(label) and np.array_equal(renamed, flipped if mirror else label)
-        seen.add(mirror)
-    assert seen == {False, True}
 
 
 @pytest.mark.parametrize("label", ["left", {"name": "left"}, [[0], [0, 1]]])

@@ -8,10 +8,9 @@ from torchvision import tv_tensors
 
 from learned_affine import AffineLimits, FitConfig
 from learned_affine.tasks.targets import take
-from tests.fits import quick, same_weights
-from tests.subjects import STILL, Halves, blobs
+from tests.fits import IMAGES, LABELS, quick, same_weights
+from tests.subjects import STILL, Halves
 
-IMAGES, LABELS = blobs(64)
 INSIDE = (IMAGES[:, 0] > 0.5).float()  # (B, H, W), the blob
 MASKS = tv_tensors.Mask(INSIDE.bool())
 X = (INSIDE * (torch.arange(16) + 0.5)).sum((1, 2)) / INSIDE.sum((1, 2))
@@ -165,9 +164,7 @@ ONE_EACH = r"loss must return one number per image, a tensor of shape \(16,\), g
 NO_LOSSES = {
     "a scalar": (lambda output, target: output.mean(), ONE_EACH + r"Tensor of shape \(\): .* reduction='none'"),
     "another shape": (lambda output, target: output[:, 0], ONE_EACH + r"Tensor of shape \(16, 16, 16\)"),
-    "a number": (lambda output, target: 0.5, ONE_EACH + "float"),
     "NaN": (lambda output, target: mean(output) * torch.nan, r"loss must return finite numbers, got NaN or infinity"),
-    "infinite": (lambda output, target: mean(output) + torch.inf, r"loss must return finite numbers, got NaN or infin"),
     "negative": (lambda output, target: -mean(output), r"loss must be above 0 in the mean, .* got -0\.\d+ on images"),
     "constant": (lambda output, target: torch.ones(len(output)), r"classifier must give a loss that depends on its"),
 }
@@ -184,7 +181,6 @@ def test_a_loss_that_is_none_is_named(name):
     ("more", "got"),
     [
         ((16, 16), "tuple"),
-        (16, "int"),
         ("train", "str"),
         (torch.tensor(3), r"Tensor of shape \(\)"),
         (LABELS[:3], "a dict of values for 16 and 3 images"),

@@ -6,7 +6,6 @@ from torch.nn import functional as F
 
 from learned_affine import FitConfig, LearnedAffineAugment
 from learned_affine.tasks import Binary, MultiLabel, SingleLabel
-from learned_affine.tasks.targets import join
 from tests.fits import PAPER, assert_same_fit, quick, silent
 from tests.subjects import Halves, blobs, seeded, vivid
 
@@ -68,13 +67,6 @@ def test_where_no_image_has_a_label_it_is_said(name):
         silent(data=batches(labels), val_loader=none, task=task)
     with pytest.raises(ValueError, match=f"^{named}"):
         LearnedAffineAugment().evaluate(Halves(), none, task=task)
-
-
-def test_hard_and_soft_labels_are_joined_as_probabilities():
-    soft = torch.tensor([[0.2, 0.5, 0.3], [1.0, 0.0, 0.0]])
-    found = join([torch.tensor([2, 0]), soft, torch.tensor([1])])
-    torch.testing.assert_close(found, torch.cat([torch.eye(3)[[2, 0]], soft, torch.eye(3)[[1]]]))
-    assert join([torch.tensor([2, 0]), torch.tensor([1])]).tolist() == [2, 0, 1]
 
 
 def test_a_fit_to_hard_and_soft_labels_is_that_to_all_of_them_as_soft_ones():

@@ -181,22 +181,6 @@ def test_it_comes_back_as_it_was(make, use, error):
     assert_same(before, classifier)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
-def test_it_comes_back_after_an_error_of_its_own(error):
-    classifier, calls = eager(), []
-
-    def sixth(module, args):
-        calls.append(1)
-        if len(calls) == 6:
-            raise error
-
-    classifier.register_forward_pre_hook(sixth)
-    before = snapshot(classifier)
-    with pytest.raises(type(error)):
-        quick(classifier)
-    assert_same(before, classifier)
-
-
 def test_inside_it_is_frozen():
     classifier = eager()
     before = snapshot(classifier)

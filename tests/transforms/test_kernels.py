@@ -6,20 +6,20 @@ from torchvision import tv_tensors
 
 from learned_affine.geometry import warp
 from learned_affine.transforms import kernels
-from tests.subjects import vivid
+from tests.subjects import STILL, at_seed, symmetric, vivid
 from tests.transforms.pictures import Photo
 
 
 @pytest.mark.parametrize("p", [0.5, 1.0])
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_a_batch_in_pieces_is_the_batch_in_one_and_keeps_its_memory_format(monkeypatch, p, dtype, layout):
+@pytest.mark.parametrize("limits", [STILL, None])
+def test_a_batch_in_pieces_is_the_batch_in_one_and_keeps_its_memory_format(monkeypatch, p, dtype, layout, limits):
     images = (torch.rand(9, 3, 12, 12) * 255).to(dtype).to(memory_format=layout)
-    augment, outs = vivid(p=p), []
+    augment, outs = symmetric(limits, p=p), []
     for pixels in (2**30, 2 * 144, 1):
         monkeypatch.setattr(warp, "PIECE", pixels)
-        torch.manual_seed(2)
-        outs.append(augment(images))
+        outs.append(at_seed(augment, images))
     assert torch.equal(outs[0], outs[1]) and torch.equal(outs[0], outs[2])
     assert all(out.is_contiguous(memory_format=layout) for out in outs)
 

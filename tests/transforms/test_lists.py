@@ -13,7 +13,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
 from learned_affine import AffineLimits
-from tests.subjects import symmetric, vivid
+from tests.subjects import at_seed, symmetric, vivid
 from tests.transforms.test_targets import assert_same, box, mask, points
 
 LIMITS = AffineLimits(20, 1.2, 5, 0.1)
@@ -66,8 +66,7 @@ def one_by_one(augment, samples, seed=3):
 def test_a_list_of_images_is_its_images_one_by_one(kind, p, sizes):
     augment, images = symmetric(LIMITS, p=p), pictures(kind, 6, sizes)
     expected, parameters = one_by_one(augment, images)
-    torch.manual_seed(3)
-    out = augment(images)
+    out = at_seed(augment, images, seed=3)
     assert_equal(out, expected)
     assert torch.equal(augment.last_parameters.stacked(), parameters)
     assert len(torch.unique(parameters[:, 0])) == {0.0: 1, 1.0: 6}.get(p, len(torch.unique(parameters[:, 0])))
@@ -143,10 +142,7 @@ def test_symbolic_tracing_says_what_to_do():
             return module is model[0] or super().is_leaf_module(module, name)
 
     traced, images = torch.fx.GraphModule(model, Tracer().trace(model)), torch.rand(2, 3, 8, 8)
-    torch.manual_seed(0)
-    expected = model(images)
-    torch.manual_seed(0)
-    assert torch.equal(traced(images), expected)
+    assert torch.equal(at_seed(traced, images), at_seed(model, images))
 
 
 # -- mappings ---------------------------------------------------------------------------------------------------------
@@ -163,10 +159,8 @@ def test_other_mappings_are_as_dicts_wherever_they_stand_and_keep_their_attribut
     augment, images = vivid(LIMITS, p=0.5), tv_tensors.Image(torch.rand(4, 3, *SIZE))
     sample = kind({"image": images, "more": {"target": [kind({"boxes": box(i)}) for i in range(4)]}})
     sample.skip = "a"
-    torch.manual_seed(3)
-    found, boxes = augment(images, [box(i) for i in range(4)])
-    torch.manual_seed(3)
-    for out in (augment(sample), augment.apply(sample, augment.last_parameters)):
+    found, boxes = at_seed(augment, images, [box(i) for i in range(4)])
+    for out in (at_seed(augment, sample), augment.apply(sample, augment.last_parameters)):
         assert type(out) is kind and out is not sample and out.skip == "a" and sample["image"] is images
         assert_same(out["image"], found)
         assert_equal(out["more"]["target"], [kind({"boxes": one}) for one in boxes])
@@ -203,8 +197,7 @@ def test_samples_of_mixed_kinds_are_their_rows_one_by_one(kinds, found, p, wrap,
     if count == 1:
         columns = {key: list(column) for key, column in columns.items()}
     expected, parameters = one_by_one(augment, [{key: one[i] for key, one in columns.items()} for i in range(count)])
-    torch.manual_seed(3)
-    out = augment(wrap(columns))
+    out = at_seed(augment, wrap(columns), seed=3)
     assert type(out) is wrap and torch.equal(augment.last_parameters.stacked(), parameters)
     for key, column in out.items():
         assert type(column) is type(columns[key])

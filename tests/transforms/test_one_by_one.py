@@ -11,7 +11,7 @@ from learned_affine.geometry.coordinates import rearrange_boxes, warp_boxes, war
 from learned_affine.geometry.warp import as_dtype, warp_images
 from learned_affine.transforms.sample import take
 from tests.geometry.matrices import rearranged
-from tests.subjects import STILL, symmetric
+from tests.subjects import STILL, at_seed, symmetric
 from tests.transforms.pictures import DTYPES, FORMATS, boxes, pixels
 
 AUGMENTS = {
@@ -119,8 +119,7 @@ def batches(draw):
 def test_a_batch_with_targets_is_its_images_one_by_one(made, which, seed):
     (sample, images, targets), augment = made, AUGMENTS[which]
     before = [leaf.clone() if isinstance(leaf, torch.Tensor) else leaf for leaf in pytree.tree_leaves(sample)]
-    torch.manual_seed(seed)
-    out = augment(sample)
+    out = at_seed(augment, sample, seed=seed)
     count, drawn = len(images), augment.last_parameters
     owners = iter(owners_of(sample, images, targets))
     assert pytree.tree_structure(out) == pytree.tree_structure(sample)
@@ -181,49 +180,11 @@ def images_of_any_dtype(draw):
 @given(images_of_any_dtype(), augments, seeds)
 def test_a_batch_of_any_dtype_is_its_images_one_by_one(made, which, seed):
     (images, masks), augment = made, AUGMENTS[which]
-    torch.manual_seed(seed)
-    out, moved = augment(tv_tensors.Image(images), masks)
+    out, moved = at_seed(augment, tv_tensors.Image(images), masks, seed=seed)
     drawn = augment.last_parameters
-    torch.manual_seed(seed)
-    assert torch.equal(augment(images), out.as_subclass(torch.Tensor))  # a plain tensor is the same
+    assert torch.equal(at_seed(augment, images, seed=seed), out.as_subclass(torch.Tensor))  # a plain tensor is the same
     for row, one in enumerate(drawn):
         assert_alike(out.as_subclass(torch.Tensor)[row], alone(images[row], one))
         assert_alike(part(moved, row), alone(part(masks, row), one))
         if bool(one.is_still()):
             assert torch.equal(out[row].as_subclass(torch.Tensor), rearranged(images[row], int(one.codes())))
-
-
-# -- bad pixels -------------------------------------------------------------------------------------------------------
-
-
-@st.composite
-def images_with_bad_pixels(draw):
-    """A clean batch, and where which bad values stand."""
-    generator = torch.Generator().manual_seed(draw(seeds))
-    shape = (draw(st.integers(1, 3)), draw(st.sampled_from([1, 3])), draw(st.integers(2, 40)), draw(st.integers(2, 40)))
-    dtype = draw(st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
-    share = draw(st.sampled_from([0.0, 0.002, 0.07, 0.5, 1.0]))
-    value = draw(st.sampled_from([float("nan"), float("inf"), -float("inf"), -3.3e38, 3.3e38]))
-    return torch.rand(shape, generator=generator).to(dtype), torch.rand(shape, generator=generator) < share, value
-
-
-@given(images_with_bad_pixels(), augments, seeds)
-def test_only_what_is_interpolated_from_bad_pixels_is_bad(made, which, seed):
-    (clean, bad, value), augment = made, AUGMENTS[which]
-    images = clean.masked_fill(bad, value)
-    torch.manual_seed(seed)
-    out = augment(images)
-    drawn = augment.last_parameters
-    assert torch.isfinite(drawn.stacked()).all()
-    most = augment.limits.parameters(torch.ones(1, 6)).stacked()
-    least = augment.limits.parameters(-torch.ones(1, 6)).stacked()
-    assert ((drawn.stacked() >= least - 1e-4) & (drawn.stacked() <= most + 1e-4)).all()
-    share = augment.apply(bad.double(), drawn)
-    expected = augment.apply(clean, drawn)
-    assert torch.equal(out[share == 0], expected[share == 0])
-    wrong = ~(out.double().abs() < 2)  # so is NaN
-    assert wrong[share > 0.01].all()
-    torch.manual_seed(seed)
-    again = augment(clean)
-    untouched = ~bad.flatten(1).any(1)
-    assert torch.equal(out[untouched], again[untouched])  # what is drawn of an image does not depend on the others

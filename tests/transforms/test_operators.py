@@ -2,14 +2,13 @@
 
 import pytest
 import torch
+from kornia.augmentation import RandomAffine
 from torch import nn
 
 from benchmarks.common.counting import counted
 from learned_affine import AffineLimits, LearnedAffineAugment
 from tests.subjects import STILL, symmetric
 
-# what commit 278965f, the first version, dispatched for the same calls on the CPU and, as on a GPU, on meta
-FIRST = {("cpu", 1.0): 164, ("cpu", 0.5): 187, ("meta", 1.0): 164, ("meta", 0.5): 190}
 SAMPLING = "grid_sampler_2d"
 
 
@@ -29,19 +28,15 @@ def _meta_knows_no_autocast(monkeypatch):
 
 
 @pytest.mark.parametrize("p", [1.0, 0.5])
-def test_a_batch_takes_three_quarters_of_the_operators_of_the_first_version(p):
-    """Although the first version knew no symmetries, which take forty-six."""
-    found = counted(wide(p=p), torch.rand(64, 3, 32, 32))
-    assert found.operators[SAMPLING] == 1
-    assert found.total <= 0.75 * FIRST["cpu", p]
-
-
-@pytest.mark.parametrize("p", [1.0, 0.5])
-@pytest.mark.parametrize(("symmetries", "share"), [("all", 0.82), ("none", 0.61)])
-def test_a_batch_on_a_gpu_takes_few_operators(p, symmetries, share):
-    """There, bad pixels are looked for by masks, since to ask would be to wait, and four constants are copied."""
-    found = counted(wide(AffineLimits(symmetries=symmetries), p=p), torch.empty(64, 3, 32, 32, device="meta"))
-    assert found.total <= share * FIRST["meta", p]
+@pytest.mark.parametrize(
+    ("device", "symmetries", "share"), [("cpu", "all", 0.52), ("meta", "all", 0.57), ("meta", "none", 0.43)]
+)
+def test_a_batch_takes_half_of_the_operators_of_kornias_random_affine(device, symmetries, share, p):
+    """Which has no network. On meta as on a GPU: bad pixels are found by masks, since to ask would be to wait."""
+    augment, images = wide(AffineLimits(symmetries=symmetries), p=p), torch.rand(64, 3, 32, 32)
+    kornias = counted(RandomAffine(30, (0.15, 0.15), (0.8, 1.3), 15, p=p), images)
+    found = counted(augment, images.to(device))
+    assert found.operators[SAMPLING] == 1 and found.total <= share * kornias.total
 
 
 def test_the_number_of_operators_does_not_grow_with_the_batch():

@@ -10,7 +10,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from tests.geometry.matrices import only_mirrored
+from tests.geometry.matrices import symmetries_alone
 from tests.subjects import vivid
 from tests.transforms.pictures import Photo, Scan
 
@@ -54,30 +54,24 @@ def test_channels_last_are_told(shape, kind):
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 3), (8, 8), (2, 8, 8, 3)])
-@pytest.mark.parametrize(
-    "put", [lambda array: array, lambda array: {"image": array, "label": 1}, lambda array: [array]]
-)
+@pytest.mark.parametrize("put", [lambda array: array, lambda array: {"image": array, "label": 1}])
 def test_an_image_as_an_array_is_refused_with_what_to_do(shape, put):
     array = (255 * np.random.default_rng(0).random(shape)).astype(np.uint8)
     augment = vivid()
-    for call in (augment, lambda sample: augment.apply(sample, only_mirrored(True))):
+    for call in (augment, lambda sample: augment.apply(sample, symmetries_alone(4))):
         with pytest.raises(TypeError, match=rf"got ndarray of shape \({shape[0]}, .*put v2\.ToImage\(\) before this"):
             call(put(array))
     if array.ndim < 4:
         assert v2.Compose([v2.ToImage(), augment])(array).shape[-2:] == shape[:2]
 
 
-def test_arrays_beside_an_image_and_of_labels_alone_pass():
-    array = np.zeros((8, 8, 3))
-    assert vivid()(tv_tensors.Image(torch.rand(3, 8, 8)), array)[1] is array
-    with pytest.warns(UserWarning, match="no image to augment in the sample, got ndarray"):
-        assert vivid()(label := np.zeros(3)) is label
-
-
-def test_a_sample_with_nothing_to_augment_warns():
-    text = ["a", 3, None]
-    with pytest.warns(UserWarning, match="no image to augment in the sample, got NoneType, int, str"):
-        assert vivid()(text) == text
+@pytest.mark.parametrize(
+    ("sample", "came"), [(["a", 3, None], "NoneType, int, str"), (np.zeros(3), "ndarray"), ({}, "an empty sample")]
+)
+def test_a_sample_with_nothing_to_augment_warns(sample, came):
+    with pytest.warns(UserWarning, match=f"no image to augment in the sample, got {came}"):
+        out = vivid()(sample)
+    assert out is sample or out == sample
 
 
 @pytest.mark.parametrize("p", [0.0, 0.5, 1.0])

@@ -6,7 +6,7 @@ from torch.func import grad, vmap
 
 from learned_affine import AffineLimits
 from tests.geometry.matrices import symmetry
-from tests.subjects import symmetric, vivid
+from tests.subjects import at_seed, symmetric, vivid
 from tests.transforms.test_lists import one_by_one
 
 IMAGES = torch.rand(6, 3, 14, 14, generator=torch.Generator().manual_seed(0))
@@ -67,10 +67,8 @@ def test_an_exported_transform_draws_as_it_does(options, strict, count):
     augment, images = symmetric(AffineLimits(20, 1.2, 5, 0.1), **options), IMAGES[:count]
     exported = torch.export.export(augment, (images,), strict=strict).module()
     for seed in range(3):
-        torch.manual_seed(seed)
-        expected = augment(images)
-        torch.manual_seed(seed)
-        torch.testing.assert_close(exported(images), expected, **NEAR)
+        expected = at_seed(augment, images, seed=seed)
+        torch.testing.assert_close(at_seed(exported, images, seed=seed), expected, **NEAR)
 
 
 @modes
@@ -82,7 +80,5 @@ def test_a_traced_transform_draws_as_it_does_whatever_was_drawn_while_it_was_tra
         torch.manual_seed(at)
         traced = torch.jit.trace(augment, (images,), check_trace=False)
         for seed in range(2):
-            torch.manual_seed(seed)
-            expected = augment(images)
-            torch.manual_seed(seed)
-            torch.testing.assert_close(traced(images), expected, **NEAR)
+            expected = at_seed(augment, images, seed=seed)
+            torch.testing.assert_close(at_seed(traced, images, seed=seed), expected, **NEAR)

@@ -17,15 +17,15 @@ from torchvision.transforms import InterpolationMode, v2
 from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
 from learned_affine.kornia import LearnedAffine
 from tests.geometry.matrices import one
-from tests.subjects import symmetric, vivid
+from tests.subjects import at_seed, symmetric, vivid
 
 
 def test_p_leaves_the_others_bit_identical_and_says_so():
     images = torch.rand(64, 1, 13, 13)
-    augment = vivid(p=0.5)
+    augment = vivid(p=0.25)
     out = augment(images)
     same = (out == images).flatten(1).all(1)
-    assert 15 < same.sum() < 50
+    assert 36 < same.sum() < 60
     assert torch.equal(augment.last_parameters.displacement() == 0, same)
     assert augment(images[:0]).shape == (0, 1, 13, 13)
 
@@ -40,10 +40,8 @@ def test_p_zero_returns_the_input_itself():
 def test_same_seed_same_draw_and_the_generator_is_its_own():
     images = torch.rand(4, 1, 8, 8)
     augment = vivid()
-    torch.manual_seed(3)
-    first = augment(images)
-    torch.manual_seed(3)
-    assert torch.equal(augment(images), first) and not torch.equal(augment(images), first)
+    first = at_seed(augment, images)
+    assert torch.equal(at_seed(augment, images), first) and not torch.equal(augment(images), first)
     own = vivid(p=0.5, generator=torch.Generator().manual_seed(9))
     state = torch.get_rng_state()
     drawn = own(images)
@@ -64,9 +62,11 @@ def test_apply_replays_bitwise_and_invert_undoes():
     torch.testing.assert_close(back[1].as_subclass(torch.Tensor), torch.tensor([[10.0, 9.0]]), atol=1e-3, rtol=0)
 
 
-def test_warp_is_differentiable_in_image_and_parameters_and_calls_are_not():
+@pytest.mark.parametrize("make", [torch.rand, torch.zeros])
+def test_warp_is_differentiable_in_image_and_parameters_and_calls_are_not(make):
+    """Also at the identity."""
     augment = vivid()
-    images, unit = torch.rand(2, 1, 8, 8, requires_grad=True), torch.rand(2, 6, requires_grad=True)
+    images, unit = torch.rand(2, 1, 8, 8, requires_grad=True), make(2, 6, requires_grad=True)
     out = augment.warp(images, augment.limits.parameters(unit))
     out.square().sum().backward()
     assert images.grad.abs().sum() > 0 and unit.grad.abs().min() > 0
@@ -79,10 +79,7 @@ def test_copies_and_pickles_draw_the_same(generator, again):
     own = {} if generator is None else {"generator": torch.Generator().manual_seed(generator)}
     augment, images = vivid(**own), torch.rand(4, 1, 8, 8)
     other = again(augment)
-    torch.manual_seed(0)
-    expected = augment(images)
-    torch.manual_seed(0)
-    assert torch.equal(other(images), expected)
+    assert torch.equal(at_seed(other, images), at_seed(augment, images))
 
 
 @pytest.mark.parametrize(
@@ -102,34 +99,21 @@ def test_containers(wrap):
 
 def test_inference_mode_and_autocast():
     images, augment = torch.rand(2, 3, 16, 16), vivid()
-    torch.manual_seed(0)
-    expected = augment(images)
-    torch.manual_seed(0)
-    with torch.inference_mode():
-        assert torch.equal(augment(images), expected)
-    torch.manual_seed(0)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(augment(images), expected)
+    expected = at_seed(augment, images)
+    for mode in (torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16)):
+        with mode:
+            assert torch.equal(at_seed(augment, images), expected)
 
 
-@pytest.mark.parametrize(
-    ("p", "dtype"),
-    [
-        (0.0, torch.float32),
-        (1.0, torch.float32),
-        *((0.5, dtype) for dtype in (torch.float32, torch.uint8, torch.int64)),
-    ],
-)
+@pytest.mark.parametrize("p", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.int64])
 def test_compile_has_no_graph_break_and_gives_the_same(p, dtype):
     torch._dynamo.reset()
     augment, images = symmetric(p=p), (torch.rand(6, 3, 16, 16) * 100).to(dtype)
     compiled = torch.compile(augment, backend="eager", fullgraph=True)
     for seed in range(2):
-        torch.manual_seed(seed)
-        expected = augment(images)
-        drawn = augment.last_parameters
-        torch.manual_seed(seed)
-        out = compiled(images)
+        expected, drawn = at_seed(augment, images, seed=seed), augment.last_parameters
+        out = at_seed(compiled, images, seed=seed)
         assert out.dtype == dtype and out.shape == images.shape
         torch.testing.assert_close(out, expected, atol=1e-3 if dtype.is_floating_point else 1, rtol=0)
         still = drawn.displacement() == 0
@@ -195,17 +179,15 @@ def test_a_models_own_apply_goes_through_it():
 
 BAD_ARGUMENTS = [
     ({"p": 1.5}, ValueError, r"p must be in \[0, 1\], got 1.5"),
-    ({"p": "often"}, TypeError, "p must be a number"),
     ({"strength": -0.1}, ValueError, "strength"),
     ({"padding_mode": "wrap"}, ValueError, "padding_mode must be one of"),
     ({"interpolation": "cubic"}, ValueError, "interpolation must be one of 'bilinear', 'nearest', .*, got 'cubic'"),
     ({"interpolation": InterpolationMode.LANCZOS}, ValueError, "interpolation must be one of .*, got 'lanczos'"),
-    ({"interpolation": 2}, ValueError, "interpolation must be one of .*, got 2"),
-    ({"p": float("nan")}, ValueError, r"p must be in \[0, 1\], got nan"),
     ({"p": True}, TypeError, "p must be a number, got bool"),
     ({"deterministic": 1}, TypeError, "deterministic must be a bool, got int: 1"),
     ({"fill": 1.0}, ValueError, "fill must be 0 unless"),
     ({"fill": "black", "padding_mode": "fill"}, TypeError, "fill must be a number"),
+    ({"fill": math.nan, "padding_mode": "fill"}, ValueError, "fill must be finite, got nan"),
     ({"limits": 30}, TypeError, "limits must be AffineLimits"),
     ({"generator": 3}, TypeError, "generator must be a torch.Generator"),
 ]
@@ -253,32 +235,14 @@ def changed(**values) -> AffineParameters:
 SHAPE = r"images must have the shape \(B, C, H, W\)"
 CALLS = {
     "warp without parameters": (lambda a: a.warp(IMAGES, None), TypeError, "parameters must be .*, got NoneType"),
-    "warp by a matrix": (lambda a: a.warp(IMAGES, torch.eye(3)), TypeError, r"got Tensor of shape \(3, 3\)"),
     "warp of one image": (lambda a: a.warp(IMAGES[0], PARAMETERS), ValueError, SHAPE + r".*got \(3, 8, 8\)"),
-    "warp of a list": (lambda a: a.warp([IMAGES], PARAMETERS), TypeError, "images must be a tensor .* got list"),
     "warp of too many": (lambda a: a.warp(torch.rand(3, 3, 8, 8), PARAMETERS), ValueError, "of 1 or 3 images, got 2"),
     "warp of nothing": (lambda a: a.warp(torch.rand(2, 3, 0, 8), PARAMETERS), ValueError, "sides of at least 1"),
-    "parameters of a path": (lambda a: a.sample_parameters("..."), TypeError, "images must be a tensor .* got str"),
     "parameters of an image": (lambda a: a.sample_parameters(IMAGES[0]), ValueError, SHAPE),
     "replay of a dict": (lambda a: a.apply(IMAGES, {"angle": 3}), TypeError, "parameters must be .*, got dict"),
     "warp by no number": (lambda a: a.warp(IMAGES, changed(angle=math.nan)), ValueError, "parameters must be finite"),
-    "replay of no number": (
-        lambda a: a.apply(IMAGES, changed(shear=math.inf)),
-        ValueError,
-        "parameters must be finite",
-    ),
     "warp to nothing": (lambda a: a.warp(IMAGES, changed(scale_x=0.0)), ValueError, "their scales not 0, got"),
     "a network of words": (lambda a: type(a)(localization="x"), TypeError, "localization must be .* got str: 'x'"),
-    "another network": (
-        lambda a: type(a)(localization=nn.Linear(2, 2)),
-        TypeError,
-        "localization must be .* got Linear",
-    ),
-    "fill by no number": (
-        lambda a: type(a)(padding_mode="fill", fill=math.nan),
-        ValueError,
-        "fill must be finite, got nan",
-    ),
     "replay of others": (lambda a: a.apply(IMAGES, AffineParameters.identity(3)), ValueError, "1 or 2 images, got 3"),
 }
 

@@ -1,6 +1,6 @@
 """Load mutated weights files under limits of time and memory, in a process of its own.
 
-    python -m tests.weights.fuzz COUNT FOLDER     # prints what was measured, as JSON
+    python -m tests.weights.fuzz COUNT FOLDER     # prints what was loaded, as JSON
 
 Each file loads as what it says, or raises ``WeightsError``. A load that takes more than a second of CPU time kills the
 process by its timer; one that takes more than 200 MB runs into the limit of its address space.
@@ -8,12 +8,10 @@ process by its timer; one that takes more than 200 MB runs into the limit of its
 
 import contextlib
 import json
-import pickle
 import random
 import resource
 import signal
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -36,16 +34,6 @@ ODD = [
 ]
 NAMES = ["../../../tmp/x", "/etc/passwd", "..", "a\0b", "C:\\x", "x" * 3000, "", "__metadata__", "head.bias", "é"]
 LENGTHS = [0, 1, 7, 2**20, 2**20 + 1, 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 100_000_001]
-
-
-class Trap:
-    """What runs code when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (open, (str(self.path), "w"))
 
 
 def unpack(content):
@@ -80,13 +68,6 @@ def flip_bits(content, draw):
     return bytes(content)
 
 
-def overwrite(content, draw):
-    content = bytearray(content)
-    start = draw.randrange(min(draw.choice([3000, 10**9]), len(content)))
-    content[start : start + draw.randint(1, 64)] = draw.randbytes(draw.randint(0, 64))
-    return bytes(content)
-
-
 def truncate(content, draw):
     return content[: draw.randrange(min(draw.choice([64, 6000, 10**9]), len(content)))]
 
@@ -97,7 +78,7 @@ def resize_header(content, draw):
     return draw.choice([*LENGTHS, *near]).to_bytes(8, "little") + content[8:]
 
 
-DAMAGE = [flip_bits, flip_bits, overwrite, truncate, resize_header]
+DAMAGE = [flip_bits, flip_bits, truncate, resize_header]
 
 # -- malice: whole files that say what they should not ----------------------------------------------------------------
 
@@ -179,31 +160,18 @@ def misdescribe(content, draw):
     return sign(header, data)
 
 
-def impostor(content, draw, trap=Path("trap")):
-    kind = draw.randrange(5)
-    if kind == 0:
-        return pickle.dumps(Trap(trap), protocol=draw.randint(0, 5))
-    if kind == 1:
-        return pickle.dumps({"state": [Trap(trap)]})
-    if kind == 2:
+def impostor(content, draw):
+    if draw.random() < 0.5:
         return draw.randbytes(draw.randint(0, 2000))
-    if kind == 3:
-        return bytes(draw.choice([0, 1, 8, 9, 10, 5000]))
     return pack(draw.choice([b"{}", b"[]", b"", b"null", b'{"__metadata__":{}}', b"{\xff}", b" {}"]), b"")
 
 
-def bloat(content, draw):
-    return content + bytes(draw.choice([30, 34, 70]) * 2**20)
-
-
 MALICE = [poison, deepen, twice, mislead, mislead, mislead, misdescribe, misdescribe, misdescribe, impostor]
-KINDS = {kind.__name__ for kind in (*DAMAGE, *MALICE, bloat)}
+KINDS = {kind.__name__ for kind in (*DAMAGE, *MALICE)}
 
 
 def mutated(content, draw):
     """A mutated file, the name of what was done, and whether it is mere damage."""
-    if draw.random() < 0.002:
-        return bloat(content, draw), "bloat", True
     kind = draw.choice(DAMAGE if draw.random() < 0.4 else MALICE)
     return kind(content, draw), kind.__name__, kind in DAMAGE
 
@@ -252,31 +220,21 @@ def originals(folder):
     return found
 
 
-def status(key):
-    """A number of this process in bytes, as Linux tells it."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(key + ":"):
-            return int(line.split()[1]) * 1024
-    raise KeyError(key)
-
-
 def limit_memory():
-    space = status("VmSize") + BYTES
+    pages = int(Path("/proc/self/statm").read_text().split()[0])  # as Linux tells it
+    space = pages * resource.getpagesize() + BYTES
     resource.setrlimit(resource.RLIMIT_AS, (space, space))
 
 
 def attempt(path):
-    """Load once: the augmenter, or None where it is refused; CPU and wall seconds; bytes at the peak."""
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    before, start, cpu = status("VmRSS"), time.perf_counter(), time.process_time()
+    """Load once: the augmenter, or None where it is refused."""
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
-        augment = LearnedAffineAugment.from_pretrained(path)
+        return LearnedAffineAugment.from_pretrained(path)
     except WeightsError:
-        augment = None
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    taken = time.process_time() - cpu, time.perf_counter() - start
-    return augment, *taken, status("VmHWM") - before
+        return None
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def run(count, folder, seed=0):
@@ -284,12 +242,11 @@ def run(count, folder, seed=0):
     torch.set_num_threads(1)
     draw, sources, path = random.Random(seed), originals(folder), folder / "model.safetensors"
     limit_memory()
-    worst, loaded, kinds = [0.0, 0.0, 0], Counter(), Counter()
+    loaded, kinds = Counter(), Counter()
     for number in range(count):
         content, kind, is_damage = mutated(draw.choice(sources), draw)
         path.write_bytes(content)
-        augment, *cost = attempt(path)
-        worst = [max(pair) for pair in zip(worst, cost, strict=True)]
+        augment = attempt(path)
         kinds[kind] += 1
         if augment is None:
             continue
@@ -298,16 +255,7 @@ def run(count, folder, seed=0):
         signed = b'"sha256"' in content
         assert not (is_damage and signed) or any(same_meaning(content, source) for source in sources), (number, kind)
     assert sorted(entry.name for entry in folder.iterdir()) == ["again.safetensors", "model.safetensors"]
-    assert not Path("trap").exists()
-    return {
-        "files": count,
-        "loaded": sum(loaded.values()),
-        "worst_cpu_seconds": round(worst[0], 3),
-        "worst_wall_seconds": round(worst[1], 3),
-        "worst_megabytes": round(worst[2] / 1e6, 1),
-        "loaded_by_kind": dict(loaded),
-        "kinds": dict(kinds),
-    }
+    return {"loaded": sum(loaded.values()), "loaded_by_kind": dict(loaded), "kinds": dict(kinds)}
 
 
 def same_meaning(content, source):

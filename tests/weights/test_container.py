@@ -1,5 +1,6 @@
 """The bytes of a weights file: what is damaged, foreign or beyond the limits is refused, and no code is run."""
 
+import json
 import pickle
 
 import pytest
@@ -10,7 +11,7 @@ from learned_affine import LearnedAffineAugment
 from learned_affine.weights import WeightsError
 from learned_affine.weights.container import MAX_FILE
 from tests.subjects import vivid
-from tests.weights.fuzz import Trap, unpack
+from tests.weights.fuzz import pack, unpack
 
 pytestmark = pytest.mark.filterwarnings("ignore:augment is not fitted")  # saved without a fit
 load = LearnedAffineAugment.from_pretrained
@@ -37,12 +38,29 @@ def test_foreign_files_are_refused(tmp_path):
         load(tmp_path / "x.safetensors")
 
 
+class Trap:
+    """What runs code when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
 def test_a_pickle_under_the_same_name_is_not_run(tmp_path):
     for name in ("x.safetensors", "model.safetensors", "x.pt"):
         (tmp_path / name).write_bytes(pickle.dumps(Trap(tmp_path / "ran")))
         with pytest.raises(WeightsError, match="no safetensors file"):
             load(tmp_path / name)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_key_that_comes_twice_is_refused(path):
+    header, data = unpack(path.read_bytes())
+    path.write_bytes(pack(json.dumps(header)[:-1].encode() + b', "head.bias": 1}', data))
+    with pytest.raises(WeightsError, match="a key comes twice"):
+        load(path)
 
 
 def test_a_header_is_not_read_beyond_its_limits(path):
