@@ -48,7 +48,6 @@ REVEALED = {
 }
 WRONG = {
     "LearnedAffineAugment.fit(net, loader, val_loder=loader)": "call-arg",
-    "Own.fit(net)": "call-arg",
     "Own().evaluate(net, loader, drws=3)": "call-arg",
     "Own(padding='zeros')": "call-arg",
     "FitConfig(steps=3)": "call-arg",
