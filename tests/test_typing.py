@@ -56,7 +56,6 @@ WRONG = {
     "FitConfig(objective='best')": "arg-type",
     "Own.fit(net, 3)": "arg-type",
     "Own.fit(3, loader)": "arg-type",
-    "Own('modest')": "arg-type",
 }
 
 
