@@ -48,7 +48,6 @@ REVEALED = {
 }
 WRONG = {
     "LearnedAffineAugment.fit(net, loader, val_loder=loader)": "call-arg",
-    "Own.fit(net)": "call-arg",
     "Own().evaluate(net, loader, drws=3)": "call-arg",
     "Own(padding='zeros')": "call-arg",
     "FitConfig(steps=3)": "call-arg",
@@ -57,7 +56,6 @@ WRONG = {
     "FitConfig(objective='best')": "arg-type",
     "Own.fit(net, 3)": "arg-type",
     "Own.fit(3, loader)": "arg-type",
-    "Own('modest')": "arg-type",
 }
 
 

@@ -51,6 +51,7 @@ def test_no_bar_where_none_is_wanted(capsys):
 @pytest.mark.parametrize(
     ("options", "error", "named"),
     [
+        ({"classifier": lambda x: Halves()(x.detach()), "config": PAPER}, ValueError, "a gradient of 0 at every pixel"),
         ({"data": []}, ValueError, "at least one batch"),
         ({"data": 5}, TypeError, "loader must be iterable, got int"),
         ({"classifier": 3}, TypeError, "classifier must be callable"),

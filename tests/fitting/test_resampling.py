@@ -119,12 +119,13 @@ def test_sharp_images_get_the_sharper_interpolation_and_say_so():
 
 
 @pytest.mark.parametrize("name", ["bilinear", "nearest"])
-def test_one_that_is_given_is_kept_and_charged(name):
-    for augment in (fit(interpolation=name), fit(augment=LearnedAffineAugment(interpolation=name))):
+@pytest.mark.parametrize("labels", [NOISY, 1 - NOISY], ids=["right", "wrong"])  # of wrong ones blur takes cost off
+def test_one_that_is_given_is_kept_and_charged(name, labels):
+    for options in ({"interpolation": name}, {"augment": LearnedAffineAugment(interpolation=name)}):
+        augment = fit(labels=labels, **options)
         info, budget = augment.history.info, augment.history.last()["budget"]
-        assert augment.interpolation == name and [key for key in info if key.startswith("resampling_")] == [
-            f"resampling_{name}"
-        ]
+        charged = [key for key in info if key.startswith("resampling_")]
+        assert augment.interpolation == name and charged == [f"resampling_{name}"]
         extra = max(info[f"resampling_{name}"], 0.0)
         assert info["target"] == pytest.approx(info["held_out_cost"] + budget + extra)
 

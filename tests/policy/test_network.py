@@ -7,6 +7,7 @@ import torch
 from torchvision.transforms.v2 import functional as tv
 
 from learned_affine import AffineLimits
+from learned_affine.policy import network as network_file
 from learned_affine.policy.distribution import FLATTEST, PRIOR_WIDTH, REACH, STEEPEST
 from learned_affine.policy.network import CODES, DIFFERENT, NUMBERS, LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
@@ -58,12 +59,14 @@ def test_a_symmetry_has_a_chance_where_network_limits_and_shape_allow_it(word, s
 @pytest.mark.parametrize("word", ["all", "mirror"])
 @pytest.mark.parametrize("size", [1, 5, 16])
 @pytest.mark.parametrize("count", [0, 1, 4])
-def test_the_gate_is_how_much_an_image_differs_from_its_moved_copies(word, size, count):
-    """Moved by torchvision, after the thumbnail is made."""
+@pytest.mark.parametrize("whole", [DIFFERENT, 10.0])
+def test_the_gate_is_how_much_an_image_differs_from_its_moved_copies(word, size, count, whole, monkeypatch):
+    """Moved by torchvision, after the thumbnail is made; noise differs by more than ``DIFFERENT``, which counts 1."""
+    monkeypatch.setattr(network_file, "DIFFERENT", whole)
     images, network = torch.rand(count, 3, size, size), LocalizationNetwork(3, size, symmetries=word)
     seen = thumbnail(images, size, 3)
     copies = (tv.rotate(tv.horizontal_flip(seen) if code >= 4 else seen, -90 * (code % 4)) for code in CODES[word][1:])
-    expected = [((copy - seen).abs().mean((1, 2, 3)) / DIFFERENT).clamp_max(1) for copy in copies]
+    expected = [((copy - seen).abs().mean((1, 2, 3)) / whole).clamp_max(1) for copy in copies]
     gate = network.gate(network.observe(images))
     torch.testing.assert_close(gate, torch.stack(expected, 1), atol=1e-4, rtol=1e-3)
 

@@ -181,7 +181,6 @@ def test_a_loss_that_is_none_is_named(name):
     ("more", "got"),
     [
         ((16, 16), "tuple"),
-        ("train", "str"),
         (torch.tensor(3), r"Tensor of shape \(\)"),
         (LABELS[:3], "a dict of values for 16 and 3 images"),
         ({"a": LABELS[:3]}, "a dict of values for 16 and 3 images"),

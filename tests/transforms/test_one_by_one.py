@@ -54,7 +54,6 @@ def assert_alike(got, expected):
 
 # -- nested targets, shared objects -----------------------------------------------------------------------------------
 
-SIZE = (12, 12)
 KINDS = ("boxes", "points", "groups", "mask", "masks", *FORMATS)
 
 
@@ -62,17 +61,17 @@ class Slot(int):
     """In a generated structure, the place of one of the labels of a sample."""
 
 
-def label(kind, count, generator):
+def label(kind, count, generator, size):
     """A label of any kind and number."""
     if kind == "boxes":
         low = torch.rand(count, 2, generator=generator) * 5
-        return tv_tensors.BoundingBoxes(torch.cat([low, low + 4], 1), format="XYXY", canvas_size=SIZE)
+        return tv_tensors.BoundingBoxes(torch.cat([low, low + 4], 1), format="XYXY", canvas_size=size)
     if kind in FORMATS:
-        return boxes(kind, SIZE)
+        return boxes(kind, size)
     if kind in ("points", "groups"):
         shape = (count, 2) if kind == "points" else (count, 3, 2)
-        return tv_tensors.KeyPoints(9 * torch.rand(shape, generator=generator), canvas_size=SIZE)
-    shape = (count, *SIZE) if kind == "masks" else SIZE
+        return tv_tensors.KeyPoints(9 * torch.rand(shape, generator=generator), canvas_size=size)
+    shape = (count, *size) if kind == "masks" else size
     return tv_tensors.Mask(torch.rand(shape, generator=generator) > 0.5)
 
 
@@ -98,7 +97,8 @@ SAMPLES = {
 def batches(draw):
     """A batch with a list of targets in some container; the same objects may stand in several targets."""
     generator = torch.Generator().manual_seed(draw(seeds))
-    pool = [label(kind, count, generator) for kind, count in draw(pools)]
+    size = draw(st.sampled_from([(12, 12), (12, 9)]))
+    pool = [label(kind, count, generator, size) for kind, count in draw(pools)]
     forms = draw(st.lists(targets_of_any_form, min_size=2, max_size=4))
     count = len(forms)
     if draw(st.booleans()):
@@ -107,11 +107,11 @@ def batches(draw):
     if draw(st.booleans()):
         targets = [targets[0]] * count  # one object for several views of an image
     kind = draw(st.sampled_from([torch.Tensor, tv_tensors.Image, tv_tensors.Video]))
-    shape = (count, 2, 3, *SIZE) if kind is tv_tensors.Video else (count, 3, *SIZE)
+    shape = (count, 2, 3, *size) if kind is tv_tensors.Video else (count, 3, *size)
     values = torch.rand(shape, generator=generator)
     images = values if kind is torch.Tensor else kind(values)
     targets = draw(st.sampled_from([list, tuple]))(targets)
-    mask = tv_tensors.Mask(torch.rand(count, *SIZE, generator=generator) > 0.5)
+    mask = tv_tensors.Mask(torch.rand(count, *size, generator=generator) > 0.5)
     return SAMPLES[draw(st.sampled_from(list(SAMPLES)))](images, targets, mask), images, targets
 
 

@@ -7,6 +7,7 @@ process by its timer; one that takes more than 200 MB runs into the limit of its
 """
 
 import contextlib
+import copy
 import json
 import random
 import resource
@@ -137,9 +138,9 @@ def change(described, draw):
     if action == "drop":
         del target[last]
     elif action == "add" and isinstance(target, dict):
-        target[draw.choice(NAMES)] = draw.choice(ODD)
+        target[draw.choice(NAMES)] = copy.deepcopy(draw.choice(ODD))  # else one may come to hold itself
     else:
-        target[last] = draw.choice(ODD)
+        target[last] = copy.deepcopy(draw.choice(ODD))
 
 
 def mislead(content, draw):
