@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -206,6 +207,6 @@ def _add_classes(table: Evaluation, columns: dict[str, Tensor], names: Sequence[
     table.update(worst_class=float(worst), worst_class_accuracy=accuracy, worst_class_loss=added[worst])
     table.worst_class_name = None if names is None else names[worst]
     titles = {one: class_name(names, one) for one in members}
-    for one, title in titles.items():
-        own = title if [*titles.values()].count(title) == 1 else f"{title} (class {one})"
-        table.chances = {**table.chances, own: columns["chances"][members[one]].mean(0).tolist()}
+    shared = Counter(titles.values())
+    titles |= {one: f"{title} (class {one})" for one, title in titles.items() if shared[title] > 1}
+    table.chances = {titles[one]: columns["chances"][own].mean(0).tolist() for one, own in members.items()}
