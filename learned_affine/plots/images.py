@@ -72,6 +72,8 @@ def plot_policies(
         9
     """
     source = _columns(images)
+    for augment in policies.values():
+        source = as_seen(augment, source)
     rows = [("before", source)]
     for name, augment in policies.items():
         warped = [augment.warp(source, one) for one in draw(augment, images, draws, seed)]

@@ -14,13 +14,8 @@ from learned_affine._checks import check_choice, check_range, check_type
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.warp import INTERPOLATIONS, PADDING_MODES
 
-FILL_NAMES = (
-    "Image",
-    "Video",
-    "Mask",
-    "Tensor",
-    "others",
-)  # of types in a ``fill``, and torchvision's word for the rest
+# of types in a ``fill``, and torchvision's word for the rest
+FILL_NAMES = ("Image", "Video", "Mask", "Tensor", "others")
 
 
 class Sampling(NamedTuple):
