@@ -98,7 +98,8 @@ def results(groups: Groups) -> str:
     lines = head("accuracy, %", *shown_arms)
     for setting, arms in found.items():
         seeds = len(next(iter(arms.values())))
-        lines.append(line(f"{setting.what} ({seeds} seeds)", *(mean_of(arms, arm) for arm in shown_arms)))
+        counted = f"{seeds} seeds" if seeds > 1 else "1 seed"
+        lines.append(line(f"{setting.what} ({counted})", *(mean_of(arms, arm) for arm in shown_arms)))
     return "\n".join(lines)
 
 

@@ -63,7 +63,7 @@ def gpu_table(groups: Groups) -> str:
     """What a GPU takes and holds, if one was there."""
     keys = [key for key in groups if key[0] == "gpu"]
     if not keys:
-        return "Not measured yet: `python -m benchmarks.throughput.run batch --device cuda`."
+        return "`python -m benchmarks.throughput.run batch --device cuda` measures it."
     lines = ["| | size | images | µs per image | over ours | memory over the batch |", "|---|---|---|---|---|---|"]
     for key in keys:
         for method in filter(groups[key].__contains__, ON_GPU):
