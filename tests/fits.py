@@ -102,7 +102,9 @@ def snapshot(classifier: nn.Module) -> dict:
         "tensors": {
             name: (one.data_ptr(), one.dtype, one.device, one.stride(), bits(one)) for name, one in tensors.items()
         },
-        "training": [getattr(module, "training", None) for module in classifier.modules()],
+        "training": [
+            (getattr(one, "training", None), getattr(one, "merged", None)) for one in classifier.modules()
+        ],  # merged: whether an adapter is in the weights
         "grads": [(p.requires_grad, None if p.grad is None else bits(p.grad)) for p in classifier.parameters()],
         "hooks": [[list(getattr(module, name, None) or ()) for name in hooks] for module in classifier.modules()],
         "attributes": [

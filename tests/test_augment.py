@@ -27,8 +27,6 @@ def test_a_subclass_is_fitted_and_loaded_as_itself(tmp_path):
     [
         ("val_loder", "val_loader"),
         ("validation_loader", "val_loader"),
-        ("callback", "callbacks"),
-        ("label_maps", "label_map"),
         ("limit", "limits"),
         ("padding", "padding_mode"),
     ],
@@ -52,9 +50,6 @@ def test_an_unknown_keyword_changes_nothing():
     with pytest.raises(TypeError, match="did you mean 'seed'"):
         augment.fit(Halves(), loader(), sed=1)
     assert augment.history is None and torch.equal(torch.get_rng_state(), state)
-
-
-# -- what is there ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

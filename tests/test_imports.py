@@ -19,9 +19,6 @@ FOLDERS = sorted({path.parent for path in FILES} - {ROOT})
 MOST_FILES, MOST_LINES_OF_A_FUNCTION = 14, 50
 
 
-# -- what a file imports ----------------------------------------------------------------------------------------------
-
-
 def module_of(path: Path) -> str:
     """``learned_affine/geometry/warp.py`` as ``learned_affine.geometry.warp``."""
     parts = path.relative_to(ROOT.parent).with_suffix("").parts
@@ -54,9 +51,6 @@ def part_of(module: str) -> str:
     return part
 
 
-# -- direction --------------------------------------------------------------------------------------------------------
-
-
 def test_no_modules_import_each_other_in_a_circle():
     assert len(MODULES) > 50
     TopologicalSorter(GRAPH).prepare()  # raises where there is one
@@ -86,9 +80,6 @@ def test_kornia_is_imported_in_two_files():
         "learned_affine.geometry.warp": {"kornia.geometry.transform"},
         "learned_affine.kornia": {"kornia.augmentation", "kornia.geometry.conversions"},  # whose own adapter it is
     }
-
-
-# -- size -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -15,8 +15,6 @@ from learned_affine.diagnostics.checks import check_fit
 from tests.fits import IMAGES, LABELS, SHORT, loader
 from tests.subjects import Halves, Sides, sides
 
-# -- as fits set them off ---------------------------------------------------------------------------------------------
-
 
 def alarms(classifier=None, data=None, **options):
     """The kinds of alarms that a fit gives, and the last one's text."""
@@ -56,9 +54,6 @@ def test_a_pixel_range_that_does_not_fit_preprocess(factor, why):
     data = [(IMAGES * factor, LABELS)]
     found = alarms(data=data, preprocess=v2.Normalize([0.5], [0.5]), config=SHORT)
     assert why in found["pixel-range"] and "[0, 1]" in found["pixel-range"]
-
-
-# -- as numbers set them off ------------------------------------------------------------------------------------------
 
 
 def history_of(**values):

@@ -28,6 +28,8 @@ def test_identity_changes_nothing():
         ({"loader": []}, "loader must give at least one batch"),
         ({"draws": 0}, "draws must be at least 1, got 0"),
         ({"max_images": 0}, "max_images must be at least 1, got 0"),
+        ({"loader": [(IMAGES, LABELS), (IMAGES, LABELS + 1)]}, "loader's labels"),
+        ({"loader": [(IMAGES, LABELS), (IMAGES, torch.full((64, 2), 0.7))]}, "loader's labels"),
     ],
 )
 def test_errors_are_clear(options, said):
@@ -112,15 +114,6 @@ def to_the_outside(images):
     return torch.where(left > right, -0.25, 0.25)
 
 
-def outside_gain():
-    """What is gained by the own shift instead of the opposite one, image by image."""
-    away = torch.where(LABELS == 0, -4, 4)  # pixels
-    costs = [
-        nn.functional.cross_entropy(Halves()(rolled(IMAGES, one)), LABELS, reduction="none") for one in (-away, away)
-    ]
-    return (costs[0] - costs[1]).detach()
-
-
 @pytest.mark.parametrize("order", ["alternating", "sorted"])
 @pytest.mark.parametrize("size", [1, 5, 64])
 def test_own_gain_is_what_another_images_draws_cost_more(order, size, monkeypatch):
@@ -128,7 +121,9 @@ def test_own_gain_is_what_another_images_draws_cost_more(order, size, monkeypatc
     rows = torch.arange(64) if order == "alternating" else LABELS.argsort(stable=True)
     data = list(zip(IMAGES[rows].split(size), LABELS[rows].split(size), strict=True))
     found = shifted(monkeypatch, to_the_outside).evaluate(Halves(), iter(data), draws=2)
-    assert found["own_gain"] == pytest.approx(float(outside_gain().mean()) * 32 / 63, abs=3 * found["own_gain_error"])
+    away = torch.where(LABELS == 0, -4, 4)  # pixels
+    wrong, own = (nn.functional.cross_entropy(Halves()(rolled(IMAGES, one)), LABELS).item() for one in (-away, away))
+    assert found["own_gain"] == pytest.approx((wrong - own) * 32 / 63, abs=3 * found["own_gain_error"])
     assert found["own_gain"] > 4 * found["own_gain_error"]
 
 
@@ -163,13 +158,6 @@ def test_agreement_follows_the_label_map_which_is_that_of_the_fit():
         assert found["agreement"] == found["accuracy"] == 1
     stays = {"mirror": [0, 1, 2, 3]}
     assert augment.evaluate(Compass(), [(images, labels)], label_map=stays)["agreement"] < 0.5
-
-
-@pytest.mark.parametrize("wrong", [LABELS + 1, torch.full((64, 2), 0.7)])
-def test_labels_that_do_not_fit_are_refused(wrong):
-    """All measures of classes were left out in silence."""
-    with pytest.raises(ValueError, match="loader's labels"):
-        vivid().evaluate(Halves(), [(IMAGES, LABELS), (IMAGES, wrong)])
 
 
 def test_classes_of_one_name_keep_their_rows():

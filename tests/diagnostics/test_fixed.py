@@ -111,24 +111,9 @@ def test_the_share_of_images_that_are_left_alone_stays(p, limits):
     assert moved == pytest.approx(p * (7 / 8 if limits is STILL else 1), abs=0.06)
 
 
-def policy_of(augment, mean=0.0, width=0.1, symmetries=None):
-    """All images get one policy; the first number is the centre of the rotation."""
-    means = torch.zeros(len(IMAGES), 6)
-    means[:, 0] = mean
-    augment.policy = lambda images: Policy(means, torch.full_like(means, width), symmetries, tuple(EIGHT))
-    return augment
-
-
-def test_ranges_lie_about_the_centre_of_the_draws():
-    """They lay about 0, and left out two of five draws of arrows that are mostly rotated clockwise."""
-    (affine,) = pipeline(policy_of(vivid(), mean=0.3).as_transforms(IMAGES)).transforms
-    centre = 30 * math.tanh(0.3)
-    assert sum(affine.degrees) / 2 == pytest.approx(centre, abs=0.3) and affine.degrees[0] > 0
-
-
 @pytest.mark.parametrize("strength", [1.0, 0.6, 0.2])
 def test_which_flips_are_tolerated_does_not_depend_on_the_strength(strength):
-    line = policy_of(vivid(STILL, strength=strength), symmetries=torch.full((len(IMAGES), 8), 1 / 8))
+    line = of_chances(strength=strength)
     assert "RandomHorizontalFlip" in line.as_transforms(IMAGES)
     line.strength = 0.0
     assert line.as_transforms(IMAGES) == "v2.Identity()"

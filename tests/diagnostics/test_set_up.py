@@ -45,9 +45,6 @@ def said(classifier, **options) -> list[str]:
     return [str(one.message) for one in found if getattr(one.message, "kind", "") == "setup"]
 
 
-# -- how right the classifier is --------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("config", [MEASURED, SHORT])
 @pytest.mark.parametrize("val_loader", [[HELD_OUT], None])
 def test_a_forgotten_preprocess_is_named(config, val_loader):
@@ -76,9 +73,6 @@ def test_a_fit_says_how_right_the_classifier_is(capsys):
     assert "right on 75.0 % of training images and 100.0 % of held-out ones" in "".join(capsys.readouterr())
 
 
-# -- what evaluate remembers ------------------------------------------------------------------------------------------
-
-
 def test_evaluate_preprocesses_as_the_fit_did():
     augment = quick(Darkness(), loader(64), preprocess=darker, val_loader=[HELD_OUT])
     assert augment.evaluate(Darkness(), [HELD_OUT])["clean_accuracy"] == 1
@@ -92,9 +86,6 @@ def test_a_preprocess_that_does_not_pickle_stays_behind():
     for same in (copy.deepcopy(augment), pickle.loads(pickle.dumps(augment))):
         assert same.history.preprocess is None and same.history.to_dict() == augment.history.to_dict()
     assert augment.history.preprocess is not None
-
-
-# -- classes by name --------------------------------------------------------------------------------------------------
 
 
 class Named(TensorDataset):
@@ -118,9 +109,6 @@ def test_other_names_than_classes_name_none():
     assert class_names(DataLoader(data), 4) is None and class_names([sides(4, 0)], 4) is None
     data.classes = None
     assert class_names(DataLoader(data), 4) is None
-
-
-# -- mistakes that end in another library's error ---------------------------------------------------------------------
 
 
 def test_integers_that_preprocess_does_not_take_are_named():

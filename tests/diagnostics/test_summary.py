@@ -38,14 +38,13 @@ def fitted(info: dict) -> LearnedAffineAugment:
     return augment
 
 
-# -- labels that follow -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("becomes", "count", "circles"),
     [
         ({0: (1, 0.9), 1: (0, 0.5)}, 2, [[0, 1]]),
         ({0: (1, 0.9), 1: (0, 0.49)}, 2, []),  # too few
+        # as measured: a mirrored S is a 2 by half of the images, but not as surely as a 2 is
+        ({0: (1, 1.0, 1.02), 1: (0, 0.53, 0.44)}, 2, []),
         ({0: (1, 0.9), 1: (2, 0.9), 2: (2, 1.0)}, 2, []),  # not back
         ({0: (0, 1.0)}, 2, []),
         ({0: (1, 0.9)}, 2, []),  # nothing is known of class 1
@@ -57,12 +56,7 @@ def fitted(info: dict) -> LearnedAffineAugment:
     ],
 )
 def test_circles_are_found_only_where_every_class_becomes_the_next(becomes, count, circles):
-    assert circles_in({str(one): [*to, 0.8] for one, to in becomes.items()}, count) == circles
-
-
-def test_what_is_recognised_for_want_of_a_better_answer_is_not_proposed():
-    """As measured: a mirrored S is a 2 by half of the images, but not as surely as a 2 is."""
-    assert circles_in({"0": [1, 1.0, 1.02], "1": [0, 0.53, 0.44]}, 2) == []
+    assert circles_in({str(one): [*to, 0.8][:3] for one, to in becomes.items()}, count) == circles
 
 
 def test_pairs_are_proposed_and_told_in_words():
@@ -96,9 +90,6 @@ def test_a_fit_proposes_the_map_that_is_true(label_map):
     ]
     assert told.proposals == words and str(told).endswith("\n".join(words))
     assert augment.summary().endswith("\n".join(words))
-
-
-# -- tables -----------------------------------------------------------------------------------------------------------
 
 
 def test_the_table_shows_the_symmetries_that_were_judged():

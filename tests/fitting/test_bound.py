@@ -63,6 +63,16 @@ def test_no_bar_where_none_is_wanted(capsys):
         ({"val_loader": 3}, TypeError, "val_loader must be iterable"),
         ({"seed": True}, TypeError, "seed must be an int"),
         ({"val_loader": [], "config": FitConfig()}, ValueError, "val_loader must give at least one batch"),
+        ({"localization": RawHead(1)}, TypeError, "must be a LocalizationNetwork for the objective 'calibrated', got "),
+        (
+            {"localization": LocalizationNetwork(1), "config": PAPER},
+            TypeError,
+            "be a RawHead for the objective 'paper', ",
+        ),
+        *(
+            ({gone: 1}, TypeError, f"^fit takes no keyword '{gone}' any more: .{{30}}")
+            for gone in ("checkpoint", "resume", "log_dir", "max_steps")
+        ),
     ],
 )
 def test_errors_name_what_is_wrong(options, error, named):
@@ -77,12 +87,6 @@ def test_held_out_images_are_given_by_name():
             augment.fit(Halves(), loader(), loader())
 
 
-@pytest.mark.parametrize("keyword", ["checkpoint", "resume", "log_dir", "max_steps"])
-def test_keywords_that_are_gone_say_what_to_do_instead(keyword):
-    with pytest.raises(TypeError, match=f"^fit takes no keyword '{keyword}' any more: .{{30}}"):
-        quick(**{keyword: 1})
-
-
 def test_limits_that_allow_nothing_leave_nothing_to_fit():
     """They led to warnings that blamed the images and the target."""
     nothing = AffineLimits(0, 1, 0, 0, symmetries="none")
@@ -90,15 +94,3 @@ def test_limits_that_allow_nothing_leave_nothing_to_fit():
         with pytest.raises(ValueError, match=r"limits must leave something to learn, got AffineLimits\(angle=0.0, "):
             quick(**given)
     assert quick(limits=AffineLimits(0, 1, 0, 0, symmetries="mirror")).history.rounds > 0
-
-
-@pytest.mark.parametrize(
-    ("config", "wanted", "given"),
-    [(SHORT, "LocalizationNetwork", RawHead(1)), (PAPER, "RawHead", LocalizationNetwork(1))],
-)
-def test_a_network_of_the_other_objective_is_refused(config, wanted, given):
-    """It ended in an assertion, or in a fit of the other network."""
-    with pytest.raises(
-        TypeError, match=f"localization must be a {wanted} for the objective '{config.objective}', got "
-    ):
-        quick(localization=given, config=config)

@@ -132,9 +132,6 @@ def test_predicted_labels_need_none():
     assert [row["right"][0] for row in none.history.info["classes_moved"]] == [1, 1]
 
 
-# -- how long ---------------------------------------------------------------------------------------------------------
-
-
 class Slow(Halves):
     """A classifier that takes a time an image by a clock that is set by hand."""
 
@@ -209,20 +206,6 @@ def test_whatever_ends_it_the_policy_is_that_of_the_last_finished_round(where, e
     assert not network.training and not any(parameter.requires_grad for parameter in network.parameters())
 
 
-class BreaksAtOnce(Halves):
-    """Raises at a call of a fit that is before its first round is finished."""
-
-    def __init__(self, call: int) -> None:
-        super().__init__(4.0)
-        self.call = call
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        self.call -= 1
-        if self.call < 0:
-            raise KeyboardInterrupt
-        return super().forward(images)
-
-
 @pytest.mark.parametrize(
     ("config", "call"),  # while probing, measuring the target, resampling, trying symmetries, judging; in an epoch
     [*((SHORT, call) for call in (0, 4, 8, 12, 16, 18)), (PAPER, 0), (PAPER, 5)],
@@ -230,10 +213,17 @@ class BreaksAtOnce(Halves):
 def test_a_refit_that_ends_before_its_first_round_leaves_the_augmenter_as_it_was(config, call):
     augment = quick(Halves(4.0), val_loader=loader())
     network, history, found = augment.localization, augment.history, policy_of(augment)
-    classifier = BreaksAtOnce(call)
+    classifier, calls = Halves(4.0), []
+
+    def stop(module, args):
+        calls.append(args)
+        if len(calls) > call:
+            raise KeyboardInterrupt
+
+    classifier.register_forward_pre_hook(stop)
     with pytest.raises(KeyboardInterrupt):
         quick(classifier, augment=augment, val_loader=loader(), config=config)
-    assert classifier.call < 0 and augment.localization is network and augment.history is history
+    assert len(calls) == call + 1 and augment.localization is network and augment.history is history
     assert_same_policy(policy_of(augment), found)
     assert network.price == 1 and network.free == 0 and not network.training
 

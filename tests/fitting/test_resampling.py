@@ -63,9 +63,6 @@ def fit(images=IMAGES, labels=NOISY, classifier=None, augment=LearnedAffineAugme
     )
 
 
-# -- the measure ------------------------------------------------------------------------------------------------------
-
-
 def test_the_shifts_are_below_a_pixel_and_nothing_else():
     sizes = [(10, 20), (30, 8)] * 500
     shifts = sub_pixel_shifts(sizes, torch.Generator().manual_seed(0))
@@ -91,9 +88,6 @@ def test_the_cost_is_that_of_images_shifted_by_hand():
         )
     found = resampling_costs(judge_of(pool(), Model(Stripes())), 0, ("bilinear",))
     assert found["bilinear"] == pytest.approx(after - before, rel=1e-4) and after - before > 0.1
-
-
-# -- the choice -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -128,9 +122,6 @@ def test_one_that_is_given_is_kept_and_charged(name, labels):
         assert augment.interpolation == name and charged == [f"resampling_{name}"]
         extra = max(info[f"resampling_{name}"], 0.0)
         assert info["target"] == pytest.approx(info["held_out_cost"] + budget + extra)
-
-
-# -- the alarm --------------------------------------------------------------------------------------------------------
 
 
 def test_resampling_that_costs_half_of_the_budget_is_an_alarm():

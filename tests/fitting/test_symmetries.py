@@ -41,9 +41,6 @@ def policy(chances: torch.Tensor) -> Policy:
     return Policy(torch.zeros(len(chances), 6), torch.ones(len(chances), 6), chances, ALL)
 
 
-# -- as judged --------------------------------------------------------------------------------------------------------
-
-
 POOL = Pool(kept((IMAGES[:48], LABELS[:48])), kept((IMAGES[48:], LABELS[48:])))
 
 
@@ -109,9 +106,6 @@ def test_what_training_images_cost_more_by_heart_is_taken_off_what_is_learned(mo
     assert float(learned.cost[48:, 6].mean()) > 1.5 and abs(float(learned.target[48:, 6].mean())) < 0.2
 
 
-# -- class by class ---------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("costs", "classes", "held_out", "right", "expected"),
     [
@@ -129,9 +123,6 @@ def test_the_mean_of_a_class_by_hand(costs, classes, held_out, right, expected):
     torch.testing.assert_close(means, {one: torch.full((8,), float(mean)) for one, mean in enumerate(expected)})
     known = torch.tensor(expected).float()[classes, None].expand(-1, 8)
     torch.testing.assert_close(shrunk(cost, classes, means, right)[right == 0], known[right == 0])
-
-
-# -- what is told -----------------------------------------------------------------------------------------------------
 
 
 def test_the_table_by_hand():

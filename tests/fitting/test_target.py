@@ -64,9 +64,6 @@ def cross_entropy(labels: torch.Tensor, temperature: float = 1.0) -> float:
     return float(cost_of_each(IMAGES, labels, temperature).mean())
 
 
-# -- the rule ---------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("one_in", "tolerance", "rule"),  # of the training labels, as many as those that are wrong
     [
@@ -209,9 +206,6 @@ def test_predicted_labels_cost_what_the_classifiers_own_answers_do():
     assert model.temperature == 1, "which labels of its own would drive to 0"
 
 
-# -- what it is measured on -------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("name", "batch", "most"),
     [("held_out", (IMAGES, NOISY), HELD_OUT_IMAGES), ("training", (OWN, OWN_LABELS), TRAINING_IMAGES)],
@@ -231,21 +225,12 @@ def test_it_is_measured_on_some_thousand_images_of_each_kind_and_no_more(name, b
 # -- how sure the classifier is ---------------------------------------------------------------------------------------
 
 
-class Scaled(nn.Module):
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.inner, self.factor = Halves(), factor
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.factor * self.inner(images)
-
-
 def test_how_sure_the_classifier_is_makes_no_difference():
     """The same classifier with five times the logits gets nearly the same target and policy."""
     found = []
-    for factor in (1.0, 5.0):
+    for sharpness in (20.0, 100.0):
         options = {"val_loader": [(IMAGES, NOISY)], "config": FitConfig(rounds=1, images=50)}
-        history = quick(Scaled(factor), [(OWN, OWN_LABELS)], **options).history
+        history = quick(Halves(sharpness), [(OWN, OWN_LABELS)], **options).history
         found.append((history.info["target"], history.last()["price"]))
     (target, price), (other_target, other_price) = found
     assert target == pytest.approx(other_target, rel=0.1) and price == pytest.approx(other_price, rel=0.25)

@@ -152,21 +152,20 @@ def test_the_table_has_a_row_an_image_and_says_which_symmetry_it_gets():
 
 
 CAPTIONS = {
-    one(-0.4, 1, 1, -0.2, -0.001, -0.004): "rotation 0°  scale 1.00/1.00  shear 0°  shift 0%/0%",
-    one(-0.0, 1, 1, -0.0, -0.0, -0.0, mirror=True): "mirrored  rotation 0°  scale 1.00/1.00  shear 0°  shift 0%/0%",
-    one(
-        12, 1.2, 0.9, -3, 0.1, -0.05, mirror=True
-    ): "mirrored  rotation +12°  scale 1.20/0.90  shear -3°  shift +10%/-5%",
-    one(0, 1, 1, 0, 0, 0, turns=1): "1 quarter turn  rotation 0°  scale 1.00/1.00  shear 0°  shift 0%/0%",
-    one(
+    "rotation 0°  scale 1.00/1.00  shear 0°  shift 0%/0%": one(-0.4, 1, 1, -0.2, -0.001, -0.004),
+    "mirrored  rotation 0°  scale 1.00/1.00  shear 0°  shift 0%/0%": one(-0.0, 1, 1, -0.0, -0.0, -0.0, mirror=True),
+    "1 quarter turn  rotation +12°  scale 1.20/0.90  shear -3°  shift +10%/-5%": one(
+        12, 1.2, 0.9, -3, 0.1, -0.05, turns=1
+    ),
+    "mirrored  3 quarter turns  rotation +5°  scale 1.00/1.00  shear 0°  shift 0%/0%": one(
         5, 1, 1, 0, 0, 0, mirror=True, turns=3
-    ): "mirrored  3 quarter turns  rotation +5°  scale 1.00/1.00  shear 0°  shift 0%/0%",
+    ),
 }
 
 
-@pytest.mark.parametrize(("parameters", "expected"), CAPTIONS.items(), ids=CAPTIONS.values())
-def test_a_caption_says_what_is_done_in_words(parameters, expected):
-    assert parameters.caption() == expected
+@pytest.mark.parametrize("expected", CAPTIONS)
+def test_a_caption_says_what_is_done_in_words(expected):
+    assert CAPTIONS[expected].caption() == expected
 
 
 def test_from_matrix_refuses_other_shapes():

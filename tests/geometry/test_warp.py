@@ -44,9 +44,6 @@ def to(parameters: AffineParameters, dtype: torch.dtype) -> AffineParameters:
     return parameters.map(lambda value: value.to(dtype))
 
 
-# -- symmetries -------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("code", EIGHT)
 def test_a_symmetry_moves_pixels_as_torchs_flip_and_rot90(code):
     images, points = torch.randint(0, 99, (2, 3, 7, 7)), torch.rand(2, 1, 6, 7)
@@ -54,9 +51,6 @@ def test_a_symmetry_moves_pixels_as_torchs_flip_and_rot90(code):
     assert torch.equal(rearrange(points, code), rearranged(points, code))
     exact = warp_images(images.double(), to(symmetries_alone(code, code), torch.float64))  # sampled at the same pixels
     torch.testing.assert_close(exact, rearranged(images, code).double(), atol=1e-9, rtol=0)
-
-
-# -- the sampling grid against kornia's -------------------------------------------------------------------------------
 
 
 def kornias_grid(parameters: AffineParameters, height: int, width: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -93,9 +87,6 @@ def test_the_map_of_one_image_is_that_of_a_batch(dtype):
     alone = torch.cat([torch.stack(inverse_map(single, 13, 8, dtype)) for single in parameters], dim=2)
     torch.testing.assert_close(alone, together, atol=1e-6 if dtype == torch.float32 else 1e-14, rtol=0)
     assert alone.dtype == dtype
-
-
-# -- images against kornia's ------------------------------------------------------------------------------------------
 
 
 def smooth(count: int, height: int, width: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -140,9 +131,6 @@ def test_every_dtype_is_within_its_rounding_of_kornia_in_float64(dtype, most, in
     assert got.dtype == dtype
     got = got.double() / (255 if dtype == torch.uint8 else 1)
     assert (got - truth).abs().max() <= most + 1e-5
-
-
-# -- pieces, layouts, threads, graphs ---------------------------------------------------------------------------------
 
 
 def test_warp_passes_gradcheck_in_image_and_parameters():

@@ -76,18 +76,12 @@ REFUSED = {
     },
     **{f"names of {name}": (partial(plot, vivid(), IMAGES, LABELS, names=["a"]), NAMED) for name, plot in EACH.items()},
     "names of summary": (partial(plots.plot_summary, vivid(), DATA, np.array(["a"])), NAMED),
-    "a path for names": (
-        partial(plots.plot_summary, vivid(), DATA, "page.png"),
-        "names must be a list of names, got 'p",
-    ),
+    "a path for names": (partial(plots.plot_summary, vivid(), DATA, "page.png"), "must be a list of names, got 'p"),
     "a name each": (partial(plots.plot_symmetries, vivid(), IMAGES, names=["cat", "dog"]), "got 6 with 2"),
     "17 images": (partial(plots.plot_before_after, vivid(), torch.rand(17, 1, 8, 8)), "images must be 1 to 16 .* 17"),
     "no images": (partial(plots.plot_before_after, vivid(), IMAGES[:0]), "images must be 1 to 16 .*got 0"),
     "a list of images": (partial(plots.plot_before_after, vivid(), [IMAGES]), "images must be a tensor"),
-    "25 images": (
-        partial(plots.plot_symmetries, vivid(), torch.rand(25, 3, 8, 8)),
-        "1 to 24 .* got 25 with 25: choose",
-    ),
+    "25 images": (partial(plots.plot_symmetries, vivid(), torch.rand(25, 3, 8, 8)), "1 to 24 .* with 25: choose"),
     "none of a class": (partial(plots.plot_symmetries, vivid(), *DATA[0], per_class=0), "per_class must be at least 1"),
     "43 classes": (
         partial(plots.plot_parameters, vivid(), torch.rand(43, 1, 8, 8), torch.arange(43)),

@@ -48,15 +48,18 @@ def test_each_class_has_a_row_with_its_first_image_and_what_is_tolerated_is_stro
     assert frames == [GREEN] * 8  # of each row three rotations and the flip
 
 
-def test_ranges_hold_nine_of_ten_draws():
-    augment = vivid(AffineLimits(angle=40))
+@pytest.mark.parametrize("limits", [AffineLimits(angle=40), AffineLimits(angle=180, scale=4, translate=1)])
+def test_ranges_hold_nine_of_ten_draws_and_stay_within_the_limits(limits):
+    augment = vivid(limits)
     loader = [(IMAGES, torch.zeros(6, dtype=torch.long))]
     low, _, high, *_, words = texts(plots.plot_summary(augment, loader))[0]
     drawn = augment.sample_parameters(IMAGES.repeat(2000, 1, 1, 1))
     angle = drawn.angle
     inside = (angle > float(low.removesuffix("°"))) & (angle < float(high.removesuffix("°")))
     assert float(inside.float().mean()) == pytest.approx(0.9, abs=0.06)
+    assert -limits.angle <= float(low.removesuffix("°")) and float(high.removesuffix("°")) <= limits.angle
     least, most = (float(word) for word in words.splitlines()[0].removeprefix("scale ").split(" to "))
+    assert 1 / limits.scale - 0.01 < least < most < limits.scale + 0.01
     scales = torch.cat([drawn.scale_x, drawn.scale_y])
     assert float(((scales > least) & (scales < most)).float().mean()) == pytest.approx(0.9, abs=0.06)
 
@@ -79,17 +82,3 @@ def test_large_photographs_bytes_and_several_sizes_are_shown():
         (torch.randint(256, (1, 3, 100, 100), dtype=torch.uint8), torch.tensor([2])),
     ]
     assert len(plots.plot_summary(vivid(), loader).axes[0].get_yticks()) == 3
-
-
-def test_ranges_stay_within_the_limits():
-    augment = vivid(AffineLimits(angle=180, scale=4, translate=1))
-    low, _, high, *_, words = texts(plots.plot_summary(augment, [(IMAGES, LABELS * 0)]))[0]
-    assert -180 <= int(low.removesuffix("°")) < int(high.removesuffix("°")) <= 180
-    least, most = (float(word) for word in words.splitlines()[0].removeprefix("scale ").split(" to "))
-    assert 0.25 <= least < most <= 4
-
-
-def test_where_a_fit_judged_too_few_images_of_every_class_all_are_marked():
-    augment = vivid()
-    augment.history = FitHistory(info={"classes": 2, "classes_moved": []})
-    assert all("few images" in title for title in row_titles(plots.plot_summary(augment, LOADER)))

@@ -41,9 +41,6 @@ def test_costs_are_bounded_whatever_the_head_gives():
         torch.testing.assert_close(costs.centre.abs(), torch.full((2, 6), REACH))
 
 
-# -- symmetries -------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("word", CODES)
 @pytest.mark.parametrize("size", [(16, 16), (16, 20)])
 def test_a_symmetry_has_a_chance_where_network_limits_and_shape_allow_it(word, size):
@@ -91,9 +88,6 @@ def test_a_symmetry_that_is_forbidden_is_never_drawn_and_the_others_stay():
     torch.testing.assert_close(after[:, rest], before[:, rest] / before[:, rest].sum(-1, keepdim=True))
 
 
-# -- prices -----------------------------------------------------------------------------------------------------------
-
-
 def test_another_price_changes_no_policy_and_costs_are_divided_by_it():
     network, images = lively(), torch.rand(20, 1, 16, 16)
     before, costs = network(images), network.costs(network.observe(images))
@@ -110,8 +104,6 @@ def test_another_price_changes_no_policy_and_costs_are_divided_by_it():
     assert (network.price, network.free) == (1.0, 0.0)
     assert_same_policy(network(images), expected)
 
-
-# -- constants --------------------------------------------------------------------------------------------------------
 
 NETWORKS = {
     "own": lambda: vivid().localization,

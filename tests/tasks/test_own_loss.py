@@ -32,9 +32,6 @@ def fit(loss, targets, model=AS_IT_IS, held_out=None, **options):
     return quick(model, data, loss=loss, **options)
 
 
-# -- targets move with their image ------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("form", ["a batch of masks", "a list of masks", "in a dict", "in a list of dicts"])
 def test_masks_are_where_the_pixels_are(form):
     """Both by the nearest pixel, and both filled with 0: bit by bit, whatever the warp, mirrored or not."""
@@ -83,12 +80,6 @@ def test_key_points_and_boxes_are_where_the_pixels_are(targets):
     assert max(seen[PROBES:]) < 1.5
 
 
-def padded(*lengths):
-    """Batches whose targets have another length each, as a collate function pads them: the image's mean, repeated."""
-    rows = IMAGES.split(64 // len(lengths))
-    return [(some, some.mean((1, 2, 3))[:, None].repeat(1, n)) for some, n in zip(rows, lengths, strict=True)]
-
-
 FORMS = {
     "tensors": lambda target: target,
     "key points": lambda target: tv_tensors.KeyPoints(target[..., None].repeat(1, 1, 2), canvas_size=(16, 16)),
@@ -109,13 +100,11 @@ def test_targets_may_have_another_shape_in_each_batch(form):
         seen.append((target.shape[1], right))
         return mean(output)
 
-    data = [(images, FORMS[form](target)) for images, target in padded(3, 5, 4, 3)]
+    each = zip(IMAGES.split(16), (3, 5, 4, 3), strict=True)  # padded to another length each
+    data = [(images, FORMS[form](mean(images)[:, None].repeat(1, length))) for images, length in each]
     quick(AS_IT_IS, data, val_loader=data, loss=loss, limits=STILL)
     assert all(right for _, right in seen[PROBES:])
     assert {length for length, _ in seen[PROBES + 8 :]} == {3, 4, 5}  # the fit's own, once both loaders are read
-
-
-# -- what it may cost -------------------------------------------------------------------------------------------------
 
 
 def difference(output, target):
@@ -153,9 +142,6 @@ def test_evaluate_tells_the_loss():
     assert {"own_gain", "displacement", "symmetry_chance"} < set(told) and not {"accuracy", "entropy"} & set(told)
 
 
-# -- bad input --------------------------------------------------------------------------------------------------------
-
-
 def mean(output):
     return output.mean((1, 2, 3))
 
@@ -166,14 +152,14 @@ NO_LOSSES = {
     "another shape": (lambda output, target: output[:, 0], ONE_EACH + r"Tensor of shape \(16, 16, 16\)"),
     "NaN": (lambda output, target: mean(output) * torch.nan, r"loss must return finite numbers, got NaN or infinity"),
     "negative": (lambda output, target: -mean(output), r"loss must be above 0 in the mean, .* got -0\.\d+ on images"),
+    "a word": ("cross entropy", r"loss must be a function of output and targets, got str"),
     "constant": (lambda output, target: torch.ones(len(output)), r"classifier must give a loss that depends on its"),
 }
 
 
-@pytest.mark.parametrize("name", NO_LOSSES)
-def test_a_loss_that_is_none_is_named(name):
-    loss, message = NO_LOSSES[name]
-    with pytest.raises(ValueError, match=message):
+@pytest.mark.parametrize(("loss", "message"), NO_LOSSES.values(), ids=NO_LOSSES)
+def test_a_loss_that_is_none_is_named(loss, message):
+    with pytest.raises((TypeError, ValueError), match=message):
         fit(loss, LABELS)
 
 
@@ -192,17 +178,23 @@ def test_each_value_of_a_dict_has_a_row_for_each_image(more, got):
         quick(AS_IT_IS, data, loss=difference)
 
 
-def test_a_loss_needs_targets_and_must_be_a_function():
-    with pytest.raises(TypeError, match=r"loss must be a function of output and targets, got str"):
-        fit("cross entropy", LABELS)
-    with pytest.raises(ValueError, match=r"loader must give targets beside its images for loss=, got none"):
-        fit(difference, None)
-
-
-def test_what_does_not_go_together_is_named():
-    with pytest.raises(ValueError, match=r"labels must be 'given' where loss is"):
-        fit(difference, LABELS, Halves(), config=FitConfig(labels="predicted"))
-    with pytest.raises(ValueError, match=r"task must be one of classes for the paper's objective, got 'own loss'"):
-        fit(difference, LABELS, Halves(), config=FitConfig.paper())
-    with pytest.raises(ValueError, match=r"label_map must be of functions where the targets hold no key points"):
-        fit(difference, LABELS, Halves(4.0), label_map={"mirror": [1, 0]})
+@pytest.mark.parametrize(
+    ("targets", "options", "message"),
+    [
+        (None, {}, r"loader must give targets beside its images for loss=, got none"),
+        (LABELS, {"config": FitConfig(labels="predicted")}, r"labels must be 'given' where loss is"),
+        (
+            LABELS,
+            {"config": FitConfig.paper()},
+            r"task must be one of classes for the paper's objective, got 'own loss'",
+        ),
+        (
+            LABELS,
+            {"label_map": {"mirror": [1, 0]}},
+            r"label_map must be of functions where the targets hold no key points",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_named(targets, options, message):
+    with pytest.raises(ValueError, match=message):
+        fit(difference, targets, Halves(4.0), **options)

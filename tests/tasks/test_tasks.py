@@ -20,9 +20,6 @@ WEIGHT = torch.tensor([0.5, 1.0, 2.0, 0.0, 3.0])
 YES = torch.randint(2, (200,), generator=DRAW)
 
 
-# -- losses, against torch's ------------------------------------------------------------------------------------------
-
-
 def cross_entropy(labels, **options):
     return F.cross_entropy(LOGITS, labels, reduction="none", **options)
 
@@ -92,9 +89,6 @@ def test_an_unknown_label_counts_nothing():
     torch.testing.assert_close(task.right(LOGITS, unknown), hits.nanmean(1))
 
 
-# -- what a guess costs, temperature, entropy -------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("options", [{}, {"pos_weight": [3.0, 1.0, 0.5, 8.0, 1.0]}, {"weight": WEIGHT}])
 def test_a_guess_of_several_labels_is_the_best_output_that_is_the_same_for_all(options):
     """Found by gradient descent on one row of logits."""
@@ -131,9 +125,6 @@ def test_entropy_is_that_of_torchs_distributions():
     torch.testing.assert_close(MultiLabel().relative_entropy(LOGITS), bits / 5, rtol=1e-4, atol=1e-5)
     for task in (SingleLabel(), MultiLabel()):
         assert task.relative_entropy(torch.zeros(1, 5)).item() == pytest.approx(1)
-
-
-# -- the same question in another form --------------------------------------------------------------------------------
 
 
 def difference(images):
@@ -174,9 +165,6 @@ def test_one_hot_soft_labels_give_the_same_bits_as_class_indices():
     assert one.history.info["classes_moved"] == other.history.info["classes_moved"]
 
 
-# -- bad input --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("task", "labels", "message"),
     [
@@ -187,22 +175,16 @@ def test_one_hot_soft_labels_give_the_same_bits_as_class_indices():
         (None, torch.full((64, 3), 1 / 3), r"loader's labels must be of 2 classes, the classifier's, got"),
         (None, LABELS.float(), r"loader must give labels \(class indices\) .* got none or no integers"),
         ("binary", torch.rand(64) + 2, r"loader's labels of shape \(B, m\) must be probabilities"),
+        (SingleLabel(weight=[1, 2, 3]), LABELS, r"^weight must be of 2 classes, the classifier's, got 3 numbers"),
+        (
+            MultiLabel(pos_weight=[1]),
+            F.one_hot(LABELS),
+            r"^pos_weight must be of 2 classes, the classifier's, got 1 numbers",
+        ),
     ],
 )
-def test_labels_of_the_wrong_kind_are_named(task, labels, message):
+def test_labels_that_the_task_or_the_classifier_does_not_fit_are_named(task, labels, message):
     with pytest.raises(ValueError, match=message):
-        quick(data=[(IMAGES, labels)], task=task)
-
-
-@pytest.mark.parametrize(
-    ("task", "labels", "name"),
-    [
-        (SingleLabel(weight=[1, 2, 3]), LABELS, "weight"),
-        (MultiLabel(pos_weight=[1]), F.one_hot(LABELS), "pos_weight"),
-    ],
-)
-def test_weights_of_another_number_of_classes_are_named(task, labels, name):
-    with pytest.raises(ValueError, match=rf"^{name} must be of 2 classes, the classifier's, got \d numbers"):
         quick(data=[(IMAGES, labels)], task=task)
 
 

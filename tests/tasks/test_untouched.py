@@ -203,23 +203,9 @@ def test_gradients_stay_as_they_were(config):
     assert all(torch.equal(p.grad, old) for p, old in zip(outer.parameters(), before, strict=True))
 
 
-# -- the same policy --------------------------------------------------------------------------------------------------
-
-
-class Callable:
-    """No module, but it can be called."""
-
-    def __init__(self, net: nn.Module) -> None:
-        self.net = net
-
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        return self.net(images)
-
-
 SAME = {  # the same operators run on the same numbers
     **{name: KINDS[name] for name in ("scripted", "exported", "graph")},
     "function": lambda: eager(False).__call__,
-    "object": lambda: Callable(eager(False)),
     "partial": lambda: functools.partial(torch.func.functional_call, net := eager(False), dict(net.named_parameters())),
     "no_grad": lambda: torch.no_grad()(eager(False).forward),
 }
@@ -230,9 +216,6 @@ def test_every_kind_leads_to_the_policy_of_the_eager_module():
     for name, make in SAME.items():
         other = fit()(make())
         assert same_weights(plain, other) and plain.history["cost"] == other.history["cost"], name
-
-
-# -- without gradients ------------------------------------------------------------------------------------------------
 
 
 def inference(images):
@@ -251,12 +234,6 @@ def test_a_classifier_in_inference_mode_is_enough_for_all_but_the_papers_fit():
     assert quick(inference).history.rounds == ROUNDS
     with pytest.raises(ValueError, match="pass a gradient"):
         quick(inference, config=PAPER)
-
-
-def test_adapters_are_taken_out_of_the_weights_again():
-    layer = Adapted()
-    quick(nn.Sequential(nn.Flatten(), layer), DATA, val_loader=DATA)
-    assert layer.training and not layer.merged
 
 
 @pytest.mark.parametrize("use", ["fit", "evaluate", "paper"])
@@ -291,7 +268,6 @@ def test_fits_in_threads_follow_each_other():
     assert len(found) == 2 and all(same_weights(one.localization, alone.localization) for one in found)
 
 
-@pytest.mark.parametrize("device", ["meta"])
-def test_a_classifier_without_values_is_refused(device):
+def test_a_classifier_without_values_is_refused():
     with pytest.raises(ValueError, match="classifier must have its weights in memory, got some on the device meta"):
-        quick(small_net().to(device))
+        quick(small_net().to("meta"))

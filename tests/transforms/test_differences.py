@@ -19,8 +19,6 @@ from tests.transforms.pictures import DTYPES, FORMATS, Scan, boxes, pil, pixels
 
 OURS, THEIRS = vivid(), v2.RandomAffine(30, (0.15, 0.15), (0.8, 1.3), 15)
 
-# -- differences in kind ----------------------------------------------------------------------------------------------
-
 
 def picture(*lead: int) -> tv_tensors.Image:
     return tv_tensors.Image(torch.rand(*lead, 3, 18, 24))
@@ -126,8 +124,6 @@ def test_the_same_kinds_come_out_but_for_known_differences(name):
     same = outcome(OURS, INPUTS[name]) == outcome(THEIRS, INPUTS[name])
     assert same == (name not in known)
 
-
-# -- differences in values --------------------------------------------------------------------------------------------
 
 TURN = {"angle": 20.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0]}
 TURNED = one(20, 1, 1, 0, 0, 0).map(torch.Tensor.float)

@@ -145,9 +145,6 @@ def test_symbolic_tracing_says_what_to_do():
     assert torch.equal(at_seed(traced, images), at_seed(model, images))
 
 
-# -- mappings ---------------------------------------------------------------------------------------------------------
-
-
 class Record(dict):
     """A subclass of dict, which torch's pytree does not know."""
 
@@ -165,8 +162,6 @@ def test_other_mappings_are_as_dicts_wherever_they_stand_and_keep_their_attribut
         assert_same(out["image"], found)
         assert_equal(out["more"]["target"], [kind({"boxes": one}) for one in boxes])
 
-
-# -- generated --------------------------------------------------------------------------------------------------------
 
 labels = st.sampled_from(["number", "text", "boxes", "mask", "points", "array", "depth", "nested"])
 LABEL = {

@@ -52,8 +52,6 @@ def assert_alike(got, expected):
         assert apart.numel() == 0 or apart.max() <= most
 
 
-# -- nested targets, shared objects -----------------------------------------------------------------------------------
-
 KINDS = ("boxes", "points", "groups", "mask", "masks", *FORMATS)
 
 
@@ -156,9 +154,6 @@ def owners_of(sample, images, targets):
         is_leaf=lambda node: node is targets,
     )
     return [mark for mark in pytree.tree_leaves(marked)]
-
-
-# -- batches of every dtype -------------------------------------------------------------------------------------------
 
 
 @st.composite

@@ -97,18 +97,12 @@ def test_pil_and_tensor_give_the_same_pixels(mode, interpolation):
     assert torch.equal(F.pil_to_tensor(at_seed(augment, image)), at_seed(augment, F.pil_to_tensor(image)))
 
 
-# -- transparency -----------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("mode", "fill"), [("RGBA", (200, 40, 90, 128)), ("LA", (220, 60)), ("RGBA", (9, 9, 9, 255))])
 def test_a_fill_with_its_alpha_comes_out_as_it_was_given(mode, fill):
     image = PIL.Image.new(mode, (12, 10), (50,) * len(fill))
     gone = floats(one(0, 1, 1, 0, 1, 0))
     out = bands(LearnedAffineAugment(padding_mode="fill", fill=fill).apply(image, gone))
     assert np.abs(out - np.array(fill)).max() <= 1
-
-
-# -- beside the pixels ------------------------------------------------------------------------------------------------
 
 
 def opened(orientation: int, mode: str = "RGB", **options) -> PIL.Image.Image:

@@ -35,8 +35,6 @@ def rearranged_pil(image: PIL.Image.Image, code: int) -> PIL.Image.Image:
     return image
 
 
-# -- a symmetry alone is exact ----------------------------------------------------------------------------------------
-
 SHAPES = [(3, 9, 9), (1, 1, 1), (4, 8, 5, 6, 6), (2, 3, 6, 1)]
 each_code = pytest.mark.parametrize("code", EIGHT)
 
@@ -85,9 +83,6 @@ def test_symmetries_are_exact_in_a_batch_with_moved_images(dtype, padding_mode):
     assert all(torch.equal(out[row], rearranged(masks[row], int(MIXED.codes()[row]))) for row in EXACT)
 
 
-# -- what would exchange the sides ------------------------------------------------------------------------------------
-
-
 def picture(height: int) -> tv_tensors.Image:
     return tv_tensors.Image(torch.rand(3, height, 8))
 
@@ -127,9 +122,6 @@ def test_lists_of_images_of_any_shape_draw_what_keeps_it(limits):
     assert len(codes[::2].unique()) == 8 and set(codes[1::2].tolist()) == {0, 2, 4, 6}
     if limits is STILL:
         assert all(torch.equal(*pair) for pair in zip(out, map(rearranged, images, codes.tolist()), strict=True))
-
-
-# -- other people's machinery -----------------------------------------------------------------------------------------
 
 
 def test_pil_images_of_a_list_of_targets_follow_their_image():

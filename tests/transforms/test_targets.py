@@ -99,9 +99,6 @@ def test_what_cannot_be_assigned_is_an_error(make, came, p):
         augment.apply(sample, LearnedAffineAugment().sample_parameters(sample[0]))
 
 
-# -- labels alone -----------------------------------------------------------------------------------------------------
-
-
 ALONE = {
     "boxes": (lambda: box(), 1),
     "a target": (lambda: {"boxes": box(), "masks": mask(0, 4), "points": points(0, 2), "id": "a"}, 1),

@@ -88,7 +88,6 @@ def test_copies_and_pickles_draw_the_same(generator, again):
         lambda t: v1.Compose([v1.ToTensor(), t]),
         lambda t: v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), t, v2.Normalize([0.5], [0.5])]),
         lambda t: v2.RandomApply([v2.Compose([v2.ToImage(), t])], p=1.0),
-        lambda t: v2.RandomChoice([v2.Compose([v2.ToImage(), t])]),
         lambda t: nn.Sequential(v2.ToImage(), t),
     ],
 )
