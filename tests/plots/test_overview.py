@@ -7,6 +7,7 @@ from matplotlib.colors import to_hex
 from learned_affine import AffineLimits, plots
 from learned_affine.fitting.history import FitHistory
 from learned_affine.plots.canvas import GREEN
+from learned_affine.policy.distribution import Policy
 from tests.plots.test_canvas import row_titles
 from tests.subjects import flipping, vivid
 
@@ -62,6 +63,13 @@ def test_ranges_hold_nine_of_ten_draws_and_stay_within_the_limits(limits):
     assert 1 / limits.scale - 0.01 < least < most < limits.scale + 0.01
     scales = torch.cat([drawn.scale_x, drawn.scale_y])
     assert float(((scales > least) & (scales < most)).float().mean()) == pytest.approx(0.9, abs=0.06)
+
+
+def test_the_ranges_of_a_policy_that_fills_its_limits_end_at_them():
+    augment = vivid(AffineLimits(angle=20, scale=1.25))
+    augment.policy = lambda images: Policy(torch.zeros(len(images), 6), torch.full((len(images), 6), 3.0))
+    low, _, high, *_, words = texts(plots.plot_summary(augment, LOADER))[0]
+    assert (low, high) == ("-20°", "+20°") and words.startswith("scale 0.80 to 1.25")
 
 
 def test_classes_of_which_the_fit_judged_too_few_images_are_marked():
