@@ -17,7 +17,7 @@ from learned_affine._checks import check_type, explain_keywords, shown, warn_cal
 from learned_affine._version import __version__
 from learned_affine.config import FitConfig
 from learned_affine.diagnostics.checks import check_fit, check_logits, check_pixel_range
-from learned_affine.fitting.fit import fit_to_budget
+from learned_affine.fitting.fit import SETTLING, fit_to_budget
 from learned_affine.fitting.history import FitHistory, Progress
 from learned_affine.fitting.paper import fit_as_in_the_paper
 from learned_affine.fitting.processes import Processes
@@ -106,7 +106,7 @@ class BoundFit(Generic[T]):
             seed: of weights, noise and data order; None for a random one.
             callbacks: called after each round with a dict of its number (``"round"``) and what was measured, in the
                 main process alone; two lines write it to TensorBoard. An exception ends the fit, and is passed on.
-            progress: a progress bar; if None, where the output is a terminal.
+            progress: a bar with cost, budget and time left; if None, where the output is a terminal.
             accelerator: your own ``accelerate.Accelerator``; under torchrun one is made. The processes share the
                 judging of warped images, and each has the same policy in the end.
             image_key, label_key: of dict batches with unusual keys.
@@ -164,7 +164,8 @@ class BoundFit(Generic[T]):
             chooses = isinstance(self.augment, type) and interpolation is None
             candidates = CANDIDATES if chooses else (str(augment.interpolation),)
             history.preprocess = preprocess
-            under_way = Progress(history, listed, progress, processes.is_main)
+            rounds = config.rounds + (SETTLING + 1) * (config.objective == "calibrated")
+            under_way = Progress(history, listed, progress, processes.is_main, rounds)
             with _at_work(augment.localization, processes.device), closing(under_way.bar):
                 history.info |= _about(model, first, loader, val_loader, config, processes)
                 history.info["localization"] = augment.localization.arguments()

@@ -128,11 +128,16 @@ class Progress:
     """The history of a fit under way, a progress bar, and the callbacks; only the main process shows anything."""
 
     def __init__(
-        self, history: FitHistory, callbacks: Sequence[Callable[[Round], Any]], progress: bool | None, is_main: bool
+        self,
+        history: FitHistory,
+        callbacks: Sequence[Callable[[Round], Any]],
+        progress: bool | None,
+        is_main: bool,
+        rounds: int | None = None,
     ) -> None:
         self.history, self.callbacks = history, callbacks if is_main else ()
         hidden = True if not is_main else None if progress is None else not progress
-        self.bar = tqdm(desc="fit", unit="round", disable=hidden)
+        self.bar = tqdm(desc="fit", unit="round", total=rounds, disable=hidden)
 
     def say(self, text: str) -> None:
         """A line above the bar, where there is one."""

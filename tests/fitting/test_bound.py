@@ -6,7 +6,7 @@ import torch
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
-from tests.fits import PAPER, SETTLED, SHORT, loader, quick
+from tests.fits import PAPER, ROUNDS, SETTLED, SHORT, loader, quick
 from tests.subjects import Halves
 
 
@@ -39,6 +39,8 @@ def test_one_bar_with_what_was_measured(capsys, config):
     quick(progress=True, config=config)
     shown = capsys.readouterr().err
     assert "fit" in shown and "round" in shown and "entropy=" in shown
+    rounds = 1 if config is PAPER else ROUNDS
+    assert f"{rounds}/{rounds}" in shown  # so the time left is known
     assert (config is PAPER) or all(f"{name}=" in shown for name in ("cost", "budget"))
 
 
