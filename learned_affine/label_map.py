@@ -73,10 +73,10 @@ class MappedLabels(nn.Module):
         if numbers is None:
             rule = "of functions where labels are no numbers and hold no key points"
             raise ValueError(f"label_map must be {rule}, got a permutation for {shown(labels)}")
-        if not is_one and (numbers.ndim == 0 or len(numbers) != len(drawn)):
-            raise ValueError(f"labels must be one for each of {len(drawn)} images, got {shown(labels)}")
         if is_one:  # that of a batch of one
             return _like(labels, self.label_map(numbers[None], *moves)[0])
+        if numbers.ndim == 0 or len(numbers) != len(drawn):
+            raise ValueError(f"labels must be one for each of {len(drawn)} images, got {shown(labels)}")
         return _like(labels, self.label_map(numbers, *moves))
 
 

@@ -164,7 +164,7 @@ class BoundFit(Generic[T]):
             chooses = isinstance(self.augment, type) and interpolation is None
             candidates = CANDIDATES if chooses else (str(augment.interpolation),)
             history.preprocess = preprocess
-            rounds = config.rounds + (SETTLING + 1) * (config.objective == "calibrated")
+            rounds = config.rounds + (SETTLING + 1 if config.objective == "calibrated" else 0)
             under_way = Progress(history, listed, progress, processes.is_main, rounds)
             with _at_work(augment.localization, processes.device), closing(under_way.bar):
                 history.info |= _about(model, first, loader, val_loader, config, processes)
@@ -217,7 +217,7 @@ def _at_work(network: nn.Module, device: torch.device) -> Iterator[None]:
 
 def _one_pass(loader: Iterable[Any], opened: Iterable[Any], read: Read, number: int = 0) -> Iterator[Batch]:
     """The loader's batches in a pass, whose number samplers, datasets and loaders with ``set_epoch`` get."""
-    for one in counting_in(loader) if number or opened is loader else ():  # else it was set before that was opened
+    for one in counting_in(loader) if number else ():  # the first pass has it since it was opened
         one.set_epoch(number)
     return labelled(loader if number else opened, read)
 

@@ -133,7 +133,7 @@ class Progress:
         callbacks: Sequence[Callable[[Round], Any]],
         progress: bool | None,
         is_main: bool,
-        rounds: int | None = None,
+        rounds: int,
     ) -> None:
         self.history, self.callbacks = history, callbacks if is_main else ()
         hidden = True if not is_main else None if progress is None else not progress

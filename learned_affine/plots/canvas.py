@@ -10,7 +10,7 @@ from torch import Tensor
 
 from learned_affine._checks import check_count
 from learned_affine.geometry.parameters import AffineParameters
-from learned_affine.policy.thumbnail import on_a_ground
+from learned_affine.policy.thumbnail import has_alpha, on_a_ground
 from learned_affine.transforms.transform import PolicyTransform
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def pixel_range(images: Tensor) -> tuple[float, float]:
 
 def as_seen(augment: PolicyTransform, images: Tensor) -> Tensor:
     """Images ``(B, C, H, W)`` with an alpha as the network sees them, on a plain ground; others as they are."""
-    has_alpha = images.shape[1] in (2, 4) and augment.localization.channels in (1, 3)
-    return on_a_ground(images) if has_alpha else images
+    return on_a_ground(images) if has_alpha(images, augment.localization.channels) else images
 
 
 def show_image(axis: Any, image: Tensor, limits: tuple[float, float]) -> None:

@@ -98,7 +98,7 @@ def match_channels(images: Tensor, channels: int) -> Tensor:
     count = images.shape[1]
     if count == channels:
         return images
-    if count in (2, 4) and channels in (1, 3):  # the last is alpha
+    if has_alpha(images, channels):
         return match_channels(on_a_ground(images), channels)
     if count == 1:
         return images.expand(-1, channels, -1, -1)
@@ -107,6 +107,11 @@ def match_channels(images: Tensor, channels: int) -> Tensor:
     came, last = tuple(images.shape), images.shape[-1]
     hint = f": with {last} channels last? Put them first, image.movedim(-1, -3)" if last in (1, 2, 3, 4) else ""
     raise ValueError(f"images must have {channels} channels (or be grey) and the shape (B, C, H, W), got {came}{hint}")
+
+
+def has_alpha(images: Tensor, channels: int) -> bool:
+    """Whether the last channel of ``(B, C, H, W)`` images is an alpha to a network that observes ``channels``."""
+    return images.shape[1] in (2, 4) and channels in (1, 3)
 
 
 def on_a_ground(images: Tensor) -> Tensor:

@@ -129,8 +129,7 @@ def peek(loader: Iterable[Any], read: Read) -> tuple[Iterable[Any], Batch]:
     What can be read only once, an iterator or a DataLoader of a stream, goes on where it was opened; others are opened
     anew.
     """
-    is_stream = isinstance(getattr(loader, "dataset", None), IterableDataset)
-    for one in counting_in(loader) if is_stream else ():
+    for one in counting_in(loader):
         one.set_epoch(0)  # of the first pass
     try:
         batches = iter(loader)
@@ -138,6 +137,7 @@ def peek(loader: Iterable[Any], read: Read) -> tuple[Iterable[Any], Batch]:
         raise TypeError(f"loader must be iterable, got {type(loader).__name__}") from error
     ahead, again = itertools.tee(batches)
     first = next(labelled(ahead, read))
+    is_stream = isinstance(getattr(loader, "dataset", None), IterableDataset)
     return (again if is_stream or batches is loader else loader), first
 
 

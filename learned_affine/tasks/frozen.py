@@ -57,8 +57,7 @@ def _restore_modes(modes: list[tuple[nn.Module, bool | None]]) -> None:
     # by train(), since adapters such as LoRA's merge their weights in it; the outer modules first, as it goes inwards
     for module, training in modes:
         if training is not None and module.training != training:
-            with suppress(NotImplementedError):
-                module.train(training)
+            module.train(training)
     for module, training in modes:
         module.__dict__.pop("training", None)
         if training is not None:

@@ -56,8 +56,7 @@ class Model:
         self.temperature = 1.0
         self.autocast: AbstractContextManager[Any] = nullcontext()  # around the model alone
         self.channels_last = False  # whether the model is given images in that memory format
-        self.writes = True  # whether it changes images that it is given; its first answer shows that
-        self.answered = False
+        self.writes: bool | None = None  # whether it changes images that it is given; its first answer shows that
         self.classes = 0  # as soon as an answer has shown them
 
     def read(
@@ -68,13 +67,13 @@ class Model:
 
     def answer(self, images: Tensor, strict: bool = True) -> Any:
         """Logits ``(B, m)``, finite if ``strict``, of images before ``preprocess``; or what a loss takes."""
-        given = images.clone() if self.writes else images
+        given = images if self.writes is False else images.clone()
         seen = self._preprocessed(given)
         seen = seen.contiguous(memory_format=torch.channels_last) if self.channels_last else seen
         with self.autocast:
             answer = self.task.answer(self.model(seen), len(images))
-        if not self.answered and not given.is_inference():  # whose tensors do not count what is written to them
-            self.answered, self.writes = True, given._version > 0
+        if self.writes is None and not given.is_inference():  # whose tensors do not count what is written to them
+            self.writes = given._version > 0
         if strict and not self.task.is_loss:
             check_finite(answer)
             self.classes = answer.shape[1]
