@@ -20,6 +20,7 @@ from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
 
 HELD_MOVED, FEWEST_MOVED = 2 / 3, 64  # held-out images among those that are moved; images
+MOST_MORE = 2  # times as many held-out ones at most, where a class would have fewer than FEWEST
 FREE = 0.5  # of the budget: a symmetry that costs no more is taken as free
 TO_CLASS = 0.7  # how far an image's costs are shrunk towards its class's mean
 PRIOR_IMAGES = 2.0  # so many images of the mean of all count in the mean of each class
@@ -71,8 +72,10 @@ def try_symmetries(
     if len(codes) == 1:
         return None
     count = max(FEWEST_MOVED, images // (len(codes) - 1))
-    held_out = evenly(pool.held_out, judge.classes, round(HELD_MOVED * count), generator)
-    training = evenly(pool.training, judge.classes, count - len(held_out), generator)
+    share, classes = round(HELD_MOVED * count), judge.classes[pool.held_out]
+    wanted = FEWEST * len(classes[classes >= 0].unique())
+    held_out = evenly(pool.held_out, judge.classes, max(share, min(wanted, MOST_MORE * share)), generator)
+    training = evenly(pool.training, judge.classes, count - min(share, len(held_out)), generator)
     return judge_symmetries(judge, torch.cat([held_out, training]), len(held_out), codes)
 
 

@@ -15,9 +15,11 @@ from learned_affine.fitting.symmetries import (
     judge_symmetries,
     recognised_as,
     shrunk,
+    try_symmetries,
 )
 from learned_affine.policy.costs import Costs
 from learned_affine.policy.distribution import Policy
+from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.tasks.model import Model
 from learned_affine.tasks.pool import Pool
 from tests.fits import IMAGES, LABELS, judge_of, kept
@@ -81,6 +83,22 @@ def test_images_are_chosen_evenly_over_classes_and_at_random_within_them():
         assert classes[one].bincount().tolist() == [10, 6, 2] and len(set(one.tolist())) == 18
     assert len(set(torch.cat(chosen).tolist())) == len(rows)
     assert len(evenly(rows, torch.full((108,), -1), 18, torch.Generator())) == 18
+
+
+@pytest.mark.parametrize(
+    ("classes", "held_out"),
+    [(8, 43), (12, 60), (20, 86)],  # two thirds of 64; five of each class; at most twice as many as without classes
+)
+def test_each_class_has_five_held_out_images_judged_where_that_is_not_twice_as_many(classes, held_out):
+    labels = torch.arange(300) % classes
+    images = torch.rand(300, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    pool = Pool(kept((images[:240], labels[:240])), kept((images[240:], labels[240:])))
+    model = Model(lambda seen: seen.new_zeros(len(seen), classes))
+    network = LocalizationNetwork(1)
+    costs = try_symmetries(judge_of(pool, model), network, 0, torch.Generator().manual_seed(0))
+    judged = costs.classes[: costs.held_out].bincount()
+    assert costs.held_out == held_out and len(costs.rows) == held_out + 21
+    assert int(judged.min()) == held_out // classes
 
 
 def test_images_of_unknown_class_teach_nothing_of_symmetries(judged):
