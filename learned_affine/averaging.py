@@ -108,7 +108,7 @@ class AveragedClassifier(nn.Module):
     def _draws(self, images: Tensor) -> tuple[list[AffineParameters | None], Tensor]:
         # the untouched image and draws, and the logarithm of the weight of each, (K, 1)
         numbers, shape = self._noise(len(images))
-        noise = torch.tensor(numbers).view(shape).unbind() if shape else [None] * self.draws
+        noise = torch.tensor(numbers, device="cpu").view(shape).unbind() if shape else [None] * self.draws
         drawn = [None, *(self.augment.draw_parameters(images, one) for one in noise)]
         return drawn, images.new_full((len(drawn), 1), -math.log(len(drawn)), dtype=torch.float32)
 
@@ -128,9 +128,10 @@ class AveragedClassifier(nn.Module):
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
     def _noise(self, count: int) -> tuple[list[float], list[int]]:
         """The noise of the draws in plain numbers, and its shape: the same in each call, so in a graph a constant."""
-        self.augment.generator = torch.Generator().manual_seed(self.seed)
+        generator = torch.Generator().manual_seed(self.seed)  # no attribute: threads share those, and workers change it
         with _disable_current_modes(), torch._C._DisableFuncTorch():  # in torch.export and vmap nothing has a value
-            noise = [one for one in (self.augment.noise(count) for _ in range(self.draws)) if one is not None]
+            drawn = (self.augment.noise(count, generator) for _ in range(self.draws))
+            noise = [one for one in drawn if one is not None]
             return (torch.stack(noise).flatten().tolist(), [len(noise), *noise[0].shape]) if noise else ([], [])
 
     def extra_repr(self) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 from learned_affine._checks import check_type
 from learned_affine.augment import LearnedAffineAugment
 from learned_affine.geometry.parameters import AffineParameters
-from learned_affine.geometry.warp import warp_by_matrix
+from learned_affine.geometry.warp import warp_by_matrix, working_dtype
 
 
 class LearnedAffine(GeometricAugmentationBase2D):
@@ -70,8 +70,8 @@ class LearnedAffine(GeometricAugmentationBase2D):
                 kept["drawn"].copy_(torch.stack([value.float() for value in drawn.leaves()], -1))
         angle, scale_x, scale_y, shear, right, down, mirror, turns = params["drawn"].to(input.device).unbind(-1)
         parameters = AffineParameters(angle, scale_x, scale_y, shear, right, down, mirror.bool(), turns.long())
-        matrix = parameters.map(lambda value: value.to(input.dtype)).matrix(*input.shape[-2:])
-        return convert_affinematrix_to_homography(matrix)
+        matrix = parameters.map(lambda value: value.to(working_dtype(input))).matrix(*input.shape[-2:])
+        return convert_affinematrix_to_homography(matrix).to(input.dtype)
 
     def apply_transform(self, input: Tensor, params: Any, flags: Any, transform: Tensor) -> Tensor:
         """Warp ``(B, C, H, W)`` images by their matrices."""

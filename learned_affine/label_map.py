@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import PIL.Image
 from torch import Tensor, nn
 from torchvision import tv_tensors
 
@@ -54,9 +55,11 @@ class MappedLabels(nn.Module):
         both = sample[0] if len(sample) == 1 else sample
         if not isinstance(both, tuple | list) or len(both) != 2:
             raise TypeError(f"the sample must be images and labels, got {shown(both)}")
+        check_type("images", both[0], Tensor | PIL.Image.Image | list, "one image, a batch (B, C, H, W), or a list")
         images, labels = self.augment(*both)
         drawn = self.augment.last_parameters
-        assert drawn is not None
+        if drawn is None:
+            raise ValueError(f"the sample must hold an image whose labels are renamed, got {shown(both[0])}")
         is_many = isinstance(images, list) or (isinstance(images, Tensor) and images.ndim > dimensions_of(images))
         return images, self._renamed(labels, drawn, not is_many)
 

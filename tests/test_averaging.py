@@ -1,5 +1,7 @@
 """Averaging at test time, against the mean of the probabilities written out."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +12,7 @@ from learned_affine.averaging import AveragedClassifier
 from learned_affine.fitting.history import FitHistory
 from learned_affine.policy.distribution import Policy
 from tests.geometry.matrices import rearranged
-from tests.subjects import COMPASS, STILL, Compass, EverySymmetry, compass
+from tests.subjects import COMPASS, STILL, Compass, EverySymmetry, compass, seeded
 
 
 @pytest.fixture
@@ -153,3 +155,12 @@ def test_one_logit_is_averaged_as_the_two_that_it_stands_for(augment):
     averaged = [AveragedClassifier(net, augment, 3, task="binary") for net in (one, lambda x: F.pad(one(x), (1, 0)))]
     torch.testing.assert_close(averaged[0](IMAGES), averaged[1](IMAGES))
     torch.testing.assert_close(averaged[0](IMAGES).exp().sum(1), torch.ones(len(IMAGES)))
+
+
+def test_a_data_loaders_worker_gives_the_same_answer_and_nothing_is_set(classifier, augment, monkeypatch):
+    """A worker has streams of its own, and threads share attributes."""
+    augment.generator = seeded(4)
+    averaged = AveragedClassifier(classifier, augment)
+    before, state = averaged(IMAGES), averaged.augment.generator.get_state()
+    monkeypatch.setattr(torch.utils.data, "get_worker_info", lambda: SimpleNamespace(seed=1))
+    assert torch.equal(averaged(IMAGES), before) and torch.equal(averaged.augment.generator.get_state(), state)

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from learned_affine._checks import check_count, explain_keywords
+from learned_affine._checks import check_count, explain_keywords, warn_caller
+from learned_affine.diagnostics.checks import FitWarning
 from learned_affine.diagnostics.measures import image_measures, policy_moments, spread_measures, symmetry_measures
 from learned_affine.diagnostics.summary import HEADS, aligned, chance_text, class_name, known_names, proposal_words
 from learned_affine.geometry.parameters import AffineParameters
@@ -71,8 +72,8 @@ def evaluate(
         augment: the augmenter.
         classifier, loader, task, loss, device, image_key, label_key: as for ``fit``.
         label_map: as for ``fit``; if None, that of the fit.
-        preprocess: as for ``fit``; if None, that of the fit, as long as the augmenter is not saved and loaded.
-            ``torch.nn.Identity()`` for none.
+        preprocess: as for ``fit``; if None, that of the fit, or a warning where that stayed behind when the augmenter
+            was saved. ``torch.nn.Identity()`` for none.
         draws: draws per image, over which the measures of the classifier are averaged.
         max_images: stop after so many.
 
@@ -101,7 +102,7 @@ def evaluate(
     """
     check_count("draws", draws)
     check_count("max_images", max_images)
-    preprocess = getattr(augment.history, "preprocess", None) if preprocess is None else preprocess
+    preprocess = _preprocess_of_fit(augment.history) if preprocess is None else preprocess
     where = classifier_device(classifier, device)
     info = getattr(augment.history, "info", {})
     model = Model(classifier, preprocess, task=task_of(task, loss), label_map=label_map_of(label_map, info))
@@ -133,6 +134,16 @@ def evaluate(
     table.update(symmetry_measures(columns["chances"]) | spread_measures(columns["mean"], columns["deviation"]))
     table.proposals = proposal_words(info)
     return table
+
+
+def _preprocess_of_fit(history: Any) -> Any:
+    found, name = getattr(history, "preprocess", None), getattr(history, "info", {}).get("preprocess")
+    if found is None and name is not None:
+        text = (
+            f"preprocess must be given where the augmenter was saved and loaded: that of the fit, {name}, stays behind"
+        )
+        warn_caller(FitWarning("setup", f"{text}. Give it again, or torch.nn.Identity() for none."))
+    return found
 
 
 def _judged(

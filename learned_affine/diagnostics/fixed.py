@@ -78,8 +78,8 @@ def _labels_stay(rules: dict[str, Any]) -> Tensor:
     count = max((len(rule) for rule in rules.values() if isinstance(rule, list)), default=1)
     known = {key: rule if isinstance(rule, list) else lambda labels: labels + count for key, rule in rules.items()}
     if not known:
-        return torch.ones(8, dtype=torch.bool)
-    return (LabelMap(known).in_each_symmetry(count) == torch.arange(count)).all(1)
+        return torch.ones(8, dtype=torch.bool, device="cpu")
+    return (LabelMap(known).in_each_symmetry(count) == torch.arange(count, device="cpu")).all(1)
 
 
 def _affine(augment: PolicyTransform, mean: Tensor, deviation: Tensor, kind: type) -> str:
@@ -95,6 +95,8 @@ def _affine(augment: PolicyTransform, mean: Tensor, deviation: Tensor, kind: typ
     if not written and not any(rotation):
         return ""
     sampling = augment.sampling.of(kind)
-    written += ["interpolation=v2.InterpolationMode.BILINEAR"]
+    written += [
+        f"interpolation=v2.InterpolationMode.{'NEAREST' if sampling.interpolation == 'nearest' else 'BILINEAR'}"
+    ]
     written += [f"fill={sampling.fill!r}"] if sampling.fill and sampling.padding_mode == "fill" else []
     return f"v2.RandomAffine(degrees=({rotation[0]:.1f}, {rotation[1]:.1f}), {', '.join(written)})"

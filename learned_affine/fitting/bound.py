@@ -140,6 +140,7 @@ class BoundFit(Generic[T]):
         config = FitConfig() if config is None else config
         listed = [callbacks] if callable(callbacks) or not isinstance(callbacks, Iterable) else [*callbacks]
         _check_arguments(config, classifier, loader, preprocess, val_loader, seed, listed)
+        _check_memory(classifier=classifier, augment=self.augment)
         seed = int(torch.randint(2**31, ())) if seed is None else seed
         processes = Processes(accelerator, device, classifier)
         model = _model(classifier, preprocess, config, task_of(task, loss), label_map_of(label_map))
@@ -163,7 +164,9 @@ class BoundFit(Generic[T]):
             held_out = None if val_loader is None else partial(labelled, val_loader, read, "val_loader")
             chooses = isinstance(self.augment, type) and interpolation is None
             candidates = CANDIDATES if chooses else (str(augment.interpolation),)
-            history.preprocess = preprocess
+            if preprocess is not None:  # its name goes into files, where it cannot go itself
+                history.preprocess = preprocess
+                history.info["preprocess"] = getattr(preprocess, "__name__", type(preprocess).__name__)
             rounds = config.rounds + (SETTLING + 1 if config.objective == "calibrated" else 0)
             under_way = Progress(history, listed, progress, processes.is_main, rounds)
             with _at_work(augment.localization, processes.device), closing(under_way.bar):
@@ -206,13 +209,14 @@ def _undone_unless_begun(augment: PolicyTransform | None, history: FitHistory) -
 
 @contextmanager
 def _at_work(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """The network on a device with gradients, and as it was afterwards."""
-    home = next(network.parameters()).device
-    network.to(device).train().requires_grad_(True)
+    """The network on a device in float32 with gradients, and as it was afterwards."""
+    first = next(network.parameters())
+    home, dtype = first.device, first.dtype
+    network.to(device, torch.float32).train().requires_grad_(True)
     try:
         yield
     finally:
-        network.to(home).eval().requires_grad_(False)
+        network.to(home, dtype).eval().requires_grad_(False)
 
 
 def _one_pass(loader: Iterable[Any], opened: Iterable[Any], read: Read, number: int = 0) -> Iterator[Batch]:
@@ -301,11 +305,15 @@ def _check_arguments(
             f"loader must be one that can be passed over again for the paper's objective, whose {config.rounds} rounds "
             "are passes over it, got an iterator"
         )
-    tensors = [*classifier.parameters(), *classifier.buffers()] if isinstance(classifier, nn.Module) else []
-    if any(tensor.is_inference() for tensor in tensors):
-        raise ValueError(
-            "classifier must not be made under torch.inference_mode, whose tensors pass no gradient; got one "
-            "whose weights are: make or load it outside, or copy its state_dict into one that was"
-        )
-    if any(tensor.is_meta for tensor in tensors):
-        raise ValueError("classifier must have its weights in memory, got some on the device meta")
+
+
+def _check_memory(**modules: Any) -> None:
+    for name, module in modules.items():
+        tensors = [*module.parameters(), *module.buffers()] if isinstance(module, nn.Module) else []
+        if any(tensor.is_inference() for tensor in tensors):
+            raise ValueError(
+                f"{name} must not be made under torch.inference_mode, whose tensors pass no gradient; got one "
+                "whose weights are: make or load it outside, or copy its state_dict into one that was"
+            )
+        if any(tensor.is_meta for tensor in tensors):
+            raise ValueError(f"{name} must have its weights in memory, got some on the device meta")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import pickle
@@ -95,6 +96,11 @@ class FitHistory(Mapping[str, list[float]]):
         """What was measured, round by round; see :func:`learned_affine.plots.plot_history`."""
         return plot_history(self, path)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> FitHistory:
+        twin = FitHistory(self._records, copy.deepcopy(self.info, memo))
+        twin.preprocess = self.preprocess  # a copy of it would be another function, or a second model
+        return twin
+
     def __getstate__(self) -> dict[str, Any]:
         """A ``preprocess`` that does not pickle, as a lambda, stays behind."""
         try:
@@ -118,6 +124,8 @@ def _check_keys(keys: Iterable[str]) -> None:
 def without_nan(value: Any) -> Any:
     """Plain values with None for what is not finite, since JSON has no NaN and no infinity."""
     if isinstance(value, dict):
+        if wrong := [key for key in value if not isinstance(key, str)]:
+            raise TypeError(f"history.info must have strings as keys, as JSON has, got {wrong[0]!r}")
         return {key: without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [without_nan(inner) for inner in value]

@@ -13,6 +13,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
 from learned_affine.geometry.parameters import flips_of, moved_by
+from learned_affine.geometry.warp import in_full_precision
 
 
 def continuous(matrix: Tensor) -> Tensor:
@@ -44,10 +45,11 @@ def warp_boxes(boxes: tv_tensors.BoundingBoxes, matrix: Tensor) -> tv_tensors.Bo
     if torch.linalg.det(moved[:, :2]) < 0:
         boxes = F.horizontal_flip(boxes)
         moved = torch.stack([-moved[:, 0], moved[:, 1], moved[:, 2] + boxes.canvas_size[1] * moved[:, 0]], dim=1)
-    if boxes.numel() == 0 or torch.equal(moved, torch.eye(2, 3, dtype=moved.dtype)):
+    if boxes.numel() == 0 or torch.equal(moved, torch.eye(2, 3, dtype=moved.dtype, device="cpu")):
         return tv_tensors.wrap(boxes.as_subclass(Tensor).clone(), like=boxes)
     back = torch.linalg.inv(torch.cat([moved, moved.new_tensor([[0.0, 0.0, 1.0]])]))
-    return F.perspective(boxes, None, None, coefficients=[*back[:2].flatten().tolist(), 0.0, 0.0])
+    with in_full_precision(boxes):
+        return F.perspective(boxes, None, None, coefficients=[*back[:2].flatten().tolist(), 0.0, 0.0])
 
 
 def rearrange_boxes(boxes: tv_tensors.BoundingBoxes, code: int) -> tv_tensors.BoundingBoxes:

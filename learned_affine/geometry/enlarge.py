@@ -90,9 +90,10 @@ def bands(side: int, dtype: torch.dtype, device: torch.device, block: int) -> tu
             around = range(math.floor(positions[0]) - REACH + 1, math.floor(positions[-1]) + REACH + 1)
             mirrored = [min(pixel % (2 * side), 2 * side - 1 - pixel % (2 * side)) for pixel in around]  # at the edges
             low, high = min(mirrored), max(mirrored) + 1
-            distance = torch.tensor(positions, dtype=torch.float64)[:, None] - torch.tensor(around, dtype=torch.float64)
-            weights = torch.zeros(len(positions), high - low, dtype=torch.float64)
-            weights.index_add_(1, torch.tensor(mirrored) - low, kernel(distance))
+            there, here = (torch.tensor(side, dtype=torch.float64, device="cpu") for side in (positions, around))
+            weights = torch.zeros(len(positions), high - low, dtype=torch.float64, device="cpu")
+            index = torch.tensor(mirrored, device="cpu") - low
+            weights.index_add_(1, index, kernel(there[:, None] - here))
             weights = weights.to(dtype).to(device, non_blocking=True)
             found.append(Band(slice(first, first + len(positions)), slice(low, high), weights))
     return tuple(found)

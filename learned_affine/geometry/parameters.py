@@ -284,12 +284,12 @@ class AffineParameters:
 
 def constant(values: Sequence[float], like: Tensor) -> Tensor:
     """Some numbers on the device of a tensor, in its dtype. It does not wait for a GPU, as ``new_tensor`` does."""
-    return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True)
+    return torch.tensor(values, dtype=like.dtype, device="cpu").to(like.device, non_blocking=True)
 
 
 def moved_by(matrix: Tensor, shift: Tensor) -> Tensor:
     """The map of ``(..., 2, 3)`` matrices in coordinates whose numbers are larger by a ``shift``, ``(2,)``."""
-    offset = matrix[..., 2] + shift - matrix[..., :2] @ shift
+    offset = matrix[..., 2] + shift - (matrix[..., :2] * shift).sum(-1)  # autocast would round a product of matrices
     return torch.cat([matrix[..., :2], offset[..., None]], dim=-1)
 
 

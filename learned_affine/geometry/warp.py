@@ -170,7 +170,7 @@ def _inverse_map_of_one(parameters: AffineParameters, aspect: float, dtype: torc
     xx, xy = (a * first + c * second for first, second in zip(across, along, strict=True))
     yx, yy = ((b * first + d * second) / aspect for first, second in zip(across, along, strict=True))
     shift = -2 * (xx * right + xy * down), -2 * (yx * right + yy * down)
-    return torch.tensor((xx, yx, xy, yy, *shift), dtype=dtype).view(3, 2, 1, 1, 1).unbind()
+    return torch.tensor((xx, yx, xy, yy, *shift), dtype=dtype, device="cpu").view(3, 2, 1, 1, 1).unbind()
 
 
 def along_the_sides(parameters: AffineParameters, height: int, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,7 @@ class Policy:
         """Standard normal noise ``(*shape, 6)``, for symmetries 7; drawn on the CPU, so the same on every device."""
         # a compiled graph for batches of any size takes no generator, not even None
         options: Any = {} if generator is None else {"generator": generator}
-        return torch.randn(*shape, DIMENSIONS + symmetries, **options)
+        return torch.randn(*shape, DIMENSIONS + symmetries, device="cpu", **options)
 
     @property
     def chances(self) -> Tensor:

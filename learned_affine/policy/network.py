@@ -134,7 +134,7 @@ class LocalizationNetwork(nn.Module):
 
     def draw(self, images: Tensor, noise: Tensor | None, limits: AffineLimits, strength: float) -> AffineParameters:
         """Parameters within ``limits``: from the images' noise, or the mode without."""
-        if is_one_on_cpu(images) and type(self).forward is LocalizationNetwork.forward:
+        if is_one_on_cpu(images) and type(self) is LocalizationNetwork:  # a class of the user's may change any part
             return self._draw_of_one(images, noise, limits, strength)
         policy: Policy = self(images, limits)
         return policy.draw(noise, limits, strength)
@@ -160,7 +160,7 @@ class LocalizationNetwork(nn.Module):
         if level < strength * 7 / 8:  # else no other symmetry can reach as far, so their costs need not be known
             costs = zip(self.codes[1:], self.gate(observation)[0].tolist(), output[NUMBERS:], strict=True)
             code = self._symmetry_of_one(level, strength, costs, self.allowed(limits, *image.shape[-2:]))
-        drawn = *torch.tensor([numbers]).unbind(-1), torch.tensor([code >= 4]), torch.tensor([code % 4])
+        drawn = (torch.tensor([value], device="cpu") for value in (*numbers, code >= 4, code % 4))
         return AffineParameters(*drawn)
 
     def _symmetry_of_one(

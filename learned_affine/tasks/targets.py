@@ -37,7 +37,8 @@ def numbers_of(labels: Any) -> Tensor | None:
     if isinstance(labels, list | tuple | range):
         single = Tensor | np.ndarray | np.generic
         try:
-            labels = torch.tensor([one.tolist() if isinstance(one, single) else one for one in labels])
+            plain = [one.tolist() if isinstance(one, single) else one for one in labels]
+            labels = torch.tensor(plain, device="cpu")
         except (TypeError, ValueError, RuntimeError):  # of words, or of rows of different lengths
             return None
     if isinstance(labels, np.ndarray) and labels.dtype.kind in "iufb":
@@ -120,7 +121,7 @@ def choose(which: Tensor, one: Any, other: Any) -> Any:
         return {key: choose(which, one[key], other[key]) for key in one}
     if one is None:
         return None
-    return [mine if here else yours for here, mine, yours in zip(which.tolist(), one, other, strict=True)]
+    return type(other)(mine if here else yours for here, mine, yours in zip(which.tolist(), one, other, strict=True))
 
 
 def moved(targets: Any, move: Callable[[Any], Any]) -> Any:
@@ -247,7 +248,8 @@ class LabelMap:
 
     def in_each_symmetry(self, classes: int) -> Tensor:
         """The same where a rule may be a function of class indices."""
-        code, labels = torch.arange(8).repeat_interleave(classes), torch.arange(classes).repeat(8)
+        code = torch.arange(8, device="cpu").repeat_interleave(classes)
+        labels = torch.arange(classes, device="cpu").repeat(8)
         return self(labels, code >= 4, code % 4).view(8, classes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -277,7 +279,7 @@ def _rule(key: str, rule: Any, count: int) -> Any:
     name, found = f"label_map[{key!r}]", numbers_of(rule)
     if found is None or found.ndim != 1 or found.is_floating_point() or found.dtype == torch.bool:
         raise TypeError(f"{name} must be a permutation of class indices or a function, got {rule!r}")
-    found, places = found.long().cpu(), torch.arange(len(found))
+    found, places = found.long().cpu(), torch.arange(len(found), device="cpu")
     if not torch.equal(found.sort().values, places):
         raise ValueError(f"{name} must be a permutation of 0 to {len(found) - 1}, got {found.tolist()}")
     steps = [places]

@@ -51,6 +51,8 @@ def tensor_images(item: Tensor, drawn: SampleParameters, sampling: Sampling) -> 
         if drawn.count != 1:
             raise ValueError(f"images of one sample must be as many as the first ({drawn.count}), got {shown(item)}")
         lead = 0
+    if pixels.numel() == 0:
+        return pixels.clone()
     frames = pixels.shape[lead:-3].numel()
     taken = drawn.converted(item) if frames == 1 else None
     if lead == 1 and pixels.ndim == 4:

@@ -51,6 +51,7 @@ def _list_of_images(sample: Any, leaves: list[Any]) -> list[Any] | None:
         return next((one for one in lists if isinstance(one[0], PICTURES)), None)
     found = next((one for one in lists if one[0] is image), None)
     if found is None:
+        _refuse_tuple(sample, image, leaves)
         return None
     if all(one.shape[:-2] == image.shape[:1] and one.dtype == image.dtype for one in found):
         return found
@@ -62,10 +63,27 @@ def _list_of_images(sample: Any, leaves: list[Any]) -> list[Any] | None:
     return None
 
 
+def _refuse_tuple(sample: Any, image: Any, leaves: list[Any]) -> None:
+    # of plain tensors the first alone is an image, as in torchvision, so the labels of the others would move without it
+    for node in pytree.tree_leaves(sample, is_leaf=lambda node: isinstance(node, tuple) and _only_tensors(node)):
+        if isinstance(node, tuple) and node[0] is image and any(isinstance(leaf, LABELS) for leaf in leaves):
+            raise ValueError(
+                f"a tuple of {len(node)} plain tensors is no batch, so their boxes, masks or key points cannot be "
+                "assigned: give the images as a list, or wrap each in tv_tensors.Image or Mask"
+            )
+
+
+def _only_tensors(node: Any) -> bool:
+    return len(node) > 1 and all(F.is_pure_tensor(one) and one.ndim > 2 for one in node)
+
+
 def _holds_images(node: Any) -> bool:
     """Whether a node is a list of single images, or of plain tensors that may be images, and of nothing else."""
     if not isinstance(node, list) or not node:
         return False
+    gaps = [place for place, one in enumerate(node) if one is None]
+    if gaps and sum(isinstance(one, PICTURES) for one in node) > 1:
+        raise ValueError(f"a list of images must have no gaps, got None at place {gaps[0]} of {len(node)}")
     if isinstance(node[0], PICTURES):
         return all(isinstance(one, PICTURES) and getattr(one, "ndim", 3) == dimensions_of(one) for one in node)
     return all(F.is_pure_tensor(one) and one.ndim > 2 for one in node)

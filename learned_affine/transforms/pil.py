@@ -116,4 +116,4 @@ def _premultiplied_fill(fill: Fill, channels: int) -> Fill:
     values = [fill] * channels if isinstance(fill, int | float) else list(fill)
     if not any(values) or len(values) != channels:
         return fill
-    return _premultiplied(torch.tensor(values).view(1, -1, 1, 1)).flatten().tolist()
+    return _premultiplied(torch.tensor(values, device="cpu").view(1, -1, 1, 1)).flatten().tolist()

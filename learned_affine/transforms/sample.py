@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,8 +54,7 @@ class SampleParameters:
                 return None
             raise cannot_assign(item, self.count)
         if 1 in own.symmetries:  # of what was drawn for an image of its size, all keep its shape
-            is_pil = isinstance(item, PIL.Image.Image)
-            check_shape(own.parameters, item.size[::-1] if is_pil else getattr(item, "canvas_size", item.shape[-2:]))
+            check_shape(own.parameters, size_of(item))
         return own
 
     def symmetry_alone(self) -> int | None:
@@ -64,7 +63,7 @@ class SampleParameters:
 
     def places(self) -> Tensor:
         """The indices of the images that are augmented."""
-        return torch.arange(self.count) if self.rows is None else self.rows
+        return torch.arange(self.count, device="cpu") if self.rows is None else self.rows
 
     def converted(self, item: Any) -> Tensor | None:
         """What :func:`take` gives for an item, if it is the image that the network observed."""
@@ -87,7 +86,7 @@ def which_are_still(parameters: AffineParameters, every_one: bool = False) -> Te
     if is_traced():
         return None
     if every_one:
-        return torch.ones(len(parameters), dtype=torch.bool)
+        return torch.ones(len(parameters), dtype=torch.bool, device="cpu")
     still = parameters.is_still()
     return still if still.device.type != "cpu" or bool(still.any()) else None
 
@@ -114,6 +113,23 @@ def check_shape(parameters: AffineParameters, size: Sequence[int]) -> None:
             f"quarter_turns must be 0 or 2 for an image that is not square, since 1 and 3 exchange its sides: got "
             f"{int(odd[0])} for an image of {height} x {width} pixels"
         )
+
+
+def size_of(item: Any) -> Sequence[int]:
+    """Height and width of an image, or of the image that a label is of."""
+    return item.size[::-1] if isinstance(item, PIL.Image.Image) else getattr(item, "canvas_size", item.shape[-2:])
+
+
+def all_square(items: Sequence[Any]) -> bool:
+    """Whether the images of a sample are square, and those that its labels are of."""
+    sizes = (size_of(item) for item in items if isinstance(item, (*PICTURES, *LABELS)))
+    return all(height == width for height, width in sizes)
+
+
+def without_odd_turns(parameters: AffineParameters) -> AffineParameters:
+    """The parameters without those symmetries that exchange the sides of an image."""
+    even = parameters.quarter_turns % 2 == 0
+    return replace(parameters, mirror=parameters.mirror & even, quarter_turns=parameters.quarter_turns * even)
 
 
 def indexable(images: Tensor) -> Tensor:

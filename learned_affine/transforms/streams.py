@@ -25,7 +25,7 @@ class Stream:
             digest = hashlib.sha256(f"{seed} {worker_seed}".encode()).digest()
             stream = torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
             # torch uses 32 bits of a seed, too few for thousands of streams: 16 more say how many numbers to pass over
-            torch.empty(int.from_bytes(digest[4:6], "big"), dtype=torch.uint8).random_(generator=stream)
+            torch.empty(int.from_bytes(digest[4:6], "big"), dtype=torch.uint8, device="cpu").random_(generator=stream)
             self._worker = worker_seed, stream
         return self._worker[1]
 

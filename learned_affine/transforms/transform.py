@@ -26,6 +26,7 @@ from learned_affine.transforms.lists import each_sample
 from learned_affine.transforms.pil import in_colour
 from learned_affine.transforms.sample import (
     SampleParameters,
+    all_square,
     as_batch,
     assign_labels,
     check_parameters,
@@ -34,6 +35,7 @@ from learned_affine.transforms.sample import (
     first_image,
     take,
     which_are_still,
+    without_odd_turns,
 )
 from learned_affine.transforms.sampling import CHECKS, Sampling
 from learned_affine.transforms.streams import Stream, stream_of
@@ -121,7 +123,7 @@ class PolicyTransform(v2.Transform):
         count = len(images)
         own = self._generator()
         options: dict[str, Any] = {} if own is None else {"generator": own}  # see Policy.noise
-        chosen = torch.rand(count, **options) < self.p if 0 < self.p < 1 else None
+        chosen = torch.rand(count, device="cpu", **options) < self.p if 0 < self.p < 1 else None
         noise = self.noise(count)
         if is_traced():
             return {"drawn": self._draw_all(images, noise, chosen)}
@@ -132,12 +134,15 @@ class PolicyTransform(v2.Transform):
         rows = None if rows is None or len(rows) == count else rows
         taken = take(images, rows)
         drawn = self.draw_parameters(taken, noise if noise is None or rows is None else noise[rows])
+        symmetries = self.limits.allowed_symmetries(*images.shape[-2:])
+        if 1 in symmetries and not all_square(flat_inputs):
+            drawn, symmetries = without_odd_turns(drawn), (0, 2, 4, 6)
         self._last = [SampleParameters(drawn, rows, count)]
         has_graph = isinstance(image, Tensor) and image.requires_grad  # what is taken here, without grad, would cut it
         observed = None if has_graph or seen is not image else (image, taken)
-        nothing_moves = self.strength == 0 or not any(self.limits.extent())
+        bounded = not isinstance(self.localization, RawHead)
+        nothing_moves = self.strength == 0 or (bounded and not any(self.limits.extent()))
         still = which_are_still(drawn, nothing_moves) if nothing_moves or self._is_deterministic else None
-        symmetries = self.limits.allowed_symmetries(*images.shape[-2:])
         return {"drawn": SampleParameters(drawn, rows, count, observed, still, symmetries=symmetries)}
 
     def _draw_all(self, images: Tensor, noise: Tensor | None, chosen: Tensor | None) -> SampleParameters | None:
@@ -248,12 +253,12 @@ class PolicyTransform(v2.Transform):
     def _is_deterministic(self) -> bool:
         return self.deterministic or self.localization.deterministic
 
-    def noise(self, count: int) -> Tensor | None:
-        """The noise of ``count`` images, from the generator; None where there is none in a draw."""
+    def noise(self, count: int, generator: torch.Generator | None = None) -> Tensor | None:
+        """The noise of ``count`` images, from a generator, else its own; None where there is none in a draw."""
         network = self.localization
         if self._is_deterministic or isinstance(network, RawHead):
             return None
-        return network.noise(count, self.limits, self._generator())
+        return network.noise(count, self.limits, self._generator() if generator is None else generator)
 
     def draw_parameters(self, images: Tensor, noise: Tensor | None) -> AffineParameters:
         """Parameters of ``(B, C, H, W)`` images from their noise, or the mode; the network follows the device."""

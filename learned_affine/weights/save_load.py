@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,8 +13,8 @@ from learned_affine._checks import warn_caller
 from learned_affine._files import write_atomically
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.transforms.transform import PolicyTransform
-from learned_affine.weights.container import MAX_HEADER, WeightsError, from_bytes, read_file, to_bytes
-from learned_affine.weights.locate import FILE, find_file
+from learned_affine.weights.container import KEY, MAX_HEADER, WeightsError, from_bytes, read_file, to_bytes
+from learned_affine.weights.locate import FILE, find_file, list_weights
 from learned_affine.weights.model_card import CARD, MARK, model_card
 from learned_affine.weights.schema import describe_augment, parse
 
@@ -48,6 +48,10 @@ def save(augment: PolicyTransform, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix.lower() in OTHER_FILES and not path.is_dir():
         raise ValueError(f"path must end in .safetensors, or be a folder, got {str(path)!r}")
+    if str(path) in (*list_weights(), "DEFAULT"):
+        raise ValueError(
+            f"path must not be the name of shipped weights, which would be loaded in its place, got {path}"
+        )
     description = describe_augment(augment)
     network = copy.deepcopy(augment.localization)
     if isinstance(network, LocalizationNetwork):
@@ -74,13 +78,20 @@ def save(augment: PolicyTransform, path: str | Path) -> Path:
 
 
 def _refuse_others(folder: Path) -> None:
-    """Another model's files in a folder are not to be lost; each of ours says what wrote it, near its start."""
+    """Another model's files in a folder are not to be lost; each of ours says what wrote it."""
     for name in (FILE, "config.json"):
-        if (folder / name).exists():
-            with (folder / name).open("rb") as file:
-                if b"learned_affine" not in file.read(MAX_HEADER):
-                    rule = f"a folder without another model's {name}"
-                    raise FileExistsError(f"path must be {rule}, got {str(folder)!r}")
+        if (folder / name).exists() and not _is_ours(folder / name):
+            raise FileExistsError(f"path must be a folder without another model's {name}, got {str(folder)!r}")
+
+
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        content = file.read(MAX_HEADER)
+    with suppress(ValueError, AttributeError, KeyError, TypeError):  # no JSON, or none of ours
+        if path.name != FILE:
+            return str(json.loads(content).get("written_by")).startswith("learned_affine ")
+        return KEY in json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    return False
 
 
 def load(kind: type[T], source: Any, revision: str | None, changes: dict[str, Any]) -> T:

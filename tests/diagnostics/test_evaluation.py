@@ -1,6 +1,8 @@
 """Judging a policy: against truths worked out by hand or by a dense integral, and without a trace."""
 
+import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -8,10 +10,11 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine.diagnostics import FitWarning
 from learned_affine.fitting.history import FitHistory
 from learned_affine.geometry.parameters import NAMES
 from learned_affine.policy.raw_head import RawHead
-from tests.fits import IMAGES, LABELS, loader
+from tests.fits import IMAGES, LABELS, loader, quick
 from tests.subjects import COMPASS, STILL, Compass, Halves, compass, symmetric, vivid
 
 
@@ -165,3 +168,16 @@ def test_classes_of_one_name_keep_their_rows():
     dataset.classes = ["arrow", "arrow"]
     found = vivid().evaluate(Halves(), DataLoader(dataset, 64))
     assert list(found.chances) == ["arrow (class 0)", "arrow (class 1)"]
+
+
+def test_preprocess_is_that_of_the_fit_as_long_as_it_is_known(tmp_path):
+    """A copy has it, also where it does not pickle; a file does not, and says so."""
+    data, later = [(IMAGES + 3, LABELS)], lambda images: images - 3
+    augment = quick(data=data, preprocess=later)
+    assert copy.deepcopy(augment).evaluate(Halves(), data)["clean_accuracy"] == 1
+    with pytest.warns(FitWarning, match="setup: preprocess must be given .* that of the fit, <lambda>, stays behind"):
+        pickle.loads(pickle.dumps(augment)).evaluate(Halves(), data)
+    loaded = LearnedAffineAugment.from_pretrained(augment.save_pretrained(tmp_path / "a.safetensors"))
+    with pytest.warns(FitWarning, match="setup: preprocess must be given"):
+        loaded.evaluate(Halves(), data)
+    assert loaded.evaluate(Halves(), data, preprocess=later)["clean_accuracy"] == 1

@@ -125,6 +125,11 @@ def test_a_fill_is_that_of_the_augmenter():
     assert "fill" not in vivid(padding_mode="zeros").as_transforms(IMAGES)
 
 
+def test_the_interpolation_is_that_of_the_augmenter_where_the_line_has_it():
+    for name, written in (("nearest", "NEAREST"), ("bilinear", "BILINEAR"), ("sharp", "BILINEAR")):
+        assert f"InterpolationMode.{written}" in vivid(interpolation=name).as_transforms(IMAGES)
+
+
 def test_no_images_are_no_pipeline():
     with pytest.raises(ValueError, match="images must be at least one, got none"):
         vivid().as_transforms(IMAGES[:0])

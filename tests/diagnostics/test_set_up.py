@@ -81,13 +81,6 @@ def test_evaluate_preprocesses_as_the_fit_did():
         assert same.evaluate(Darkness(), [HELD_OUT])["clean_accuracy"] == 1
 
 
-def test_a_preprocess_that_does_not_pickle_stays_behind():
-    augment = quick(preprocess=lambda images: images)
-    for same in (copy.deepcopy(augment), pickle.loads(pickle.dumps(augment))):
-        assert same.history.preprocess is None and same.history.to_dict() == augment.history.to_dict()
-    assert augment.history.preprocess is not None
-
-
 class Named(TensorDataset):
     classes = ("left", "right", "faint", "bright")
 

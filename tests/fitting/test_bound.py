@@ -96,3 +96,15 @@ def test_limits_that_allow_nothing_leave_nothing_to_fit():
         with pytest.raises(ValueError, match=r"limits must leave something to learn, got AffineLimits\(angle=0.0, "):
             quick(**given)
     assert quick(limits=AffineLimits(0, 1, 0, 0, symmetries="mirror")).history.rounds > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_an_augmenter_of_another_precision_is_fitted_and_stays_one(dtype):
+    assert quick(augment=LearnedAffineAugment().to(dtype)).localization.head.weight.dtype == dtype
+
+
+def test_an_augmenter_of_inference_mode_is_refused():
+    with torch.inference_mode():
+        augment = LearnedAffineAugment()
+    with pytest.raises(ValueError, match=r"augment must not be made under torch\.inference_mode"):
+        quick(augment=augment)

@@ -6,7 +6,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
-from learned_affine import AffineLimits
+from learned_affine import AffineLimits, AffineParameters
 from learned_affine.geometry.coordinates import rearrange_boxes, visible_area, warp_boxes, warp_points
 from learned_affine.geometry.parameters import EIGHT
 from learned_affine.geometry.warp import warp_images
@@ -31,6 +31,17 @@ def test_boxes_of_half_precision_are_those_of_full_precision_rounded(format_, dt
     moved, expected = warp_boxes(half, matrix), warp_boxes(tv_tensors.wrap(half.float(), like=boxes), matrix)
     assert moved.dtype == dtype and moved.format == boxes.format
     assert torch.equal(moved.as_subclass(torch.Tensor), expected.as_subclass(torch.Tensor).to(dtype))
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_autocast_moves_boxes_as_far(format_):
+    """torchvision's corners would be off by pixels."""
+    matrix, large = 20 * matrices(1, 30, 40)[0], boxes_of(format_)
+    moved = warp_boxes(large, matrix)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(warp_boxes(large, matrix), moved)
+        back = AffineParameters.from_matrix(matrix[None], 30, 40).matrix(30, 40)[0]
+    torch.testing.assert_close(back, matrix, atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.parametrize("code", EIGHT)

@@ -1,5 +1,7 @@
 """One image's draw in plain numbers, against the policy of a batch, and its thumbnail, against the careful way."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -56,3 +58,13 @@ def test_bad_pixels_and_flat_channels_take_the_careful_way(bad, places):
     image[0, 1, places] = bad
     image[0, 2] = 0.3
     torch.testing.assert_close(thumbnail(image, 16, 3), careful(image), equal_nan=True)
+
+
+def test_a_class_of_the_users_is_followed_for_one_image_too():
+    class Still(LocalizationNetwork):
+        def costs(self, observation):
+            return replace(super().costs(observation), curvature=torch.full((len(observation), 6), 1e9))
+
+    own, images = Still().requires_grad_(False), torch.rand(1, 3, 24, 24)
+    drawn = own.draw(images, own.noise(1, AffineLimits(symmetries="none"), None), AffineLimits(symmetries="none"), 1.0)
+    assert float(drawn.displacement()) < 1e-3

@@ -256,3 +256,16 @@ def test_a_label_that_no_permutation_moves_is_refused_whatever_is_drawn(images, 
     mapped = MappedLabels(LearnedAffineAugment(p=0.0), SWAP)
     with pytest.raises(ValueError, match="label_map must be of functions where labels are no numbers and hold no key"):
         mapped(images, label)
+
+
+@pytest.mark.parametrize("images", [{"x": torch.rand(2, 1, 8, 8)}, tuple(torch.rand(2, 1, 8, 8)), "no image"])
+def test_images_are_one_a_batch_or_a_list(images):
+    """Labels of a batch that is not seen as one were permuted by column, where there are as many as classes."""
+    with pytest.raises(TypeError, match=r"images must be one image, a batch \(B, C, H, W\), or a list, got "):
+        MappedLabels(everything(), SWAP)(images, torch.tensor([0, 0]))
+
+
+def test_a_tuple_of_targets_stays_one():
+    targets = tuple(tv_tensors.KeyPoints(torch.ones(2, 2), canvas_size=(8, 8)) for _ in range(2))
+    found = MappedLabels(everything(), SWAP)
+    assert all(type(found(torch.rand(2, 1, 8, 8), targets)[1]) is tuple for _ in range(8))

@@ -35,6 +35,11 @@ class Depth(tv_tensors.TVTensor):
     """A type of the user's own that is none that this package knows."""
 
 
+@pytest.mark.parametrize("shape", [(0, 3, 8, 8), (2, 0, 3, 8, 8), (0, 2, 3, 8, 8)])
+def test_a_batch_without_images_comes_back(shape):
+    assert vivid()(torch.rand(shape)).shape == shape
+
+
 def test_kernels_are_looked_up_by_type_and_its_bases():
     photo, depth = Photo(torch.rand(3, 8, 8)), Depth(torch.rand(1, 8, 8))
     warped, same = vivid()(photo, depth)

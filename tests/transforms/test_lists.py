@@ -201,3 +201,33 @@ def test_samples_of_mixed_kinds_are_their_rows_one_by_one(kinds, found, p, wrap,
                 assert got is columns[key][row]
             else:
                 assert_equal(got, expected[row][key])
+
+
+def test_a_tuple_of_plain_tensors_is_no_batch_for_labels():
+    """What torchvision's detection references collate: the first image alone would move, and all boxes."""
+    images, targets = tuple(pictures("tensor", 2)), ({"boxes": box()}, {"boxes": box()})
+    with pytest.raises(ValueError, match=r"a tuple of 2 plain tensors is no batch, .* give the images as a list"):
+        vivid(LIMITS)(images, targets)
+    vivid(LIMITS)(list(images), targets)
+
+
+@pytest.mark.parametrize("kind", ["PIL", "Image"])
+def test_a_list_of_images_has_no_gaps(kind):
+    first, *rest = pictures(kind, 3)
+    with pytest.raises(ValueError, match="a list of images must have no gaps, got None at place 1 of 4"):
+        vivid(LIMITS)({"image": [first, None, *rest]})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("options", [{}, {"interpolation": "sharp"}, {"padding_mode": "fill", "fill": [0.1, 0.2, 0.3]}])
+def test_torchs_default_device_decides_nothing(kind, options):
+    """On "meta" nothing of a call may land: noise is drawn on the CPU, and images are where they are."""
+    image, own = pictures(kind, 1)[0], torch.Generator()
+    augment = vivid(LIMITS, p=0.9, generator=own, **options)
+    for sample in (image, pictures(kind, 3), (image, box()), *([image[None]] if kind == "tensor" else [])):
+        found = []
+        for device in ("cpu", "meta"):
+            own.manual_seed(5)
+            with torch.device(device):
+                found.append(augment(sample))
+        assert_equal(*found)

@@ -124,6 +124,14 @@ def test_lists_of_images_of_any_shape_draw_what_keeps_it(limits):
         assert all(torch.equal(*pair) for pair in zip(out, map(rearranged, images, codes.tolist()), strict=True))
 
 
+def test_images_of_two_sizes_in_a_sample_draw_what_keeps_both():
+    """A square one beside an oblong one, whichever comes first: no odd quarter turn in 40 calls."""
+    augment = symmetric(STILL)
+    for sample in ([picture(8), picture(6)], [picture(6), picture(8)]):
+        codes = [(augment(tuple(sample)), int(augment.last_parameters.codes()[0]))[1] for _ in range(40)]
+        assert set(codes) == {0, 2, 4, 6}
+
+
 def test_pil_images_of_a_list_of_targets_follow_their_image():
     augment = LearnedAffineAugment(p=1.0)
     depth = [pil("F", SQUARE, seed=seed) for seed in EIGHT]

@@ -4,9 +4,10 @@ import json
 import os
 
 import pytest
+import safetensors.torch
 import torch
 
-from learned_affine import AffineLimits, LearnedAffineAugment
+from learned_affine import AffineLimits, FitHistory, LearnedAffineAugment
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.weights import WeightsError
 from learned_affine.weights.locate import FILE
@@ -120,6 +121,20 @@ def test_the_ending_of_another_kind_of_file_is_refused(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["CIFAR10_V3", "DEFAULT"])
+def test_a_name_of_shipped_weights_is_no_path(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"path must not be the name of shipped weights, .* got {name}"):
+        vivid().save_pretrained(name)
+
+
+def test_what_the_history_says_comes_back_or_is_refused(path):
+    augment = vivid()
+    augment.history = FitHistory(info={"names": {0: "cat"}})
+    with pytest.raises(TypeError, match=r"history\.info must have strings as keys, as JSON has, got 0"):
+        augment.save_pretrained(path)
+
+
 def test_a_full_disk_leaves_the_old_file(path, monkeypatch):
     before = path.read_bytes()
 
@@ -145,9 +160,12 @@ def test_a_link_stays_a_link_and_the_file_has_the_users_permissions(path):
 
 @pytest.mark.parametrize("name", [FILE, "config.json"])
 def test_another_models_folder_is_left_alone(tmp_path, name):
-    (tmp_path / name).write_text("another model's")
+    theirs = b"another model's, of learned_affine"
+    if name == FILE:  # one that holds an augmenter
+        theirs = safetensors.torch.save({"learned_affine.head.weight": torch.ones(2), "backbone": torch.ones(3)})
+    (tmp_path / name).write_bytes(theirs)
     with pytest.raises(FileExistsError, match=f"path must be a folder without another model's {name}, got "):
         vivid().save_pretrained(tmp_path)
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "another model's")]
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, theirs)]
     ours = vivid().save_pretrained(tmp_path / "ours")
     assert vivid().save_pretrained(tmp_path / "ours") == ours
