@@ -81,7 +81,7 @@ def _of_images(last: dict[str, float], info: dict[str, Any], deterministic: bool
 def _of_costs(last: dict[str, float], info: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Whether the policy fills its limits, costs more than the budget, or is the same for all images."""
     numbers, cost, budget = last["kl"] - last["symmetry_kl"], last["cost"], last["budget"]
-    if numbers < BINDING and cost <= budget:
+    if numbers < BINDING and cost <= budget and last["displacement"] > 0:  # else symmetries alone are allowed
         yield (
             "limits-bind",
             f"the policy fills the limits (its divergence from the prior is {numbers:.2f} nats), and augmented images "
@@ -150,6 +150,19 @@ def check_set_up(info: dict[str, Any], say: Callable[[str], None]) -> None:
         "classes that of the labels, in loader and in val_loader? A fit to wrong answers gives a narrow policy."
     )
     warn_caller(FitWarning("setup", text))
+
+
+def check_names(known: list[str] | None, others: list[str] | None) -> None:
+    """Warn where the classes of held-out images have other names, or another order, than those of training images."""
+    if known and others and known != others:
+        place = next((place for place, pair in enumerate(zip(known, others, strict=False)) if len(set(pair)) > 1), None)
+        place = min(len(known), len(others)) if place is None else place
+        shown = (repr(one[place]) if place < len(one) else "none" for one in (known, others))
+        text = (
+            f"class {place} is {' in loader and '.join(shown)} in val_loader: a folder without images of some class "
+            "numbers the others anew. Give both the same classes in the same order."
+        )
+        warn_caller(FitWarning("setup", text))
 
 
 def check_logits(output: Tensor) -> None:

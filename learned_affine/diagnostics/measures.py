@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -27,9 +27,14 @@ def image_measures(parameters: AffineParameters, height: int, width: int) -> dic
     }
 
 
-def policy_measures(parameters: AffineParameters, height: int, width: int) -> dict[str, float]:
-    """Their means over a batch."""
-    return {key: float(values.mean()) for key, values in image_measures(parameters, height, width).items()}
+def policy_measures(parameters: AffineParameters, sizes: Sequence[Sequence[int]]) -> dict[str, float]:
+    """Their means over images of these heights and widths."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for row, size in enumerate(sizes):
+        groups.setdefault(tuple(size), []).append(row)
+    parts = [image_measures(parameters[rows], *size) for size, rows in groups.items()]
+    names = ("displacement", "visible_area")
+    return {name: float(torch.cat([part[name] for part in parts]).mean()) if parts else math.nan for name in names}
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from learned_affine import losses
 from learned_affine.policy.thumbnail import match_channels, without_bad_cells
 
 WIDTH = 16  # channels of the first convolution
+USUAL, FLAT = (0.05, 2.0), 1e-6  # deviations of pixels within [0, 1] or standardised; of images that show nothing
 SIZE = 16  # as good a judge of where things are as 32, for a third of the time
 
 
@@ -24,6 +25,7 @@ class Adversary:
 
     def __init__(self, channels: int, device: torch.device, size: int = SIZE) -> None:
         self.channels, self.size = channels, size
+        self.scale: float | None = None  # of pixels, as soon as images have shown their range
         layers: list[nn.Module] = []
         for inner, outer in pairwise((channels, WIDTH, 2 * WIDTH, 4 * WIDTH)):
             layers += [nn.Conv2d(inner, outer, 3, stride=2, padding=1), nn.LeakyReLU(0.2)]
@@ -38,7 +40,11 @@ class Adversary:
         images = match_channels(images, self.channels).float() * scale
         if max(images.shape[-2:]) > self.size:
             images = F.adaptive_avg_pool2d(images, (min(images.shape[-2], self.size), min(images.shape[-1], self.size)))
-        scores: Tensor = self.layers(without_bad_cells(images))
+        images = without_bad_cells(images)
+        if self.scale is None:
+            spread = float(images.detach().std(correction=0))
+            self.scale = 1.0 if USUAL[0] <= spread <= USUAL[1] else 1 / (4 * max(spread, FLAT))
+        scores: Tensor = self.layers(images if self.scale == 1 else self.scale * images)
         return scores.squeeze(-1)
 
     def rise(self, images: Tensor, warped: Tensor) -> Tensor:

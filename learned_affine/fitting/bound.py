@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from operator import length_hint
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from learned_affine._checks import check_type, explain_keywords, shown, warn_caller
 from learned_affine._version import __version__
 from learned_affine.config import FitConfig
-from learned_affine.diagnostics.checks import check_fit, check_logits, check_pixel_range
+from learned_affine.diagnostics.checks import FitWarning, check_fit, check_logits, check_names, check_pixel_range
 from learned_affine.fitting.fit import SETTLING, fit_to_budget
 from learned_affine.fitting.history import FitHistory, Progress
 from learned_affine.fitting.paper import fit_as_in_the_paper
@@ -143,6 +144,7 @@ class BoundFit(Generic[T]):
         _check_memory(classifier=classifier, augment=self.augment)
         seed = int(torch.randint(2**31, ())) if seed is None else seed
         processes = Processes(accelerator, device, classifier)
+        seed = processes.from_main(seed)
         model = _model(classifier, preprocess, config, task_of(task, loss), label_map_of(label_map))
         read = partial(model.read, image_key=image_key, label_key=label_key)
         history, kind = FitHistory(info={"config": config.to_dict(), "seed": seed}), processes.device.type
@@ -154,11 +156,12 @@ class BoundFit(Generic[T]):
             frozen(classifier, processes.device),
             _undone_unless_begun(None if isinstance(self.augment, type) else self.augment, history),
             torch.autocast(kind, enabled=False),
+            nullcontext() if processes.is_main else _without_our_warnings(),
         ):
             torch.default_generator.manual_seed(seed % 2**63)  # torch.manual_seed would also seed the user's GPUs
             opened, first = peek(loader, read)
             augment = _augmenter(self.augment, first[0], config, arguments)
-            if preprocess is not None and processes.is_main:
+            if preprocess is not None:
                 check_pixel_range(first[0])
             training = partial(_one_pass, loader, opened, read)
             held_out = None if val_loader is None else partial(labelled, val_loader, read, "val_loader")
@@ -177,7 +180,6 @@ class BoundFit(Generic[T]):
                     augment.localization.load_state_dict(processes.from_main(augment.localization.state_dict()))
                 else:
                     fit_to_budget(augment, model, config, training, held_out, candidates, processes, seed, under_way)
-        if processes.is_main:
             for alarm in check_fit(history, config.objective == "paper"):
                 warn_caller(alarm)
         return augment
@@ -208,6 +210,14 @@ def _undone_unless_begun(augment: PolicyTransform | None, history: FitHistory) -
 
 
 @contextmanager
+def _without_our_warnings() -> Iterator[None]:
+    """For processes other than the main one, which gives them all."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        yield
+
+
+@contextmanager
 def _at_work(network: nn.Module, device: torch.device) -> Iterator[None]:
     """The network on a device in float32 with gradients, and as it was afterwards."""
     first = next(network.parameters())
@@ -232,7 +242,7 @@ def _about(
     """What the history says of model and data, once it is clear that one can learn from the first images."""
     (images, labels), task, versions = first, model.task, {"learned_affine": __version__}
     outputs = probe(model, images.to(processes.device), labels, through_gradient=config.objective == "paper")
-    if not task.is_loss and processes.is_main:
+    if not task.is_loss:
         check_logits(outputs)
     for name in ("torch", "torchvision", "kornia"):
         with suppress(PackageNotFoundError):  # built from source, and not installed
@@ -245,9 +255,11 @@ def _about(
     if model.label_map is not None:
         model.label_map.check(classes)
         about["label_map"] = model.label_map.to_dict()
-    names = class_names(val_loader, classes) or class_names(loader, classes)
-    if val_loader is not None and names:
-        about["class_names"] = names
+    if val_loader is not None and not task.is_loss:
+        known, others = class_names(loader), class_names(val_loader)
+        check_names(known, others)
+        if names := next((one for one in (others, known) if one and len(one) == classes), None):
+            about["class_names"] = names
     with suppress(NotImplementedError):  # some datasets have a length that says so
         if count := length_hint(getattr(loader, "dataset", ())):
             about["images"] = count

@@ -30,6 +30,7 @@ from learned_affine.transforms.transform import PolicyTransform
 
 LEAST_IMAGES, MOST_IMAGES, FOR_EACH = 3000, 9000, 4  # judged ones, in all
 SYMMETRY_SHARE = 0.3  # of them, on top
+IN_UNITS = ("target", "held_out_cost", "training_cost", "gap_error")  # of the loss itself
 MOST_SECONDS, LEAST_SHARE = 90.0, 0.02
 HELD_SHARE = 3 / 8  # of a round's draws
 WIDER, WIDER_SHARE = 2.2, 1 / 2  # of the draws: what lies just outside of the policy must be known, too
@@ -60,10 +61,13 @@ def fit_to_budget(
         target = charge_resampling(judge, target, seed, interpolations)
     augment.history, info = progress.history, progress.history.info
     info |= {"target": target.value, "target_source": target.source, **target.measures}
+    if model.task.is_loss:  # which FitConfig.target takes in its own unit, and a fit counts in its mean
+        info |= {name: model.temperature * info[name] for name in IN_UNITS if name in info}
     info |= {"held_on": "training" if held_out is None else "held-out", "processes": processes.count}
-    if processes.is_main:
-        progress.say(f"target {target.value:.4g} from {target.source}")
-        check_set_up(info, progress.say)
+    if not model.task.is_loss:
+        info["chance"] = model.task.chance(pool.outputs)
+    progress.say(f"target {target.value:.4g} from {target.source}")
+    check_set_up(info, progress.say)
     Fit(judge, config, target.budget, seed, progress).run()
 
 
@@ -140,7 +144,7 @@ class Fit:
         self.draws.append(Draws(rows[good], z[good], judged.cost[good], bonus[good].nan_to_num()))
         error = self.learner.learn(self.draws)
         shown = (narrow & good & (rows < len(pool.held_out))).nonzero().flatten()
-        entry = self._entry(began, judged, shown, drawn)
+        entry = self._entry(began, judged, rows, shown, drawn)
         expected = self.learner.costs(rows[shown]).without_gains(z[shown].to(self.device))
         self._reprice(entry["cost"], float(expected.mean()))
         self._finish(entry | {"loss": error, "discriminator_loss": discriminator_loss})
@@ -197,7 +201,7 @@ class Fit:
             drawn = policy.draw(noise, self.limits)
             judged = self.judge(rows, drawn.to("cpu"), self.adversary)
             good = self._good(judged).nonzero().flatten()
-            entry = self._entry(began, judged, good, drawn.to("cpu"))
+            entry = self._entry(began, judged, rows, good, drawn.to("cpu"))
             predicted = costs.without_gains(policy.before_tanh(noise[:, :DIMENSIONS]))
             predicted += costs.of_symmetries().gather(1, drawn.codes()[:, None]).squeeze(1)
             measured += entry["cost"]
@@ -210,8 +214,8 @@ class Fit:
 
     # -- what was found -----------------------------------------------------------------------------------------------
 
-    def _entry(self, began: float, judged: Judged, some: Tensor, drawn: AffineParameters) -> Round:
-        """What the history has of a round: measured on those of its draws that are named."""
+    def _entry(self, began: float, judged: Judged, rows: Tensor, some: Tensor, drawn: AffineParameters) -> Round:
+        """What the history has of a round: measured on some of its draws, of images in rows of the pool."""
         policy = self.learner.policy(self.learner.costs(self.priced_on))
         return {
             "cost": float(judged.cost[some].mean()),
@@ -224,7 +228,7 @@ class Fit:
             "symmetry_kl": float(policy.symmetry_kl().mean()),
             **symmetry_measures(policy.chances),
             "between_image_variance": variance_between_images(policy, self.limits),
-            **policy_measures(drawn[some.tolist()], *self.pool.images[0].shape[-2:]),
+            **policy_measures(drawn[some.tolist()], [self.pool.images[row].shape[-2:] for row in rows[some].tolist()]),
             "seconds": time.perf_counter() - began,
         }
 

@@ -56,8 +56,10 @@ class FitHistory(Mapping[str, list[float]]):
     def add(self, **values: float) -> FitHistory:
         """Append a round; a key that was not measured becomes NaN. Returns itself."""
         _check_keys(values)
+        rounds = self.rounds
         for key in KEYS:
-            self._records[key].append(float(values.get(key, float("nan"))))
+            self._records[key] += [math.nan] * (rounds - len(self._records[key]))  # a file has no "seconds"
+            self._records[key].append(float(values.get(key, math.nan)))
         return self
 
     def __getitem__(self, key: str) -> list[float]:
@@ -72,7 +74,7 @@ class FitHistory(Mapping[str, list[float]]):
     @property
     def rounds(self) -> int:
         """How many rounds were measured."""
-        return max(map(len, self._records.values()))  # a file has no "seconds"
+        return max(map(len, self._records.values()))
 
     def last(self) -> dict[str, float]:
         """The numbers of the last round."""

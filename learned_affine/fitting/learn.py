@@ -58,7 +58,7 @@ class Learner:
             self.gates = torch.cat([network.gate(some) for some in observations.split(BATCH)])
         self.outputs = None if outputs is None or not network.per_image else _standardised(outputs.to(observations))
         count = 1 if self.outputs is None else self.outputs.shape[1]
-        self.known = nn.Linear(network.head.in_features, count).to(observations.device)
+        self.known = nn.Linear(network.head.in_features, count).to(observations)
         self.optimizer = torch.optim.Adam([*network.parameters(), *self.known.parameters()], lr=learning_rate)
 
     def learn(self, rounds: list[Draws]) -> float:

@@ -94,6 +94,6 @@ def _step(
         clean = model.output(model.answer(images))
         measured["agreement"] = model.task.right(output, model.task.predicted(clean)).mean()
         measured["entropy"] = model.task.entropy_bits(output).mean()
-        measured |= policy_measures(drawn.detach(), *images.shape[-2:])
+        measured |= policy_measures(drawn.detach(), [images.shape[-2:]] * len(images))
     finite = all(bool(tensor.isfinite().all()) for tensor in weights)
     return {name: float(value) for name, value in measured.items()} | ({} if finite else {"loss": math.nan})

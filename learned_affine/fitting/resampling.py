@@ -62,8 +62,7 @@ def charge_resampling(judge: Judge, target: Target, seed: int, interpolations: S
     chosen = choose_interpolation(costs, target.budget)
     judge.augment.interpolation = chosen  # type: ignore[assignment]  # checked as it is set
     cost = judge.resampling = max(costs[chosen], 0.0)
-    if judge.processes.is_main:
-        check_resampling(cost, target.budget, chosen)
+    check_resampling(cost, target.budget, chosen)
     source = f"{target.source}; resampling alone costs {cost:.3g} with {chosen} interpolation"
     measures = target.measures | {f"resampling_{name}": value for name, value in costs.items()}
     return replace(target, value=target.value + cost, source=source, measures=measures)

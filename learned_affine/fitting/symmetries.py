@@ -23,7 +23,7 @@ HELD_MOVED, FEWEST_MOVED = 2 / 3, 64  # held-out images among those that are mov
 MOST_MORE = 2  # times as many held-out ones at most, where a class would have fewer than FEWEST
 FREE = 0.5  # of the budget: a symmetry that costs no more is taken as free
 TO_CLASS = 0.7  # how far an image's costs are shrunk towards its class's mean
-PRIOR_IMAGES = 2.0  # so many images of the mean of all count in the mean of each class
+PRIOR_IMAGES, KNOWN = 2.0, 10  # of the mean of all in that of a class, fewer the more images of its own, none from 10
 FEWEST, FEWEST_RECOGNISED = 5, 3  # held-out images of a class for a row of the table; to see what they become
 
 
@@ -86,7 +86,7 @@ def judge_symmetries(judge: Judge, rows: Tensor, held_out: int, allowed: tuple[i
     task, output = judge.model.task, judge.outputs[rows]
     labels = judge.labels[rows]
     answer[:, 0], sure[:, 0] = answers(task, output)
-    right[:, 0] = task.right(output, labels)
+    right[:, 0] = task.right(output, labels).nan_to_num(1.0)  # of a loss of the user's own nobody knows
     for code in allowed[1:]:
         judged = judge(rows, AffineParameters.symmetry(code, len(rows)))
         cost[:, code] = judged.cost + judge.resampling  # nothing is resampled, so nothing was to be taken off
@@ -94,7 +94,8 @@ def judge_symmetries(judge: Judge, rows: Tensor, held_out: int, allowed: tuple[i
     cost = cost.nan_to_num(MOST, MOST, -MOST)
     corrected = cost.clamp(-MOST, MOST)
     if 0 < held_out < len(rows):  # the classifier memorised training images, but not their moved copies
-        corrected[held_out:] -= (corrected[held_out:].mean(0) - corrected[:held_out].mean(0)).clamp_min(0)
+        old, new = (mean_of_right(corrected[part], right[part, 0]) for part in (slice(held_out, None), slice(held_out)))
+        corrected[held_out:] -= (old - new).clamp_min(0)
     means = class_means(corrected, classes, held_out, right[:, 0])
     unknown = torch.full((len(EIGHT),), torch.nan)
     target = torch.stack([means.get(one, unknown) for one in judge.classes.tolist()])
@@ -103,18 +104,25 @@ def judge_symmetries(judge: Judge, rows: Tensor, held_out: int, allowed: tuple[i
     return SymmetryCosts(rows, held_out, cost, target, answer, sure, classes, members, allowed, right)
 
 
+def mean_of_right(cost: Tensor, right: Tensor) -> Tensor:
+    """The mean ``(8,)`` over images that are ``right``, ``(N,)`` from 0 to 1, as they are; over all if none is."""
+    weight = (right if bool(right.any()) else torch.ones_like(right))[:, None]
+    return (weight * cost).sum(0) / weight.sum()
+
+
 def class_means(cost: Tensor, classes: Tensor, held_out: int, right: Tensor) -> dict[int, Tensor]:
     """The mean cost ``(8,)`` of the images of each class that are ``right``, ``(N,)`` from 0 to 1, as they are.
 
-    Held-out images count twice, and the mean of all a little.
+    Held-out images count twice, and in classes of few images the mean of all a little.
     """
     weight = (right if right.any() else torch.ones_like(right))[:, None].clone()
     weight[:held_out] *= 2
     everything, means = (weight * cost).sum(0) / weight.sum(), {}
     for one in classes[classes >= 0].unique().tolist():
         own = classes == one
-        total = (weight[own] * cost[own]).sum(0) + PRIOR_IMAGES * everything
-        means[one] = total / (weight[own].sum() + PRIOR_IMAGES)
+        prior = PRIOR_IMAGES * max(0.0, 1 - float(right[own].sum()) / KNOWN)
+        total = (weight[own] * cost[own]).sum(0) + prior * everything
+        means[one] = total / (weight[own].sum() + prior)
     return means
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from learned_affine._checks import check_choice, shown
 from learned_affine.geometry.parameters import AffineParameters
@@ -134,8 +135,11 @@ class Model:
         predicted = self.task.predicted(output)
         if self.task.is_loss or self.label_map is None:
             return predicted
-        known = isinstance(labels, Tensor) and labels.ndim == predicted.ndim  # a function may know no other form
-        return self.follow(predicted, parameters, apply) if known or not self.label_map.has_functions else predicted
+        if self.label_map.has_functions and isinstance(labels, Tensor) and labels.ndim > predicted.ndim:
+            certain = F.one_hot(predicted, labels.shape[1]).to(labels.dtype)  # a function may know no other form
+            return self.task.class_of(self.follow(certain, parameters, apply))
+        known = isinstance(labels, Tensor) or not self.label_map.has_functions
+        return self.follow(predicted, parameters, apply) if known else predicted
 
     def find_temperature(self, output: Tensor, labels: Any) -> float:
         """What to divide the output by: so that the model is calibrated, or that a loss has the mean 1."""

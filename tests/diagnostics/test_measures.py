@@ -12,7 +12,7 @@ from learned_affine.policy.distribution import Policy
 def test_a_shift_by_half_the_width_moves_by_a_half_and_shows_a_half(mirror):
     """Without mirrors, which would else swamp it: a flip moves corners by a whole side."""
     shift = AffineLimits(0, 1, 0, 1).parameters(torch.tensor([[0.0, 0, 0, 0, 0.5, 0]]), mirror)
-    assert policy_measures(shift, 16, 16) == pytest.approx({"displacement": 0.5, "visible_area": 0.5})
+    assert policy_measures(shift, [(16, 16)]) == pytest.approx({"displacement": 0.5, "visible_area": 0.5})
 
 
 @pytest.mark.parametrize(("between", "within"), [(0.05, 0.05), (0.1, 0.05), (0.0, 0.1), (0.05, 1e-4)])

@@ -127,8 +127,10 @@ def test_what_training_images_cost_more_by_heart_is_taken_off_what_is_learned(mo
 @pytest.mark.parametrize(
     ("costs", "classes", "held_out", "right", "expected"),
     [
-        # two held-out images count twice, a training image once, and all images, 20 / 6 in the mean, as two
-        ([1, 2, 4, 10], [0, 0, 0, 1], 2, [1, 1, 1, 1], [(2 * 1 + 2 * 2 + 4 + 20 / 3) / 7, (10 + 20 / 3) / 3]),
+        # two held-out images count twice, a training image once, and all images, 20 / 6 in the mean, as two,
+        # of which each of the first ten images of the class takes a tenth
+        ([1, 2, 4, 10], [0, 0, 0, 1], 2, [1, 1, 1, 1], [(2 * 1 + 2 * 2 + 4 + 14 / 3) / 6.4, (10 + 6) / 2.8]),
+        ([3] * 10 + [9], [0] * 10 + [1], 11, [1] * 11, [3, (2 * 9 + 1.8 * 39 / 11) / 3.8]),
         ([-2, 4, -3], [0, 0, 1], 3, [0, 1, 0], [4, 4]),  # those that are wrong as they are say nothing
         ([1, 3], [0, 0], 2, [0, 0], [2]),  # where none is right all count
     ],
