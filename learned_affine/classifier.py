@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from learned_affine._checks import check_count, check_type
-from learned_affine.tasks.batches import labelled, unpack
+from learned_affine.tasks.batches import labelled
+from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model
 
@@ -102,9 +103,11 @@ def _answers(
     model: Model, loader: Iterable[Any], warp: Callable[[Tensor], Tensor] | None, device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Logits and labels, batch by batch."""
-    for images, labels in labelled(loader, unpack):
+    for images, labels in labelled(loader, model.read):
         images = images.to(device)
         logits = model.answer(images if warp is None else warp(images))
+        if labels is None:
+            raise ValueError("loader must give class indices or class probabilities with its images, got none")
         yield logits, model.task.check(labels, logits).to(device)
 
 
@@ -117,7 +120,7 @@ def _train_epoch(answers: Iterable[tuple[Tensor, Tensor]], optimizer: torch.opti
         loss.backward()
         optimizer.step()
         total += float(loss.detach()) * len(logits)
-        correct += int((logits.argmax(-1) == labels).sum())
+        correct += int(SingleLabel().right(logits, labels).sum())
         seen += len(logits)
     return total / seen, correct / seen
 
@@ -149,7 +152,7 @@ def evaluate_classifier(
         answers = _answers(Model(classifier, preprocess), batches, warp, where)
         logits, labels = (torch.cat(parts).cpu() for parts in zip(*answers, strict=True))
     return {
-        "accuracy": float((logits.argmax(-1) == labels).float().mean()),
+        "accuracy": float(SingleLabel().right(logits, labels).mean()),
         "cross_entropy": float(F.cross_entropy(logits, labels)),
         "calibration_error": calibration_error(logits, labels),
     }
@@ -157,8 +160,8 @@ def evaluate_classifier(
 
 def calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
     """Expected calibration error: mean gap between confidence and accuracy over bins of confidence."""
-    confidence, predicted = logits.softmax(-1).max(-1)
-    right = (predicted == labels).float()
+    confidence = logits.softmax(-1).amax(-1)
+    right = SingleLabel().right(logits, labels)
     place = (confidence * bins).long().clamp_max(bins - 1)
     gaps = torch.zeros(bins).index_add_(0, place, right - confidence)
     return float(gaps.abs().sum() / len(labels))

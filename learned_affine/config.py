@@ -25,8 +25,9 @@ class FitConfig:
             ``"paper"``: the paper's own loss, by its gradient through warp and classifier, with an unbounded network
             and without noise.
         rounds: rounds of drawing, judging and learning; in the paper's objective passes over the loader.
-        images: warped images that are judged in all, besides those of the symmetries. None: 4 for each image that the
-            fit keeps, at least 3,000 and at most 9,000. Fewer where they would take more than about 90 seconds.
+        images: warped images that are judged in the rounds. On top come 30 % for symmetries, and at most 2,400 in the
+            last rounds, which set the price. None: 4 for each image that the fit keeps, at least 3,000 and at most
+            9,000. Fewer where they would take more than about 90 seconds.
         learning_rate: of the localization network, by Adam.
         tolerance: of a measured target: the largest share of what the classifier knows about held-out images, ``log m``
             minus its cross entropy, that transforms may cost it; they never cost more than what it gained by memorising

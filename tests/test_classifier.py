@@ -50,6 +50,15 @@ def test_evaluation_by_hand():
     assert found["calibration_error"] == pytest.approx(0.25)
 
 
+def test_class_probabilities_are_labels_too():
+    images, labels = blobs(64)
+    soft = [(images, nn.functional.one_hot(labels, 2).float())]
+    assert evaluate_classifier(Halves(), soft) == pytest.approx(evaluate_classifier(Halves(), [(images, labels)]))
+    histories = [train_classifier(small_net(), data, epochs=2, seed=0) for data in (soft, [(images, labels)])]
+    assert histories[0]["loss"] == pytest.approx(histories[1]["loss"])
+    assert histories[0]["accuracy"] == histories[1]["accuracy"]
+
+
 def test_calibration_error_by_hand():
     logits = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6]]).log()
     labels = torch.tensor([0, 1, 1])
@@ -62,7 +71,7 @@ def test_calibration_error_by_hand():
     [
         (lambda x: x, [], TypeError, "must be a torch.nn.Module"),
         (Halves(), [], ValueError, "at least one batch"),
-        (Halves(), [blobs(4)[0]], ValueError, "must give labels"),
+        (Halves(), [blobs(4)[0]], ValueError, "must give class indices or"),
     ],
 )
 def test_errors(classifier, data, error, named):

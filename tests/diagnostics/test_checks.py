@@ -99,6 +99,7 @@ def moved(harm):
         ({"kl": 0.6}, "limits-bind"),  # of which the six numbers have 0.4
         ({"kl": 0.6, "cost": 0.101}, None),  # more than the budget of 0.1
         ({"kl": 0.6, "symmetry_kl": 0.05}, None),
+        ({"kl": 0.6, "displacement": 0.0}, None),  # symmetries alone are allowed
         ({"cost": 0.149}, None),
         ({"cost": 0.151}, "target"),  # half as much again
         ({"info": moved(0.101)}, "symmetry"),

@@ -1,5 +1,7 @@
 """How far images move, and the share of variance between them, against values worked out by hand."""
 
+import math
+
 import pytest
 import torch
 
@@ -13,6 +15,15 @@ def test_a_shift_by_half_the_width_moves_by_a_half_and_shows_a_half(mirror):
     """Without mirrors, which would else swamp it: a flip moves corners by a whole side."""
     shift = AffineLimits(0, 1, 0, 1).parameters(torch.tensor([[0.0, 0, 0, 0, 0.5, 0]]), mirror)
     assert policy_measures(shift, [(16, 16)]) == pytest.approx({"displacement": 0.5, "visible_area": 0.5})
+
+
+def test_images_of_several_sizes_are_measured_by_their_own():
+    shift = AffineLimits(30, 1, 0, 1).parameters(torch.tensor([[0.0, 0, 0, 0, 0.5, 0], [1.0, 0, 0, 0, 0, 0]] * 2))
+    sizes = [(16, 16), (8, 64), (8, 64), (16, 16)]
+    each = [policy_measures(shift[row], [size]) for row, size in enumerate(sizes)]
+    means = {name: sum(one[name] for one in each) / 4 for name in each[0]}
+    assert policy_measures(shift, sizes) == pytest.approx(means)
+    assert policy_measures(shift[:0], []) == pytest.approx(dict.fromkeys(means, math.nan), nan_ok=True)
 
 
 @pytest.mark.parametrize(("between", "within"), [(0.05, 0.05), (0.1, 0.05), (0.0, 0.1), (0.05, 1e-4)])

@@ -81,6 +81,15 @@ def test_evaluate_preprocesses_as_the_fit_did():
         assert same.evaluate(Darkness(), [HELD_OUT])["clean_accuracy"] == 1
 
 
+class Minus(nn.Module):
+    def __init__(self, less: float) -> None:
+        super().__init__()
+        self.less = less
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images - self.less
+
+
 class Named(TensorDataset):
     classes = ("left", "right", "faint", "bright")
 
@@ -94,6 +103,25 @@ def test_classes_are_named_where_the_data_names_them():
     assert not any(name in str(plain) for name in Named.classes)
     info = quick(Sides(), named, val_loader=named).history.info
     assert info["class_names"] == list(Named.classes)
+
+
+def test_other_classes_in_val_loader_are_named():
+    """As a folder without images of one class numbers the others anew."""
+    one, other = Named(*sides(160, 0)), Named(*sides(160, 1))
+    other.classes = ("left", "faint", "bright")
+    (text,) = said(Sides(), data=DataLoader(one, 160), val_loader=DataLoader(other, 160))
+    assert "class 1 is 'right' in loader and 'faint' in val_loader" in text
+    other.classes = one.classes[:3]
+    (text,) = said(Sides(), data=DataLoader(one, 160), val_loader=DataLoader(other, 160))
+    assert "class 3 is 'bright' in loader and none in val_loader" in text
+
+
+def test_chance_is_that_of_all_images():
+    """Whatever the first ones are: here of one label alone, on which all guesses agree."""
+    data, labels = IMAGES[LABELS.argsort()], nn.functional.one_hot(LABELS.sort().values, 2).float()
+    classifier = nn.Sequential(Halves(), Minus(10.0))
+    info = quick(classifier, [(data, labels)], val_loader=[(data, labels)], task="multi-label").history.info
+    assert info["chance"] == pytest.approx(0.5)
 
 
 def test_other_names_than_classes_name_none():

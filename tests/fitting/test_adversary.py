@@ -35,3 +35,14 @@ def test_it_learns_to_tell_originals_from_augmented_images():
     assert losses[0] == pytest.approx(1.386, abs=0.1) and losses[-1] < 0.5
     assert one.score(originals).min() > one.score(warped).max()
     assert float(one.rise(originals, warped).detach().min()) > 0 == float(one.rise(warped, warped).detach().max())
+
+
+@pytest.mark.parametrize("factor", [1e-3, 255.0, 1e4])
+def test_the_range_of_pixels_does_not_matter(factor):
+    """What is in a usual range is taken as it is; a discriminator that sees thousands overwhelmed the fit."""
+    images, scores = torch.rand(8, 1, 16, 16), []
+    for scale in (factor, 100.0):
+        torch.manual_seed(0)
+        scores.append((one := Adversary(1, CPU)).score(scale * images))
+    torch.testing.assert_close(*scores)
+    assert one.scale < 1 and Adversary(1, CPU).scale is None

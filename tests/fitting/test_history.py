@@ -27,6 +27,12 @@ def test_infinite_numbers_are_no_json():
     assert FitHistory.from_dict(history.to_dict())["entropy"] == [1.0] and len(history) == len(KEYS)
 
 
+def test_rounds_can_be_added_to_those_of_a_file():
+    history = FitHistory({"cost": [1.0, 2.0]}).add(cost=3.0, kl=4.0)
+    again = FitHistory.from_dict(history.to_dict())
+    assert again["cost"] == [1, 2, 3] and again["kl"] == pytest.approx([math.nan, math.nan, 4], nan_ok=True)
+
+
 def test_an_unknown_key_is_named():
     with pytest.raises(ValueError, match=r"history keys must be among loss, .*seconds, got los"):
         FitHistory().add(los=1.0)

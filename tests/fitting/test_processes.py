@@ -1,12 +1,16 @@
 """The user's own accelerator, and parts of work that come to the whole."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
+from learned_affine import LearnedAffineAugment
+from learned_affine.diagnostics import FitWarning
 from learned_affine.fitting.processes import Processes
-from tests.fits import IMAGES, LABELS, loader, quick, same_weights
+from tests.fits import IMAGES, LABELS, SHORT, loader, quick, same_weights
 from tests.subjects import Halves, small_net, vivid
 
 
@@ -61,3 +65,14 @@ def test_mixed_precision_of_a_prepared_classifier_leaves_warps_in_float32(accele
     classifier[0].register_forward_hook(lambda module, args, output: logits.append(output.dtype))
     quick(own.prepare_model(classifier, evaluation_mode=True), loader(), accelerator=own)
     assert set(warped) <= {(torch.float32, torch.float32, False)} and set(logits) == {torch.bfloat16}
+
+
+def test_the_main_process_alone_decides_the_seed_and_warns(monkeypatch):
+    """Another one has the seed that it was sent; with another each would match costs to other images."""
+    own = Processes.from_main
+    monkeypatch.setattr(Processes, "from_main", lambda self, value: 7 if isinstance(value, int) else own(self, value))
+    monkeypatch.setattr(Processes, "is_main", False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FitWarning)
+        augment = LearnedAffineAugment.fit(Halves(), loader(), seed=None, config=SHORT.replace(target=None))
+    assert augment.history.info["seed"] == 7

@@ -1,6 +1,7 @@
 """What symmetries cost, image by image and class by class: by hand, and by torch's own moves."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from learned_affine.fitting.symmetries import (
 from learned_affine.policy.costs import Costs
 from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
+from learned_affine.tasks.classification import OwnLoss
 from learned_affine.tasks.model import Model
 from learned_affine.tasks.pool import Pool
 from tests.fits import IMAGES, LABELS, judge_of, kept
@@ -65,6 +67,15 @@ def test_each_allowed_symmetry_is_judged_as_torch_moves(judged):
         torch.testing.assert_close(judged.sure[:, code], logits.softmax(1).amax(1))
     assert not judged.cost[:, [0, 1, 3, 7]].any()
     assert torch.equal(judged.answer[:, 0], labels) and bool(judged.right[:, 0].all())
+
+
+def test_a_loss_of_ones_own_teaches_symmetries(judged):
+    """Nobody knows which images it is right about, so each counts: by cross entropy it is the task of classes."""
+    task = OwnLoss(partial(F.cross_entropy, reduction="none"))
+    own = judge_symmetries(judge_of(POOL, Model(Halves(4.0), task=task)), judged.rows, 40, judged.allowed)
+    torch.testing.assert_close(own.cost, judged.cost, atol=1e-5, rtol=1e-4)
+    assert not own.target[own.rows].isnan().any()
+    assert own.target[own.rows, 4].min() > 0.5 > own.target[own.rows, 6].abs().max()
 
 
 def test_images_that_were_not_judged_are_learned_by_their_class(judged):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
@@ -84,6 +85,14 @@ def test_evaluate_renames_what_it_moves():
     assert everything().evaluate(Compass(), data, label_map=COMPASS)["accuracy"] == 1
     assert everything().evaluate(Compass(), data)["accuracy"] == pytest.approx(1 / 4, abs=0.1)
     assert everything().evaluate(Compass(), data, label_map={"quarter_turn": TURN})["accuracy"] < 0.9
+
+
+def test_agreement_follows_functions_of_soft_labels():
+    """As it follows the permutations that they are."""
+    images, labels = compass()
+    rules = {key: lambda soft, order=order: soft[:, torch.tensor(order).argsort()] for key, order in COMPASS.items()}
+    found = everything().evaluate(Compass(), [(images, F.one_hot(labels, 4).float())], label_map=rules)
+    assert found["accuracy"] == found["agreement"] == 1
 
 
 # -- in training ------------------------------------------------------------------------------------------------------
