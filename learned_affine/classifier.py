@@ -18,6 +18,8 @@ from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.frozen import classifier_device, frozen
 from learned_affine.tasks.model import Model
 
+RIGHT = SingleLabel().right  # of class indices, and of class probabilities
+
 
 class SmallConvNet(nn.Sequential):
     """Three convolutions with BatchNorm, for images of 28 to 64 pixels. Fast on a CPU in channels_last.
@@ -120,7 +122,7 @@ def _train_epoch(answers: Iterable[tuple[Tensor, Tensor]], optimizer: torch.opti
         loss.backward()
         optimizer.step()
         total += float(loss.detach()) * len(logits)
-        correct += int(SingleLabel().right(logits, labels).sum())
+        correct += int(RIGHT(logits, labels).sum())
         seen += len(logits)
     return total / seen, correct / seen
 
@@ -152,7 +154,7 @@ def evaluate_classifier(
         answers = _answers(Model(classifier, preprocess), batches, warp, where)
         logits, labels = (torch.cat(parts).cpu() for parts in zip(*answers, strict=True))
     return {
-        "accuracy": float(SingleLabel().right(logits, labels).mean()),
+        "accuracy": float(RIGHT(logits, labels).mean()),
         "cross_entropy": float(F.cross_entropy(logits, labels)),
         "calibration_error": calibration_error(logits, labels),
     }
@@ -161,7 +163,7 @@ def evaluate_classifier(
 def calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
     """Expected calibration error: mean gap between confidence and accuracy over bins of confidence."""
     confidence = logits.softmax(-1).amax(-1)
-    right = SingleLabel().right(logits, labels)
+    right = RIGHT(logits, labels)
     place = (confidence * bins).long().clamp_max(bins - 1)
     gaps = torch.zeros(bins).index_add_(0, place, right - confidence)
     return float(gaps.abs().sum() / len(labels))

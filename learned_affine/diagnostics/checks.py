@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from typing import Any
 
 from torch import Tensor
@@ -155,9 +156,9 @@ def check_set_up(info: dict[str, Any], say: Callable[[str], None]) -> None:
 def check_names(known: list[str] | None, others: list[str] | None) -> None:
     """Warn where the classes of held-out images have other names, or another order, than those of training images."""
     if known and others and known != others:
-        place = next((place for place, pair in enumerate(zip(known, others, strict=False)) if len(set(pair)) > 1), None)
-        place = min(len(known), len(others)) if place is None else place
-        shown = (repr(one[place]) if place < len(one) else "none" for one in (known, others))
+        pairs = enumerate(zip_longest(known, others))
+        place, names = next((place, pair) for place, pair in pairs if pair[0] != pair[1])
+        shown = ("none" if name is None else repr(name) for name in names)
         text = (
             f"class {place} is {' in loader and '.join(shown)} in val_loader: a folder without images of some class "
             "numbers the others anew. Give both the same classes in the same order."

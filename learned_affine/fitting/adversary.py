@@ -44,7 +44,7 @@ class Adversary:
         if self.scale is None:
             spread = float(images.detach().std(correction=0))
             self.scale = 1.0 if USUAL[0] <= spread <= USUAL[1] else 1 / (4 * max(spread, FLAT))
-        scores: Tensor = self.layers(images if self.scale == 1 else self.scale * images)
+        scores: Tensor = self.layers(self.scale * images)
         return scores.squeeze(-1)
 
     def rise(self, images: Tensor, warped: Tensor) -> Tensor:

@@ -142,9 +142,8 @@ class BoundFit(Generic[T]):
         listed = [callbacks] if callable(callbacks) or not isinstance(callbacks, Iterable) else [*callbacks]
         _check_arguments(config, classifier, loader, preprocess, val_loader, seed, listed)
         _check_memory(classifier=classifier, augment=self.augment)
-        seed = int(torch.randint(2**31, ())) if seed is None else seed
         processes = Processes(accelerator, device, classifier)
-        seed = processes.from_main(seed)
+        seed = processes.from_main(int(torch.randint(2**31, ())) if seed is None else seed)
         model = _model(classifier, preprocess, config, task_of(task, loss), label_map_of(label_map))
         read = partial(model.read, image_key=image_key, label_key=label_key)
         history, kind = FitHistory(info={"config": config.to_dict(), "seed": seed}), processes.device.type

@@ -64,8 +64,7 @@ def fit_to_budget(
     if model.task.is_loss:  # which FitConfig.target takes in its own unit, and a fit counts in its mean
         info |= {name: model.temperature * info[name] for name in IN_UNITS if name in info}
     info |= {"held_on": "training" if held_out is None else "held-out", "processes": processes.count}
-    if not model.task.is_loss:
-        info["chance"] = model.task.chance(pool.outputs)
+    info["chance"] = model.task.chance(pool.outputs)  # of more images than those that were probed
     progress.say(f"target {target.value:.4g} from {target.source}")
     check_set_up(info, progress.say)
     Fit(judge, config, target.budget, seed, progress).run()

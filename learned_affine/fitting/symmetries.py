@@ -94,7 +94,8 @@ def judge_symmetries(judge: Judge, rows: Tensor, held_out: int, allowed: tuple[i
     cost = cost.nan_to_num(MOST, MOST, -MOST)
     corrected = cost.clamp(-MOST, MOST)
     if 0 < held_out < len(rows):  # the classifier memorised training images, but not their moved copies
-        old, new = (mean_of_right(corrected[part], right[part, 0]) for part in (slice(held_out, None), slice(held_out)))
+        parts = slice(held_out, None), slice(held_out)
+        old, new = (mean_cost(corrected[part], counted(right[part, 0])) for part in parts)
         corrected[held_out:] -= (old - new).clamp_min(0)
     means = class_means(corrected, classes, held_out, right[:, 0])
     unknown = torch.full((len(EIGHT),), torch.nan)
@@ -104,9 +105,13 @@ def judge_symmetries(judge: Judge, rows: Tensor, held_out: int, allowed: tuple[i
     return SymmetryCosts(rows, held_out, cost, target, answer, sure, classes, members, allowed, right)
 
 
-def mean_of_right(cost: Tensor, right: Tensor) -> Tensor:
-    """The mean ``(8,)`` over images that are ``right``, ``(N,)`` from 0 to 1, as they are; over all if none is."""
-    weight = (right if bool(right.any()) else torch.ones_like(right))[:, None]
+def counted(right: Tensor) -> Tensor:
+    """How much each image counts, ``(N, 1)``: as far as it is ``right``, ``(N,)`` from 0 to 1; all alike if none is."""
+    return (right if bool(right.any()) else torch.ones_like(right))[:, None]
+
+
+def mean_cost(cost: Tensor, weight: Tensor) -> Tensor:
+    """The mean ``(8,)`` of costs ``(N, 8)`` by weights ``(N, 1)``."""
     return (weight * cost).sum(0) / weight.sum()
 
 
@@ -115,9 +120,9 @@ def class_means(cost: Tensor, classes: Tensor, held_out: int, right: Tensor) -> 
 
     Held-out images count twice, and in classes of few images the mean of all a little.
     """
-    weight = (right if right.any() else torch.ones_like(right))[:, None].clone()
+    weight = counted(right).clone()
     weight[:held_out] *= 2
-    everything, means = (weight * cost).sum(0) / weight.sum(), {}
+    everything, means = mean_cost(cost, weight), {}
     for one in classes[classes >= 0].unique().tolist():
         own = classes == one
         prior = PRIOR_IMAGES * max(0.0, 1 - float(right[own].sum()) / KNOWN)

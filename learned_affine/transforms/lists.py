@@ -65,8 +65,10 @@ def _list_of_images(sample: Any, leaves: list[Any]) -> list[Any] | None:
 
 def _refuse_tuple(sample: Any, image: Any, leaves: list[Any]) -> None:
     # of plain tensors the first alone is an image, as in torchvision, so the labels of the others would move without it
+    if not any(isinstance(leaf, LABELS) for leaf in leaves):
+        return
     for node in pytree.tree_leaves(sample, is_leaf=lambda node: isinstance(node, tuple) and _only_tensors(node)):
-        if isinstance(node, tuple) and node[0] is image and any(isinstance(leaf, LABELS) for leaf in leaves):
+        if isinstance(node, tuple) and len(node) > 1 and node[0] is image:
             raise ValueError(
                 f"a tuple of {len(node)} plain tensors is no batch, so their boxes, masks or key points cannot be "
                 "assigned: give the images as a list, or wrap each in tv_tensors.Image or Mask"
@@ -74,7 +76,7 @@ def _refuse_tuple(sample: Any, image: Any, leaves: list[Any]) -> None:
 
 
 def _only_tensors(node: Any) -> bool:
-    return len(node) > 1 and all(F.is_pure_tensor(one) and one.ndim > 2 for one in node)
+    return all(F.is_pure_tensor(one) and one.ndim > 2 for one in node)
 
 
 def _holds_images(node: Any) -> bool:
@@ -86,7 +88,7 @@ def _holds_images(node: Any) -> bool:
         raise ValueError(f"a list of images must have no gaps, got None at place {gaps[0]} of {len(node)}")
     if isinstance(node[0], PICTURES):
         return all(isinstance(one, PICTURES) and getattr(one, "ndim", 3) == dimensions_of(one) for one in node)
-    return all(F.is_pure_tensor(one) and one.ndim > 2 for one in node)
+    return _only_tensors(node)
 
 
 def _as_dicts(node: Any) -> Any:

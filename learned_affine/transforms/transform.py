@@ -136,7 +136,7 @@ class PolicyTransform(v2.Transform):
         drawn = self.draw_parameters(taken, noise if noise is None or rows is None else noise[rows])
         symmetries = self.limits.allowed_symmetries(*images.shape[-2:])
         if 1 in symmetries and not all_square(flat_inputs):
-            drawn, symmetries = without_odd_turns(drawn), (0, 2, 4, 6)
+            drawn, symmetries = without_odd_turns(drawn), tuple(code for code in symmetries if code % 2 == 0)
         self._last = [SampleParameters(drawn, rows, count)]
         has_graph = isinstance(image, Tensor) and image.requires_grad  # what is taken here, without grad, would cut it
         observed = None if has_graph or seen is not image else (image, taken)

@@ -57,10 +57,15 @@ def to_bytes(description: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
     """The content of a file; the same arguments give the same bytes."""
     text = json.dumps(description, allow_nan=False, sort_keys=True)
     content = save(tensors, {KEY: text, DIGEST: digest_of(text, tensors)})
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.dumps(json.loads(content[8:end]), separators=(",", ":"), sort_keys=True).encode()  # came in any order
+    came = header_in(content)
+    header = json.dumps(json.loads(came), separators=(",", ":"), sort_keys=True).encode()  # came in any order
     header += b" " * (-len(header) % 8)  # the tensors begin at a multiple of 8, as in the container's own files
-    return len(header).to_bytes(8, "little") + header + content[end:]
+    return len(header).to_bytes(8, "little") + header + content[8 + len(came) :]
+
+
+def header_in(content: bytes) -> bytes:
+    """The header of a file's content, as far as that goes."""
+    return content[8 : 8 + int.from_bytes(content[:8], "little")]
 
 
 def digest_of(text: str, tensors: dict[str, Tensor]) -> str:
@@ -90,7 +95,7 @@ def from_bytes(content: bytes) -> WeightsFile:
         raise WeightsError(f"its header must be smaller than {MAX_HEADER} bytes, got {length}")
     if 8 + length > len(content):
         raise WeightsError(f"it is cut off: its header has {length} bytes, the whole file {len(content)}")
-    header = _json(content[8 : 8 + length], "header")
+    header = _json(header_in(content), "header")
     metadata = header.pop("__metadata__", None) or {}
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise WeightsError("its metadata must be a dict of strings")

@@ -42,12 +42,18 @@ def list_weights() -> list[str]:
     return sorted(path.stem.upper() for path in DATA.glob("*.safetensors"))
 
 
+def shipped(name: str) -> Path | None:
+    """The file in the package of this name, which may be that of an enum's member; None if there is none."""
+    name = name.removeprefix("LearnedAffineAugment_Weights.")
+    name = DEFAULT if name == "DEFAULT" else name
+    return DATA / f"{name.lower()}.safetensors" if name in list_weights() else None
+
+
 def _path_of(source: str | Path | WeightsEnum) -> Path:
     """The file of a name, the file in a folder, or the path as it is."""
-    name = "" if isinstance(source, Path) else str(source).removeprefix("LearnedAffineAugment_Weights.")
-    name = DEFAULT if name == "DEFAULT" else name
-    if name in list_weights():
-        return DATA / f"{name.lower()}.safetensors"
+    file = None if isinstance(source, Path) else shipped(str(source))
+    if file is not None:
+        return file
     path = Path(str(source))
     return path / FILE if os.path.isdir(path) else path
 

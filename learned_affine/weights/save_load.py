@@ -13,8 +13,8 @@ from learned_affine._checks import warn_caller
 from learned_affine._files import write_atomically
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.transforms.transform import PolicyTransform
-from learned_affine.weights.container import KEY, MAX_HEADER, WeightsError, from_bytes, read_file, to_bytes
-from learned_affine.weights.locate import FILE, find_file, list_weights
+from learned_affine.weights.container import KEY, MAX_HEADER, WeightsError, from_bytes, header_in, read_file, to_bytes
+from learned_affine.weights.locate import FILE, find_file, shipped
 from learned_affine.weights.model_card import CARD, MARK, model_card
 from learned_affine.weights.schema import describe_augment, parse
 
@@ -48,7 +48,7 @@ def save(augment: PolicyTransform, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix.lower() in OTHER_FILES and not path.is_dir():
         raise ValueError(f"path must end in .safetensors, or be a folder, got {str(path)!r}")
-    if str(path) in (*list_weights(), "DEFAULT"):
+    if shipped(str(path)) is not None:
         raise ValueError(
             f"path must not be the name of shipped weights, which would be loaded in its place, got {path}"
         )
@@ -90,7 +90,7 @@ def _is_ours(path: Path) -> bool:
     with suppress(ValueError, AttributeError, KeyError, TypeError):  # no JSON, or none of ours
         if path.name != FILE:
             return str(json.loads(content).get("written_by")).startswith("learned_affine ")
-        return KEY in json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+        return KEY in json.loads(header_in(content))["__metadata__"]
     return False
 
 
