@@ -30,6 +30,7 @@ except ModuleNotFoundError:  # run as a script, which finds what is beside it
     from datasets import CHOICES, Images, load
 
 ARMS = ("no augmentation", "every image mirrored and warped", "learned")
+LEAST_HELD_OUT = 20  # images, that a fit takes
 COLUMNS = {"clean": "all classes", "sides": "naming a side", "others": "the others"}
 FILES = ("augmenter.safetensors", "history.json", "results.json", "before_after.png", "losses.png", "policy.png")
 SHOWN = ("arrow-left", "arrow-down", "heart", "flag", "pause", "sun")  # of the icons, those that show the most
@@ -43,6 +44,8 @@ PRESETS = {
 def main() -> None:
     """All three stages, the table, and the files."""
     options = parse()
+    config = preset(options)
+    options.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
     train, held_out, test = split(options)
     limits, padding = parse_limits(options.limits), {"padding_mode": padding_mode(options)}
@@ -58,7 +61,7 @@ def main() -> None:
         classifier,
         batches,
         val_loader=held_out.loader(options.batch),
-        config=preset(options),
+        config=config,
         limits=limits,
         seed=options.seed,
         p=1.0 if options.preset.startswith("paper") else 0.5,  # the paper's stage 3 sees augmented images alone
@@ -90,22 +93,30 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--padding", choices=("zeros", "border", "reflection"), help="border for icons, else zeros")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/three_stages"))
-    parser.add_argument("--train-size", type=int, help="training images, all by default")
-    parser.add_argument("--val-size", type=int, default=600, help="of these, held out from stage 1")
-    parser.add_argument("--test-size", type=int, help="test images, all by default")
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=12, help="of stage 1")
-    parser.add_argument("--fit-rounds", type=int, help="of stage 2, those of the preset by default")
-    parser.add_argument("--finetune-epochs", type=int, default=12, help="of stage 3")
+    parser.add_argument("--train-size", type=count, help="training images, all by default")
+    parser.add_argument("--val-size", type=count, default=600, help="of these, held out from stage 1")
+    parser.add_argument("--test-size", type=count, help="test images, all by default")
+    parser.add_argument("--batch", type=count, default=64)
+    parser.add_argument("--epochs", type=count, default=12, help="of stage 1")
+    parser.add_argument("--fit-rounds", type=count, help="of stage 2, those of the preset by default")
+    parser.add_argument("--finetune-epochs", type=count, default=12, help="of stage 3")
     return parser.parse_args()
+
+
+def count(text: str) -> int:
+    """Of an option, before anything is trained."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return int(text)
 
 
 def split(options: argparse.Namespace) -> tuple[Images, Images, Images]:
     """Images to train on, held-out images, which stage 1 does not get, and test images."""
     train, test = load(options.data, options.root, options.download)
     size = len(train) if options.train_size is None else options.train_size
-    if not 0 < options.val_size < min(size, len(train)):
-        raise SystemExit(f"--val-size must be within 1 and {min(size, len(train)) - 1}, got {options.val_size}")
+    if not LEAST_HELD_OUT <= options.val_size < min(size, len(train)):
+        most = min(size, len(train)) - 1
+        raise SystemExit(f"--val-size must be within {LEAST_HELD_OUT} and {most}, got {options.val_size}")
     rest, held_out = train.hold_out(options.val_size, options.seed)
     if options.test_size is not None:
         test = test.take(torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[: options.test_size])
@@ -221,7 +232,6 @@ def report(
     )
     print(f"stage 2: {seconds:.0f} s, mean displacement {last['displacement']:.2%} of the image\n")
     print_table(rows)
-    options.out.mkdir(parents=True, exist_ok=True)
     learned.save_pretrained(options.out / "augmenter.safetensors")
     learned.history.save(options.out / "history.json")
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from learned_affine._checks import check_batch, check_choice, check_count, check_range, check_type
+from learned_affine.diagnostics.evaluation import preprocess_of_fit
 from learned_affine.geometry.parameters import AffineParameters, is_traced
 from learned_affine.tasks.classification import MultiLabel, SingleLabel
 from learned_affine.tasks.model import Model, task_of
@@ -40,7 +41,8 @@ class AveragedClassifier(nn.Module):
             classifier is sure and right, and nearly as good elsewhere.
         label_map: what labels become in a symmetry, by permutations; if None, as in the fit.
         task: ``"binary"`` for a classifier of one logit, which is read as the two ``(0, z)``; else one label per image.
-        preprocess: applied to the images after the warp, for instance ``v2.Normalize(...)``.
+        preprocess: applied to the images after the warp, for instance ``v2.Normalize(...)``; if None, as in the fit.
+            ``torch.nn.Identity()`` for none.
         seed: of the draws.
         max_images: how many images the classifier is given at once; the batch if that is larger.
 
@@ -80,7 +82,8 @@ class AveragedClassifier(nn.Module):
             raise ValueError(f"task must be one of classes, got {self.task.name!r}")
         if self.label_map is not None:
             self.label_map.check_permutations()
-        self.classifier, self.preprocess = classifier, preprocess
+        self.classifier = classifier
+        self.preprocess = preprocess_of_fit(augment.history) if preprocess is None else preprocess
         self.augment = copy.deepcopy(augment)
         self.augment.strength = strength * augment.strength
         self.draws, self.max_images = check_count("draws", draws), check_count("max_images", max_images)

@@ -11,8 +11,10 @@ from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.averaging import AveragedClassifier
 from learned_affine.fitting.history import FitHistory
 from learned_affine.policy.distribution import Policy
+from tests.fits import IMAGES as HALVES
+from tests.fits import quick
 from tests.geometry.matrices import rearranged
-from tests.subjects import COMPASS, STILL, Compass, EverySymmetry, compass, seeded
+from tests.subjects import COMPASS, STILL, Compass, EverySymmetry, Halves, compass, seeded
 
 
 @pytest.fixture
@@ -28,6 +30,13 @@ def augment() -> LearnedAffineAugment:
 
 
 IMAGES = torch.rand(7, 3, 12, 12, generator=torch.Generator().manual_seed(2))
+
+
+def test_preprocess_is_that_of_the_fit():
+    augment = quick(preprocess=lambda images: 1 - images)
+    options = None, lambda images: 1 - images, nn.Identity()
+    fitted, given, without = (AveragedClassifier(Halves(), augment, preprocess=one)(HALVES) for one in options)
+    assert torch.equal(fitted, given) and not torch.allclose(fitted, without)
 
 
 def test_it_is_the_mean_probability_of_the_image_and_its_draws(classifier, augment):

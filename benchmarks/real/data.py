@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.datasets import ImageFolder
 from torchvision.transforms.v2 import functional as F
 
-PARTS = ("train", "heldout", "test")
+PARTS, LEAST_HELD_OUT = ("train", "heldout", "test"), 20  # pictures, that a fit takes
 SETS = ("blood-cells", "aerial", "traffic-signs", "letters", "flowers", "hands")
 SIDES = {  # classes that a left-right flip turns into another one, or into none
     "traffic-signs": ("19", "20", "33", "34", "36", "37", "38", "39"),
@@ -52,7 +52,7 @@ def read_set(root: Path, name: str, size: int, most: int | None = None) -> RealS
         most: how many training pictures there are at most, as evenly from the classes as the folders have them.
 
     Raises:
-        SystemExit: naming the folder or file, where a part or a class is missing, or an image is broken.
+        SystemExit: naming the folder or file, where a part or a class is missing, images are too few, or one is broken.
     """
     folders = []
     for folder in (root / name / part for part in PARTS):
@@ -64,6 +64,10 @@ def read_set(root: Path, name: str, size: int, most: int | None = None) -> RealS
             raise SystemExit(f"{folder} must hold a folder of images for each class: {error}") from None
         if differing := set(folders[0].classes) ^ set(folders[-1].classes):
             raise SystemExit(f"{folder} must have the classes of train, got a difference in {sorted(differing)}")
+    if len(folders[0].classes) < 2:
+        raise SystemExit(f"{root / name} must have at least two classes, got {folders[0].classes}")
+    if len(folders[1]) < LEAST_HELD_OUT:
+        raise SystemExit(f"{root / name / PARTS[1]} must hold {LEAST_HELD_OUT} images or more, got {len(folders[1])}")
     images = [torch.stack([read(file, size) for file, _ in part.imgs]) for part in folders]
     labels = [torch.tensor(part.targets) for part in folders]
     train, held_out, test = map(Pictures, images, labels)
@@ -76,7 +80,7 @@ def read(file: str, size: int) -> Tensor:
     try:
         with PIL.Image.open(file) as image:
             small = image.convert("RGB").resize((size, size), PIL.Image.Resampling.BILINEAR)
-    except (OSError, SyntaxError, ValueError) as error:  # what PIL raises for files that it cannot read
+    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:  # what PIL cannot read
         raise SystemExit(f"every file must be an image that PIL can read, got {file}: {error}") from None
     return torch.from_numpy(np.array(small)).permute(2, 0, 1)
 

@@ -45,7 +45,7 @@ NETS = {
         size=96,
         rate=1e-3,
         batch=32,
-        epochs=dict.fromkeys(SMALL_EPOCHS, 8),
+        epochs=dict.fromkeys(SMALL_EPOCHS, 20) | {"flowers": 8, "hands": 8},
         most=600,
         preprocess=v2.Normalize([127 / 255] * 3, [128 / 255] * 3),  # as it was trained
     ),

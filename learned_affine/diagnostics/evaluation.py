@@ -102,7 +102,7 @@ def evaluate(
     """
     check_count("draws", draws)
     check_count("max_images", max_images)
-    preprocess = _preprocess_of_fit(augment.history) if preprocess is None else preprocess
+    preprocess = preprocess_of_fit(augment.history) if preprocess is None else preprocess
     where = classifier_device(classifier, device)
     info = getattr(augment.history, "info", {})
     model = Model(classifier, preprocess, task=task_of(task, loss), label_map=label_map_of(label_map, info))
@@ -114,6 +114,7 @@ def evaluate(
     # of the augmenter, as of a loader, that is its generator
     with ALONE, torch.random.fork_rng(devices=[]), untouched(loader, augment), ExitStack() as last:
         last.enter_context(frozen(classifier, where))
+        last.enter_context(frozen(preprocess, where))
         last.callback(augment.localization.to, home)
         for images, labels in kept.watch(labelled(loader, read)):
             images = images.to(where)
@@ -136,7 +137,8 @@ def evaluate(
     return table
 
 
-def _preprocess_of_fit(history: Any) -> Any:
+def preprocess_of_fit(history: Any) -> Any:
+    """That of a history's fit; a warning where it stayed behind."""
     found, name = getattr(history, "preprocess", None), getattr(history, "info", {}).get("preprocess")
     if found is None and name is not None:
         text = (

@@ -25,7 +25,7 @@ from learned_affine.fitting.processes import Processes
 from learned_affine.fitting.resampling import CANDIDATES
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode
-from learned_affine.policy.network import LocalizationNetwork
+from learned_affine.policy.network import CODES, LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
 from learned_affine.tasks.batches import Batch, Read, class_names, counting_in, labelled, peek, untouched
 from learned_affine.tasks.classification import MultiLabel, SingleLabel
@@ -153,6 +153,7 @@ class BoundFit(Generic[T]):
             torch.random.fork_rng(devices=[]),
             untouched(loader, val_loader),
             frozen(classifier, processes.device),
+            frozen(preprocess, processes.device),
             _undone_unless_begun(None if isinstance(self.augment, type) else self.augment, history),
             torch.autocast(kind, enabled=False),
             nullcontext() if processes.is_main else _without_our_warnings(),
@@ -283,7 +284,11 @@ def _augmenter(augment: T | type[T], images: Tensor, config: FitConfig, argument
     elif arguments:
         raise TypeError(f"fit on an instance takes no constructor arguments, got {', '.join(arguments)}")
     else:
-        made = augment
+        made, own = augment, augment.localization
+        if type(own) is LocalizationNetwork and not {*CODES[made.limits.symmetries]} <= {*own.codes}:
+            # that of an earlier fit, within narrower limits, has no place for what these allow
+            wider = LocalizationNetwork(**{**own.arguments(), "symmetries": made.limits.symmetries})
+            made.localization = wider.to(own.head.weight).eval()
     if isinstance(made.localization, RawHead) != (config.objective == "paper"):
         if "localization" in arguments:
             wanted = LocalizationNetwork if config.objective == "calibrated" else RawHead

@@ -48,7 +48,7 @@ def enlarged(images: Tensor) -> Tensor:
     on_cpu = images.device.type == "cpu"
     block = BLOCK if on_cpu else LARGE_BLOCK
     make = bands.__wrapped__ if is_traced() else bands  # what is made inside of a graph must not outlive it
-    rows, columns = (make(side, images.dtype, images.device, block) for side in images.shape[-2:])
+    rows, columns = (make(side, images.dtype, images.device, block) for side in map(int, images.shape[-2:]))
     if on_cpu and not is_traced():
         finer = _along_both_sides(images, rows, columns)
         # a zero in the matrix times NaN is NaN, so that one column of each block shows all pixels that it reads

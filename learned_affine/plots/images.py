@@ -36,10 +36,11 @@ def plot_before_after(
         >>> len(plot_before_after(LearnedAffineAugment(), torch.rand(3, 3, 32, 32)).axes)
         6
     """
-    source = as_seen(augment, _columns(images))
+    source = _columns(images)
     parameters = draw(augment, images, 1, seed)[0]
+    rows = ("before", source), ("after", augment.warp(source, parameters))
     side = max(1.05, min(1.4, 10.8 / len(images)))
-    figure, axes = _grid([("before", source), ("after", augment.warp(source, parameters))], side, room=1.0)
+    figure, axes = _grid([(title, as_seen(augment, one)) for title, one in rows], side, room=1.0)
     for column, axis in enumerate(axes[1]):
         axis.set_xlabel(parameters.caption(column).replace("  ", "\n"), fontsize=9 if side > 1.3 else 7)
     return finish(figure, path)
@@ -72,12 +73,12 @@ def plot_policies(
         9
     """
     source = _columns(images)
-    for augment in policies.values():
-        source = as_seen(augment, source)
     rows = [("before", source)]
     for name, augment in policies.items():
         warped = [augment.warp(source, one) for one in draw(augment, images, draws, seed)]
         rows += [(name if number == 0 else "", batch) for number, batch in enumerate(warped)]
+    for augment in policies.values():
+        rows = [(title, as_seen(augment, batch)) for title, batch in rows]
     figure, _ = _grid(rows, min(max(1.0, 6.6 / len(images)), 1.6))
     return finish(figure, path)
 

@@ -194,10 +194,11 @@ def _titles(augment: PolicyTransform, loader: Any, names: Sequence[str] | None, 
 
 def _row(augment: PolicyTransform, one: Moments, size: tuple[int, int]) -> _Row:
     (least, *low), (largest, *high) = usual_ranges(augment, one.mean, one.deviation, REACH)
-    example = F.interpolate(as_seen(augment, one.first[None]).float(), size=size, mode="bilinear", antialias=True)
+    example = F.interpolate(one.first[None].float(), size=size, mode="bilinear", antialias=True)
     rotations = dataclasses.replace(AffineParameters.identity(2), angle=torch.tensor((least, largest)))
     rotated = augment.warp(example.expand(2, -1, -1, -1), rotations)
-    first, last, plain = as_pixels(torch.cat([rotated, example]), pixel_range(example))
+    seen = as_seen(augment, torch.cat([rotated, example]))
+    first, last, plain = as_pixels(seen, pixel_range(seen[2:]))
     average = one.chances.mean(0)
     chances, framed = average.tolist(), tolerated(average, augment.strength).tolist()
     return _Row(

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_affine._checks import check_choice, shown
@@ -20,6 +20,7 @@ from learned_affine.tasks.classification import Binary, MultiLabel, OwnLoss, Sin
 from learned_affine.tasks.targets import LabelMap, moved, on_device, permuted, permuted_points, take, unit_of
 
 PRIOR_SPREAD = 0.5  # of the logarithm of a temperature
+TO_FLOAT = "v2.ToDtype(torch.float32, scale=True)"
 PROBED = 16  # images that show whether the logits depend on them
 TASKS = {kind.name: kind for kind in (SingleLabel, Binary, MultiLabel)}
 
@@ -72,7 +73,7 @@ class Model:
         seen = self._preprocessed(given)
         seen = seen.contiguous(memory_format=torch.channels_last) if self.channels_last else seen
         with self.autocast:
-            answer = self.task.answer(self.model(seen), len(images))
+            answer = self.task.answer(self._asked(seen), len(images))
         if self.writes is None and not given.is_inference():  # whose tensors do not count what is written to them
             self.writes = given._version > 0
         if strict and not self.task.is_loss:
@@ -88,12 +89,21 @@ class Model:
             if images.is_floating_point():
                 raise
             text = f"preprocess must take images of the loader's dtype, {images.dtype}, got an error ({error})"
-            hint = "put v2.ToDtype(torch.float32, scale=True) before it, by v2.Compose"
-            raise TypeError(f"{text}: {hint}") from error
+            raise TypeError(f"{text}: put {TO_FLOAT} before it, by v2.Compose") from error
         if not isinstance(seen, Tensor):
             text = f"preprocess must return a tensor, got {type(seen).__name__}: of an image processor give "
             raise TypeError(text + "v2.Normalize(processor.image_mean, processor.image_std)")
         return seen
+
+    def _asked(self, seen: Tensor) -> Any:
+        try:
+            return self.model(seen)
+        except RuntimeError as error:
+            first = next(self.model.parameters(), seen) if isinstance(self.model, nn.Module) else seen
+            if first.dtype == seen.dtype or torch.is_autocast_enabled(seen.device.type):
+                raise
+            text = f"classifier must be given images of its dtype, {first.dtype}, got {seen.dtype} ({error})"
+            raise TypeError(f"{text}: as preprocess give {TO_FLOAT}, or convert them in the loader") from error
 
     def output(self, answer: Any, labels: Any = None) -> Tensor:
         """The logits at the temperature at which the model is calibrated; of a user's loss what it is, in its unit."""

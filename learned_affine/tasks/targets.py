@@ -117,6 +117,8 @@ def choose(which: Tensor, one: Any, other: Any) -> Any:
     if isinstance(one, Tensor):
         chosen = which.to(one.device).view(-1, *[1] * (one.ndim - 1))
         return with_type_of(other, torch.where(chosen, one.as_subclass(Tensor), other.as_subclass(Tensor)))
+    if isinstance(one, np.ndarray):
+        return np.where(which.cpu().numpy().reshape(-1, *[1] * (one.ndim - 1)), one, other)
     if isinstance(one, dict):
         return {key: choose(which, one[key], other[key]) for key in one}
     if one is None:
@@ -196,8 +198,9 @@ class LabelMap:
     def __init__(self, rules: Any) -> None:
         if not isinstance(rules, Mapping):
             raise TypeError(f'label_map must be a dict such as {{"mirror": [1, 0]}}, got {rules!r}')
-        if not rules or set(rules) - set(GENERATORS):
-            raise ValueError(f"label_map must have the keys {' and '.join(map(repr, GENERATORS))}, got {list(rules)!r}")
+        if set(rules) - set(GENERATORS):  # there may be none, as in a proposal of nothing
+            keys = " and ".join(map(repr, GENERATORS))
+            raise ValueError(f"label_map must have no other keys than {keys}, got {list(rules)!r}")
         self.rules = {key: _rule(key, rules[key], count) for key, count in GENERATORS.items() if key in rules}
         self.has_functions = not all(isinstance(rule, Tensor) for rule in self.rules.values())
 

@@ -32,6 +32,12 @@ def test_bad_folders_are_named_before_any_training(folder, monkeypatch):
     (whole / "test" / "dark" / "7.png").write_bytes(b"no image")
     with pytest.raises(SystemExit, match=r"must be an image that PIL can read, got .*test/dark/7\.png"):
         run.main()
+    (whole / "test" / "dark" / "7.png").unlink()
+    for number in range(1, 24):
+        (whole / "heldout" / "dark" / f"{number}.png").rename(whole / "train" / "dark" / f"held {number}.png")
+        (whole / "heldout" / "bright" / f"{number}.png").rename(whole / "train" / "bright" / f"held {number}.png")
+    with pytest.raises(SystemExit, match=r"flowers/heldout must hold 20 images or more, got 2$"):
+        run.main()
     (whole / "test" / "dark").rename(whole / "test" / "dim")
     with pytest.raises(SystemExit, match=r"flowers/test must have the classes of train, got .*\['dark', 'dim'\]"):
         run.main()

@@ -6,7 +6,7 @@ import torch
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
-from tests.fits import PAPER, ROUNDS, SETTLED, SHORT, loader, quick
+from tests.fits import IMAGES, PAPER, ROUNDS, SETTLED, SHORT, loader, quick
 from tests.subjects import Halves
 
 
@@ -32,6 +32,13 @@ def test_a_network_is_taken_as_it_is():
     assert quick(localization=network).localization is network
     instance = LearnedAffineAugment(localization=network)
     assert quick(augment=instance).localization is network
+
+
+def test_a_fit_within_wider_limits_learns_the_symmetries_that_they_allow():
+    augment = LearnedAffineAugment(AffineLimits(symmetries="none"))
+    augment.limits = AffineLimits()
+    chances = quick(augment=augment, val_loader=loader()).policy(IMAGES).chances
+    assert float(chances[:, 6].mean()) > 0.1  # upside-down, halves stay where they are
 
 
 @pytest.mark.parametrize("config", [SHORT, PAPER])

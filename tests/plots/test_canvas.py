@@ -139,5 +139,10 @@ def test_an_image_with_an_alpha_is_drawn_on_a_plain_ground():
     icon[:, 3, 4:8, 4:8] = 1
     sheet = plots.plot_symmetries(vivid(), icon).axes[0].images[0].get_array()
     assert float(sheet[:16, :16].min()) == 0 and float(sheet[:16, :16].max()) == 1
-    for figure in (plots.plot_before_after(vivid(), icon), plots.plot_policies({"as learned": vivid()}, icon)):
+    filled = vivid(padding_mode="fill", fill=(1.0, 1.0, 1.0, 0.0))  # of as many channels as the images have
+    for figure in (
+        *(plots.plot_before_after(augment, icon) for augment in (vivid(), filled)),
+        plots.plot_policies({"as learned": vivid(), "filled": filled}, icon),
+        plots.plot_summary(filled, [icon]),
+    ):
         assert float(figure.axes[0].images[0].get_array().std()) > 0.1

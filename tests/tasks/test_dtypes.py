@@ -57,6 +57,13 @@ def test_the_classifier_sees_the_dtype_and_range_of_the_loader(use, dtype):
     assert all(0.5 * white < high <= 1.01 * white and low >= 0 for _, low, high in classifier.seen)
 
 
+@pytest.mark.parametrize("use", [fit, evaluate])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.float64], ids=str)
+def test_a_dtype_that_the_classifier_does_not_take_is_named(use, dtype):
+    with pytest.raises(TypeError, match=rf"of its dtype, torch.float32, got {dtype} \(.*preprocess give v2.ToDt"):
+        use(small_net(), [((IMAGES * WHITE[dtype]).to(dtype), LABELS)])
+
+
 PREPROCESS = {
     "weights.transforms()": models.ResNet18_Weights.DEFAULT.transforms(
         crop_size=16, resize_size=16, mean=[0.0], std=[1.0], antialias=False

@@ -191,6 +191,15 @@ def test_inside_it_is_frozen():
     assert_same(before, classifier)
 
 
+def test_a_preprocess_that_is_a_module_is_left_as_a_classifier_is():
+    preprocess = nn.Sequential(nn.BatchNorm2d(1), nn.Dropout(0.9))
+    before = snapshot(preprocess)
+    learned = quick(data=DATA, val_loader=DATA, preprocess=preprocess)
+    assert learned.history.info["held_out_accuracy"] == 1  # nothing is dropped
+    assert learned.evaluate(Halves(), DATA)["clean_accuracy"] == 1
+    assert_same(before, preprocess)
+
+
 @pytest.mark.parametrize("config", [SHORT, PAPER], ids=lambda config: config.objective)
 def test_gradients_stay_as_they_were(config):
     """Also of a module within a function, which is not frozen, as nothing is known of it."""

@@ -11,7 +11,13 @@ from tests.transforms.test_lists import one_by_one
 
 IMAGES = torch.rand(6, 3, 14, 14, generator=torch.Generator().manual_seed(0))
 NEAR = {"atol": 1e-5, "rtol": 0}
-MODES = {"mode": {"deterministic": True}, "drawn": {}, "half": {"p": 0.5}, "none": {"p": 0.0}}
+MODES = {
+    "mode": {"deterministic": True},
+    "drawn": {},
+    "sharp": {"interpolation": "sharp"},
+    "half": {"p": 0.5},
+    "none": {"p": 0.0},
+}
 modes = pytest.mark.parametrize("options", MODES.values(), ids=MODES)
 
 
