@@ -11,7 +11,7 @@ from torchvision.transforms.v2 import functional as F
 
 from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
 from learned_affine.transforms.pil import INDEXED, MODES, SIXTEEN_BIT
-from tests.geometry.matrices import coefficients, one, symmetries_alone
+from tests.geometry.matrices import GONE, coefficients, one, symmetries_alone
 from tests.subjects import at_seed, symmetric, vivid
 from tests.transforms.pictures import pil
 
@@ -100,8 +100,7 @@ def test_pil_and_tensor_give_the_same_pixels(mode, interpolation):
 @pytest.mark.parametrize(("mode", "fill"), [("RGBA", (200, 40, 90, 128)), ("LA", (220, 60)), ("RGBA", (9, 9, 9, 255))])
 def test_a_fill_with_its_alpha_comes_out_as_it_was_given(mode, fill):
     image = PIL.Image.new(mode, (12, 10), (50,) * len(fill))
-    gone = floats(one(0, 1, 1, 0, 1, 0))
-    out = bands(LearnedAffineAugment(padding_mode="fill", fill=fill).apply(image, gone))
+    out = bands(LearnedAffineAugment(padding_mode="fill", fill=fill).apply(image, GONE))
     assert np.abs(out - np.array(fill)).max() <= 1
 
 
