@@ -73,9 +73,7 @@ def test_the_chance_of_a_symmetry_is_how_often_images_get_one(limits, options):
     assert found["symmetry_spread"] == pytest.approx(float(often.std()), abs=0.03)
 
 
-def halves_of(images: torch.Tensor) -> torch.Tensor:
-    with torch.no_grad():
-        return Halves(4.0)(images)
+halves_of = torch.no_grad()(Halves(4.0).forward)
 
 
 def test_the_worst_class_is_the_one_whose_cross_entropy_grows_most():

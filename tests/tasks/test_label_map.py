@@ -21,9 +21,9 @@ SWAP = {"mirror": [1, 0]}
 TURN = COMPASS["quarter_turn"]
 
 
-def everything(**options) -> LearnedAffineAugment:
+def everything() -> LearnedAffineAugment:
     """Gives an image each of the eight symmetries as often, and does nothing else."""
-    return symmetric(STILL, channels=1, **options)
+    return symmetric(STILL, channels=1)
 
 
 # -- the rules --------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ BOXES = [
 ]
 MEASURED = FitConfig(rounds=1, images=96)  # the target, that is
 SWAP = {"mirror": [1, 0]}
-difference = partial(F.cross_entropy, reduction="none")
+difference, mean = partial(F.cross_entropy, reduction="none"), partial(torch.mean, dim=(1, 2, 3))
 AS_IT_IS = nn.Identity()  # a model whose output is the image itself
 PROBES = 3  # the first calls, which look whether the loss depends on the images
 NEAREST = {"interpolation": "nearest", "padding_mode": "zeros", "limits": AffineLimits.wide()}
@@ -142,10 +142,6 @@ def test_evaluate_tells_the_loss():
     plain = float(F.cross_entropy(Halves(4.0)(IMAGES), LABELS).detach())
     assert told["clean_loss"] == pytest.approx(plain, rel=1e-5) and told["loss"] > plain
     assert {"own_gain", "displacement", "symmetry_chance"} < set(told) and not {"accuracy", "entropy"} & set(told)
-
-
-def mean(output):
-    return output.mean((1, 2, 3))
 
 
 ONE_EACH = r"loss must return one number per image, a tensor of shape \(16,\), got "

@@ -83,11 +83,13 @@ def test_indices_are_those_of_pil(mode, parameters):
     assert (apart > 0).mean() < 0.01  # but where the nearest of two pixels is a toss-up
 
 
-def test_another_mode_is_named():
+def test_another_mode_and_an_image_without_pixels_are_named():
     image = PIL.Image.new("L", (8, 8))
     image._mode = "XYZ"
     with pytest.raises(TypeError, match=r"a PIL image must have one of the modes L, RGB.*got 'XYZ'"):
         vivid()(image)
+    with pytest.raises(ValueError, match=r"an image must have sides of at least 1, got \(0, 5\)"):
+        AUGMENT(PIL.Image.new("RGB", (0, 5)))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "I;16", "F"])
@@ -160,11 +162,6 @@ def test_the_order_of_a_palette_changes_nothing():
         at_seed(augment, image)
         drawn.append(augment.last_parameters.stacked())
     assert torch.equal(*drawn)
-
-
-def test_an_image_without_pixels_is_named():
-    with pytest.raises(ValueError, match=r"an image must have sides of at least 1, got \(0, 5\)"):
-        AUGMENT(PIL.Image.new("RGB", (0, 5)))
 
 
 @pytest.mark.parametrize("mode", ["P", "PA"])
