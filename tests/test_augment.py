@@ -23,6 +23,7 @@ def test_a_subclass_is_fitted_and_loaded_as_itself(tmp_path):
 
 
 NEAREST = {"val_loder": "val_loader", "validation_loader": "val_loader", "limit": "limits", "padding": "padding_mode"}
+NEAREST |= {"sed": "seed"}
 
 
 @pytest.mark.parametrize("keyword", NEAREST)

@@ -36,15 +36,15 @@ def broken_evaluation(augment, loader):
         augment.evaluate(lambda images: 1 / 0, loader)
 
 
-def sampler(generator):
-    return RandomSampler(DATA, generator=generator)
-
-
 LOADERS = {
     "of the loader": lambda first, second: DataLoader(DATA, 16, shuffle=True, generator=first),
-    "of the sampler": lambda first, second: DataLoader(DATA, 16, sampler=sampler(first)),
-    "of a batch sampler's": lambda first, _: DataLoader(DATA, batch_sampler=BatchSampler(sampler(first), 16, False)),
-    "of both": lambda first, second: DataLoader(DATA, 16, sampler=sampler(first), generator=second),
+    "of the sampler": lambda first, second: DataLoader(DATA, 16, sampler=RandomSampler(DATA, generator=first)),
+    "of a batch sampler's": lambda first, second: DataLoader(
+        DATA, batch_sampler=BatchSampler(RandomSampler(DATA, generator=first), 16, drop_last=False)
+    ),
+    "of both": lambda first, second: DataLoader(
+        DATA, 16, sampler=RandomSampler(DATA, generator=first), generator=second
+    ),
 }
 
 

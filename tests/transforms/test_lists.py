@@ -193,10 +193,11 @@ def test_samples_of_mixed_kinds_are_their_rows_one_by_one(kinds, found, p, wrap,
 
 
 GAPS = "a list of images must have no gaps, got None at place 1 of 4"
+NO_BATCH = "a tuple of 2 plain tensors is no batch, .* give the images as a list"
 NO_ROW = "a batch of 4 images needs its .* in a list of 4 targets"
 REFUSED = [
     # what torchvision's detection references collate: the first image alone would move, and all boxes
-    ((tuple(pictures("tensor", 2)), ({"boxes": box()},) * 2), "a tuple of 2 plain tensors is no batch, .* as a list"),
+    ((tuple(pictures("tensor", 2)), ({"boxes": box()},) * 2), NO_BATCH),
     *(({"image": [*pictures(kind, 1), None, *pictures(kind, 2)]}, GAPS) for kind in ("PIL", "Image")),
     *(({"image": pictures("PIL"), "label": label}, NO_ROW) for label in (box(), mask(0, 4))),
 ]
