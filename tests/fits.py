@@ -57,11 +57,10 @@ def same_weights(one: nn.Module, other: nn.Module) -> bool:
     return all(torch.equal(mine, yours) for mine, yours in pairs)
 
 
-def kept(*batches: tuple) -> Reservoir:
-    """Some batches, to judge them."""
-    reservoir = Reservoir(0, 1000)
-    for _ in reservoir.watch(list(batches)):
-        pass
+def kept(*batches: tuple, seed: int = 0, most: int = 1000) -> Reservoir:
+    """What is left of some batches, all of which are passed on."""
+    reservoir = Reservoir(seed, most)
+    assert [len(images) for images, _ in reservoir.watch(list(batches))] == [len(images) for images, _ in batches]
     return reservoir
 
 
@@ -99,17 +98,12 @@ def snapshot(classifier: nn.Module) -> dict:
     tensors = {**dict(classifier.named_parameters()), **dict(classifier.named_buffers())}
     hooks = [name for name in vars(classifier) if name.endswith("hooks")]
     return {
-        "tensors": {
-            name: (one.data_ptr(), one.dtype, one.device, one.stride(), bits(one)) for name, one in tensors.items()
-        },
-        "training": [
-            (getattr(one, "training", None), getattr(one, "merged", None)) for one in classifier.modules()
-        ],  # merged: whether an adapter is in the weights
+        "tensors": {key: (x.data_ptr(), x.dtype, x.device, x.stride(), bits(x)) for key, x in tensors.items()},
+        # merged: whether an adapter is in the weights
+        "training": [(getattr(x, "training", None), getattr(x, "merged", None)) for x in classifier.modules()],
         "grads": [(p.requires_grad, None if p.grad is None else bits(p.grad)) for p in classifier.parameters()],
         "hooks": [[list(getattr(module, name, None) or ()) for name in hooks] for module in classifier.modules()],
-        "attributes": [
-            sorted(vars(one)) for one in classifier.modules() if not isinstance(one, torch.jit.ScriptModule)
-        ],
+        "attributes": [sorted(vars(x)) for x in classifier.modules() if not isinstance(x, torch.jit.ScriptModule)],
     }
 
 

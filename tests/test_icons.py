@@ -71,12 +71,8 @@ def test_every_set_is_attributed_with_its_number_of_icons(icons, table):
 def test_licences_are_the_four_that_permit_it_and_their_notices_are_there(table):
     page = (DATA / "ICONS.md").read_text()
     assert {words(licence) for _, _, licence, *_ in table.values()} == {"MIT", "Apache-2.0", "ISC", "CC0-1.0"}
-    for notice in (
-        "The above copyright notice and this permission",
-        "provided that the above copyright",
-        "public domain",
-    ):
-        assert notice in page
+    notices = ("The above copyright notice and this permission", "provided that the above copyright", "public domain")
+    assert all(notice in page for notice in notices)
     assert (DATA / "../../LICENSE").resolve() == ROOT / "LICENSE"
     assert "(../../LICENSE)" in page and "Apache License" in (ROOT / "LICENSE").read_text()
     assert "(ICONS.md)" in (DATA / "LICENCE.md").read_text()

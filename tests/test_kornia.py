@@ -12,11 +12,6 @@ LIMITS = AffineLimits(20, 1.2, 5, 0.05)
 KEYS = ["input", "mask", "bbox_xyxy", "keypoints"]
 
 
-def parameters_of(shell: LearnedAffine, images: torch.Tensor) -> AffineParameters:
-    """What the last call drew, off its matrices."""
-    return AffineParameters.from_matrix(shell.transform_matrix, *images.shape[-2:])
-
-
 def test_both_shells_give_the_same_pixels():
     augment, images = symmetric(LIMITS), torch.rand(16, 3, 20, 20)
     torch.manual_seed(0)
@@ -54,23 +49,16 @@ def test_arguments_are_checked():
         LearnedAffine(vivid(padding_mode="fill", fill={"others": 1}))
 
 
-def labels(count: int, height: int, width: int) -> list[torch.Tensor]:
-    """Masks, boxes as corners, and key points."""
-    low = torch.rand(count, 2, 2) * 6
-    boxes = torch.cat([low, low + 2 + 4 * torch.rand(count, 2, 2)], 2)
-    return [(torch.rand(count, 1, height, width) > 0.5).float(), boxes, torch.rand(count, 3, 2) * 8]
-
-
 def test_everything_follows_kornias_own_flip():
     """Half of the images are mirrored, and nothing else is done."""
-    images, (masks, boxes, points) = torch.rand(16, 3, 10, 14), labels(16, 10, 14)
-    shell = LearnedAffine(flipping())
-    out = AugmentationSequential(shell, data_keys=KEYS)(images, masks, boxes, points)
-    flip = AugmentationSequential(RandomHorizontalFlip(p=1.0), data_keys=KEYS)
-    flipped = flip(images, masks, boxes, points)
-    mirror = parameters_of(shell, images).mirror
+    low, masks = torch.rand(16, 2, 2) * 6, (torch.rand(16, 1, 10, 14) > 0.5).float()
+    boxes = torch.cat([low, low + 2 + 4 * torch.rand(16, 2, 2)], 2)
+    sample, shell = (torch.rand(16, 3, 10, 14), masks, boxes, torch.rand(16, 3, 2) * 8), LearnedAffine(flipping())
+    out = AugmentationSequential(shell, data_keys=KEYS)(*sample)
+    flipped = AugmentationSequential(RandomHorizontalFlip(p=1.0), data_keys=KEYS)(*sample)
+    mirror = AffineParameters.from_matrix(shell.transform_matrix, 10, 14).mirror
     assert 3 < mirror.sum() < 13
-    for got, start, there in zip(out, (images, masks, boxes, points), flipped, strict=True):
+    for got, start, there in zip(out, sample, flipped, strict=True):
         choose = mirror.view(-1, *[1] * (start.ndim - 1))
         torch.testing.assert_close(got, torch.where(choose, there, start), atol=1e-4, rtol=0)
 

@@ -20,13 +20,9 @@ def test_the_divergence_of_a_sure_choice_among_four_is_that_of_four():
     torch.testing.assert_close(losses.categorical_kl_nats(torch.eye(8)[:1], 4), torch.tensor([math.log(4)]))
 
 
-def test_discriminator_at_chance_and_by_hand():
+def test_discriminator_at_chance_and_both_players_by_hand():
     assert losses.discriminator_nats(torch.zeros(3), torch.zeros(5)).item() == pytest.approx(2 * math.log(2))
     real, fake = torch.tensor([math.log(3)]), torch.tensor([-math.log(4)])  # D = 3/4 and 1/5
     assert losses.discriminator_nats(real, fake).item() == pytest.approx(-math.log(0.75) - math.log(0.8))
-
-
-def test_adversarial_by_hand():
-    fake = torch.tensor([-math.log(4)])
     assert losses.adversarial_nats(fake).item() == pytest.approx(-math.log(0.2))
     assert losses.adversarial_nats(fake, saturating=True).item() == pytest.approx(math.log(0.8))

@@ -10,13 +10,10 @@ from benchmarks.common.intervals import differences, interval
 from benchmarks.common.rows import read
 
 
-def test_interval_by_hand():
+def test_an_interval_by_hand_of_differences_that_are_paired_by_seed():
     # deviation 1, three values: 4.303 / sqrt(3)
     assert interval([1.0, 2.0, 3.0]) == "+2.00 ± 2.48"
     assert interval([-1.0]) == "-1.00"
-
-
-def test_differences_are_paired_by_seed():
     learned, none = {0: {"clean": 0.6}, 1: {"clean": 0.7}}, {1: {"clean": 0.65}, 2: {"clean": 0.1}}
     assert differences(learned, none, "clean") == {1: pytest.approx(5.0)}
 

@@ -15,10 +15,12 @@ from learned_affine.diagnostics.checks import check_fit
 from tests.fits import IMAGES, LABELS, SHORT, loader
 from tests.subjects import Halves, Sides, sides
 
+HEALTHY = FitConfig(target=0.4, rounds=3, images=900)  # dials of a fit that goes well
+
 
 def alarms(classifier=None, data=None, **options):
     """The kinds of alarms that a fit gives, and the last one's text."""
-    options = {"config": healthy(), "val_loader": loader(), "progress": False, **options}
+    options = {"config": HEALTHY, "val_loader": loader(), "progress": False, **options}
     augment = options.pop("augment", LearnedAffineAugment)
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
@@ -26,11 +28,6 @@ def alarms(classifier=None, data=None, **options):
     mine = [one for one in found if issubclass(one.category, FitWarning)]
     assert all(one.filename == __file__ for one in mine)  # they point at the call
     return {one.message.kind: one.message.text for one in mine}
-
-
-def healthy(**changes):
-    """Dials of a fit that goes well."""
-    return FitConfig(**{"target": 0.4, "rounds": 3, "images": 900, **changes})
 
 
 def test_a_healthy_fit_is_silent():
@@ -58,17 +55,8 @@ def test_a_pixel_range_that_does_not_fit_preprocess(factor, why):
 
 def history_of(**values):
     """One round with nothing to complain of, but for ``values``."""
-    fine = {
-        "displacement": 0.1,
-        "visible_area": 0.9,
-        "agreement": 0.9,
-        "between_image_variance": 0.2,
-        "kl": 1.0,
-        "symmetry_kl": 0.2,
-        "symmetry_chance": 0.3,
-        "cost": 0.1,
-        "budget": 0.1,
-    }
+    fine = {"displacement": 0.1, "visible_area": 0.9, "agreement": 0.9, "between_image_variance": 0.2, "kl": 1.0}
+    fine |= {"symmetry_kl": 0.2, "symmetry_chance": 0.3, "cost": 0.1, "budget": 0.1}
     config = values.pop("config", FitConfig())
     info = {"chance": 0.1, "localization": {"per_image": True}} | values.pop("info", {})
     history = FitHistory(info={"config": config.to_dict(), **info})

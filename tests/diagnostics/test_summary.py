@@ -180,18 +180,12 @@ def test_images_without_class_indices_are_one_row(labels):
     assert row_titles(figure) == ["all"] and len(figure.axes[0].texts) == 11
 
 
-def test_a_batch_may_have_keys_of_its_own():
-    augment, keys = vivid(), {"image_key": "scan", "label_key": "finding"}
-    images, labels = torch.rand(6, 3, 8, 8), torch.tensor([0, 0, 0, 2, 2, 2])
-    data = [{"scan": images, "finding": labels, "label": labels + 1}]
-    assert augment.summary(data, **keys) == augment.summary(images, labels)
-    assert row_titles(plots.plot_summary(augment, data, **keys)) == ["class 0", "class 2"]
-
-
-def test_a_loader_gives_the_same_ranges_as_its_images():
+def test_a_loader_gives_the_same_ranges_as_its_images_also_by_keys_of_its_own():
     augment, images, labels = vivid(), torch.rand(6, 3, 8, 8), torch.tensor([0, 0, 0, 2, 2, 2])
-    loader = [(images[:2], labels[:2]), (images[2:], labels[2:])]
-    assert augment.summary(loader) == augment.summary(images, labels)
+    loader, keys = [(images[:2], labels[:2]), (images[2:], labels[2:])], {"image_key": "scan", "label_key": "finding"}
+    named = [{"scan": images, "finding": labels, "label": labels + 1}]
+    assert augment.summary(loader) == augment.summary(named, **keys) == augment.summary(images, labels)
+    assert row_titles(plots.plot_summary(augment, named, **keys)) == ["class 0", "class 2"]
     assert augment.summary([part for part, _ in loader]) == augment.summary(images)
     with pytest.raises(ValueError, match="labels must be left out where images are a loader"):
         augment.summary(loader, labels)

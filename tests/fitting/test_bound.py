@@ -73,11 +73,7 @@ def test_no_bar_where_none_is_wanted(capsys):
         ({"seed": True}, TypeError, "seed must be an int"),
         ({"val_loader": [], "config": FitConfig()}, ValueError, "val_loader must give at least one batch"),
         ({"localization": RawHead(1)}, TypeError, "must be a LocalizationNetwork for the objective 'calibrated', got "),
-        (
-            {"localization": LocalizationNetwork(1), "config": PAPER},
-            TypeError,
-            "be a RawHead for the objective 'paper', ",
-        ),
+        ({"localization": LocalizationNetwork(), "config": PAPER}, TypeError, "a RawHead for the objective 'paper',"),
         *(
             ({gone: 1}, TypeError, f"^fit takes no keyword '{gone}' any more: .{{30}}")
             for gone in ("checkpoint", "resume", "log_dir", "max_steps")

@@ -18,30 +18,21 @@ OF_CLASSES = {"accuracy", "agreement"}  # which a loss of one's own does not kno
 NAMES = {"binary": "binary", "multi-label": "multi-label", "own loss": "own loss"}
 
 
+@pytest.mark.parametrize("held_out", [loader, of_two_sizes])
 @pytest.mark.parametrize("name", TASKS)
-def test_history_and_evaluation_hold_what_is_known(name):
+def test_history_and_evaluation_hold_what_is_known(name, held_out):
     classifier, _, options = TASKS[name]
     with few_steps():
-        augment = fit(name)
+        augment = fit(name, val_loader=held_out(name))
     history = augment.history
     measured = {key for key in KEYS if not math.isnan(history[key][0])}
     assert set(KEYS) - measured == (OF_CLASSES if name == "own loss" else set())
-    assert history.info["task"] == NAMES.get(name, "single-label")
+    assert history.info["task"] == NAMES.get(name, "single-label") and history.rounds == 5
     assert history.last()["budget"] > 0 and history.info["target"] > history.info["held_out_cost"]
     assert bool(history.info["classes_moved"]) == (name != "own loss")
     assert bool(history.info["recognised"]["4"]) == (name not in ("multi-label", "own loss"))
     check_fit(history, False)
-    told = augment.evaluate(classifier, loader(name), **options)
-    assert all(math.isfinite(value) for value in told.values())
-
-
-@pytest.mark.parametrize("name", TASKS)
-def test_images_may_be_of_several_sizes(name):
-    classifier, _, options = TASKS[name]
-    with few_steps():
-        augment = fit(name, val_loader=of_two_sizes(name))
-    assert augment.history.rounds == 5 and augment.history.last()["budget"] > 0
-    told = augment.evaluate(classifier, of_two_sizes(name), **options)
+    told = augment.evaluate(classifier, held_out(name), **options)
     assert all(math.isfinite(value) for value in told.values())
 
 

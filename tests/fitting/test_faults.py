@@ -27,7 +27,7 @@ RUBBISH = {  # and what is said of it, by the name of the argument that it comes
     "labels beyond": ((IMAGES[:8], LABELS[:8] + 2), r"{}'s labels must be within \[0, 2\)"),
     "labels below": ((IMAGES[:8], LABELS[:8] - 1), r"{}'s labels must be within \[0, 2\)"),
     "no labels": ((IMAGES[:8], None), "{} must give labels"),
-    "a dict without images": ({"picture": IMAGES[:8]}, "image_key must be one of image, .*keys picture"),
+    "a dict without images": ({"picture": IMAGES[:8], "a": 1}, "image_key must be one of image, .*keys picture, a"),
     **{
         str(dtype): ((IMAGES[:8].to(dtype), LABELS[:8]), f"{{}} must give floating images, or one of .*, got {dtype}")
         for dtype in (torch.bool, torch.int8, torch.int64, torch.complex64)

@@ -32,13 +32,8 @@ from tests.fits import (
 )
 from tests.subjects import Halves
 
-WIDE, HALVES = AffineLimits.wide(), Halves(4.0)
+WIDE, HALVES, DATA = AffineLimits.wide(), Halves(4.0), [(IMAGES, LABELS)]
 MEASURED = SHORT.replace(target=None)  # on held-out images
-
-
-def policy_of(augment: LearnedAffineAugment, images: torch.Tensor = IMAGES) -> Policy:
-    with torch.no_grad():
-        return augment.localization(images, augment.limits)
 
 
 # -- what is learned --------------------------------------------------------------------------------------------------
@@ -48,41 +43,34 @@ def policy_of(augment: LearnedAffineAugment, images: torch.Tensor = IMAGES) -> P
 def fitted_well(seed: int) -> LearnedAffineAugment:
     """A fit that goes well: the side on which a blob is tells its class. There are 64 held-out images, which is few."""
     torch.manual_seed(seed)
-    config, data = FitConfig(rounds=5, images=2000, target=0.3), [(IMAGES, LABELS)]
-    return silent(classifier=Halves(4.0), data=data, val_loader=data, config=config, limits=WIDE, seed=seed)
-
-
-@pytest.fixture()
-def good() -> LearnedAffineAugment:
-    return fitted_well(0)
+    config = FitConfig(rounds=5, images=2000, target=0.3)
+    return silent(classifier=HALVES, data=DATA, val_loader=DATA, config=config, limits=WIDE, seed=seed)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_held_out_images_cost_the_budget(seed):
     """By a judgement of our own: many draws, of warps and symmetries together, against the images as they are."""
     good, draws = fitted_well(seed), 50
-    classifier, last = Halves(4.0), good.history.last()
-    scale = temperature_of(classifier(IMAGES).detach(), LABELS)
+    last, scale = good.history.last(), temperature_of(HALVES(IMAGES).detach(), LABELS)
     images, labels = IMAGES.repeat(draws, 1, 1, 1), LABELS.repeat(draws)
-    drawn = policy_of(good, images).draw(Policy.noise(len(images), symmetries=True), WIDE)
+    drawn = good.policy(images).draw(Policy.noise(len(images), symmetries=True), WIDE)
     with torch.no_grad():
         warped, plain = (
-            float(nn.functional.cross_entropy(classifier(one) / scale, labels))
-            for one in (good.warp(images, drawn), images)
+            float(F.cross_entropy(HALVES(one) / scale, labels)) for one in (good.warp(images, drawn), images)
         )
     assert last["budget"] == pytest.approx(0.3 - plain, rel=1e-4)
     assert warped - plain == pytest.approx(last["budget"], rel=0.15)
     assert last["cost"] == pytest.approx(warped - plain, rel=0.15)
 
 
-def test_symmetries_are_likely_where_they_are_free_and_rare_where_they_change_the_label(good):
-    chances = policy_of(good).chances
+def test_symmetries_are_likely_where_they_are_free_and_rare_where_they_change_the_label():
+    good = fitted_well(0)
+    chances, last = good.policy(IMAGES).chances, good.history.last()
     assert float(chances[:, 6].mean()) > 0.4, "upside-down"
     assert float(chances[:, [2, 4]].max()) < 0.05, "left-right, and half a turn"
-    last = good.history.last()
     assert last["symmetry_chance"] == pytest.approx(float((1 - chances[:, 0]).mean()), abs=1e-3)
     assert last["symmetry_spread"] == pytest.approx(float((1 - chances[:, 0]).std()), abs=1e-3)
-    assert last["kl"] == pytest.approx(float(policy_of(good).kl().mean()), rel=1e-3)
+    assert last["kl"] == pytest.approx(float(good.policy(IMAGES).kl().mean()), rel=1e-3)
 
 
 @pytest.mark.parametrize("word", ["all", "mirror", "none"])
@@ -90,7 +78,7 @@ def test_only_symmetries_that_the_limits_allow_are_tried_and_drawn(word):
     augment = quick(limits=AffineLimits(symmetries=word))
     assert augment.localization.symmetries == word
     allowed = {"all": 8, "mirror": 2, "none": 1}[word]
-    assert int((policy_of(augment).chances > 0).any(0).sum()) == allowed
+    assert int((augment.policy(IMAGES).chances > 0).any(0).sum()) == allowed
     assert (augment.history.last()["symmetry_chance"] > 0) == (allowed > 1)
     assert ("classes_moved" in augment.history.info) == (allowed > 1)
 
@@ -149,7 +137,7 @@ def test_a_slow_classifier_judges_fewer_images_and_the_fit_ends_in_time(monkeypa
     clock = [1000.0]
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     config = FitConfig(rounds=4, images=4000, target=0.3, adversarial_weight=0)
-    history = quick(Slow(clock, seconds), [(IMAGES, LABELS)], val_loader=[(IMAGES, LABELS)], config=config).history
+    history = quick(Slow(clock, seconds), DATA, val_loader=DATA, config=config).history
     judged, settled = sum(history["seconds"][:-SETTLED]) / seconds, sum(history["seconds"][-SETTLED:])
     if seconds < 0.01:
         assert judged == pytest.approx(4000, abs=8)
@@ -186,7 +174,7 @@ def test_whatever_ends_it_the_policy_is_that_of_the_last_finished_round(where, e
     classifier.error = error() if where == "classifier" else None
 
     def note(values):
-        found.append(policy_of(augment))
+        found.append(augment.policy(IMAGES))
         classifier.rounds += 1
         if where == "callback" and values["round"] == 2:
             raise error()
@@ -202,7 +190,7 @@ def test_whatever_ends_it_the_policy_is_that_of_the_last_finished_round(where, e
         quick(classifier, augment=augment, val_loader=loader(), config=SHORT.replace(rounds=4), callbacks=note)
     network = augment.localization
     assert len(found) == 2 == augment.history.rounds and network.price == 1 and network.free == 0
-    assert_same_policy(policy_of(augment), found[-1])
+    assert_same_policy(augment.policy(IMAGES), found[-1])
     assert not network.training and not any(parameter.requires_grad for parameter in network.parameters())
 
 
@@ -212,7 +200,7 @@ def test_whatever_ends_it_the_policy_is_that_of_the_last_finished_round(where, e
 )
 def test_a_refit_that_ends_before_its_first_round_leaves_the_augmenter_as_it_was(config, call):
     augment = quick(Halves(4.0), val_loader=loader())
-    network, history, found = augment.localization, augment.history, policy_of(augment)
+    network, history, found = augment.localization, augment.history, augment.policy(IMAGES)
     classifier, calls = Halves(4.0), []
 
     def stop(module, args):
@@ -224,7 +212,7 @@ def test_a_refit_that_ends_before_its_first_round_leaves_the_augmenter_as_it_was
     with pytest.raises(KeyboardInterrupt):
         quick(classifier, augment=augment, val_loader=loader(), config=config)
     assert len(calls) == call + 1 and augment.localization is network and augment.history is history
-    assert_same_policy(policy_of(augment), found)
+    assert_same_policy(augment.policy(IMAGES), found)
     assert network.price == 1 and network.free == 0 and not network.training
 
 
@@ -289,11 +277,11 @@ def spoilt(share: float, since: int) -> tuple[LearnedAffineAugment, list[Policy]
 
     def note(values):
         classifier.rounds += 1
-        found.append(policy_of(augment))
+        found.append(augment.policy(IMAGES))
 
-    options = {"config": SHORT.replace(rounds=3), "callbacks": note, "val_loader": [(IMAGES, LABELS)]}
+    options = {"config": SHORT.replace(rounds=3), "callbacks": note, "val_loader": DATA}
     with few_steps():
-        augment.fit(classifier, [(IMAGES, LABELS)], progress=False, **options)
+        augment.fit(classifier, DATA, progress=False, **options)
     return augment, found
 
 
@@ -311,7 +299,7 @@ def test_too_many_of_them_stop_the_fit_with_the_last_good_policy(rounds, share):
         augment, found = spoilt(share, rounds)
     assert len([one for one in told if getattr(one.message, "kind", "") == "stopped-fit"]) == 1
     assert len(found) == rounds == augment.history.rounds
-    assert_same_policy(policy_of(augment), found[-1])
+    assert_same_policy(augment.policy(IMAGES), found[-1])
 
 
 class Pooled(nn.Module):
@@ -331,9 +319,9 @@ class Pooled(nn.Module):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this is how a CPU is fast")
 def test_a_classifier_gets_channels_last_where_it_takes_it():
     """Where a classifier views activations as rows, that format is an error: there everything stays as it is."""
-    colour = {"data": [(IMAGES.expand(-1, 3, -1, -1), LABELS)]}
+    colour = IMAGES.expand(-1, 3, -1, -1)
     takes, views = Pooled(lambda x: x.flatten(1)), Pooled(lambda x: x.view(len(x), -1))
     views.load_state_dict(takes.state_dict())
-    quicker, plain = (quick(classifier, val_loader=colour["data"], **colour) for classifier in (takes, views))
+    quicker, plain = (quick(net, [(colour, LABELS)], val_loader=[(colour, LABELS)]) for net in (takes, views))
     assert sum(takes.formats[4:]) == len(takes.formats[4:]) and sum(views.formats[4:]) == 0
-    assert_same_policy(policy_of(quicker, colour["data"][0][0]), policy_of(plain, colour["data"][0][0]))
+    assert_same_policy(quicker.policy(colour), plain.policy(colour))

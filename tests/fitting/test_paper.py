@@ -25,7 +25,7 @@ def trained() -> nn.Module:
 
 @pytest.mark.parametrize("sign", ["printed", "corrected"])
 @pytest.mark.parametrize("weight", [0.0, 1.5])
-def test_the_loss_of_the_first_step_by_hand(sign, weight):
+def test_the_loss_of_the_first_step_by_hand(sign, weight, monkeypatch):
     """The first warp is the identity; the discriminator is asked before it learns."""
     config = FitConfig.paper(sign, rounds=1, entropy_weight=0.7, adversarial_weight=weight)
     seen, score = [], Adversary.score
@@ -34,9 +34,8 @@ def test_the_loss_of_the_first_step_by_hand(sign, weight):
         seen.append(score(self, images))
         return seen[-1]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Adversary, "score", spy)
-        history = silent(classifier=Halves(4.0), data=[(IMAGES, LABELS)], config=config).history
+    monkeypatch.setattr(Adversary, "score", spy)
+    history = silent(classifier=Halves(4.0), data=[(IMAGES, LABELS)], config=config).history
     probability = Halves(4.0)(IMAGES).detach().softmax(-1)
     gap = 1 + (probability * probability.log2()).sum(-1)
     expected = 0.7 * {"printed": -1, "corrected": 1}[sign] * float(gap.log().mean())
@@ -57,9 +56,8 @@ def test_the_sign_decides_where_the_entropy_goes(trained, sign, direction):
 def test_as_printed_it_collapses_to_the_identity_and_says_so():
     """On images that are recognised best as they are."""
     with pytest.warns(FitWarning, match="identity-collapse: .*The paper's printed loss has this optimum"):
-        augment = LearnedAffineAugment.fit(
-            Halves(4.0), loader(), config=FitConfig.paper(rounds=3), progress=False, padding_mode="zeros"
-        )
+        options = {"config": FitConfig.paper(rounds=3), "padding_mode": "zeros"}
+        augment = LearnedAffineAugment.fit(Halves(4.0), loader(), progress=False, **options)
     assert augment.history["displacement"][-1] < 0.02
 
 

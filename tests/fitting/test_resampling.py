@@ -41,8 +41,7 @@ IMAGES, LABELS = stripes()
 NOISY = torch.where(torch.arange(COUNT) // 2 % 10 == 0, 1 - LABELS, LABELS)  # so that there is something to lose
 
 
-def pool() -> Pool:
-    return Pool(kept((IMAGES, LABELS)), None)
+POOL = Pool(kept((IMAGES, LABELS)), None)
 
 
 def shifted_by_hand(image: np.ndarray, right: float, down: float) -> np.ndarray:
@@ -54,13 +53,9 @@ def shifted_by_hand(image: np.ndarray, right: float, down: float) -> np.ndarray:
     return image
 
 
-def fit(images=IMAGES, labels=NOISY, classifier=None, augment=LearnedAffineAugment, **options) -> LearnedAffineAugment:
-    return quick(
-        classifier=classifier or Stripes(),
-        augment=augment,
-        data=[(images, labels)],
-        **{"val_loader": [(images, labels)], "config": FitConfig(rounds=1, images=50), **options},
-    )
+def fit(labels=NOISY, **options) -> LearnedAffineAugment:
+    data, config = [(IMAGES, labels)], FitConfig(rounds=1, images=50)
+    return quick(Stripes(), data, val_loader=data, config=config, **options)
 
 
 def test_the_shifts_are_below_a_pixel_and_nothing_else():
@@ -76,17 +71,16 @@ def test_the_shifts_are_below_a_pixel_and_nothing_else():
 
 
 def test_the_cost_is_that_of_images_shifted_by_hand():
-    held_out, generator = pool(), torch.Generator().manual_seed(0)
-    rows = held_out.some(held_out.held_out, COUNT, generator)
+    generator = torch.Generator().manual_seed(0)
+    rows = POOL.some(POOL.held_out, COUNT, generator)
     shifts = sub_pixel_shifts([(SIDE, SIDE)] * COUNT, generator)
     pairs = zip((shifts.translate_x * SIDE).tolist(), (shifts.translate_y * SIDE).tolist(), strict=True)
     moved = [shifted_by_hand(IMAGES[row, 0].numpy(), *pair) for row, pair in zip(rows.tolist(), pairs, strict=True)]
-    with torch.no_grad():
-        after, before = (
-            float(nn.functional.cross_entropy(Stripes()(images), LABELS[rows]))
-            for images in (torch.from_numpy(np.stack(moved))[:, None].float(), IMAGES[rows])
-        )
-    found = resampling_costs(judge_of(pool(), Model(Stripes())), 0, ("bilinear",))
+    after, before = (
+        float(nn.functional.cross_entropy(Stripes()(images), LABELS[rows]).detach())
+        for images in (torch.from_numpy(np.stack(moved))[:, None].float(), IMAGES[rows])
+    )
+    found = resampling_costs(judge_of(POOL, Model(Stripes())), 0, ("bilinear",))
     assert found["bilinear"] == pytest.approx(after - before, rel=1e-4) and after - before > 0.1
 
 

@@ -18,7 +18,7 @@ from tests.subjects import Halves, blobs
 
 COUNT = 128  # of training images, and of held-out ones
 (OWN, IMAGES), (OWN_LABELS, LABELS) = (part.split(COUNT) for part in blobs(2 * COUNT))
-CPU = torch.device("cpu")
+CPU, FIT = torch.device("cpu"), FitConfig()
 
 
 def with_errors(labels: torch.Tensor, one_in: int) -> torch.Tensor:
@@ -29,17 +29,17 @@ def with_errors(labels: torch.Tensor, one_in: int) -> torch.Tensor:
 NOISY = with_errors(LABELS, 10)
 
 
-def measured(
-    config=None, training=((OWN, OWN_LABELS),), held_out=((IMAGES, NOISY),), model=None
-) -> tuple[Target, Pool]:
+DATA = {"training": [(OWN, OWN_LABELS)], "held_out": [(IMAGES, NOISY)]}
+
+
+def measured(config=FIT, model=None, **batches) -> tuple[Target, Pool]:
     """The target of a fit to ``Halves`` and its images, from lists of batches; None for none."""
-    openers = [None if batches is None else (lambda batches=batches: batches) for batches in (training, held_out)]
-    config = config or FitConfig()
+    openers = [None if given is None else (lambda given=given: given) for given in (DATA | batches).values()]
     with torch.no_grad():
         return measure_target(model or Model(Halves(), labels=config.labels), config, *openers, CPU, 0)
 
 
-def measure(config=None, **options) -> Target:
+def measure(config=FIT, **options) -> Target:
     return measured(config, **options)[0]
 
 
@@ -103,8 +103,8 @@ def test_too_few_held_out_images_are_refused_and_few_are_told():
     with pytest.raises(ValueError, match=named):
         measure(held_out=first(19))
     for count in (20, 99):
-        told = alarms(held_out=first(count))
-        assert told["target"].startswith(f"val_loader gives {count} images: measured on fewer than 100, ")
+        said = f"val_loader gives {count} images: measured on fewer than 100, "
+        assert alarms(held_out=first(count))["target"].startswith(said)
     assert "target" not in alarms(held_out=first(100))
     assert alarms(held_out=first(2), config=FitConfig(target=0.4)) == {}, "a given target is not measured"
 
@@ -140,11 +140,8 @@ def test_a_loader_that_gives_its_images_class_by_class_is_reported(name, most, o
 
     first, second = torch.arange(2 * most + 1000).view(-1, 2).T
     by_class = torch.cat([first, second])
-    text = reported(by_class)
-    assert text.startswith(
-        f"{name} gives its images class by class: the first {most} that are read show 1 of 2 classes"
-    )
-    assert "shuffle=True" in text
+    said = f"{name} gives its images class by class: the first {most} that are read show 1 of 2 classes"
+    assert reported(by_class).startswith(said) and "shuffle=True" in reported(by_class)
     for silent in (by_class[torch.randperm(len(by_class))], torch.cat([first[:1000], second]), first[:most]):
         assert "class by class" not in reported(silent)
 
@@ -174,13 +171,9 @@ def test_a_target_for_a_loss_is_given_in_the_units_of_the_loss(held_out):
     """Ten times the loss and ten times the target are the same question."""
     found = []
     for factor in (1.0, 10.0):
-
-        def loss(output, labels, factor=factor):
-            return factor * nn.functional.cross_entropy(output, labels, reduction="none")
-
-        target = factor * 1.5 * cross_entropy(NOISY)
-        model = Model(Halves(), task=task_of(None, loss))
-        found.append(measure(FitConfig(target=target), training=[(IMAGES, NOISY)], held_out=held_out, model=model))
+        loss = lambda *pair, factor=factor: factor * nn.functional.cross_entropy(*pair, reduction="none")  # noqa: E731
+        config, model = FitConfig(target=factor * 1.5 * cross_entropy(NOISY)), Model(Halves(), task=task_of(None, loss))
+        found.append(measure(config, training=[(IMAGES, NOISY)], held_out=held_out, model=model))
     assert found[0].budget == pytest.approx(0.5, rel=1e-4)
     assert found[1].budget == pytest.approx(0.5, rel=1e-4) and found[1].value == pytest.approx(1.5, rel=1e-4)
 

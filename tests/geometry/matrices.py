@@ -30,6 +30,14 @@ def one(*values: float, mirror: bool = False, turns: int = 0) -> AffineParameter
     return AffineParameters(*numbers, torch.tensor([mirror]), torch.tensor([turns]))
 
 
+def floating(*values: float) -> AffineParameters:
+    """The same in float32."""
+    return one(*values).map(Tensor.float)
+
+
+GONE = floating(0, 1, 1, 0, 1, 1)  # nothing of the image is left to be seen
+
+
 def symmetries_alone(*codes: int) -> AffineParameters:
     """Parameters that do nothing but move each image by a symmetry, ``quarter_turns + 4 * mirror``."""
     return AffineParameters(*AffineParameters.identity(len(codes)).tensors(), *symmetry(codes))

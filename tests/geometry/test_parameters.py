@@ -143,8 +143,8 @@ def test_parameters_read_like_a_batch():
 
 def test_the_table_has_a_row_an_image_and_says_which_symmetry_it_gets():
     parameters = AffineLimits().parameters(torch.rand(10, 6), torch.arange(10) % 3 == 0, torch.arange(10) % 4)
-    assert "2 more" in str(parameters) and str(parameters).count("\n") == 9
     header, *rows = str(parameters).split("\n")
+    assert "2 more" in str(parameters) and len(rows) == 9
     assert header.split()[:2] == ["image", "mirror"]
     assert [row.split()[1] for row in rows[:8]] == ["yes", "no", "no", "yes", "no", "no", "yes", "no"]
     assert [row.split()[2] for row in rows[:8]] == ["0", "1", "2", "3"] * 2 and len(rows[0]) == len(header)
@@ -168,29 +168,29 @@ def test_a_caption_says_what_is_done_in_words(expected):
     assert CAPTIONS[expected].caption() == expected
 
 
-def test_from_matrix_refuses_other_shapes():
-    with pytest.raises(ValueError, match=r"\(B, 2, 3\)"):
-        AffineParameters.from_matrix(torch.eye(3), 8, 8)
-    with pytest.raises(TypeError, match=r"matrix must be a tensor of shape \(B, 2, 3\) or \(B, 3, 3\), got str"):
-        AffineParameters.from_matrix("...", 8, 8)
-    with pytest.raises(ValueError, match="matrix must be invertible, got a determinant of 0 for image 1"):
-        AffineParameters.from_matrix(torch.stack([torch.eye(2, 3), torch.ones(2, 3)]), 8, 8)
+read, of_code, WORDS = AffineParameters.from_matrix, AffineParameters.symmetry, "'all', 'mirror', 'none', got "
+SINGULAR = torch.stack([torch.eye(2, 3), torch.ones(2, 3)])
+WRONG = [
+    (lambda: AffineLimits(angle=181), ValueError, "limits.angle must be in .0, 180. degrees, got 181"),
+    (lambda: AffineLimits(scale=0.9), ValueError, "limits.scale"),
+    (lambda: AffineLimits(shear=90), ValueError, "limits.shear"),
+    (lambda: AffineLimits(translate=-0.1), ValueError, "limits.translate"),
+    (lambda: AffineLimits(symmetries=True), TypeError, rf"limits\.symmetries must be {WORDS}bool"),
+    (lambda: AffineLimits(symmetries="flip"), ValueError, rf"limits\.symmetries must be one of {WORDS}'flip'"),
+    (lambda: read(torch.eye(3), 8, 8), ValueError, r"\(B, 2, 3\)"),
+    (lambda: read("...", 8, 8), TypeError, r"matrix must be a tensor of shape \(B, 2, 3\) or \(B, 3, 3\), got str"),
+    (lambda: read(SINGULAR, 8, 8), ValueError, "matrix must be invertible, got a determinant of 0 for image 1"),
+    *(
+        (lambda one=one: of_code(one, 1), ValueError, f"code must be one of 0, 1, .*, 7, got {one}")
+        for one in (-1, 8, 9)
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("options", "error", "named"),
-    [
-        ({"angle": 181}, ValueError, "limits.angle must be in .0, 180. degrees, got 181"),
-        ({"scale": 0.9}, ValueError, "limits.scale"),
-        ({"shear": 90}, ValueError, "limits.shear"),
-        ({"translate": -0.1}, ValueError, "limits.translate"),
-        ({"symmetries": True}, TypeError, r"limits\.symmetries must be 'all', 'mirror', 'none', got bool"),
-        ({"symmetries": "flip"}, ValueError, r"limits\.symmetries must be one of 'all', 'mirror', 'none', got 'flip'"),
-    ],
-)
-def test_limits_that_are_none_are_named(options, error, named):
+@pytest.mark.parametrize(("make", "error", "named"), WRONG)
+def test_limits_matrices_and_symmetries_that_are_none_are_named(make, error, named):
     with pytest.raises(error, match=named):
-        AffineLimits(**options)
+        make()
 
 
 FIELDS = dict(zip((*NAMES, "mirror", "quarter_turns"), AffineParameters.identity(2).leaves(), strict=True))
@@ -226,9 +226,3 @@ def test_whole_numbers_are_numbers():
     read, expected = (AffineParameters.from_matrix(one_, 4, 4) for one_ in (matrix.long(), matrix))
     assert torch.equal(read.stacked(), expected.stacked())
     assert len(whole[np.int64(1)]) == 1 and float(whole[np.int64(1)].angle) == -10
-
-
-@pytest.mark.parametrize("code", [-1, 8, 9])
-def test_a_symmetry_that_is_none_is_named(code):
-    with pytest.raises(ValueError, match=rf"code must be one of 0, 1, .*, 7, got {code}"):
-        AffineParameters.symmetry(code, 1)

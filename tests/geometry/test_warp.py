@@ -11,7 +11,6 @@ from learned_affine.geometry.parameters import EIGHT, NAMES
 from learned_affine.geometry.warp import (
     along_the_sides,
     as_dtype,
-    inverse_map,
     rearrange,
     warp_by_matrix,
     warp_images,
@@ -32,12 +31,6 @@ EXTREME = AffineParameters.cat(
         one(0, 1, 1, 0, 1, 1),
     ]
 )
-
-
-def warp_integers(images: Tensor, parameters: AffineParameters, interpolation: str, padding_mode: str) -> Tensor:
-    """The way that the transform takes with integers and bools: there and back."""
-    exact = images.to(working_dtype(images))
-    return as_dtype(warp_images(exact, parameters, interpolation, padding_mode), images.dtype)
 
 
 def to(parameters: AffineParameters, dtype: torch.dtype) -> AffineParameters:
@@ -70,23 +63,15 @@ def kornias_grid(parameters: AffineParameters, height: int, width: int, dtype: t
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
 def test_the_grid_is_kornias(size, dtype, most):
+    """Of a batch it is computed in tensors, of one image in plain numbers."""
     parameters = AffineParameters.cat([EXTREME, some(8, symmetries=True)])
     truth = kornias_grid(parameters, *size)
-    along_x, along_y = along_the_sides(to(parameters, dtype), *size, dtype)
-    got = (along_x + along_y).permute(1, 2, 3, 0)
-    assert got.shape == truth.shape and got.dtype == dtype
     scale = truth.abs().clamp_min(1)  # far outside there are fewer digits behind the point
-    assert ((got - truth) / scale).abs().max() <= most
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_map_of_one_image_is_that_of_a_batch(dtype):
-    """Of one image it is computed in plain numbers, of several in tensors."""
-    parameters = to(AffineParameters.cat([EXTREME, some(8, symmetries=True)]), dtype)
-    together = torch.stack(inverse_map(parameters, 13, 8, dtype))
-    alone = torch.cat([torch.stack(inverse_map(single, 13, 8, dtype)) for single in parameters], dim=2)
-    torch.testing.assert_close(alone, together, atol=1e-6 if dtype == torch.float32 else 1e-14, rtol=0)
-    assert alone.dtype == dtype
+    for parts in ([parameters], parameters):
+        along = [along_the_sides(to(part, dtype), *size, dtype) for part in parts]
+        got = torch.cat([(along_x + along_y).permute(1, 2, 3, 0) for along_x, along_y in along])
+        assert got.shape == truth.shape and got.dtype == dtype
+        assert ((got - truth) / scale).abs().max() <= most
 
 
 def smooth(count: int, height: int, width: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -122,15 +107,13 @@ def test_images_are_kornias_whether_or_not_a_gradient_is_needed(size, interpolat
 @pytest.mark.parametrize("size", [(32, 32), (224, 300)])
 def test_every_dtype_is_within_its_rounding_of_kornia_in_float64(dtype, most, interpolation, size):
     """Of smooth images: a grid that is off by 1e-6 of the side moves a value by less than 3e-5."""
-    whole = smooth(len(EXTREME), *size)
-    images = (255 * whole).to(dtype) if dtype == torch.uint8 else whole.to(dtype)
-    exact = images.double() / (255 if dtype == torch.uint8 else 1)
-    truth = warp_by_matrix(exact, EXTREME.matrix(*size), interpolation, "border")
-    warped = warp_integers if dtype == torch.uint8 else warp_images
-    got = warped(images, to(EXTREME, torch.float32), interpolation, "border")
-    assert got.dtype == dtype
-    got = got.double() / (255 if dtype == torch.uint8 else 1)
-    assert (got - truth).abs().max() <= most + 1e-5
+    white = 255 if dtype == torch.uint8 else 1
+    images = (white * smooth(len(EXTREME), *size)).to(dtype)
+    truth = warp_by_matrix(images.double() / white, EXTREME.matrix(*size), interpolation, "border")
+    source = images if dtype.is_floating_point else images.to(working_dtype(images))  # as the transform does
+    warped = warp_images(source, to(EXTREME, torch.float32), interpolation, "border")
+    assert warped.dtype == source.dtype
+    assert (as_dtype(warped, dtype).double() / white - truth).abs().max() <= most + 1e-5
 
 
 def test_warp_passes_gradcheck_in_image_and_parameters():

@@ -57,12 +57,13 @@ def test_no_text_overlaps_and_the_size_fits_a_page():
         assert figure.get_facecolor() == (1.0, 1.0, 1.0, 1.0)
 
 
-@pytest.mark.parametrize("plot", [plots.plot_parameters, plots.plot_symmetries])
-def test_labels_may_be_of_any_kind_and_negative_ones_are_none(plot):
+@pytest.mark.parametrize(("plot", "axes"), [(plots.plot_parameters, 6), (plots.plot_symmetries, 1)])
+def test_labels_may_be_of_any_kind_and_negative_ones_are_none(plot, axes):
     """They have neither a row nor the name of the last class."""
     given = LABELS.where(torch.arange(6) > 1, -1)
     for labels in (given, given.tolist(), given.numpy(), given.to(torch.int16)):
-        assert row_titles(plot(vivid(), IMAGES, labels, names=["$a", "b$"]))[:2] == ["$a", "b$"]
+        figure = plot(vivid(), IMAGES, labels, names=["$a", "b$"])
+        assert row_titles(figure)[:2] == ["$a", "b$"] and len(figure.axes) == axes
 
 
 EACH = {"parameters": plots.plot_parameters, "symmetries": plots.plot_symmetries}

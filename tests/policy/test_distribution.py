@@ -9,15 +9,8 @@ from torch.distributions import Categorical, MultivariateNormal, kl_divergence
 from learned_affine import AffineLimits
 from learned_affine.policy.distribution import PRIOR_WIDTH, Policy
 
-CHANCES = torch.tensor(
-    [
-        [0.125] * 8,
-        [1.0, 0, 0, 0, 0, 0, 0, 0],
-        [0.5, 0, 0, 0, 0.5, 0, 0, 0],
-        [0.3, 0.1, 0.2, 0.05, 0.05, 0.1, 0.15, 0.05],
-        [0.001, 0, 0, 0, 0, 0, 0, 0.999],
-    ]
-)
+SOME = [[0.3, 0.1, 0.2, 0.05, 0.05, 0.1, 0.15, 0.05], [0.001, 0, 0, 0, 0, 0, 0, 0.999]]
+CHANCES = torch.tensor([[0.125] * 8, [1.0, 0, 0, 0, 0, 0, 0, 0], [0.5, 0, 0, 0, 0.5, 0, 0, 0], *SOME])
 ALL = tuple(range(8))
 
 

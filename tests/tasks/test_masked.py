@@ -34,22 +34,15 @@ class Masked(nn.Module):
 
 
 WIDE = 3 * NOISY  # the labels among four classes
+SURE, OTHER = (F.one_hot(labels, 4).float() for labels in (WIDE, 3 - WIDE))
 LABELLED = {
     "hard": (None, WIDE),
-    "soft": (None, 0.9 * F.one_hot(WIDE, 4) + 0.1 * F.one_hot(3 - WIDE, 4)),
+    "soft": (None, 0.9 * SURE + 0.1 * OTHER),
     "smoothed": (SingleLabel(label_smoothing=0.1), WIDE),
-    "weighted": (
-        SingleLabel(weight=[1.0, 5.0, 0.0, 2.0], label_smoothing=0.1),
-        0.5 * F.one_hot(WIDE, 4) + 0.5 * F.one_hot(3 - WIDE, 4),
-    ),
-    "several": (MultiLabel(), F.one_hot(WIDE, 4).float()),
+    "weighted": (SingleLabel(weight=[1.0, 5.0, 0.0, 2.0], label_smoothing=0.1), 0.5 * SURE + 0.5 * OTHER),
+    "several": (MultiLabel(), SURE),
 }
 CONFIGS = {"default": FitConfig(rounds=1, images=64), "paper": PAPER}
-
-
-def logits(value, task=None):
-    with torch.no_grad():
-        return Model(Masked(value), task=task).answer(IMAGES)
 
 
 @pytest.mark.parametrize("value", MASKS)
@@ -73,7 +66,7 @@ def test_costs_entropy_and_temperature_are_those_without_the_classes(name, value
     task = task or SingleLabel()
     left = SingleLabel(None if task.weight is None else task.weight[[0, 3]], label_smoothing=task.label_smoothing)
     own = labels // 3 if labels.ndim == 1 else labels[:, [0, 3]]
-    masked, removed = logits(value), Halves()(IMAGES).detach()
+    masked, removed = (one.detach() for one in (Model(Masked(value)).answer(IMAGES), Halves()(IMAGES)))
     torch.testing.assert_close(task.loss(masked, labels), left.loss(removed, own))
     torch.testing.assert_close(task.entropy_bits(masked), left.entropy_bits(removed))
     assert temperature_of(masked, labels, task.loss) == temperature_of(removed, own, left.loss)
@@ -100,7 +93,7 @@ def test_what_no_classifier_should_give_is_refused(row, task):
         Model(lambda images: output, task=task).answer(IMAGES)
 
 
-SOFT = F.one_hot(WIDE, 4).float().lerp(torch.full((96, 4), 0.25), 0.1)
+SOFT = SURE.lerp(torch.full((96, 4), 0.25), 0.1)
 WRONG = {"hard": (None, torch.where(WIDE == 3, 2, WIDE)), "soft": (None, SOFT), "several": (MultiLabel(), SOFT)}
 
 

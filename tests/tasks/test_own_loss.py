@@ -1,5 +1,7 @@
 """A loss of the user's own: its targets move with the image, and its budget is a share of itself."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -8,7 +10,7 @@ from torchvision import tv_tensors
 
 from learned_affine import AffineLimits, FitConfig
 from learned_affine.tasks.targets import take
-from tests.fits import IMAGES, LABELS, quick, same_weights
+from tests.fits import IMAGES, LABELS, PAPER, quick, same_weights
 from tests.subjects import STILL, Halves
 
 INSIDE = (IMAGES[:, 0] > 0.5).float()  # (B, H, W), the blob
@@ -21,6 +23,8 @@ BOXES = [
     for x, y in zip(X.tolist(), Y.tolist(), strict=True)
 ]
 MEASURED = FitConfig(rounds=1, images=96)  # the target, that is
+SWAP = {"mirror": [1, 0]}
+difference, mean = partial(F.cross_entropy, reduction="none"), partial(torch.mean, dim=(1, 2, 3))
 AS_IT_IS = nn.Identity()  # a model whose output is the image itself
 PROBES = 3  # the first calls, which look whether the loss depends on the images
 NEAREST = {"interpolation": "nearest", "padding_mode": "zeros", "limits": AffineLimits.wide()}
@@ -75,8 +79,7 @@ def test_key_points_and_boxes_are_where_the_pixels_are(targets):
         seen.append(float(away.max()))
         return away + 1
 
-    limits = AffineLimits(angle=10, scale=1.05, shear=3, translate=0.02)
-    fit(loss, targets, limits=limits, padding_mode="zeros")
+    fit(loss, targets, limits=AffineLimits(angle=10, scale=1.05, shear=3, translate=0.02), padding_mode="zeros")
     assert max(seen[PROBES:]) < 1.5
 
 
@@ -105,10 +108,6 @@ def test_targets_may_have_another_shape_in_each_batch(form):
     quick(AS_IT_IS, data, val_loader=data, loss=loss, limits=STILL)
     assert all(right for _, right in seen[PROBES:])
     assert {length for length, _ in seen[PROBES + 8 :]} == {3, 4, 5}  # the fit's own, once both loaders are read
-
-
-def difference(output, target):
-    return F.cross_entropy(output, target, reduction="none")
 
 
 def test_the_budget_is_a_share_of_the_loss():
@@ -140,14 +139,9 @@ def test_evaluate_tells_the_loss():
     config = MEASURED.replace(target=0.5)  # far above what the images cost as they are
     augment = fit(difference, LABELS, Halves(4.0), config=config)
     told = augment.evaluate(Halves(4.0), [(IMAGES, LABELS)], loss=difference)
-    with torch.no_grad():
-        plain = float(F.cross_entropy(Halves(4.0)(IMAGES), LABELS))
+    plain = float(F.cross_entropy(Halves(4.0)(IMAGES), LABELS).detach())
     assert told["clean_loss"] == pytest.approx(plain, rel=1e-5) and told["loss"] > plain
     assert {"own_gain", "displacement", "symmetry_chance"} < set(told) and not {"accuracy", "entropy"} & set(told)
-
-
-def mean(output):
-    return output.mean((1, 2, 3))
 
 
 ONE_EACH = r"loss must return one number per image, a tensor of shape \(16,\), got "
@@ -185,18 +179,10 @@ def test_each_value_of_a_dict_has_a_row_for_each_image(more, got):
 @pytest.mark.parametrize(
     ("targets", "options", "message"),
     [
-        (None, {}, r"loader must give targets beside its images for loss=, got none"),
-        (LABELS, {"config": FitConfig(labels="predicted")}, r"labels must be 'given' where loss is"),
-        (
-            LABELS,
-            {"config": FitConfig.paper()},
-            r"task must be one of classes for the paper's objective, got 'own loss'",
-        ),
-        (
-            LABELS,
-            {"label_map": {"mirror": [1, 0]}},
-            r"label_map must be of functions where the targets hold no key points",
-        ),
+        (None, {}, "loader must give targets beside its images for loss=, got none"),
+        (LABELS, {"config": FitConfig(labels="predicted")}, "labels must be 'given' where loss is"),
+        (LABELS, {"config": PAPER}, "task must be one of classes for the paper's objective, got 'own loss'"),
+        (LABELS, {"label_map": SWAP}, "label_map must be of functions where the targets hold no key points"),
     ],
 )
 def test_what_does_not_go_together_is_named(targets, options, message):

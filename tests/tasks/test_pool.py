@@ -4,8 +4,8 @@ import torch
 from torchvision.transforms import v2
 
 from learned_affine.tasks import pool as pools
-from learned_affine.tasks.pool import Pool, Reservoir
-from tests.fits import IMAGES, LABELS, SHORT, quick
+from learned_affine.tasks.pool import Pool
+from tests.fits import IMAGES, LABELS, SHORT, kept, quick
 from tests.subjects import Halves, seeded
 
 KEPT = 100
@@ -17,19 +17,10 @@ def numbered(count: int, side: int = 2, start: int = 0) -> tuple[torch.Tensor, t
     return numbers.float()[:, None, None, None].expand(count, 1, side, side), numbers
 
 
-def kept(batches: list, seed: int = 0, most: int = KEPT) -> Reservoir:
-    """What is left of some batches."""
-    reservoir = Reservoir(seed, most)
-    assert sum(len(images) for images, _ in reservoir.watch(batches)) == sum(len(images) for images, _ in batches)
-    return reservoir
-
-
 def test_of_many_each_is_as_likely_to_be_kept():
     """Of four times as many in order, those kept are spread evenly: their mean is within 4 deviations of the middle."""
-    images, labels = numbered(4 * KEPT)
-    found = [
-        torch.cat(kept(list(zip(images.split(30), labels.split(30), strict=True)), seed).labels) for seed in range(9)
-    ]
+    batches = list(zip(*(part.split(30) for part in numbered(4 * KEPT)), strict=True))
+    found = [torch.cat(kept(*batches, seed=seed, most=KEPT).labels) for seed in range(9)]
     assert all(len(set(numbers.tolist())) == KEPT for numbers in found)
     deviation = 4 * KEPT / 12**0.5 / (9 * KEPT) ** 0.5
     assert abs(float(torch.cat(found).double().mean()) - (4 * KEPT - 1) / 2) < 4 * deviation
@@ -37,13 +28,13 @@ def test_of_many_each_is_as_likely_to_be_kept():
 
 def pool() -> Pool:
     """Held-out images of two sizes, and training images of one of them."""
-    return Pool(kept([numbered(5), numbered(4, 3, 5)]), kept([numbered(6, start=9)]))
+    return Pool(kept(numbered(5), numbered(4, 3, 5)), kept(numbered(6, start=9)))
 
 
 def test_held_out_images_stand_before_training_images():
     one = pool()
     assert one.held_out.tolist() == [*range(9)] and one.training.tolist() == [*range(9, 15)]
-    alone = Pool(None, kept([numbered(6)]))  # which are priced on, too, then
+    alone = Pool(None, kept(numbered(6)))  # which are priced on, too, then
     assert alone.held_out.tolist() == alone.training.tolist() == [*range(6)]
 
 

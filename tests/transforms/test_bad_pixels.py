@@ -1,10 +1,8 @@
 """Pixels that are not finite, and huge values that stand for no data: only what is interpolated from them is bad."""
 
-import numpy as np
 import pytest
 import torch
 
-from learned_affine.geometry.parameters import NAMES
 from tests.subjects import vivid
 
 BAD = [float("nan"), float("inf"), -float("inf"), -3.4e38]
@@ -14,16 +12,6 @@ def one_pixel(height: int, width: int) -> torch.Tensor:
     bad = torch.zeros(height, width, dtype=torch.bool)
     bad[height // 3, width // 2] = True
     return bad
-
-
-def assert_as_good_as_of_the_clean_image(parameters, augment):
-    """Finite, and within the limits."""
-    limits = augment.limits.parameters(torch.ones(1, 6)).stacked()[0]
-    for name, most in zip(NAMES, limits.tolist(), strict=True):
-        values = getattr(parameters, name)
-        values = values.log().abs() if name.startswith("scale") else values.abs()
-        most = np.log(most) if name.startswith("scale") else most
-        assert torch.isfinite(values).all() and (values <= most + 1e-5).all(), name
 
 
 @pytest.mark.parametrize("padding_mode", ["reflection", "border", "zeros", "fill"])
@@ -44,4 +32,6 @@ def test_every_sampling_reaches_no_further_than_its_pixels(value, interpolation,
     assert torch.equal(out[1], expected[1])
     torch.testing.assert_close(out[0, :, ~touched], expected[0, :, ~touched], atol=1e-5, rtol=0)
     assert not (out[[0, 2]].abs() < 2).flatten(1).all(1).any()  # what is made of bad pixels is bad
-    assert_as_good_as_of_the_clean_image(parameters, augment)
+    drawn = parameters.stacked()
+    drawn[:, 1:3] = drawn[:, 1:3].log()  # the scales
+    assert (drawn.abs() <= torch.tensor(augment.limits.extent()) + 1e-5).all()  # no NaN, and within the limits

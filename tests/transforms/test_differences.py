@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional as F
 
 from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.transforms.pil import MODES
-from tests.geometry.matrices import one, symmetries_alone
+from tests.geometry.matrices import floating, symmetries_alone
 from tests.subjects import vivid
 from tests.transforms.pictures import DTYPES, FORMATS, Scan, boxes, pil, pixels
 
@@ -126,9 +126,9 @@ def test_the_same_kinds_come_out_but_for_known_differences(name):
 
 
 TURN = {"angle": 20.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0]}
-TURNED = one(20, 1, 1, 0, 0, 0).map(torch.Tensor.float)
+TURNED = floating(20, 1, 1, 0, 0, 0)
 SHIFT = {"angle": 0.0, "translate": [1, 0], "scale": 1.0, "shear": [0.0, 0.0]}
-SHIFTED = one(0, 1, 1, 0, 1 / 8, 0).map(torch.Tensor.float)
+SHIFTED = floating(0, 1, 1, 0, 1 / 8, 0)
 PLAIN_AUGMENT = LearnedAffineAugment(padding_mode="zeros")
 
 

@@ -33,11 +33,6 @@ def pictures(kind: str, count: int = 4, sizes: bool = False) -> list:
     return [KINDS[kind](torch.rand(shape, generator=generator)) for shape in shapes]
 
 
-def plain(item):
-    """Something whose equality can be asked."""
-    return F.pil_to_tensor(item) if isinstance(item, PIL.Image.Image) else item
-
-
 def assert_equal(one, other):
     if isinstance(one, dict | UserDict):
         assert type(one) is type(other) and list(one) == list(other)
@@ -48,7 +43,7 @@ def assert_equal(one, other):
             assert_equal(left, right)
     else:
         assert type(one) is type(other)
-        assert_same(plain(one), plain(other))
+        assert_same(*(F.pil_to_tensor(item) if isinstance(item, PIL.Image.Image) else item for item in (one, other)))
 
 
 def one_by_one(augment, samples, seed=3):
@@ -109,12 +104,6 @@ def test_plain_tensors_of_which_it_cannot_be_known_are_refused(sample, put):
         vivid()(put(sample))
     wrapped = [tv_tensors.Image(sample[0]), *sample[1:]]
     assert vivid()(wrapped)[1] is sample[1]
-
-
-def test_a_label_that_stands_in_no_row_is_refused():
-    for label in (box(), mask(0, 4)):
-        with pytest.raises(ValueError, match=r"a batch of 4 images needs its .* in a list of 4 targets"):
-            vivid()({"image": pictures("PIL"), "label": label})
 
 
 def test_an_array_beside_a_tensor_of_its_size_is_refused():
@@ -203,19 +192,22 @@ def test_samples_of_mixed_kinds_are_their_rows_one_by_one(kinds, found, p, wrap,
                 assert_equal(got, expected[row][key])
 
 
-def test_a_tuple_of_plain_tensors_is_no_batch_for_labels():
-    """What torchvision's detection references collate: the first image alone would move, and all boxes."""
-    images, targets = tuple(pictures("tensor", 2)), ({"boxes": box()}, {"boxes": box()})
-    with pytest.raises(ValueError, match=r"a tuple of 2 plain tensors is no batch, .* give the images as a list"):
-        vivid(LIMITS)(images, targets)
-    vivid(LIMITS)(list(images), targets)
+GAPS = "a list of images must have no gaps, got None at place 1 of 4"
+NO_BATCH = "a tuple of 2 plain tensors is no batch, .* give the images as a list"
+NO_ROW = "a batch of 4 images needs its .* in a list of 4 targets"
+REFUSED = [
+    # what torchvision's detection references collate: the first image alone would move, and all boxes
+    ((tuple(pictures("tensor", 2)), ({"boxes": box()},) * 2), NO_BATCH),
+    *(({"image": [*pictures(kind, 1), None, *pictures(kind, 2)]}, GAPS) for kind in ("PIL", "Image")),
+    *(({"image": pictures("PIL"), "label": label}, NO_ROW) for label in (box(), mask(0, 4))),
+]
 
 
-@pytest.mark.parametrize("kind", ["PIL", "Image"])
-def test_a_list_of_images_has_no_gaps(kind):
-    first, *rest = pictures(kind, 3)
-    with pytest.raises(ValueError, match="a list of images must have no gaps, got None at place 1 of 4"):
-        vivid(LIMITS)({"image": [first, None, *rest]})
+@pytest.mark.parametrize(("sample", "said"), REFUSED)
+def test_lists_that_are_no_batch_are_refused(sample, said):
+    with pytest.raises(ValueError, match=said):
+        vivid(LIMITS)(sample)
+    vivid(LIMITS)(pictures("tensor", 2), ({"boxes": box()},) * 2)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,7 +11,7 @@ from torchvision.transforms.v2 import functional as F
 
 from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
 from learned_affine.transforms.pil import INDEXED, MODES, SIXTEEN_BIT
-from tests.geometry.matrices import coefficients, one, symmetries_alone
+from tests.geometry.matrices import GONE, coefficients, one, symmetries_alone
 from tests.subjects import at_seed, symmetric, vivid
 from tests.transforms.pictures import pil
 
@@ -83,11 +83,13 @@ def test_indices_are_those_of_pil(mode, parameters):
     assert (apart > 0).mean() < 0.01  # but where the nearest of two pixels is a toss-up
 
 
-def test_another_mode_is_named():
+def test_another_mode_and_an_image_without_pixels_are_named():
     image = PIL.Image.new("L", (8, 8))
     image._mode = "XYZ"
     with pytest.raises(TypeError, match=r"a PIL image must have one of the modes L, RGB.*got 'XYZ'"):
         vivid()(image)
+    with pytest.raises(ValueError, match=r"an image must have sides of at least 1, got \(0, 5\)"):
+        AUGMENT(PIL.Image.new("RGB", (0, 5)))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "I;16", "F"])
@@ -100,8 +102,7 @@ def test_pil_and_tensor_give_the_same_pixels(mode, interpolation):
 @pytest.mark.parametrize(("mode", "fill"), [("RGBA", (200, 40, 90, 128)), ("LA", (220, 60)), ("RGBA", (9, 9, 9, 255))])
 def test_a_fill_with_its_alpha_comes_out_as_it_was_given(mode, fill):
     image = PIL.Image.new(mode, (12, 10), (50,) * len(fill))
-    gone = floats(one(0, 1, 1, 0, 1, 0))
-    out = bands(LearnedAffineAugment(padding_mode="fill", fill=fill).apply(image, gone))
+    out = bands(LearnedAffineAugment(padding_mode="fill", fill=fill).apply(image, GONE))
     assert np.abs(out - np.array(fill)).max() <= 1
 
 
@@ -161,11 +162,6 @@ def test_the_order_of_a_palette_changes_nothing():
         at_seed(augment, image)
         drawn.append(augment.last_parameters.stacked())
     assert torch.equal(*drawn)
-
-
-def test_an_image_without_pixels_is_named():
-    with pytest.raises(ValueError, match=r"an image must have sides of at least 1, got \(0, 5\)"):
-        AUGMENT(PIL.Image.new("RGB", (0, 5)))
 
 
 @pytest.mark.parametrize("mode", ["P", "PA"])

@@ -15,6 +15,7 @@ from tests.subjects import vivid
 from tests.transforms.pictures import Photo, Scan
 
 Pair = namedtuple("Pair", ["image", "label"])
+IMAGES = tv_tensors.Image(torch.rand(3, 1, 16, 16))
 
 
 def test_labels_and_strings_are_the_same_objects():
@@ -68,10 +69,12 @@ def test_an_image_as_an_array_is_refused_with_what_to_do(shape, put):
 @pytest.mark.parametrize(
     ("sample", "came"), [(["a", 3, None], "NoneType, int, str"), (np.zeros(3), "ndarray"), ({}, "an empty sample")]
 )
-def test_a_sample_with_nothing_to_augment_warns(sample, came):
+def test_a_sample_with_nothing_to_augment_warns_and_leaves_no_parameters_of_another(sample, came):
+    augment = vivid()
+    augment(IMAGES)
     with pytest.warns(UserWarning, match=f"no image to augment in the sample, got {came}"):
-        out = vivid()(sample)
-    assert out is sample or out == sample
+        out = augment(sample)
+    assert (out is sample or out == sample) and augment.last_parameters is None
 
 
 @pytest.mark.parametrize("p", [0.0, 0.5, 1.0])
@@ -86,9 +89,6 @@ def test_images_of_a_subclass_keep_their_metadata(kind, p):
     expected = augment.apply(image.as_subclass(torch.Tensor), augment.last_parameters)
     assert torch.equal(out.as_subclass(torch.Tensor), expected)
     assert set(out.__dict__) == {"affine", "meta"}
-
-
-IMAGES = tv_tensors.Image(torch.rand(3, 1, 16, 16))
 
 
 def test_images_that_do_not_fit_the_first_are_named_with_their_type_and_shape():

@@ -7,7 +7,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from learned_affine import AffineLimits, LearnedAffineAugment
-from tests.geometry.matrices import coefficients, some
+from tests.geometry.matrices import GONE, coefficients, some
 from tests.subjects import vivid
 
 MODES = {name: InterpolationMode(name) for name in ("nearest", "bilinear", "bicubic")}
@@ -54,18 +54,15 @@ def test_bicubic_and_sharp_are_sharper_than_bilinear():
     ],
 )
 def test_fill_shows_where_the_image_is_gone(fill, expected, of_clips):
-    augment = vivid(padding_mode="fill", fill=fill)
-    gone = AffineLimits(0, 1, 0, 1).parameters(torch.tensor([[0.0, 0, 0, 0, 1, 1]]))
-    pixels = torch.full((2, 3, 8, 8), 200, dtype=torch.uint8)
-    assert augment.apply(tv_tensors.Image(pixels[0]), gone)[:, 1, 1].tolist() == [*expected]
-    assert augment.apply(tv_tensors.Video(pixels), gone)[..., 1, 1].tolist() == [[*of_clips]] * 2
+    augment, pixels = vivid(padding_mode="fill", fill=fill), torch.full((2, 3, 8, 8), 200, dtype=torch.uint8)
+    assert augment.apply(tv_tensors.Image(pixels[0]), GONE)[:, 1, 1].tolist() == [*expected]
+    assert augment.apply(tv_tensors.Video(pixels), GONE)[..., 1, 1].tolist() == [[*of_clips]] * 2
 
 
 def test_masks_are_filled_with_zero_unless_a_dict_says_otherwise():
-    gone = AffineLimits(0, 1, 0, 1).parameters(torch.tensor([[0.0, 0, 0, 0, 1, 1]]))
     sample = (tv_tensors.Image(torch.rand(3, 8, 8)), tv_tensors.Mask(torch.ones(8, 8, dtype=torch.long)))
-    assert vivid(padding_mode="fill", fill=7).apply(sample, gone)[1][1, 1] == 0
-    assert vivid(fill={tv_tensors.Mask: 255}).apply(sample, gone)[1][1, 1] == 255
+    assert vivid(padding_mode="fill", fill=7).apply(sample, GONE)[1][1, 1] == 0
+    assert vivid(fill={tv_tensors.Mask: 255}).apply(sample, GONE)[1][1, 1] == 255
 
 
 BY_TYPES = "fill must be by types, or by Image, Video, Mask, Tensor, others, got "

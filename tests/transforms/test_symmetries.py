@@ -9,11 +9,11 @@ from torchvision.transforms.v2 import functional as F
 from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
 from learned_affine.geometry.parameters import EIGHT
 from learned_affine.transforms.pil import MODES
-from tests.geometry.matrices import one, rearranged, symmetries_alone, symmetry
+from tests.geometry.matrices import floating, rearranged, symmetries_alone, symmetry
 from tests.subjects import STILL, symmetric
 from tests.transforms.pictures import DTYPES, boxes, pil, pixels
 
-MOVED = one(20, 1.2, 0.9, 8, 0.1, -0.05).map(torch.Tensor.float)
+MOVED = floating(20, 1.2, 0.9, 8, 0.1, -0.05)
 AUGMENT = LearnedAffineAugment()
 SQUARE = (18, 18)
 

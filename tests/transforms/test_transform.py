@@ -16,7 +16,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from learned_affine import AffineLimits, AffineParameters, LearnedAffineAugment
 from learned_affine.kornia import LearnedAffine
-from tests.geometry.matrices import one
+from tests.geometry.matrices import GONE
 from tests.subjects import at_seed, symmetric, vivid
 
 
@@ -25,16 +25,12 @@ def test_p_leaves_the_others_bit_identical_and_says_so():
     augment = vivid(p=0.25)
     out = augment(images)
     same = (out == images).flatten(1).all(1)
-    assert 36 < same.sum() < 60
+    assert 36 < same.sum() < 60 and not out.requires_grad
     assert torch.equal(augment.last_parameters.displacement() == 0, same)
     assert augment(images[:0]).shape == (0, 1, 13, 13)
-
-
-def test_p_zero_returns_the_input_itself():
-    images = torch.rand(2, 3, 8, 8)
-    augment = vivid(p=0)
+    augment.p = 0
     assert augment(images) is images
-    assert torch.equal(augment.last_parameters.stacked(), AffineParameters.identity(2).stacked())
+    assert torch.equal(augment.last_parameters.stacked(), AffineParameters.identity(64).stacked())
 
 
 def test_same_seed_same_draw_and_the_generator_is_its_own():
@@ -49,37 +45,14 @@ def test_same_seed_same_draw_and_the_generator_is_its_own():
     assert torch.equal(vivid(p=0.5, generator=torch.Generator().manual_seed(9))(images), drawn)
 
 
-def test_apply_replays_bitwise_and_invert_undoes():
-    augment = vivid(AffineLimits(20, 1.2, 5, 0.05), p=0.5)
-    images = torch.rand(8, 3, 20, 20)
-    out = augment(images)
-    assert torch.equal(augment.apply(images, augment.last_parameters), out)
-    parameters = augment.sample_parameters(images)
-    point = tv_tensors.KeyPoints([[10.0, 9.0]], canvas_size=(20, 20))
-    image = tv_tensors.Image(images[0])
-    there = augment.apply((image, point), parameters[0])
-    back = augment.apply(there, augment.invert(parameters[0], 20, 20))
-    torch.testing.assert_close(back[1].as_subclass(torch.Tensor), torch.tensor([[10.0, 9.0]]), atol=1e-3, rtol=0)
-
-
-@pytest.mark.parametrize("make", [torch.rand, torch.zeros])
-def test_warp_is_differentiable_in_image_and_parameters_and_calls_are_not(make):
-    """Also at the identity."""
-    augment = vivid()
-    images, unit = torch.rand(2, 1, 8, 8, requires_grad=True), make(2, 6, requires_grad=True)
-    out = augment.warp(images, augment.limits.parameters(unit))
-    out.square().sum().backward()
-    assert images.grad.abs().sum() > 0 and unit.grad.abs().min() > 0
-    assert not augment(torch.rand(2, 1, 8, 8)).requires_grad
-
-
-@pytest.mark.parametrize("generator", [None, 4])
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
-def test_copies_and_pickles_draw_the_same(generator, again):
-    own = {} if generator is None else {"generator": torch.Generator().manual_seed(generator)}
-    augment, images = vivid(**own), torch.rand(4, 1, 8, 8)
-    other = again(augment)
-    assert torch.equal(at_seed(other, images), at_seed(augment, images))
+def test_copies_and_pickles_draw_the_same_and_a_point_comes_back_from_an_oblong_image(again):
+    augment, image = vivid(), tv_tensors.Image(torch.rand(3, 20, 16))
+    other, point = again(augment), tv_tensors.KeyPoints([[10.0, 9.0]], canvas_size=(20, 16))
+    there = at_seed(augment, image, point)
+    assert all(map(torch.equal, at_seed(other, image, point), there))
+    back = augment.apply(there, other.invert(augment.last_parameters, 20, 16))
+    torch.testing.assert_close(back[1].as_subclass(torch.Tensor), point.as_subclass(torch.Tensor), atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -205,12 +178,11 @@ def test_arguments_are_checked_also_where_they_are_set_later(options, error, nam
 
 
 def test_what_is_set_later_acts():
-    images, gone = torch.rand(2, 3, 9, 9), one(0, 1, 1, 0, 1, 1).map(torch.Tensor.float)
-    augment = vivid(p=0)
+    images, augment = torch.rand(2, 3, 9, 9), vivid(p=0)
     augment.p, augment.padding_mode, augment.fill = 1, "fill", (0.1, 0.2, 0.3)
     augment.interpolation, augment.limits = InterpolationMode.NEAREST, AffineLimits(5)
     assert (augment.p, augment.interpolation) == (1.0, "nearest") and isinstance(augment.p, float)
-    assert augment.warp(images, gone)[0, :, 2, 2].tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert augment.warp(images, GONE)[0, :, 2, 2].tolist() == pytest.approx([0.1, 0.2, 0.3])
     assert augment.sample_parameters(images).angle.abs().max() <= 5
     augment.deterministic = True
     assert torch.equal(augment(images), augment(images))
@@ -256,14 +228,6 @@ def test_repr_is_one_line_that_tells_the_limits():
     text = repr(vivid(AffineLimits(10, 1.2, 5, 0.1)))
     assert "\n" not in text and "±10°" in text and "not fitted" in text and "p=1" in text
     assert "symmetries='mirror')" in repr(LearnedAffineAugment(AffineLimits(symmetries="mirror")))
-
-
-def test_a_sample_without_an_image_leaves_no_parameters_of_another():
-    augment = vivid()
-    augment(torch.rand(4, 3, 8, 8))
-    with pytest.warns(UserWarning, match="no image"):
-        augment({"text": "x"})
-    assert augment.last_parameters is None
 
 
 def test_an_image_of_the_meta_device_does_not_take_the_network_along():
