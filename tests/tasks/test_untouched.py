@@ -129,6 +129,7 @@ def stop(values):
 
 
 def interrupt(values):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's job in the background has not
     signal.raise_signal(signal.SIGINT)
 
 
