@@ -22,6 +22,7 @@ from torch import nn
 
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier
+from learned_affine.fitting.target import LEAST_IMAGES  # held-out ones, that a fit takes
 from learned_affine.plots import plot_before_after, plot_history, plot_summary
 
 try:
@@ -30,7 +31,6 @@ except ModuleNotFoundError:  # run as a script, which finds what is beside it
     from datasets import CHOICES, Images, load
 
 ARMS = ("no augmentation", "every image mirrored and warped", "learned")
-LEAST_HELD_OUT = 20  # images, that a fit takes
 COLUMNS = {"clean": "all classes", "sides": "naming a side", "others": "the others"}
 FILES = ("augmenter.safetensors", "history.json", "results.json", "before_after.png", "losses.png", "policy.png")
 SHOWN = ("arrow-left", "arrow-down", "heart", "flag", "pause", "sun")  # of the icons, those that show the most
@@ -114,9 +114,9 @@ def split(options: argparse.Namespace) -> tuple[Images, Images, Images]:
     """Images to train on, held-out images, which stage 1 does not get, and test images."""
     train, test = load(options.data, options.root, options.download)
     size = len(train) if options.train_size is None else options.train_size
-    if not LEAST_HELD_OUT <= options.val_size < min(size, len(train)):
+    if not LEAST_IMAGES <= options.val_size < min(size, len(train)):
         most = min(size, len(train)) - 1
-        raise SystemExit(f"--val-size must be within {LEAST_HELD_OUT} and {most}, got {options.val_size}")
+        raise SystemExit(f"--val-size must be within {LEAST_IMAGES} and {most}, got {options.val_size}")
     rest, held_out = train.hold_out(options.val_size, options.seed)
     if options.test_size is not None:
         test = test.take(torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[: options.test_size])

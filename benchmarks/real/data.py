@@ -12,7 +12,9 @@ from torch import Tensor
 from torchvision.datasets import ImageFolder
 from torchvision.transforms.v2 import functional as F
 
-PARTS, LEAST_HELD_OUT = ("train", "heldout", "test"), 20  # pictures, that a fit takes
+from learned_affine.fitting.target import LEAST_IMAGES
+
+PARTS = ("train", "heldout", "test")
 SETS = ("blood-cells", "aerial", "traffic-signs", "letters", "flowers", "hands")
 SIDES = {  # classes that a left-right flip turns into another one, or into none
     "traffic-signs": ("19", "20", "33", "34", "36", "37", "38", "39"),
@@ -66,8 +68,8 @@ def read_set(root: Path, name: str, size: int, most: int | None = None) -> RealS
             raise SystemExit(f"{folder} must have the classes of train, got a difference in {sorted(differing)}")
     if len(folders[0].classes) < 2:
         raise SystemExit(f"{root / name} must have at least two classes, got {folders[0].classes}")
-    if len(folders[1]) < LEAST_HELD_OUT:
-        raise SystemExit(f"{root / name / PARTS[1]} must hold {LEAST_HELD_OUT} images or more, got {len(folders[1])}")
+    if len(folders[1]) < LEAST_IMAGES:
+        raise SystemExit(f"{root / name / PARTS[1]} must hold {LEAST_IMAGES} images or more, got {len(folders[1])}")
     images = [torch.stack([read(file, size) for file, _ in part.imgs]) for part in folders]
     labels = [torch.tensor(part.targets) for part in folders]
     train, held_out, test = map(Pictures, images, labels)
