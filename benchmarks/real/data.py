@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.datasets import ImageFolder
 from torchvision.transforms.v2 import functional as F
 
-from learned_affine.fitting.target import LEAST_IMAGES
+from learned_affine.fitting.target import LEAST_IMAGES  # private: held-out images that a fit takes at least
 
 PARTS = ("train", "heldout", "test")
 SETS = ("blood-cells", "aerial", "traffic-signs", "letters", "flowers", "hands")

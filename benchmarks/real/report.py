@@ -163,7 +163,9 @@ def sections(sets: Sets) -> dict[str, str]:
     """Of the small net: tables by their titles."""
     known = {name: sets[name] for name in SIDES if name in sets}
     ranks = mean_ranks(sets)
-    ranked = ", ".join(f"{TITLES.get(arm, arm)} {ranks[arm]:.1f}" for arm in sorted(ranks, key=ranks.__getitem__))
+    ranked = ", ".join(
+        f"{TITLES.get(arm, arm)} {ranks[arm]:.1f}" for arm in sorted(ranks, key=lambda arm: (ranks[arm], arm))
+    )
     ranked = textwrap.fill(f"Mean rank over the sets: {ranked}.", 120)
     return {
         "Gains over no augmentation": f"{ARMS_TOLD}\n\n{gain_table(sets)}\n\n{ranked}",

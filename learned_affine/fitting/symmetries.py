@@ -106,7 +106,7 @@ def judge_symmetries(judge: Judge, rows: Tensor, held_out: int, allowed: tuple[i
 
 
 def counted(right: Tensor) -> Tensor:
-    """How much each image counts, ``(N, 1)``: as far as it is ``right``, ``(N,)`` from 0 to 1; all the same if none is."""
+    """How much each image counts, ``(N, 1)``: as far as it is ``right``, ``(N,)`` from 0 to 1; equally if none is."""
     return (right if bool(right.any()) else torch.ones_like(right))[:, None]
 
 
