@@ -1,13 +1,13 @@
-"""The pipelines that are compared: torchvision's own, and the learned policy alone, beside them, and in parts.
+"""The pipelines that are compared: torchvision's own, the learned policy alone and beside them, and its symmetries.
 
-An arm is a function of a ``Setting`` that makes an augmenter of batches ``(B, C, H, W)`` within [0, 1], or None.
-torchvision's transforms go by PIL, image by image, as a dataset would apply them.
+An arm is a function of a ``Setting`` that makes an augmenter of batches ``(B, C, H, W)`` within [0, 1], or None; one
+with a label map takes the labels, too. torchvision's transforms go by PIL, image by image, as a dataset would apply
+them.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,20 +15,22 @@ from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
-from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
+from learned_affine import AffineLimits, LearnedAffineAugment
 from learned_affine.colour import GEOMETRIC
-from learned_affine.policy.network import LocalizationNetwork  # private: one arm's network does not see the image
+from learned_affine.label_map import MappedLabels
 
 Augment = Callable[[Tensor], Tensor]
+NO_WARPS = AffineLimits(angle=0, scale=1, shear=0, translate=0)
 
 
-@dataclass(frozen=True)
-class Fit:
+class Fit(NamedTuple):
     """What a policy is fitted with; all that is not here is the default."""
 
-    symmetries: str = "all"
-    per_image: bool = True
-    config: FitConfig = field(default_factory=FitConfig)
+    limits: AffineLimits = AffineLimits()
+    mapped: bool = False  # with the label map that the default fit proposes
+
+
+DEFAULT = Fit()
 
 
 @dataclass
@@ -55,17 +57,16 @@ class Setting:
     seed: int
     fits: dict[Fit, LearnedAffineAugment] = field(default_factory=dict)
 
-    def fitted(self, fit: Fit) -> LearnedAffineAugment:
-        """The policy of a fit, which is made once."""
+    def fitted(self, fit: Fit = DEFAULT) -> LearnedAffineAugment:
+        """The policy of a fit, which is made once; by default as users get it."""
         if fit not in self.fits:
-            one_for_all = LocalizationNetwork(self.channels, per_image=False, symmetries=fit.symmetries)
             self.fits[fit] = LearnedAffineAugment.fit(
                 self.classifier(),
                 self.loader,
                 val_loader=self.held_out,
-                limits=AffineLimits(symmetries=fit.symmetries),
-                localization=None if fit.per_image else one_for_all,
-                config=fit.config,
+                label_map=self.fitted().proposed_label_map() if fit.mapped else None,
+                limits=fit.limits,
+                p=1.0 if fit.limits == NO_WARPS else None,  # symmetries lose nothing
                 padding_mode=self.padding,
                 seed=self.seed,
                 progress=False,
@@ -127,43 +128,43 @@ def flip_and_affine(setting: Setting) -> Augment:
     return per_image(transforms.RandomHorizontalFlip(), affine)
 
 
-def learned(setting: Setting, **fit: Any) -> LearnedAffineAugment:
-    """The fitted policy, by default as users get it."""
-    return setting.fitted(Fit(**fit))
-
-
 def with_colours(setting: Setting) -> Augment:
     """The recipe: colours as TrivialAugmentWide changes them, geometry as it was learned."""
-    colours, policy = per_image(Colours()), learned(setting)
+    colours, policy = per_image(Colours()), setting.fitted()
     return lambda images: policy(colours(images))
 
 
-def shuffled_symmetries(setting: Setting) -> Augment:
-    """The fitted policy, each image flipped and turned by the chances of another one of the batch."""
-    policy = learned(setting)
+def with_proposed_map(setting: Setting) -> MappedLabels:
+    """The policy that was fitted with the label map that the default fit proposes, after which labels follow it."""
+    return MappedLabels(setting.fitted(FITS["learned, proposed label map"]), setting.fitted().proposed_label_map())
 
-    def augment(images: Tensor) -> Tensor:
-        others = policy.sample_parameters(images)[torch.randperm(len(images))]
-        own = policy.sample_parameters(images)
-        return by_chance(policy, images, replace(own, mirror=others.mirror, quarter_turns=others.quarter_turns))
 
-    return augment
+def all_eight(images: Tensor) -> Tensor:
+    """Each image at one of the eight positions of a square, by equal chances."""
+    codes = torch.randint(8, (len(images),))
+    moved = images.clone()
+    for code in codes.unique().tolist():
+        mirrored = images[codes == code].flip(-1) if code >= 4 else images[codes == code]
+        moved[codes == code] = mirrored.rot90(code % 4, (-2, -1))
+    return moved
 
 
 def dealt_to_others(policy: LearnedAffineAugment) -> Augment:
     """The policy, all parameters of an image dealt to another one of the batch."""
-    return lambda images: by_chance(
-        policy, images, policy.sample_parameters(images)[torch.randperm(len(images)).to(images.device)]
-    )
+
+    def augment(images: Tensor) -> Tensor:
+        parameters = policy.sample_parameters(images)[torch.randperm(len(images)).to(images.device)]
+        chosen = (torch.rand(len(images)) < policy.p).to(images.device)
+        return torch.where(chosen[:, None, None, None], policy.warp(images, parameters), images)
+
+    return augment
 
 
-def by_chance(policy: LearnedAffineAugment, images: Tensor, parameters: Any) -> Tensor:
-    """Images warped by the parameters, each with the chance ``p`` of the policy."""
-    chosen = (torch.rand(len(images)) < policy.p).to(images.device)
-    return torch.where(chosen[:, None, None, None], policy.warp(images, parameters), images)
-
-
-ARMS: dict[str, Callable[[Setting], Augment | None]] = {
+FITS = {  # of the arms whose fit is not the default one
+    "learned, symmetries alone": Fit(NO_WARPS),
+    "learned, proposed label map": Fit(mapped=True),
+}
+ARMS: dict[str, Callable[[Setting], Augment | MappedLabels | None]] = {
     "none": lambda setting: None,
     "flip": flip,
     "flip + crop": lambda setting: per_image(*flip_and_crop(setting)),
@@ -174,20 +175,9 @@ ARMS: dict[str, Callable[[Setting], Augment | None]] = {
         *flip_and_crop(setting), transforms.TrivialAugmentWide()
     ),
     "flip + crop + colour": lambda setting: per_image(*flip_and_crop(setting), Colours()),
-    "learned": learned,
+    "all eight symmetries": lambda setting: all_eight,
+    "learned": lambda setting: setting.fitted(),
     "learned + colour": with_colours,
-    "learned, mirror alone": partial(learned, symmetries="mirror"),
-    "learned, no symmetries": partial(learned, symmetries="none"),
-    "learned, symmetries shuffled": shuffled_symmetries,
-    "learned, shuffled": lambda setting: dealt_to_others(learned(setting)),
-    "learned, one for all": partial(learned, per_image=False),
-    "learned, no adversarial loss": partial(learned, config=FitConfig(adversarial_weight=0.0)),
-    "learned, no entropy loss": partial(learned, config=FitConfig(entropy_weight=0.0)),
-}
-FITS = {  # of the arms whose fit is not the default one
-    "learned, mirror alone": Fit(symmetries="mirror"),
-    "learned, no symmetries": Fit(symmetries="none"),
-    "learned, one for all": Fit(per_image=False),
-    "learned, no adversarial loss": Fit(config=FitConfig(adversarial_weight=0.0)),
-    "learned, no entropy loss": Fit(config=FitConfig(entropy_weight=0.0)),
+    "learned, symmetries alone": lambda setting: setting.fitted(FITS["learned, symmetries alone"]),
+    "learned, proposed label map": with_proposed_map,
 }

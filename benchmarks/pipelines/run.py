@@ -26,13 +26,14 @@ from tqdm.auto import tqdm
 
 from benchmarks.common.digests import digest
 from benchmarks.common.rows import RESULTS, append, has
-from benchmarks.pipelines.arms import ARMS, FITS, Fit, Setting
+from benchmarks.pipelines.arms import ARMS, DEFAULT, FITS, Setting
 from benchmarks.pipelines.measures import measure
 from benchmarks.pipelines.resnet import SmallResNet
 from examples.datasets import Images, load
 from learned_affine import LearnedAffineAugment
 from learned_affine.classifier import SmallConvNet, train_classifier
 from learned_affine.diagnostics import FitWarning
+from learned_affine.label_map import MappedLabels
 
 ROWS = RESULTS / "pipelines.jsonl"
 HELD_OUT, HELD_OUT_ICONS = 400, 600
@@ -58,6 +59,17 @@ class Batches:
         order = torch.randperm(count) if self.shuffle else torch.arange(count)
         for rows in order.split(self.size):
             yield self.images.images[rows.to(self.images.images.device)], self.images.labels[rows]
+
+
+class Mapped:
+    """Batches that an augmenter of images and labels has changed."""
+
+    def __init__(self, batches: Batches, augment: MappedLabels) -> None:
+        self.batches, self.augment = batches, augment
+
+    def __iter__(self) -> Any:
+        """Pairs of images and labels."""
+        return map(self.augment, self.batches)
 
 
 def main() -> None:
@@ -145,11 +157,15 @@ def run_arm(options: argparse.Namespace, setting: Setting, arm: str, mine: Image
     augment = ARMS[arm](setting)
     fit_seconds = clock(options.device) - start
     start = clock(options.device)
-    classifier = trained(options, mine, setting.loader, 2 * options.epochs, setting.seed, augment)
+    mapped = isinstance(augment, MappedLabels)
+    loader = Mapped(setting.loader, augment) if mapped else setting.loader
+    classifier = trained(options, mine, loader, 2 * options.epochs, setting.seed, None if mapped else augment)
     seconds = {"fit_seconds": fit_seconds, "seconds": clock(options.device) - start}
-    fit = FITS.get(arm, Fit())
+    fit = FITS.get(arm, DEFAULT)
     about = of_fit(setting, setting.fits[fit], test) if fits(arm) else {}
-    measures = measure(classifier, test, setting.fits.get(Fit()) if arm in AVERAGED else None, setting.padding)
+    if fit.mapped:
+        about["label_map"] = setting.fitted().proposed_label_map()
+    measures = measure(classifier, test, setting.fits.get(DEFAULT) if arm in AVERAGED else None, setting.padding)
     return {**measures, **seconds, "device": options.device, **about}
 
 

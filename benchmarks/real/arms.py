@@ -9,18 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import kornia.augmentation
-import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from benchmarks.pipelines.arms import dealt_to_others
+from benchmarks.pipelines.arms import NO_WARPS, all_eight, dealt_to_others
 from benchmarks.real.data import MIRRORED, Batches, RealSet
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.colour import TrivialAugmentColour
 from learned_affine.label_map import MappedLabels
 
 BILINEAR = v2.InterpolationMode.BILINEAR
-NO_WARPS = AffineLimits(angle=0, scale=1, shear=0, translate=0)
 EXPERTS = {  # what an expert would choose, where that is an arm of its own; all eight and any rotation elsewhere
     "traffic-signs": "affine_by_hand",
     "letters": "affine_by_hand",
@@ -111,16 +109,6 @@ def expert(setting: Setting) -> Arm:
         return ARMS[EXPERTS[setting.pictures.name]](setting)
     rotated = kornia.augmentation.RandomAffine(45, padding_mode="reflection", p=0.5)
     return Arm(many=images_alone(lambda images: rotated(all_eight(images))))
-
-
-def all_eight(images: Tensor) -> Tensor:
-    """Each image at one of the eight positions of a square, by equal chances."""
-    codes = torch.randint(8, (len(images),))
-    moved = images.clone()
-    for code in codes.unique().tolist():
-        mirrored = images[codes == code].flip(-1) if code >= 4 else images[codes == code]
-        moved[codes == code] = mirrored.rot90(code % 4, (-2, -1))
-    return moved
 
 
 ARMS: dict[str, Callable[[Setting], Arm]] = {
