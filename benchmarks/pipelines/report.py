@@ -27,6 +27,7 @@ PIPELINES = (
     "learned",
     "learned + colour",
 )
+SYMMETRIES = ("flip", "all eight symmetries", "learned, symmetries alone", "learned, proposed label map")
 ICONS = Setting("icons", None, "small", 14)
 SHOWN = (  # in the order of the page
     ICONS,
@@ -147,12 +148,15 @@ def paired_table(groups: Groups, pairs: dict[str, tuple[str, str]]) -> str:
 
 
 def side_table(arms: Arms) -> str:
-    """Mean accuracy of the classes that name a side and of the others, a line an arm."""
-    lines = head("icons, accuracy in %", SIDE, OTHER)
-    paired = comparable({arm: arms[arm] for arm in PIPELINES if arm in arms})
+    """Mean accuracy of the classes that name a side and of the others, a line an arm; what all gain over none."""
+    lines = head("icons, accuracy in %", SIDE, OTHER, f"{SIDE}, minus none", "all, minus none")
+    shown_arms = {*PIPELINES, *SYMMETRIES}
+    paired = comparable({arm: arms[arm] for arm in in_order(arms) if arm in shown_arms})
     for arm, runs in paired.items():
         means = (statistics.mean(100 * run[group] for run in runs.values()) for group in (SIDE, OTHER))
-        lines.append(line(arm, *(f"{mean:.1f}" for mean in means)))
+        gains = (list(differences(runs, paired.get("none", {}), key).values()) for key in (SIDE, "accuracy"))
+        gained = ("" if arm == "none" or not own else interval(own, 1) for own in gains)
+        lines.append(line(arm, *(f"{mean:.1f}" for mean in means), *gained))
     return "\n".join(lines)
 
 
@@ -198,7 +202,7 @@ def draw(groups: Groups, path: Path) -> None:
 def gains_of(arms: Arms) -> dict[str, list[float]]:
     """By arm the paired gains over the base."""
     base = base_of(arms)
-    shown_arms = [arm for arm in in_order(arms) if arm != base and not arm.startswith("learned, ")]  # no ablations
+    shown_arms = [arm for arm in in_order(arms) if arm != base and arm not in SYMMETRIES[1:]]
     found = {arm: between(arms, arm, base) for arm in shown_arms}
     return {arm: gains for arm, gains in found.items() if gains}
 
@@ -207,7 +211,7 @@ def draw_panel(axis: Any, gains: dict[str, list[float]], base: str) -> None:
     """A dot an arm, with its interval where there are several seeds."""
     for place, (arm, values) in enumerate(gains.items()):
         mean, half = statistics.mean(values), half_width(values)
-        colour = BLUE if arm.startswith("learned") and "shuffled" not in arm else GREY
+        colour = BLUE if arm.startswith("learned") else GREY
         axis.errorbar(mean, place, xerr=half if math.isfinite(half) else None, fmt="o", color=colour, markersize=4)
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set_yticks(range(len(gains)), [arm.replace(" + Trivial", " +\nTrivial") for arm in gains], fontsize=7)

@@ -20,11 +20,11 @@ from benchmarks.real.run import ROWS, code_of
 
 PAGE = EVIDENCE / "real.md"
 RIVALS = ("affine_by_hand", "flip_crop", "trivial_augment", "colour")
-PARTS = ("learned_shuffled", "learned_no_entropy", "learned_no_adversary", "symmetries_alone")
+PARTS = ("learned_shuffled", "learned_no_entropy", "learned_no_adversary")
 MAPS = ("learned_map", "learned_map_colour")
 # in README; learned first, where a phone shows it
 SHOWN = ("learned", "learned_colour", "flip_crop", "affine_by_hand", "trivial_augment", "colour")
-TOLD_BY_CLASS = ("flip_crop", "affine_by_hand", "colour", "learned", "learned_colour")
+TOLD_BY_CLASS = ("flip_crop", "affine_by_hand", "colour", "symmetries_alone", "learned", "learned_colour")
 TITLES = {
     "flip_crop": "flip + crop",
     "affine_by_hand": "affine by hand",
@@ -140,8 +140,10 @@ def main() -> None:
     found = read(allowed.ROWS)
     if found:
         allowed.draw(found, IMAGES / "real_allowed.png")
+    rows = read(ROWS)
     lines = [line(name, *SAID[name]) for name in SETS if any(row["set"] == name for row in found)]
-    PAGE.write_text(page(read(ROWS)) + ("\n" + "\n".join([ALLOWED, *lines]) + "\n" if found else ""))
+    letters = flips_of_letters(grouped(rows)[0].get("letters", {}))
+    PAGE.write_text(page(rows) + ("\n" + "\n".join([ALLOWED, *lines, "", letters]) + "\n" if found else ""))
 
 
 def page(rows: list[dict[str, Any]]) -> str:
@@ -151,8 +153,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         return f"{INTRODUCTION}\n\nNot measured yet.\n"
     parts = [INTRODUCTION, versions, *(f"## {title}\n\n{text}" for title, text in sections(sets).items())]
     if pretrained := grouped(rows, "backbone")[0]:
-        # colour operations were measured on two of the sets alone
-        shown = ("none", "affine_by_hand", "learned")
+        shown = ("none", "affine_by_hand", "colour", "learned", "learned_colour")
         pretrained = {name: {arm: arms[arm] for arm in shown if arm in arms} for name, arms in pretrained.items()}
         *_, last = minus(pretrained, ("affine_by_hand",)).splitlines()
         parts += [PRETRAINED, f"{gain_table(pretrained)}\n{last.replace('| ', '| learned minus ', 1)}"]
@@ -264,6 +265,19 @@ def fit_table(sets: Sets) -> str:
             fit, training = (f"{statistics.mean(run[key] for run in runs):.0f}" for key in ("fit_seconds", "seconds"))
             lines.append(line(name, f"{fit} / {training}", cost, budget, moved, chance))
     return "\n".join(lines)
+
+
+def flips_of_letters(arms: dict[str, Runs]) -> str:
+    """The mean chance of a left-right flip by class of held-out letters, over the fits; the largest first."""
+    runs = list(arms.get("learned", {}).values())
+    if not runs:
+        return ""
+    names = sorted(runs[0]["by_class"])
+    chances = [{names[int(one)]: chance[4] for one, chance in run["chances"].items()} for run in runs]
+    means = {name: statistics.mean(own) for name in names if (own := [one[name] for one in chances if name in one])}
+    flipped = sorted((name for name in means if means[name] >= 0.005), key=means.__getitem__, reverse=True)
+    told_of = ", ".join(f"{name} {100 * means[name]:.0f}" for name in flipped)
+    return textwrap.fill(f"Over {len(runs)} fits, held-out letters are flipped left-right by (%): {told_of}.", 120)
 
 
 def gains(arms: dict[str, Runs], arm: str, base: str, classes: tuple[str, ...] = ()) -> list[float]:
