@@ -16,11 +16,12 @@ from learned_affine.diagnostics.measures import policy_measures, symmetry_measur
 from learned_affine.fitting.adversary import Adversary
 from learned_affine.fitting.history import Progress, Round
 from learned_affine.fitting.judge import Judge, Judged
-from learned_affine.fitting.learn import Draws, Learner, price_for
+from learned_affine.fitting.learn import CHEAPEST, Draws, Learner, price_for
 from learned_affine.fitting.processes import Processes
 from learned_affine.fitting.resampling import charge_resampling
 from learned_affine.fitting.symmetries import FREE, class_table, recognised_as, try_symmetries
 from learned_affine.fitting.target import Batches, measure_target
+from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.policy.costs import MOST
 from learned_affine.policy.distribution import DIMENSIONS, Policy
@@ -36,6 +37,7 @@ HELD_SHARE = 3 / 8  # of a round's draws
 WIDER, WIDER_SHARE = 2.2, 1 / 2  # of the draws: what lies just outside of the policy must be known, too
 BAD_SHARE = 0.1  # of a round's costs that may be not finite
 FIRST_PRICE = 3.0  # over the budget
+WITHOUT_WARPS = 2.0  # likewise, the lowest where there are only symmetries: what fits with warps come to
 FARTHEST, FARTHEST_SETTLING = 1.0, 1.5  # steps of the logarithm of the price
 LARGEST_RATIO, LEAST_COST = 10.0, 0.02  # of what draws cost to what was predicted; and in budgets
 PRICED_ON = 400  # held-out images
@@ -70,6 +72,16 @@ def fit_to_budget(
     Fit(judge, config, target.budget, seed, progress).run()
 
 
+def lowest_price(limits: AffineLimits) -> float:
+    """Over the budget: higher the narrower the limits are, so that symmetries do not get what warps cannot spend.
+
+    A flip that changes the label is wrong, however much of the budget is left.
+    """
+    pairs = zip(limits.extent(), AffineLimits().extent(), strict=True)
+    spent = sum(min(1.0, own / usual) for own, usual in pairs) / DIMENSIONS
+    return max(CHEAPEST, WITHOUT_WARPS * (1 - spent))
+
+
 class TooFewCosts(Exception):
     """Too many costs of a round are not finite."""
 
@@ -87,6 +99,7 @@ class Fit:
         self.began, self.share, self.allowed = time.perf_counter(), 1.0, network.codes
         self.draws: list[Draws] = []
         self.priced_on = self.pool.some(self.pool.held_out, PRICED_ON, self.generator, again=False)
+        self.cheapest = lowest_price(self.limits)
         self.adversary = Adversary(network.channels, self.device) if config.adversarial_weight > 0 else None
         outputs = None if judge.model.task.is_loss else judge.outputs
         self.learner = Learner(network, self._observe(), outputs, config.learning_rate, self.generator)
@@ -181,7 +194,7 @@ class Fit:
         ratio = max(measured, LEAST_COST * self.budget) / expected if expected > 0 else 1.0
         ratio = min(LARGEST_RATIO, max(1 / LARGEST_RATIO, ratio))
         predicted = self.learner.cost_by_price(self.priced_on)
-        wanted = price_for(self.budget, lambda price: ratio * predicted(price))
+        wanted = price_for(self.budget, lambda price: ratio * predicted(price), self.cheapest)
         step = min(farthest, max(-farthest, math.log(wanted / self.network.price)))
         self.network.price = self.judge.processes.from_main(self.network.price * math.exp(step))
 

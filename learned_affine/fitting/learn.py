@@ -130,9 +130,9 @@ def _standardised(outputs: Tensor) -> Tensor:
     return (outputs - outputs.mean(0)) / outputs.std(0, correction=0).clamp_min(1e-3)
 
 
-def price_for(budget: float, cost_at: Callable[[float], float]) -> float:
-    """The price at which the cost, which falls with it, comes to the budget, in nats."""
-    low, high = math.log(CHEAPEST / budget), math.log(DEAREST / budget)
+def price_for(budget: float, cost_at: Callable[[float], float], cheapest: float = CHEAPEST) -> float:
+    """The price at which the cost, which falls with it, comes to the budget, in nats; not below the cheapest."""
+    low, high = math.log(cheapest / budget), math.log(DEAREST / budget)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         low, high = (middle, high) if cost_at(math.exp(middle)) > budget else (low, middle)

@@ -30,7 +30,7 @@ from tests.fits import (
     same_weights,
     silent,
 )
-from tests.subjects import Halves
+from tests.subjects import STILL, Halves
 
 WIDE, HALVES, DATA = AffineLimits.wide(), Halves(4.0), [(IMAGES, LABELS)]
 MEASURED = SHORT.replace(target=None)  # on held-out images
@@ -71,6 +71,17 @@ def test_symmetries_are_likely_where_they_are_free_and_rare_where_they_change_th
     assert last["symmetry_chance"] == pytest.approx(float((1 - chances[:, 0]).mean()), abs=1e-3)
     assert last["symmetry_spread"] == pytest.approx(float((1 - chances[:, 0]).std()), abs=1e-3)
     assert last["kl"] == pytest.approx(float(good.policy(IMAGES).kl().mean()), rel=1e-3)
+
+
+def test_symmetries_do_not_get_what_narrow_limits_leave_of_the_budget():
+    """Quarter turns of these images are wrong for some of them, however far the others may be warped."""
+    data, held = [(IMAGES[:32], LABELS[:32])], [(IMAGES[32:], LABELS[32:])]
+    turned = []
+    for limits in (AffineLimits(), AffineLimits(angle=3, scale=1.02, shear=1, translate=0.01), STILL):
+        config = FitConfig(images=600, target=0.5)
+        fitted = silent(classifier=Halves(4.0), data=data, val_loader=held, config=config, limits=limits)
+        turned.append(float(fitted.policy(IMAGES).chances[:, 1::2].sum(1).mean()))
+    assert turned[0] > 0.1 and max(turned[1:]) < turned[0]
 
 
 @pytest.mark.parametrize("word", ["all", "mirror", "none"])
