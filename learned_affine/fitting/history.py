@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ KEYS = (
 )
 
 
-class FitHistory(Mapping[str, list[float]]):
-    """Lists of one number per round, by the names in ``KEYS``; a dict in all but writing.
+class FitHistory(dict[str, list[float]]):
+    """Lists of one number per round, a dict by the names in ``KEYS``.
 
     Of held-out images, where there are any: ``cost``, how many nats more an augmented image costs the classifier than
     the same image resampled (in the last round, estimated from three), with the ``budget`` that it should come to and
@@ -46,9 +46,10 @@ class FitHistory(Mapping[str, list[float]]):
     preprocess: Callable[..., Any] | None = None  # that of the fit, for ``evaluate``; no part of what is written
 
     def __init__(self, records: Mapping[str, list[float]] | None = None, info: Mapping[str, Any] | None = None) -> None:
-        _check_keys(records or {})
-        self._records = {key: list((records or {}).get(key, [])) for key in KEYS}
-        lengths = {len(values) for values in self._records.values() if values}
+        records = records or {}
+        _check_keys(records)
+        super().__init__({key: list(records.get(key, [])) for key in KEYS})
+        lengths = {len(values) for values in self.values() if values}
         if len(lengths) > 1:
             raise ValueError(f"records must be lists of one length, got {min(lengths)} and {max(lengths)} numbers")
         self.info = dict(info or {})
@@ -57,32 +58,23 @@ class FitHistory(Mapping[str, list[float]]):
         """Append a round; a key that was not measured becomes NaN. Returns itself."""
         _check_keys(values)
         rounds = self.rounds
-        for key in KEYS:
-            self._records[key] += [math.nan] * (rounds - len(self._records[key]))  # a file has no "seconds"
-            self._records[key].append(float(values.get(key, math.nan)))
+        for key, found in self.items():
+            found += [math.nan] * (rounds - len(found))  # a file has no "seconds"
+            found.append(float(values.get(key, math.nan)))
         return self
-
-    def __getitem__(self, key: str) -> list[float]:
-        return self._records[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._records)
-
-    def __len__(self) -> int:
-        return len(self._records)
 
     @property
     def rounds(self) -> int:
         """How many rounds were measured."""
-        return max(map(len, self._records.values()))
+        return max(map(len, self.values()))
 
     def last(self) -> dict[str, float]:
         """The numbers of the last round."""
-        return {key: values[-1] for key, values in self._records.items() if values}
+        return {key: values[-1] for key, values in self.items() if values}
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON; what was not measured, or not finite, is None."""
-        return {"info": without_nan(self.info), "rounds": without_nan(dict(self))}
+        return {"info": without_nan(self.info), "rounds": without_nan(self)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> FitHistory:
@@ -99,7 +91,7 @@ class FitHistory(Mapping[str, list[float]]):
         return plot_history(self, path)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FitHistory:
-        twin = FitHistory(self._records, copy.deepcopy(self.info, memo))
+        twin = FitHistory(self, copy.deepcopy(self.info, memo))
         twin.preprocess = self.preprocess  # a copy of it would be another function, or a second model
         return twin
 
@@ -113,7 +105,7 @@ class FitHistory(Mapping[str, list[float]]):
 
     def __repr__(self) -> str:
         """The last round in a line."""
-        shown = ", ".join(f"{k}={self._records[k][-1]:.3g}" for k in ("cost", "displacement") if self._records[k])
+        shown = ", ".join(f"{k}={self[k][-1]:.3g}" for k in ("cost", "displacement") if self[k])
         return f"FitHistory({self.rounds} rounds{', ' + shown if shown else ''})"
 
 
