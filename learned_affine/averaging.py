@@ -96,7 +96,6 @@ class AveragedClassifier(nn.Module):
             drawn, weights = (self._symmetries if self.over == "symmetries" else self._draws)(images)
         at_once = max(1, self.max_images // max(1, len(images)))
         model, answers = Model(self.classifier, self.preprocess, task=self.task), []
-        model.writes = False  # what it is given is made for it, so it needs no copy
         for start in range(0, len(drawn), at_once):
             some = drawn[start : start + at_once]
             views = [images if one is None else self.augment.warp(images, one) for one in some]

@@ -58,7 +58,6 @@ class Model:
         self.temperature = 1.0
         self.autocast: AbstractContextManager[Any] = nullcontext()  # around the model alone
         self.channels_last = False  # whether the model is given images in that memory format
-        self.writes: bool | None = None  # whether it changes images that it is given; its first answer shows that
         self.classes = 0  # as soon as an answer has shown them
 
     def read(
@@ -69,13 +68,10 @@ class Model:
 
     def answer(self, images: Tensor, strict: bool = True) -> Any:
         """Logits ``(B, m)``, finite if ``strict``, of images before ``preprocess``; or what a loss takes."""
-        given = images if self.writes is False else images.clone()
-        seen = self._preprocessed(given)
+        seen = self._preprocessed(images.clone())  # a model may write into what it is given
         seen = seen.contiguous(memory_format=torch.channels_last) if self.channels_last else seen
         with self.autocast:
             answer = self.task.answer(self._asked(seen), len(images))
-        if self.writes is None and not given.is_inference():  # whose tensors do not count what is written to them
-            self.writes = given._version > 0
         if strict and not self.task.is_loss:
             check_finite(answer)
             self.classes = answer.shape[1]
