@@ -39,20 +39,17 @@ def choose_interpolation(costs: dict[str, float], budget: float) -> str:
 def resampling_costs(judge: Judge, seed: int, interpolations: Sequence[str]) -> dict[str, float]:
     """How much more held-out images cost the model after a shift below a pixel, in nats, by interpolation.
 
-    Images and shifts are the same for each interpolation. That of the augmenter is left as it is.
+    Images and shifts are the same for each interpolation; the augmenter is left with the last one.
     """
     augment, pool, costs = judge.augment, judge.pool, {}
-    generator, own = torch.Generator().manual_seed(seed % 2**63), augment.interpolation
+    generator = torch.Generator().manual_seed(seed % 2**63)
     rows = pool.some(pool.held_out, IMAGES, generator, again=False)
     height_width: list[tuple[int, int]] = [tuple(pool.images[row].shape[-2:]) for row in rows.tolist()]
     shifts = sub_pixel_shifts(height_width, generator)
-    try:
-        for name in interpolations:
-            augment.interpolation = name  # type: ignore[assignment]  # checked as it is set
-            cost = judge(rows, shifts).cost
-            costs[name] = float(cost[cost.isfinite()].mean()) if bool(cost.isfinite().any()) else 0.0
-    finally:
-        augment.interpolation = own
+    for name in interpolations:
+        augment.interpolation = name  # type: ignore[assignment]  # checked as it is set
+        cost = judge(rows, shifts).cost
+        costs[name] = float(cost[cost.isfinite()].mean()) if bool(cost.isfinite().any()) else 0.0
     return costs
 
 
