@@ -19,7 +19,7 @@ from learned_affine._version import __version__
 from learned_affine.config import FitConfig
 from learned_affine.diagnostics.checks import FitWarning, check_fit, check_logits, check_names, check_pixel_range
 from learned_affine.fitting.fit import SETTLING, fit_to_budget
-from learned_affine.fitting.history import FitHistory, Progress
+from learned_affine.fitting.history import FitHistory, Progress, Round
 from learned_affine.fitting.paper import fit_as_in_the_paper
 from learned_affine.fitting.processes import Processes
 from learned_affine.fitting.resampling import CANDIDATES
@@ -35,7 +35,6 @@ from learned_affine.tasks.targets import GONE as RENAMED
 from learned_affine.tasks.targets import LabelMap, label_map_of
 from learned_affine.transforms.transform import PolicyTransform
 
-Metrics = dict[str, float]
 CONSTRUCTOR = frozenset(inspect.signature(PolicyTransform).parameters)  # arguments that fit on the class takes, too
 GONE = RENAMED | {  # keywords of version 0.2, and what to do instead
     "checkpoint": "a fit lasts seconds: fit anew, and keep the result with save_pretrained",
@@ -66,7 +65,7 @@ class BoundFit(Generic[T]):
         label_map: Mapping[str, Any] | None = None,
         device: torch.device | str | None = None,
         seed: int | None = 0,
-        callbacks: Callable[[Metrics], Any] | Iterable[Callable[[Metrics], Any]] = (),
+        callbacks: Callable[[Round], Any] | Iterable[Callable[[Round], Any]] = (),
         progress: bool | None = None,
         accelerator: Any = None,
         image_key: str | None = None,
@@ -154,7 +153,7 @@ class BoundFit(Generic[T]):
             untouched(loader, val_loader),
             frozen(classifier, processes.device),
             frozen(preprocess, processes.device),
-            _undone_unless_begun(None if isinstance(self.augment, type) else self.augment, history),
+            _undone_unless_begun(self.augment, history),
             torch.autocast(kind, enabled=False),
             nullcontext() if processes.is_main else _without_our_warnings(),
         ):
@@ -163,13 +162,12 @@ class BoundFit(Generic[T]):
             augment = _augmenter(self.augment, first[0], config, arguments)
             if preprocess is not None:
                 check_pixel_range(first[0])
+                history.preprocess = preprocess  # its name goes into files, where it cannot go itself
+                history.info["preprocess"] = getattr(preprocess, "__name__", type(preprocess).__name__)
             training = partial(_one_pass, loader, opened, read)
             held_out = None if val_loader is None else partial(labelled, val_loader, read, "val_loader")
             chooses = isinstance(self.augment, type) and interpolation is None
             candidates = CANDIDATES if chooses else (str(augment.interpolation),)
-            if preprocess is not None:  # its name goes into files, where it cannot go itself
-                history.preprocess = preprocess
-                history.info["preprocess"] = getattr(preprocess, "__name__", type(preprocess).__name__)
             rounds = config.rounds + (SETTLING + 1 if config.objective == "calibrated" else 0)
             under_way = Progress(history, listed, progress, processes.is_main, rounds)
             with _at_work(augment.localization, processes.device), closing(under_way.bar):
@@ -193,9 +191,9 @@ class FitMethod:
 
 
 @contextmanager
-def _undone_unless_begun(augment: PolicyTransform | None, history: FitHistory) -> Iterator[None]:
+def _undone_unless_begun(augment: PolicyTransform | type, history: FitHistory) -> Iterator[None]:
     """An instance as it was, if its fit ends before a round is finished."""
-    if augment is None:
+    if isinstance(augment, type):
         yield
         return
     network, before = augment.localization, augment.history
