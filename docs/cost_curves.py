@@ -17,7 +17,7 @@ from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.plots.canvas import BLUE, GREY, ORANGE, SKY, blank_figure, finish, show_image
 from learned_affine.policy.costs import Costs
 from learned_affine.policy.distribution import DIMENSIONS
-from learned_affine.tasks.model import Model
+from learned_affine.tasks.model import Model, temperature_of
 
 HERE = Path(__file__).parent
 DATASETS = runpy.run_path(str(HERE.parent / "examples" / "datasets.py"))
@@ -39,7 +39,7 @@ def main() -> None:
     )
     model = Model(classifier.eval())
     with torch.no_grad():
-        model.temperature = model.find_temperature(model.answer(held_out.images), held_out.labels)
+        model.temperature = temperature_of(model.answer(held_out.images), held_out.labels)
         draw(augment, model, first_of_each(test))
 
 

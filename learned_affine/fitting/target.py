@@ -27,7 +27,7 @@ from learned_affine._checks import warn_caller
 from learned_affine.config import FitConfig
 from learned_affine.diagnostics.checks import FitWarning
 from learned_affine.tasks.batches import Batch
-from learned_affine.tasks.model import Model
+from learned_affine.tasks.model import Model, temperature_of
 from learned_affine.tasks.pool import CPU, Pool, Reservoir
 from learned_affine.tasks.targets import join, on_device, unit_of
 
@@ -83,7 +83,8 @@ def measure_target(
         )
     if model.labels == "given":
         # a classifier that is surer than right would have its errors, not its knowledge, set the scale
-        model.temperature = model.find_temperature(output, labels)
+        task = model.task
+        model.temperature = unit_of(output) if task.is_loss else temperature_of(output, labels, task.loss)
         kept.outputs /= model.temperature
     trained = _read(model, training, own, TRAINING_IMAGES, device, "loader")
     pool = Pool(kept, own)

@@ -17,7 +17,7 @@ from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.losses import cross_entropy_nats
 from learned_affine.tasks.batches import Batch, check_allowed, check_finite, unpack
 from learned_affine.tasks.classification import Binary, MultiLabel, OwnLoss, SingleLabel
-from learned_affine.tasks.targets import LabelMap, moved, on_device, permuted, permuted_points, take, unit_of
+from learned_affine.tasks.targets import LabelMap, moved, on_device, permuted, permuted_points, take
 
 PRIOR_SPREAD = 0.5  # of the logarithm of a temperature
 TO_FLOAT = "v2.ToDtype(torch.float32, scale=True)"
@@ -146,10 +146,6 @@ class Model:
             return self.task.class_of(self.follow(certain, parameters, apply))
         known = isinstance(labels, Tensor) or not self.label_map.has_functions
         return self.follow(predicted, parameters, apply) if known else predicted
-
-    def find_temperature(self, output: Tensor, labels: Any) -> float:
-        """What to divide the output by: so that the model is calibrated, or that a loss has the mean 1."""
-        return unit_of(output) if self.task.is_loss else temperature_of(output, labels, self.task.loss)
 
 
 def temperature_of(
