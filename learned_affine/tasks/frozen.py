@@ -70,17 +70,12 @@ def _restore(tensor: Tensor, memory: Tensor, values: Tensor) -> None:
     if tensor.data_ptr() != memory.data_ptr() or tensor.shape != memory.shape:
         tensor.data = memory
     now = tensor.cpu()
-    if now.shape == values.shape and (torch.equal(now, values) or torch.equal(*map(_bits, (now, values)))):
+    if now.shape == values.shape and (torch.equal(now, values) or torch.allclose(now, values, 0, 0, equal_nan=True)):
         return
     try:
         tensor.copy_(values)
     except RuntimeError:  # of another shape, or an expanded one, whose values share memory
         tensor.data = values.to(tensor.device)
-
-
-def _bits(values: Tensor) -> Tensor:
-    # in which NaN is NaN
-    return values.contiguous().flatten().view(torch.uint8) if values.is_floating_point() else values
 
 
 def classifier_device(classifier: Any, wanted: torch.device | str | None = None) -> torch.device:
