@@ -92,7 +92,7 @@ class Fit:
         self.limits, self.pool, self.device = judge.augment.limits, judge.pool, judge.processes.device
         self.progress, self.history = progress, progress.history
         self.generator = torch.Generator().manual_seed(seed % 2**63)
-        self.began, self.share, self.allowed = time.perf_counter(), 1.0, network.codes
+        self.began, self.share = time.perf_counter(), 1.0
         self.draws: list[Draws] = []
         self.priced_on = self.pool.some(self.pool.held_out, PRICED_ON, self.generator, again=False)
         self.cheapest = lowest_price(self.limits)
@@ -127,7 +127,7 @@ class Fit:
 
     def _judge_symmetries(self, images: int) -> None:
         found = self.learner.symmetries = try_symmetries(self.judge, self.network, images, self.generator)
-        self.allowed = (0,) if found is None else found.allowed
+        self.learner.allowed = (0,) if found is None else found.allowed
         if found is not None:
             self.network.reprice(self.network.price, FREE * self.budget)
             with torch.no_grad():  # what an earlier fit forbade is learned anew
@@ -253,4 +253,4 @@ class Fit:
             info["classes_moved"] = class_table(costs, self.learner.policy(self.learner.costs(costs.rows)))
             info["recognised"] = {str(code): recognised_as(costs, code) for code in (1, 4) if code in costs.allowed}
         self.network.reprice(1.0)
-        self.network.forbid([code for code in self.network.codes if code not in self.allowed])
+        self.network.forbid([code for code in self.network.codes if code not in self.learner.allowed])

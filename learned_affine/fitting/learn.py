@@ -54,6 +54,7 @@ class Learner:
     ) -> None:
         self.network, self.observations, self.generator, self.rate = network, observations, generator, learning_rate
         self.symmetries: SymmetryCosts | None = None  # as judged
+        self.allowed = network.codes  # symmetries, as far as they were judged
         with torch.no_grad():  # once, since it took more than half of a round
             self.gates = torch.cat([network.gate(some) for some in observations.split(BATCH)])
         self.outputs = None if outputs is None or not network.per_image else _standardised(outputs.to(observations))
@@ -104,8 +105,7 @@ class Learner:
 
     def policy(self, costs: Costs, price: float | None = None) -> Policy:
         """The policy that follows from costs at a price, else at the network's present one."""
-        allowed = (0,) if self.symmetries is None else self.symmetries.allowed
-        return costs.at(self.network.price if price is None else price, self.network.free, allowed)
+        return costs.at(self.network.price if price is None else price, self.network.free, self.allowed)
 
     def cost_by_price(self, rows: Tensor) -> Callable[[float], float]:
         """What warps and symmetries are predicted to cost the images of some rows in the mean, in nats, at a price.
