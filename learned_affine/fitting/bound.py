@@ -142,6 +142,8 @@ class BoundFit(Generic[T]):
         _check_arguments(config, classifier, loader, preprocess, val_loader, seed, listed)
         _check_memory(classifier=classifier, augment=self.augment)
         processes = Processes(accelerator, device, classifier)
+        if not processes.is_main:  # which shows everything
+            listed, progress = [], False
         seed = processes.from_main(int(torch.randint(2**31, ())) if seed is None else seed)
         model = _model(classifier, preprocess, config, task_of(task, loss), label_map_of(label_map))
         read = partial(model.read, image_key=image_key, label_key=label_key)
@@ -169,7 +171,7 @@ class BoundFit(Generic[T]):
             chooses = isinstance(self.augment, type) and interpolation is None
             candidates = CANDIDATES if chooses else (str(augment.interpolation),)
             rounds = config.rounds + (SETTLING + 1 if config.objective == "calibrated" else 0)
-            under_way = Progress(history, listed, progress, processes.is_main, rounds)
+            under_way = Progress(history, listed, progress, rounds)
             with _at_work(augment.localization, processes.device), closing(under_way.bar):
                 history.info |= _about(model, first, loader, val_loader, config, processes)
                 history.info["localization"] = augment.localization.arguments()

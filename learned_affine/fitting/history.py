@@ -127,19 +127,13 @@ def without_nan(value: Any) -> Any:
 
 
 class Progress:
-    """The history of a fit under way, a progress bar, and the callbacks; only the main process shows anything."""
+    """The history of a fit under way, a progress bar, and the callbacks."""
 
     def __init__(
-        self,
-        history: FitHistory,
-        callbacks: Sequence[Callable[[Round], Any]],
-        progress: bool | None,
-        is_main: bool,
-        rounds: int,
+        self, history: FitHistory, callbacks: Sequence[Callable[[Round], Any]], progress: bool | None, rounds: int
     ) -> None:
-        self.history, self.callbacks = history, callbacks if is_main else ()
-        hidden = True if not is_main else None if progress is None else not progress
-        self.bar = tqdm(desc="fit", unit="round", total=rounds, disable=hidden)
+        self.history, self.callbacks = history, callbacks
+        self.bar = tqdm(desc="fit", unit="round", total=rounds, disable=None if progress is None else not progress)
 
     def say(self, text: str) -> None:
         """A line above the bar, where there is one."""
