@@ -79,8 +79,7 @@ class SingleLabel:
         for name in ("weight", "pos_weight"):
             weights = getattr(self, name, None)
             if weights is not None and len(weights) != classes:
-                text = f"{name} must be of {classes} classes, the classifier's, got {len(weights)} numbers"
-                raise ValueError(text)
+                raise ValueError(f"{name} must be of {classes} classes, the classifier's, got {len(weights)} numbers")
 
     def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
         """Labels that fit the output ``(B, m)``; ``name`` is the argument that they come from."""

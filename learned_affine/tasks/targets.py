@@ -171,10 +171,8 @@ def permuted(labels: Any, order: Tensor) -> Any:
     in_rows = labels.ndim > 1 and labels.shape[1] > 1
     classes = labels.shape[1] if in_rows else 2 if labels.is_floating_point() else len(order)
     if len(order) != classes:
-        text = (
-            f"label_map must be a permutation of {classes} classes for labels {shown(labels)}, got one of {len(order)}"
-        )
-        raise ValueError(text)
+        rule = f"a permutation of {classes} classes for labels {shown(labels)}"
+        raise ValueError(f"label_map must be {rule}, got one of {len(order)}")
     if in_rows:
         return labels[:, order.argsort()]
     if labels.is_floating_point():
@@ -207,9 +205,8 @@ class LabelMap:
     def __call__(self, labels: Any, mirror: Tensor, quarter_turns: Tensor, permute: Permute = permuted) -> Any:
         """The labels of a batch whose images got these symmetries, ``(B,)`` each."""
         for key, which in self.steps(mirror, quarter_turns):
-            if not bool(which.any()):
-                continue
-            labels = choose(which, self.renamed(key, labels, permute), labels)
+            if bool(which.any()):
+                labels = choose(which, self.renamed(key, labels, permute), labels)
         return labels
 
     def steps(self, mirror: Tensor, quarter_turns: Tensor) -> list[tuple[str, Tensor]]:
@@ -245,7 +242,6 @@ class LabelMap:
 
     def orders(self, classes: int) -> Tensor:
         """What each class becomes in each symmetry, ``(8, classes)`` by its code ``quarter_turns + 4 * mirror``."""
-        self.check_permutations()
         self.check(classes)
         return self.in_each_symmetry(classes)
 
