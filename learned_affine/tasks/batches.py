@@ -165,14 +165,14 @@ def class_names(loader: Any, count: int | None = None) -> list[str] | None:
 
 def counting_in(loader: Any) -> list[Any]:
     """What has a ``set_epoch`` of a loader, its samplers and its dataset; the outermost first."""
-    return [one for one in _parts_of(loader, "dataset") if callable(getattr(one, "set_epoch", None))]
+    return [one for one in _parts_of(loader) if callable(getattr(one, "set_epoch", None))]
 
 
-def _parts_of(loader: Any, *more: str) -> list[Any]:
-    """A loader and its samplers, level by level: a sampler may be in a batch sampler in another one."""
+def _parts_of(loader: Any) -> list[Any]:
+    """A loader, its dataset and its samplers, level by level: a sampler may be in a batch sampler in another one."""
     found, level = {id(loader): loader}, [loader]
     for _ in range(3):
-        level = [getattr(one, name, None) for one in level for name in ("batch_sampler", "sampler", *more)]
+        level = [getattr(one, name, None) for one in level for name in ("batch_sampler", "sampler", "dataset")]
         found |= {id(one): one for one in level if id(one) not in found and one is not None}
     return list(found.values())
 
