@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from learned_affine._checks import check_batch, check_choice, check_count, check_range, check_type
-from learned_affine.diagnostics.evaluation import preprocess_of_fit
+from learned_affine.diagnostics.checks import info_of, preprocess_of
 from learned_affine.geometry.parameters import AffineParameters, is_traced
 from learned_affine.tasks.classification import MultiLabel, SingleLabel
 from learned_affine.tasks.model import Model, task_of
@@ -76,14 +76,12 @@ class AveragedClassifier(nn.Module):
         check_type("classifier", classifier, Callable, "a module or a function")
         self.over = check_choice("over", over, ("draws", "symmetries"))
         check_range("strength", strength, 0.0, 1.0, "in [0, 1]")
-        info = getattr(augment.history, "info", {})
-        self.label_map, self.task = label_map_of(label_map, info), task_of(task)
+        self.label_map, self.task = label_map_of(label_map, info_of(augment)), task_of(task)
         if isinstance(self.task, MultiLabel):
             raise ValueError(f"task must be one of classes, got {self.task.name!r}")
         if self.label_map is not None:
             self.label_map.check_permutations()
-        self.classifier = classifier
-        self.preprocess = preprocess_of_fit(augment.history) if preprocess is None else preprocess
+        self.classifier, self.preprocess = classifier, preprocess_of(preprocess, augment)
         self.augment = copy.deepcopy(augment)
         self.augment.strength = strength * augment.strength
         self.draws, self.max_images = check_count("draws", draws), check_count("max_images", max_images)

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from learned_affine._checks import warn_caller
+from learned_affine.transforms.transform import PolicyTransform
 
 BINDING = 0.5  # nats of divergence from the prior
 OVER = 1.5  # times the budget
@@ -41,6 +42,11 @@ class FitWarning(UserWarning):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.text}"
+
+
+def info_of(augment: PolicyTransform) -> dict[str, Any]:
+    """What the history says of the whole fit; nothing where there was none."""
+    return getattr(augment.history, "info", {})
 
 
 def check_fit(history: Any, deterministic: bool) -> list[FitWarning]:
@@ -174,3 +180,15 @@ def check_logits(output: Tensor) -> None:
             "softmax out, or give lambda images: classifier(images).log()."
         )
         warn_caller(FitWarning("setup", text))
+
+
+def preprocess_of(given: Any, augment: PolicyTransform) -> Any:
+    """The argument of a user's; in its place that of the fit, and a warning where it stayed behind."""
+    found, name = getattr(augment.history, "preprocess", None), info_of(augment).get("preprocess")
+    if given is None and found is None and name is not None:
+        text = (
+            f"preprocess must be given where the augmenter was saved and loaded: that of the fit, {name}, stays "
+            "behind. Give it again, or torch.nn.Identity() for none."
+        )
+        warn_caller(FitWarning("setup", text))
+    return found if given is None else given

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from learned_affine._checks import check_count, explain_keywords, warn_caller
-from learned_affine.diagnostics.checks import FitWarning
+from learned_affine._checks import check_count, explain_keywords
+from learned_affine.diagnostics.checks import info_of, preprocess_of
 from learned_affine.diagnostics.measures import image_measures, policy_moments, spread_measures, symmetry_measures
 from learned_affine.diagnostics.summary import HEADS, aligned, chance_text, class_name, known_names, proposal_words
 from learned_affine.geometry.parameters import AffineParameters
@@ -102,9 +102,8 @@ def evaluate(
     """
     check_count("draws", draws)
     check_count("max_images", max_images)
-    preprocess = preprocess_of_fit(augment.history) if preprocess is None else preprocess
-    where = classifier_device(classifier, device)
-    info = getattr(augment.history, "info", {})
+    preprocess = preprocess_of(preprocess, augment)
+    where, info = classifier_device(classifier, device), info_of(augment)
     model = Model(classifier, preprocess, task=task_of(task, loss), label_map=label_map_of(label_map, info))
     read = partial(model.read, image_key=image_key, label_key=label_key)
     found: list[dict[str, Tensor]] = []
@@ -135,17 +134,6 @@ def evaluate(
     table.update(symmetry_measures(columns["chances"]) | spread_measures(columns["mean"], columns["deviation"]))
     table.proposals = proposal_words(info)
     return table
-
-
-def preprocess_of_fit(history: Any) -> Any:
-    """That of a history's fit; a warning where it stayed behind."""
-    found, name = getattr(history, "preprocess", None), getattr(history, "info", {}).get("preprocess")
-    if found is None and name is not None:
-        text = (
-            f"preprocess must be given where the augmenter was saved and loaded: that of the fit, {name}, stays behind"
-        )
-        warn_caller(FitWarning("setup", f"{text}. Give it again, or torch.nn.Identity() for none."))
-    return found
 
 
 def _judged(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from learned_affine._checks import check_batch
+from learned_affine.diagnostics.checks import info_of
 from learned_affine.diagnostics.measures import policy_moments
 from learned_affine.diagnostics.summary import usual_ranges
 from learned_affine.geometry.parameters import EIGHT
@@ -57,7 +58,7 @@ def as_transforms(augment: PolicyTransform, images: Tensor) -> str:
         raise ValueError("images must be at least one, got none")
     mean, deviation, chances = policy_moments(augment, images)
     usual = tolerated(chances, augment.strength).float().mean(0) >= OF_IMAGES
-    usual = usual.cpu() & _labels_stay(getattr(augment.history, "info", {}).get("label_map", {}))
+    usual = usual.cpu() & _labels_stay(info_of(augment).get("label_map", {}))
     steps = next([*steps] for steps, codes in STEPS if bool(usual[list(codes)].all()))
     steps += filter(None, [_affine(augment, mean, deviation, type(images))])
     if augment.p == 0 or not steps:

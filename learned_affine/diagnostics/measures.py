@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from learned_affine.diagnostics.checks import info_of
 from learned_affine.geometry.coordinates import visible_area
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.parameters import EIGHT, NAMES, AffineParameters
@@ -67,7 +68,7 @@ def moments_by_class(
 
     Images without a label are left out: theirs is negative, or the one that the fit left out.
     """
-    ignored = getattr(augment.history, "info", {}).get("ignore_index", -1)
+    ignored = info_of(augment).get("ignore_index", -1)
 
     def read(batch: Any, name: str) -> Batch:
         images, given = unpack(batch, image_key, label_key, _indices, name)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from learned_affine._checks import check_batch, shown
+from learned_affine.diagnostics.checks import info_of
 from learned_affine.diagnostics.measures import moments_by_class, variances
 from learned_affine.policy.network import CODES, LocalizationNetwork
 from learned_affine.tasks.batches import class_names
@@ -58,15 +59,12 @@ def summary(
              images  rotation  scale  shear  shift
         all       4     ±2.7°  ±2.3%  ±1.3°  ±1.3%
     """
-    info = getattr(augment.history, "info", {})
     fitted = augment.history is not None
-    parts = [symmetry_text(info, augment.limits.symmetries) if fitted else "The augmenter is not fitted."]
-    if images is not None:
-        parts.append(
-            "Standard deviation of what is drawn:\n"
-            + _range_text(augment, _as_loader(images, labels), info, image_key, label_key)
-        )
-    return "\n\n".join(parts)
+    text = symmetry_text(info_of(augment), augment.limits.symmetries) if fitted else "The augmenter is not fitted."
+    if images is None:
+        return text
+    ranges = _range_text(augment, _as_loader(images, labels), image_key, label_key)
+    return f"{text}\n\nStandard deviation of what is drawn:\n{ranges}"
 
 
 def symmetry_text(info: Mapping[str, Any], symmetries: str) -> str:
@@ -142,10 +140,10 @@ def given_names(names: Any) -> list[str]:
     return [str(name) for name in names]
 
 
-def _range_text(augment: PolicyTransform, loader: Any, info: Mapping[str, Any], *keys: str | None) -> str:
+def _range_text(augment: PolicyTransform, loader: Any, *keys: str | None) -> str:
     found = moments_by_class(augment, loader, "images", *keys)
     cells = [["", "images", "rotation", "scale", "shear", "shift"]]
-    for title, one in zip(class_titles([*found], None, loader, info), found.values(), strict=True):
+    for title, one in zip(class_titles([*found], None, loader, info_of(augment)), found.values(), strict=True):
         rotation, scale, shear, shift = ranges_of(one.mean, one.deviation).tolist()
         cells.append(
             [title, str(len(one.mean)), f"±{rotation:.1f}°", f"±{scale:.1%}", f"±{shear:.1f}°", f"±{shift:.1%}"]
@@ -226,7 +224,7 @@ def proposed_label_map(augment: PolicyTransform) -> dict[str, list[int]]:
         >>> LearnedAffineAugment().proposed_label_map()  # not fitted
         {}
     """
-    info = getattr(augment.history, "info", {})
+    info = info_of(augment)
     proposed: dict[str, list[int]] = {}
     for key, circle in _proposals(info):
         order = proposed.setdefault(key, list(range(info["classes"])))

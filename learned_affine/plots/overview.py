@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learned_affine._checks import check_batch, check_count
+from learned_affine.diagnostics.checks import info_of
 from learned_affine.diagnostics.fixed import tolerated
 from learned_affine.diagnostics.measures import Moments, moments_by_class, policy_moments
 from learned_affine.diagnostics.summary import (
@@ -186,7 +187,7 @@ def plot_summary(
 
 def _titles(augment: PolicyTransform, loader: Any, names: Sequence[str] | None, labels: list[Any]) -> list[str]:
     """The text beside each class: its name, and where the fit judged too few of its images for a row of its own."""
-    info = getattr(augment.history, "info", {})
+    info = info_of(augment)
     judged = {None, *(row["class"] for row in info["classes_moved"])} if were_judged(info) else {None, *labels}
     titles = class_titles(labels, names, loader, info)
     return [title + "\n(few images)" * (one not in judged) for one, title in zip(labels, titles, strict=True)]
