@@ -78,8 +78,6 @@ def _labels_stay(rules: dict[str, Any]) -> Tensor:
     """In which symmetries, ``(8,)`` bool by code, all labels stay by a history's label map; functions change all."""
     count = max((len(rule) for rule in rules.values() if isinstance(rule, list)), default=1)
     known = {key: rule if isinstance(rule, list) else lambda labels: labels + count for key, rule in rules.items()}
-    if not known:
-        return torch.ones(8, dtype=torch.bool, device="cpu")
     return (LabelMap(known).in_each_symmetry(count) == torch.arange(count, device="cpu")).all(1)
 
 
