@@ -151,8 +151,9 @@ def _network(described: Any, file: WeightsFile) -> LocalizationNetwork | RawHead
         per_image, word = arguments["per_image"], arguments["symmetries"]
         _demand(type(per_image) is bool, "localization.per_image", "a bool", per_image)
         _demand(word in WORDS, "localization.symmetries", f"one of {', '.join(WORDS)}", word)
-    with torch.device("meta"):  # a description can ask for gigabytes
-        own = kind(**arguments).state_dict()
+    with torch.device("meta"):  # a description can ask for gigabytes, and no first weights are to be drawn
+        network = kind(**arguments)
+    own = network.state_dict()
     for name, entry in _exactly("table of tensors", file.table, own).items():
         shape = list(own[name].shape)
         right = isinstance(entry, dict) and entry.get("dtype") == "F32" and entry.get("shape") == shape
@@ -161,7 +162,5 @@ def _network(described: Any, file: WeightsFile) -> LocalizationNetwork | RawHead
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise WeightsError(f"weights must be finite, got NaN or infinity in {name}")
-    with torch.random.fork_rng(devices=[]):  # a new network draws its first weights; loading one should draw nothing
-        network = kind(**arguments)
-    network.load_state_dict(tensors)
+    network.to_empty(device="cpu").load_state_dict(tensors)
     return network.eval()
