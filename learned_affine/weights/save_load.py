@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,12 +14,13 @@ from learned_affine._checks import warn_caller
 from learned_affine._files import write_atomically
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.transforms.transform import PolicyTransform
-from learned_affine.weights.container import KEY, MAX_HEADER, WeightsError, from_bytes, header_in, read_file, to_bytes
+from learned_affine.weights.container import MAX_HEADER, WeightsError, from_bytes, read_file, to_bytes
 from learned_affine.weights.locate import FILE, find_file, shipped
 from learned_affine.weights.model_card import CARD, MARK, model_card
 from learned_affine.weights.schema import describe_augment, parse
 
 T = TypeVar("T", bound=PolicyTransform)
+WRITTEN_BY_US = re.compile(rb'"written_by\\?": \\?"learned_affine ')  # in a header its quotes are escaped
 OTHER_FILES = (  # what a file may end in, but hardly a folder
     *(".bin", ".ckpt", ".gz", ".h5", ".json", ".npz", ".onnx", ".pickle", ".pkl", ".pt", ".pth"),
     *(".safetensor", ".tar", ".txt", ".zip"),
@@ -86,12 +88,7 @@ def _refuse_others(folder: Path) -> None:
 
 def _is_ours(path: Path) -> bool:
     with path.open("rb") as file:
-        content = file.read(MAX_HEADER)
-    with suppress(ValueError, AttributeError, KeyError, TypeError):  # no JSON, or none of ours
-        if path.name != FILE:
-            return str(json.loads(content).get("written_by")).startswith("learned_affine ")
-        return KEY in json.loads(header_in(content))["__metadata__"]
-    return False
+        return WRITTEN_BY_US.search(file.read(MAX_HEADER)) is not None
 
 
 def load(kind: type[T], source: Any, revision: str | None, changes: dict[str, Any]) -> T:
