@@ -53,12 +53,18 @@ protect classes that a rotation, shift, shear, flip or change of size can make i
 that name a side ("left eye") are not renamed when an image is flipped: load it with
 `limits=AffineLimits(symmetries="none")` there, or train with `learned_affine.label_map`.
 """
+FLIPS = {  # by the symmetries of a description's limits, which are those that its network knows of
+    "none": "It never flips an image or rotates it by right angles.",
+    "mirror": "It flips an image left-right by a chance of its own.",
+    "all": "It flips an image and rotates it by right angles, each by a chance of its own.",
+}
 
 
 def model_card(description: dict[str, Any]) -> str:
     """The card of an augmenter's description."""
     limits, history = description["limits"], description["history"] or {"info": {}, "rounds": {}}
     info = history["info"]
+    flips = limits["symmetries"] if "symmetries" in description["localization"] else "none"  # the paper's has none
     last = {key: values[-1] for key, values in history["rounds"].items() if values and values[-1] is not None}
     head = ["library_name: learned_affine"]
     if isinstance(info.get("licence"), str):
@@ -67,23 +73,13 @@ def model_card(description: dict[str, Any]) -> str:
     body = BODY.format(
         mark=MARK,
         limits=f"Rotation within ±{limits['angle']:g}°, scale from ×{1 / limits['scale']:.3g} to ×{limits['scale']:g}, "
-        f"shear within ±{limits['shear']:g}°, shift within ±{limits['translate']:.0%} of each side. "
-        + _flips(description),
+        f"shear within ±{limits['shear']:g}°, shift within ±{limits['translate']:.0%} of each side. " + FLIPS[flips],
         arguments=", ".join(f"`{name}={value!r}`" for name, value in description["arguments"].items()),
         info=_table({**_plain(info), "written by": description["written_by"]}),
         symmetries=indent(symmetry_text(info, limits["symmetries"]), "    "),  # as code
         measures=_table({key: f"{value:.4g}" for key, value in last.items()}) if last else "Not fitted.",
     )
     return "\n".join(["---", *head, "---", body.lstrip()])
-
-
-def _flips(description: dict[str, Any]) -> str:
-    words = {description["limits"]["symmetries"], description["localization"].get("symmetries", "none")}
-    if "none" in words:
-        return "It never flips an image or rotates it by right angles."
-    if "mirror" in words:
-        return "It flips an image left-right by a chance of its own."
-    return "It flips an image and rotates it by right angles, each by a chance of its own."
 
 
 def _plain(info: dict[str, Any]) -> dict[str, Any]:
