@@ -22,7 +22,9 @@ def find_file(source: Any, revision: str | None = None) -> Path:
     if not isinstance(source, str | Path | WeightsEnum):
         rule = "a member of LearnedAffineAugment_Weights, a string or a path"
         raise TypeError(f"source must be {rule}, got {shown(source)}")
-    path = _path_of(source)
+    file = None if isinstance(source, Path) else shipped(str(source))
+    path = Path(str(source)) if file is None else file
+    path = path / FILE if os.path.isdir(path) else path
     is_file = os.path.isfile(path)  # unlike Path's, without an error for a name that no file can have
     is_id = isinstance(source, str) and _HUB_ID.fullmatch(source) and not source.endswith(".safetensors")
     if not is_file and is_id and not os.path.exists(path.parent):  # else a path, not for a network
@@ -47,15 +49,6 @@ def shipped(name: str) -> Path | None:
     name = name.removeprefix("LearnedAffineAugment_Weights.")
     name = DEFAULT if name == "DEFAULT" else name
     return DATA / f"{name.lower()}.safetensors" if name in list_weights() else None
-
-
-def _path_of(source: str | Path | WeightsEnum) -> Path:
-    """The file of a name, the file in a folder, or the path as it is."""
-    file = None if isinstance(source, Path) else shipped(str(source))
-    if file is not None:
-        return file
-    path = Path(str(source))
-    return path / FILE if os.path.isdir(path) else path
 
 
 def _from_hub(repository: str, revision: str | None) -> Path:
