@@ -13,7 +13,7 @@ from learned_affine._checks import explain_keywords
 from learned_affine.diagnostics.evaluation import evaluate
 from learned_affine.diagnostics.fixed import as_transforms
 from learned_affine.diagnostics.summary import proposed_label_map, summary
-from learned_affine.fitting.bound import FitMethod
+from learned_affine.fitting.bound import CONSTRUCTOR, FitMethod
 from learned_affine.geometry.limits import AffineLimits
 from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode
 from learned_affine.transforms.transform import PolicyTransform
@@ -100,6 +100,5 @@ class LearnedAffineAugment(PolicyTransform):
             FileNotFoundError, ImportError: if there is no such file, or no ``huggingface_hub`` for a hub id.
             TypeError, ValueError: if a change is no argument of the constructor, or not a valid one.
         """
-        changes: dict[str, Any] = {"limits": limits, "p": p, "strength": strength, "deterministic": deterministic}
-        changes |= {"interpolation": interpolation, "padding_mode": padding_mode, "fill": fill, "generator": generator}
-        return load(cls, source, revision, {name: value for name, value in changes.items() if value is not None})
+        changes = {name: value for name, value in locals().items() if name in CONSTRUCTOR and value is not None}
+        return load(cls, source, revision, changes)
