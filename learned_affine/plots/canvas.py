@@ -80,10 +80,6 @@ def as_pixels(images: Tensor, limits: tuple[float, float]) -> Tensor:
 
 def draw(augment: PolicyTransform, images: Tensor, draws: int, seed: int) -> list[AffineParameters]:
     """``draws`` times the parameters of images, the same for the same seed; no generator is touched."""
-    check_count("draws", draws)
-    own = augment.generator
-    try:
-        augment.generator = torch.Generator().manual_seed(seed)
-        return [augment.sample_parameters(images).to("cpu") for _ in range(draws)]
-    finally:
-        augment.generator = own
+    generator, count = torch.Generator().manual_seed(seed), len(images)
+    noise = [augment.noise(count, generator) for _ in range(check_count("draws", draws))]
+    return [augment.draw_parameters(images, one).to("cpu") for one in noise]
