@@ -14,7 +14,7 @@ from learned_affine._checks import warn_caller
 from learned_affine._files import write_atomically
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.transforms.transform import PolicyTransform
-from learned_affine.weights.container import MAX_HEADER, WeightsError, from_bytes, read_file, to_bytes
+from learned_affine.weights.container import MAX_HEADER, WeightsError, WeightsFile, from_bytes, read_file, to_bytes
 from learned_affine.weights.locate import FILE, find_file, shipped
 from learned_affine.weights.model_card import CARD, MARK, model_card
 from learned_affine.weights.schema import describe_augment, parse
@@ -93,9 +93,8 @@ def _is_ours(path: Path) -> bool:
 
 def load(kind: type[T], source: Any, revision: str | None, changes: dict[str, Any]) -> T:
     """What ``LearnedAffineAugment.from_pretrained`` does, on the class to make."""
-    path = find_file(source, revision)
-    with _named(path):
-        arguments, history = parse(read_file(path))
+    with _opened(source, revision) as file:
+        arguments, history = parse(file)
     if changes.get("padding_mode", "fill") != "fill":
         arguments["fill"] = 0.0
     augment = kind(**{**arguments, **changes})
@@ -105,14 +104,15 @@ def load(kind: type[T], source: Any, revision: str | None, changes: dict[str, An
 
 def describe(source: Any, revision: str | None = None) -> dict[str, Any]:
     """What a weights file says of itself; no tensor is made. ``source`` as for :func:`load`."""
-    path = find_file(source, revision)
-    with _named(path):
-        return read_file(path).description
+    with _opened(source, revision) as file:
+        return file.description
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _opened(source: Any, revision: str | None) -> Iterator[WeightsFile]:
+    """The file of a source; what is wrong with it is told with its name."""
+    path = find_file(source, revision)
     try:
-        yield
+        yield read_file(path)
     except WeightsError as error:
         raise WeightsError(f"weights file {str(path)!r} cannot be used: {error}") from error
