@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,9 +14,9 @@ from torch import Tensor
 
 from learned_affine._checks import check_count, explain_keywords
 from learned_affine.diagnostics.checks import info_of, preprocess_of
-from learned_affine.diagnostics.measures import image_measures, policy_moments, spread_measures, symmetry_measures
+from learned_affine.diagnostics.measures import image_measures, policy_moments, spread, symmetry_measures
 from learned_affine.diagnostics.summary import HEADS, aligned, chance_text, class_name, known_names, proposal_words
-from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.geometry.parameters import NAMES, AffineParameters
 from learned_affine.tasks.batches import labelled, untouched
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.frozen import ALONE, classifier_device, frozen
@@ -123,15 +122,17 @@ def evaluate(
                 break
         columns = {key: torch.cat([one[key] for one in found]) for key in found[0] if all(key in one for one in found)}
         each = [AffineParameters.cat(one) for one in zip(*drawn, strict=True)]
-        gain = _own_gain(augment, model, kept, each, columns["cost"]) if "cost" in columns else None
+        if "cost" in columns:
+            columns["own_gain"] = _own_gain(augment, model, kept, each, columns["cost"])
     table = Evaluation({key: float(one.float().mean()) for key, one in columns.items() if key not in NO_MEANS})
-    if gain is not None:
-        error = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else math.nan
-        table.update(own_gain=float(gain.mean()), own_gain_error=error)
+    if "own_gain" in columns:
+        table["own_gain_error"] = float(spread(columns["own_gain"]) / len(columns["own_gain"]) ** 0.5)
     if "label" in columns and bool(columns["label"].any()):
         count = columns["label"].shape[1]
         _add_classes(table, columns, known_names(loader, info, count, count))
-    table.update(symmetry_measures(columns["chances"]) | spread_measures(columns["mean"], columns["deviation"]))
+    table.update(symmetry_measures(columns["chances"]))
+    for key, row in (("within", columns["deviation"].mean(0)), ("between", spread(columns["mean"]))):
+        table.update({f"{key}_{name}": value for name, value in zip(NAMES, row.tolist(), strict=True)})
     table.proposals = proposal_words(info)
     return table
 

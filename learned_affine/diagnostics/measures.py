@@ -12,7 +12,7 @@ from torch import Tensor
 from learned_affine.diagnostics.checks import info_of
 from learned_affine.geometry.coordinates import visible_area
 from learned_affine.geometry.limits import AffineLimits
-from learned_affine.geometry.parameters import EIGHT, NAMES, AffineParameters
+from learned_affine.geometry.parameters import EIGHT, AffineParameters
 from learned_affine.policy.distribution import Policy
 from learned_affine.tasks.batches import Batch, class_indices, labelled, unpack, untouched
 from learned_affine.tasks.targets import numbers_of
@@ -116,15 +116,9 @@ def variance_between_images(policy: Policy, limits: AffineLimits) -> float:
 def symmetry_measures(chances: Tensor) -> dict[str, float]:
     """Of the images' probabilities of the symmetries, ``(B, 8)``: of another one than the identity, mean and spread."""
     changed = 1 - chances[:, 0]
-    return {"symmetry_chance": float(changed.mean()), "symmetry_spread": float(_spread(changed))}
+    return {"symmetry_chance": float(changed.mean()), "symmetry_spread": float(spread(changed))}
 
 
-def spread_measures(mean: Tensor, deviation: Tensor) -> dict[str, float]:
-    """Of moments ``(B, 6)`` the mean deviation ``within_`` images, and the deviation of means ``between_`` them."""
-    rows = {"within": deviation.mean(0), "between": _spread(mean)}
-    return {f"{key}_{name}": float(row[place]) for key, row in rows.items() for place, name in enumerate(NAMES)}
-
-
-def _spread(values: Tensor) -> Tensor:
-    # torch warns of one image alone
+def spread(values: Tensor) -> Tensor:
+    """The standard deviation of rows; torch warns of one alone."""
     return values.std(0) if len(values) > 1 else torch.full_like(values[0], math.nan)
