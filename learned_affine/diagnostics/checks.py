@@ -49,23 +49,24 @@ def info_of(augment: PolicyTransform) -> dict[str, Any]:
     return getattr(augment.history, "info", {})
 
 
-def check_fit(history: Any, deterministic: bool) -> list[FitWarning]:
+def check_fit(history: Any) -> list[FitWarning]:
     """The warnings that the last round of a fit deserves, none if all is well."""
     last, info = history.last(), history.info
     if not last:
         return []  # nothing was measured
-    found = [*_of_images(last, info, deterministic)]
-    if not deterministic:
+    is_paper = info["config"]["objective"] == "paper"  # which has no random draws, and no budget
+    found = [*_of_images(last, info, is_paper)]
+    if not is_paper:
         found += [*_of_costs(last, info), *_symmetry(last, info)]
     return [FitWarning(kind, text) for kind, text in found]
 
 
-def _of_images(last: dict[str, float], info: dict[str, Any], deterministic: bool) -> Iterator[tuple[str, str]]:
+def _of_images(last: dict[str, float], info: dict[str, Any], is_paper: bool) -> Iterator[tuple[str, str]]:
     """Whether images hardly move, or are lost."""
     moved, visible, agreement = last["displacement"], last["visible_area"], last["agreement"]
-    if moved < 0.02 if deterministic else moved < 0.01 and last["symmetry_chance"] < 0.05:
-        config, text = info.get("config", {}), f"images hardly move: mean displacement {moved:.2%} of the side. "
-        if config.get("objective") == "paper" and config.get("sign") == "printed":
+    if moved < 0.02 if is_paper else moved < 0.01 and last["symmetry_chance"] < 0.05:
+        text = f"images hardly move: mean displacement {moved:.2%} of the side. "
+        if is_paper and info["config"]["sign"] == "printed":
             text += "The paper's printed loss has this optimum; use FitConfig() instead."
         else:
             text += (
@@ -75,7 +76,7 @@ def _of_images(last: dict[str, float], info: dict[str, Any], deterministic: bool
         yield "identity-collapse", text
     lost = agreement < info["chance"] + 0.25 * (1 - info["chance"])  # useful policies go down to 0.8 of two
     # only the raw head can run away, and nothing brings it back
-    lost = lost or visible < 0.3 or (deterministic and moved > 0.25)
+    lost = lost or visible < 0.3 or (is_paper and moved > 0.25)
     if lost and not math.isnan(moved):
         yield (
             "destroyed-images",

@@ -180,7 +180,7 @@ class BoundFit(Generic[T]):
                     augment.localization.load_state_dict(processes.from_main(augment.localization.state_dict()))
                 else:
                     fit_to_budget(augment, model, config, training, held_out, candidates, processes, seed, under_way)
-            for alarm in check_fit(history, config.objective == "paper"):
+            for alarm in check_fit(history):
                 warn_caller(alarm)
         return augment
 

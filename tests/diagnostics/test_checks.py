@@ -97,20 +97,20 @@ def moved(harm):
     ],
 )
 def test_alarms(values, alarm):
-    found = check_fit(history_of(**values), False)
+    found = check_fit(history_of(**values))
     assert [one.kind for one in found] == ([] if alarm is None else [alarm])
 
 
 def test_the_alarm_of_a_symmetry_names_class_and_symmetry():
-    (alarm,) = check_fit(history_of(info={**moved(0.5), "class_names": ["cat", "six"]}), False)
+    (alarm,) = check_fit(history_of(info={**moved(0.5), "class_names": ["cat", "six"]}))
     said = "class 1 (six) is flipped left-right and rotated by 180 degrees with a chance of 0.40, which adds 0.50 nats"
     assert alarm.text.startswith(said)
 
 
 def test_of_the_papers_procedure_only_collapse_and_destruction_are_told():
     paper = history_of(config=FitConfig.paper(), cost=math.nan, budget=math.nan, kl=math.nan)
-    assert check_fit(paper, True) == []
-    (alarm,) = check_fit(history_of(config=FitConfig.paper(), displacement=0.015), True)
+    assert check_fit(paper) == []
+    (alarm,) = check_fit(history_of(config=FitConfig.paper(), displacement=0.015))
     assert alarm.kind == "identity-collapse" and "use FitConfig()" in str(alarm)
 
 

@@ -31,7 +31,7 @@ def test_history_and_evaluation_hold_what_is_known(name, held_out):
     assert history.last()["budget"] > 0 and history.info["target"] > history.info["held_out_cost"]
     assert bool(history.info["classes_moved"]) == (name != "own loss")
     assert bool(history.info["recognised"]["4"]) == (name not in ("multi-label", "own loss"))
-    check_fit(history, False)
+    check_fit(history)
     told = augment.evaluate(classifier, held_out(name), **options)
     assert all(math.isfinite(value) for value in told.values())
 
