@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from learned_affine._checks import check_batch, shown
+from learned_affine._checks import check_batch, check_type, shown
 from learned_affine.diagnostics.checks import info_of
 from learned_affine.diagnostics.measures import moments_by_class, variances
 from learned_affine.policy.network import CODES, LocalizationNetwork
@@ -156,8 +156,7 @@ def _as_loader(images: Any, labels: Any) -> Iterable[Any]:
     if isinstance(images, Tensor):
         check_batch("images", images)
         return [(images, None if labels is None else given_indices(labels, len(images)))]
-    if not isinstance(images, Iterable):
-        raise TypeError(f"images must be a tensor (B, C, H, W) or a loader of them, got {shown(images)}")
+    check_type("images", images, Iterable, "a tensor (B, C, H, W) or a loader of them")
     if labels is not None:
         raise ValueError(f"labels must be left out where images are a loader, which gives them, got {shown(labels)}")
     return images

@@ -9,7 +9,7 @@ from typing import Any
 
 from torchvision.models import WeightsEnum
 
-from learned_affine._checks import shown
+from learned_affine._checks import check_type
 
 DATA = Path(__file__).parents[1] / "data"  # of the package
 DEFAULT = "CIFAR10_V3"
@@ -19,9 +19,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 def find_file(source: Any, revision: str | None = None) -> Path:
     """The weights file that ``source`` means, as for ``from_pretrained``; what is on disk goes before the hub."""
-    if not isinstance(source, str | Path | WeightsEnum):
-        rule = "a member of LearnedAffineAugment_Weights, a string or a path"
-        raise TypeError(f"source must be {rule}, got {shown(source)}")
+    check_type("source", source, str | Path | WeightsEnum, "a name, a path or one of LearnedAffineAugment_Weights")
     file = None if isinstance(source, Path) else shipped(str(source))
     path = Path(str(source)) if file is None else file
     path = path / FILE if os.path.isdir(path) else path
