@@ -133,7 +133,8 @@ def parse_limits(text: str) -> AffineLimits:
     if text in ("modest", "wide"):
         return getattr(AffineLimits, text)()
     try:
-        return AffineLimits(*(float(number) for number in text.split(",")))
+        angle, scale, shear, translate = map(float, text.split(","))
+        return AffineLimits(angle, scale, shear, translate)
     except (TypeError, ValueError) as error:
         raise SystemExit(
             f"--limits must be modest, wide or angle,scale,shear,translate, got {text!r}: {error}"

@@ -81,9 +81,10 @@ def shown(value: Any) -> str:
 
 
 def warn_caller(warning: Warning) -> None:
-    """Give a warning at the line outside this package that led to it."""
+    """Give a warning at the line outside this package, and torch's decorators, that led to it."""
     level, frame = 2, sys._getframe(1)  # 2: the caller of this function
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("learned_affine."):
+    ours = ("learned_affine.", "torch.utils._contextlib")
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(ours):
         level, frame = level + 1, frame.f_back
     warnings.warn(warning, stacklevel=level)
 

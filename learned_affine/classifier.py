@@ -148,7 +148,7 @@ def evaluate_classifier(
         ``accuracy``, ``cross_entropy`` (nats) and ``calibration_error`` (Guo et al. 2017, 15 bins of equal width).
     """
     where = classifier_device(classifier, device)
-    with frozen(classifier, where):
+    with frozen(classifier, where), frozen(preprocess, where):
         hidden = None if progress is None else not progress
         batches = tqdm(loader, "evaluate", unit="batch", leave=False, disable=hidden)
         answers = _answers(Model(classifier, preprocess), batches, warp, where)

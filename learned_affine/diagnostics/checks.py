@@ -61,10 +61,15 @@ def check_fit(history: Any) -> list[FitWarning]:
     return [FitWarning(kind, text) for kind, text in found]
 
 
+def fills_limits(last: dict[str, float]) -> bool:
+    """Whether the warps of the last round are about as wide as the limits allow, where these allow any."""
+    return last["displacement"] > 0 and last["kl"] - last["symmetry_kl"] < BINDING
+
+
 def _of_images(last: dict[str, float], info: dict[str, Any], is_paper: bool) -> Iterator[tuple[str, str]]:
     """Whether images hardly move, or are lost."""
     moved, visible, agreement = last["displacement"], last["visible_area"], last["agreement"]
-    if moved < 0.02 if is_paper else moved < 0.01 and last["symmetry_chance"] < 0.05:
+    if moved < 0.02 if is_paper else moved < 0.01 and last["symmetry_chance"] < 0.05 and not fills_limits(last):
         text = f"images hardly move: mean displacement {moved:.2%} of the side. "
         if is_paper and info["config"]["sign"] == "printed":
             text += "The paper's printed loss has this optimum; use FitConfig() instead."
@@ -89,7 +94,7 @@ def _of_images(last: dict[str, float], info: dict[str, Any], is_paper: bool) -> 
 def _of_costs(last: dict[str, float], info: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Whether the policy fills its limits, costs more than the budget, or is the same for all images."""
     numbers, cost, budget = last["kl"] - last["symmetry_kl"], last["cost"], last["budget"]
-    if numbers < BINDING and cost <= budget and last["displacement"] > 0:  # else symmetries alone are allowed
+    if fills_limits(last) and cost <= budget:
         yield (
             "limits-bind",
             f"the policy fills the limits (its divergence from the prior is {numbers:.2f} nats), and augmented images "

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from learned_affine._checks import check_type
 from learned_affine.diagnostics.checks import info_of
 from learned_affine.geometry.coordinates import visible_area
 from learned_affine.geometry.limits import AffineLimits
@@ -68,6 +69,7 @@ def moments_by_class(
 
     Images without a label are left out: theirs is negative, or the one that the fit left out.
     """
+    check_type(name, loader, Iterable, "a loader of images")
     ignored = info_of(augment).get("ignore_index", -1)
 
     def read(batch: Any, name: str) -> Batch:

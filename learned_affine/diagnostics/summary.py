@@ -134,8 +134,8 @@ def class_titles(
 
 
 def given_names(names: Any) -> list[str]:
-    """The user's names as a list; a string is none, such as a path in their place."""
-    if isinstance(names, str | Path) or not isinstance(names, Iterable):
+    """The user's names as a list; a string is none, such as a path in their place, and neither is a dict by number."""
+    if isinstance(names, str | Path | Mapping) or not isinstance(names, Iterable):
         raise TypeError(f"names must be a list of names, got {names!r}")
     return [str(name) for name in names]
 

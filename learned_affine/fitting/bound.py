@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import secrets
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
@@ -13,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from learned_affine._checks import check_type, explain_keywords, shown, warn_caller
 from learned_affine._version import __version__
@@ -144,7 +146,7 @@ class BoundFit(Generic[T]):
         processes = Processes(accelerator, device, classifier)
         if not processes.is_main:  # which shows everything
             listed, progress = [], False
-        seed = processes.from_main(int(torch.randint(2**31, ())) if seed is None else seed)
+        seed = processes.from_main(secrets.randbelow(2**31) if seed is None else seed)
         model = _model(classifier, preprocess, config, task_of(task, loss), label_map_of(label_map))
         read = partial(model.read, image_key=image_key, label_key=label_key)
         history, kind = FitHistory(info={"config": config.to_dict(), "seed": seed}), processes.device.type
@@ -255,7 +257,7 @@ def _about(
     if model.label_map is not None:
         model.label_map.check(classes)
         about["label_map"] = model.label_map.to_dict()
-    if val_loader is not None and not task.is_loss:
+    if not task.is_loss:
         known, others = class_names(loader), class_names(val_loader)
         check_names(known, others)
         if names := next((one for one in (others, known) if one and len(one) == classes), None):
@@ -325,6 +327,8 @@ def _check_arguments(
 
 def _check_memory(**modules: Any) -> None:
     for name, module in modules.items():
+        if isinstance(module, nn.Module) and any(map(is_lazy, [*module.parameters(), *module.buffers()])):
+            raise ValueError(f"{name} must have its weights, got some of lazy modules: give it an image first")
         tensors = [*module.parameters(), *module.buffers()] if isinstance(module, nn.Module) else []
         if any(tensor.is_inference() for tensor in tensors):
             raise ValueError(

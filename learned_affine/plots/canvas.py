@@ -56,9 +56,12 @@ def pixel_range(images: Tensor) -> tuple[float, float]:
     return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
 
 
-def as_seen(augment: PolicyTransform, images: Tensor) -> Tensor:
-    """Images ``(B, C, H, W)`` with an alpha as the network sees them, on a plain ground; others as they are."""
-    return on_a_ground(images) if has_alpha(images, augment.localization.channels) else images
+def as_seen(augment: PolicyTransform, images: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Images ``(B, C, H, W)`` with an alpha as the network sees them, on a plain ground; others as they are.
+
+    ``dtype`` is that which their pixels came in, if they were converted since.
+    """
+    return on_a_ground(images, dtype) if has_alpha(images, augment.localization.channels) else images
 
 
 def show_image(axis: Any, image: Tensor, limits: tuple[float, float]) -> None:

@@ -44,7 +44,12 @@ def plot_history(history: Any, path: str | Path | None = None) -> Figure:
     Args:
         history: a :class:`learned_affine.FitHistory`.
         path: where to write a PNG, SVG or PDF; None for none.
+
+    Raises:
+        TypeError: if it is none, as before a fit.
     """
+    if not hasattr(history, "rounds"):
+        raise TypeError(f"history must be that of a fitted augmenter, a FitHistory, got {type(history).__name__}")
     figure, axes = blank_figure(2, 2, (9.0, 6.2))
     rounds, marker = range(1, history.rounds + 1), "." if history.rounds < 3 else ""
     for axis, (title, unit, factor, lines) in zip(axes.flat, _PANELS, strict=True):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from learned_affine._checks import check_batch
+from learned_affine._checks import check_batch, check_type
 from learned_affine.plots.canvas import Figure, as_seen, blank_figure, draw, finish, pixel_range, show_image
 from learned_affine.transforms.transform import PolicyTransform
 
@@ -40,7 +40,7 @@ def plot_before_after(
     parameters = draw(augment, images, 1, seed)[0]
     rows = ("before", source), ("after", augment.warp(source, parameters))
     side = max(1.05, min(1.4, 10.8 / len(images)))
-    figure, axes = _grid([(title, as_seen(augment, one)) for title, one in rows], side, room=1.0)
+    figure, axes = _grid([(title, as_seen(augment, one, images.dtype)) for title, one in rows], side, room=1.0)
     for column, axis in enumerate(axes[1]):
         axis.set_xlabel(parameters.caption(column).replace("  ", "\n"), fontsize=9 if side > 1.3 else 7)
     return finish(figure, path)
@@ -72,13 +72,14 @@ def plot_policies(
         >>> len(plot_policies(policies, torch.rand(3, 3, 32, 32)).axes)
         9
     """
+    check_type("policies", policies, Mapping, "a dict of augmenters by their names")
     source = _columns(images)
     rows = [("before", source)]
     for name, augment in policies.items():
         warped = [augment.warp(source, one) for one in draw(augment, images, draws, seed)]
         rows += [(name if number == 0 else "", batch) for number, batch in enumerate(warped)]
     for augment in policies.values():
-        rows = [(title, as_seen(augment, batch)) for title, batch in rows]
+        rows = [(title, as_seen(augment, batch, images.dtype)) for title, batch in rows]
     figure, _ = _grid(rows, min(max(1.0, 6.6 / len(images)), 1.6))
     return finish(figure, path)
 

@@ -198,7 +198,7 @@ def _row(augment: PolicyTransform, one: Moments, size: tuple[int, int]) -> _Row:
     example = F.interpolate(one.first[None].float(), size=size, mode="bilinear", antialias=True)
     rotations = dataclasses.replace(AffineParameters.identity(2), angle=torch.tensor((least, largest)))
     rotated = augment.warp(example.expand(2, -1, -1, -1), rotations)
-    seen = as_seen(augment, torch.cat([rotated, example]))
+    seen = as_seen(augment, torch.cat([rotated, example]), one.first.dtype)
     first, last, plain = as_pixels(seen, pixel_range(seen[2:]))
     average = one.chances.mean(0)
     chances, framed = average.tolist(), tolerated(average, augment.strength).tolist()

@@ -114,12 +114,14 @@ def has_alpha(images: Tensor, channels: int) -> bool:
     return images.shape[1] in (2, 4) and channels in (1, 3)
 
 
-def on_a_ground(images: Tensor) -> Tensor:
+def on_a_ground(images: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """The colour of images with an alpha, on white or on black: what its opaque part stands out from.
 
+    ``dtype`` is that which their pixels came in, if they were converted since: it says what is opaque.
     In files of icons the colour is often the same everywhere, and the drawing is what is opaque.
     """
-    top = 1.0 if images.is_floating_point() else float(torch.iinfo(images.dtype).max)
+    dtype = images.dtype if dtype is None else dtype
+    top = 1.0 if dtype.is_floating_point or dtype == torch.bool else float(torch.iinfo(dtype).max)
     colour, alpha = images[:, :-1].float(), (images[:, -1:].float() / top).clamp(0, 1)
     total, opaque = (one.mean((1, 2, 3), keepdim=True) for one in (colour * alpha, alpha))
     ground = torch.where(total < opaque * top / 2, top, 0.0)

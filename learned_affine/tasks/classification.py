@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from learned_affine._checks import check_range, check_weights, shown
 from learned_affine.losses import relative_entropy, shannon_entropy_bits
 from learned_affine.tasks.batches import Batch, class_indices, logits_in, masked
-from learned_affine.tasks.targets import count_of, numbers_of, on_device
+from learned_affine.tasks.targets import count_of, each_tensor, numbers_of, on_device
 
 RAREST = 1e-6  # the least chance that a guess gives a label
 ROUNDING = 1e-2  # of probabilities that add up to 1, in half precision too
@@ -274,7 +274,7 @@ class OwnLoss(SingleLabel):
     def output(self, answer: Any, labels: Any) -> Tensor:
         """The loss of each image, ``(B,)``."""
         count = count_of(labels)
-        losses = self.function(answer, labels)
+        losses = self.function(answer, each_tensor(labels, torch.clone))  # a function may change what it is given
         if not isinstance(losses, Tensor) or losses.shape != (count,):
             text = f"loss must return one number per image, a tensor of shape ({count},), got {shown(losses)}: with a "
             raise ValueError(f"{text}loss of torch's take reduction='none', and the mean over the other dimensions")

@@ -67,15 +67,23 @@ def _restore_modes(modes: list[tuple[nn.Module, bool | None]]) -> None:
 @torch.no_grad()
 def _restore(tensor: Tensor, memory: Tensor, values: Tensor) -> None:
     """A tensor with its own memory and values, whatever was written to it."""
+    if tensor.layout != torch.strided:  # a sparse one has no memory to compare
+        tensor.data = values.to(tensor.device)
+        return
     if tensor.data_ptr() != memory.data_ptr() or tensor.shape != memory.shape:
         tensor.data = memory
     now = tensor.cpu()
-    if now.shape == values.shape and (torch.equal(now, values) or torch.allclose(now, values, 0, 0, equal_nan=True)):
+    if now.shape == values.shape and (torch.equal(now, values) or _only_nan(now, values)):
         return
     try:
         tensor.copy_(values)
     except RuntimeError:  # of another shape, or an expanded one, whose values share memory
         tensor.data = values.to(tensor.device)
+
+
+def _only_nan(one: Tensor, other: Tensor) -> bool:
+    """Whether floats are the same but for NaN, which is not equal to itself."""
+    return one.is_floating_point() and torch.allclose(one, other, 0, 0, equal_nan=True)
 
 
 def classifier_device(classifier: Any, wanted: torch.device | str | None = None) -> torch.device:

@@ -126,6 +126,8 @@ def mask(item: tv_tensors.Mask, own: SampleParameters, sampling: Sampling) -> Te
 
 def boxes(item: tv_tensors.BoundingBoxes, own: SampleParameters, sampling: Sampling) -> Tensor:
     """Move the boxes of one image."""
+    if own.count == 0:
+        return plain(item).clone()  # of no image
     code = own.symmetry_alone()
     return warp_boxes(item, _matrix_of_labels(item, own)[0]) if code is None else rearrange_boxes(item, code)
 

@@ -21,6 +21,7 @@ from learned_affine.geometry.warp import Fill, Interpolation, PaddingMode, in_fu
 from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.policy.raw_head import RawHead
+from learned_affine.policy.thumbnail import has_alpha
 from learned_affine.transforms.kernels import apply_kernel, warp_rows
 from learned_affine.transforms.lists import each_sample
 from learned_affine.transforms.pil import in_colour
@@ -33,6 +34,7 @@ from learned_affine.transforms.sample import (
     check_sample,
     check_shape,
     first_image,
+    indexable,
     take,
     which_are_still,
     without_odd_turns,
@@ -133,7 +135,8 @@ class PolicyTransform(v2.Transform):
             return {"drawn": None}
         rows = None if rows is None or len(rows) == count else rows
         taken = take(images, rows)
-        drawn = self.draw_parameters(taken, noise if noise is None or rows is None else noise[rows])
+        looked_at = self._looked_at(images, rows, taken)
+        drawn = self.draw_parameters(looked_at, noise if noise is None or rows is None else noise[rows])
         symmetries = self.limits.allowed_symmetries(*images.shape[-2:])
         if 1 in symmetries and not all_square(flat_inputs):
             drawn, symmetries = without_odd_turns(drawn), tuple(code for code in symmetries if code % 2 == 0)
@@ -149,7 +152,7 @@ class PolicyTransform(v2.Transform):
         # for every image: in a compiled graph no shape may depend on which images are chosen
         if self.p == 0:
             return None
-        drawn = self.draw_parameters(take(images, None), noise)
+        drawn = self.draw_parameters(self._looked_at(images, None, take(images, None)), noise)
         if chosen is not None:
             there = chosen.to(images.device)
             identity = AffineParameters.identity(len(images), images.device)
@@ -158,6 +161,12 @@ class PolicyTransform(v2.Transform):
         new = SampleParameters(drawn, None, len(images), chosen=chosen)
         self._last = [new] if torch.compiler.is_dynamo_compiling() else []
         return new
+
+    def _looked_at(self, images: Tensor, rows: Tensor | None, taken: Tensor) -> Tensor:
+        """What the network gets: integers with an alpha as they are, since their range says what is opaque."""
+        if images.is_floating_point() or not has_alpha(images, self.localization.channels):
+            return taken
+        return images if rows is None else indexable(images).index_select(0, rows.to(images.device)).view(images.dtype)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Warp one item of the sample."""

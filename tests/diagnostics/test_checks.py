@@ -30,17 +30,30 @@ def alarms(classifier=None, data=None, **options):
     return {one.message.kind: one.message.text for one in mine}
 
 
+def test_narrow_limits_are_not_called_a_collapse():
+    """No target can move images further than the user's own limits allow."""
+    narrow = AffineLimits(angle=1, scale=1, shear=0, translate=0.01, symmetries="none")
+    assert set(alarms(limits=narrow)) == {"limits-bind"}
+
+
+def test_a_loader_that_is_sorted_by_class_is_named_at_the_call():
+    """Beneath torch's decorators, whose file a warning could point at."""
+    order = LABELS.argsort()
+    data = [(IMAGES[rows], LABELS[rows]) for rows in order.repeat_interleave(160).split(64)]
+    assert "class by class" in alarms(val_loader=data)["target"]
+
+
 def test_a_healthy_fit_is_silent():
     assert alarms(preprocess=v2.Normalize([0.0], [1.0]), data=loader(32), limits=AffineLimits.wide()) == {}
 
 
-@pytest.mark.parametrize(("task", "target"), [(None, 0.3), ("multi-label", 1.8)])
+@pytest.mark.parametrize(("task", "target"), [(None, 0.3), ("multi-label", 2.6)])
 def test_a_symmetry_that_harms_a_class_or_a_label(task, target):
-    """Warps this small leave all that may be lost to the flips, and one image in forty names a side."""
+    """These images tolerate all warps, which leaves all that may be lost to flips; one in forty names a side."""
     one, other = sides(400, 0), sides(400, 1)
     if task is not None:  # four labels, two of which name a side
         one, other = ((images, F.one_hot(labels, 4)) for images, labels in (one, other))
-    config, limits = FitConfig(rounds=2, images=2000, target=target), AffineLimits(5, 1.05, 5, 0.02, "mirror")
+    config, limits = FitConfig(rounds=2, images=2000, target=target), AffineLimits(symmetries="mirror")
     text = alarms(Sides(), [one], val_loader=[other], task=task, config=config, limits=limits)["symmetry"]
     assert re.match(r"class [01] is flipped left-right with a chance of 0\.[1-5]\d, which adds [1-9]\.", text)
     assert "more than the budget of " in text and "label_map" in text

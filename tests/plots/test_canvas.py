@@ -134,10 +134,11 @@ def test_a_path_that_is_no_picture_is_refused(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_image_with_an_alpha_is_drawn_on_a_plain_ground():
+@pytest.mark.parametrize("opaque", [1.0, 255])
+def test_an_image_with_an_alpha_is_drawn_on_a_plain_ground(opaque):
     """As the network sees it: black icons on nothing were black squares."""
-    icon = torch.zeros(1, 4, 16, 16)
-    icon[:, 3, 4:8, 4:8] = 1
+    icon = torch.zeros(1, 4, 16, 16, dtype=torch.float32 if opaque == 1 else torch.uint8)
+    icon[:, 3, 4:8, 4:8] = opaque
     sheet = plots.plot_symmetries(vivid(), icon).axes[0].images[0].get_array()
     assert float(sheet[:16, :16].min()) == 0 and float(sheet[:16, :16].max()) == 1
     filled = vivid(padding_mode="fill", fill=(1.0, 1.0, 1.0, 0.0))  # of as many channels as the images have
@@ -147,3 +148,4 @@ def test_an_image_with_an_alpha_is_drawn_on_a_plain_ground():
         plots.plot_summary(filled, [icon]),
     ):
         assert float(figure.axes[0].images[0].get_array().std()) > 0.1
+        assert float(figure.axes[0].images[0].get_array()[0, 0].min()) == 1  # the ground is white

@@ -2,7 +2,7 @@
 
 import pytest
 
-from learned_affine import FitHistory
+from learned_affine import FitHistory, LearnedAffineAugment, plots
 from tests.fits import loader, quick
 
 
@@ -18,3 +18,8 @@ def test_curves_are_the_histories_numbers():
 def test_an_empty_history_is_an_empty_picture(tmp_path):
     FitHistory().plot(tmp_path / "h.png")
     assert (tmp_path / "h.png").stat().st_size > 1000
+
+
+def test_the_history_of_no_fit_is_refused():
+    with pytest.raises(TypeError, match="history must be that of a fitted augmenter, a FitHistory, got NoneType"):
+        plots.plot_history(LearnedAffineAugment().history)

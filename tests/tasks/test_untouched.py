@@ -234,11 +234,19 @@ def test_a_classifier_in_inference_mode_is_enough_for_all_but_the_papers_fit():
         quick(inference, config=PAPER)
 
 
-@pytest.mark.parametrize("use", ["fit", "evaluate", "paper"])
+@pytest.mark.parametrize("use", ["fit", "evaluate", "paper", "as an array"])
 def test_a_model_that_writes_into_its_input_changes_no_image_and_no_number(use):
     def of(inplace):
         images, normalize = IMAGES.repeat(1, 3, 1, 1), v2.Normalize([0.5] * 3, [0.5] * 3, inplace=inplace)
-        classifier, data, options = Halves(), [(images, LABELS)], {"preprocess": lambda x: normalize(x) + 1}
+
+        def by_numpy(x):  # which counts as no write to the tensor
+            pixels = x.numpy() if inplace else x.numpy().copy()
+            pixels -= 0.5
+            return torch.from_numpy(pixels)
+
+        preprocess = by_numpy if use == "as an array" else lambda x: normalize(x) + 1
+        classifier, data, options = Halves(), [(images[:32], LABELS[:32]), (images[32:], LABELS[32:])], {}
+        options["preprocess"] = preprocess
         if use == "evaluate":
             torch.manual_seed(0)
             found = sorted(vivid().evaluate(classifier, data, **options).items())
@@ -269,3 +277,33 @@ def test_fits_in_threads_follow_each_other():
 def test_a_classifier_without_values_is_refused():
     with pytest.raises(ValueError, match="classifier must have its weights in memory, got some on the device meta"):
         quick(small_net().to("meta"))
+
+
+def test_a_classifier_with_a_sparse_buffer_comes_back_as_it_was():
+    class Sparse(Halves):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mixing", torch.eye(2).to_sparse())
+            self.register_buffer("passes", torch.zeros(()))
+
+        def forward(self, images):
+            self.passes += 1
+            logits = super().forward(images) @ self.mixing
+            self.mixing = 2 * self.mixing
+            return logits / logits.abs().amax(-1, keepdim=True).clamp_min(1e-6)
+
+    classifier = Sparse()
+    quick(classifier)
+    assert torch.equal(classifier.mixing.to_dense(), torch.eye(2)) and float(classifier.passes) == 0
+
+
+def test_a_preprocess_in_training_mode_is_evaluated_and_comes_back_as_it_was():
+    normalize = nn.BatchNorm2d(1)
+    before = snapshot(normalize)
+    evaluate_classifier(Halves(), DATA, preprocess=normalize, progress=False)
+    assert_same(before, normalize)
+
+
+def test_a_classifier_whose_lazy_modules_have_no_weights_yet_is_refused():
+    with pytest.raises(ValueError, match="classifier must have its weights, got some of lazy modules"):
+        quick(nn.Sequential(nn.Flatten(), nn.LazyLinear(2)))

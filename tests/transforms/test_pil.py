@@ -189,3 +189,27 @@ def test_palettes_with_transparency_are_kept():
         colours, drawn = ({tuple(c) for c in bands(one_.convert("RGBA")).reshape(-1, 4)} for one_ in (image, warped))
         assert len(drawn - colours) <= 1  # of index 0, which comes in from outside
         assert warped.info.get("transparency") == image.info.get("transparency")
+
+
+@pytest.mark.parametrize("kind", ["uint8", "bool", "LA", "RGBA", "RGBX", "P"])
+def test_the_policy_of_an_image_with_an_alpha_is_that_of_its_floats(kind):
+    """Of integers the network must know how far they go, else all but what is fully transparent is opaque."""
+    floating = torch.rand(1, 4, 24, 24, generator=torch.Generator().manual_seed(0))
+    if kind == "bool":
+        floating = (floating > 0.5).float()
+    pixels = (255 * floating).round().byte()
+    if kind in ("uint8", "bool"):
+        image = pixels if kind == "uint8" else pixels.bool()
+        seen = pixels / 255
+    else:
+        rgba = PIL.Image.fromarray(pixels[0].permute(1, 2, 0).numpy(), "RGBA")
+        image = PIL.Image.frombytes("RGBX", rgba.size, rgba.tobytes()) if kind == "RGBX" else rgba.convert(kind)
+        seen = F.to_dtype(
+            F.pil_to_tensor(image.convert("RGB" if kind == "RGBX" else "RGBA")), torch.float32, scale=True
+        )
+        seen = seen[None]
+    augment = vivid(p=1.0)
+    at_seed(augment, image)
+    drawn = augment.last_parameters.stacked()
+    at_seed(augment, seen)
+    torch.testing.assert_close(drawn, augment.last_parameters.stacked(), atol=1e-3, rtol=1e-3)

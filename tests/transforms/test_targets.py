@@ -130,3 +130,10 @@ def test_apply_without_parameters_says_so():
     for sample in ((), (box(),), (batch(2), None)):
         with pytest.raises(TypeError, match="parameters must be AffineParameters, got"):
             vivid().apply(*sample)
+
+
+def test_an_empty_batch_and_its_empty_boxes_come_back():
+    """As the last batch of a filter can be."""
+    boxes = tv_tensors.BoundingBoxes(torch.zeros(0, 4), format="XYXY", canvas_size=(24, 24))
+    images, moved = vivid(p=1.0)(tv_tensors.Image(torch.rand(0, 3, 24, 24)), boxes)
+    assert images.shape == (0, 3, 24, 24) and moved.shape == (0, 4) and type(moved) is tv_tensors.BoundingBoxes
