@@ -36,12 +36,26 @@ def broken_evaluation(augment, loader):
         augment.evaluate(lambda images: 1 / 0, loader)
 
 
+class Drawn(Dataset):
+    """Images to which noise is added, by a generator of the dataset's own."""
+
+    def __init__(self, generator):
+        self.generator = generator
+
+    def __len__(self):
+        return len(IMAGES)
+
+    def __getitem__(self, index):
+        return IMAGES[index] + 0.01 * torch.rand(1, 16, 16, generator=self.generator), LABELS[index]
+
+
 LOADERS = {
     "of the loader": lambda first, second: DataLoader(DATA, 16, shuffle=True, generator=first),
     "of the sampler": lambda first, second: DataLoader(DATA, 16, sampler=RandomSampler(DATA, generator=first)),
     "of a batch sampler's": lambda first, second: DataLoader(
         DATA, batch_sampler=BatchSampler(RandomSampler(DATA, generator=first), 16, drop_last=False)
     ),
+    "of the dataset": lambda first, second: DataLoader(Drawn(first), 16),
     "of both": lambda first, second: DataLoader(
         DATA, 16, sampler=RandomSampler(DATA, generator=first), generator=second
     ),
