@@ -28,6 +28,7 @@ PIPELINES = (
     "learned + colour",
 )
 SYMMETRIES = ("flip", "all eight symmetries", "learned, symmetries alone", "learned, proposed label map")
+TOLD_BY_SIDE = ("none", "RandAugment", "learned", "learned + colour", *SYMMETRIES)
 ICONS = Setting("icons", None, "small", 14)
 SHOWN = (  # in the order of the page
     ICONS,
@@ -42,7 +43,6 @@ RIVALS = (  # pairs of arms: the first minus the second
     ("learned + colour", "flip + crop + colour"),
     ("learned + colour", "RandAugment"),
 )
-GEOMETRIC, HARM = ("flip", "flip + affine"), 2.0  # pipelines without learning; points of a class
 BLUE, GREY = "#0072B2", "#777777"
 Groups = dict[Setting, Arms]
 
@@ -55,7 +55,6 @@ def main() -> None:
     fill(PAGE, "short", "\n\n".join(filter(None, (results(groups), version))))
     fill(PAGE, "rivals", paired_table(drawn, {" minus ".join(pair): pair for pair in RIVALS}))
     fill(PAGE, "sides", side_table(groups.get(ICONS, {})))
-    fill(PAGE, "harm", harm_table(drawn))
     if rows:
         draw(drawn, PICTURE)
     print(f"written: {PAGE}")
@@ -150,36 +149,13 @@ def paired_table(groups: Groups, pairs: dict[str, tuple[str, str]]) -> str:
 def side_table(arms: Arms) -> str:
     """Mean accuracy of the classes that name a side and of the others, a line an arm; what all gain over none."""
     lines = head("icons, accuracy in %", SIDE, OTHER, f"{SIDE}, minus none", "all, minus none")
-    shown_arms = {*PIPELINES, *SYMMETRIES}
-    paired = comparable({arm: arms[arm] for arm in in_order(arms) if arm in shown_arms})
+    paired = comparable({arm: arms[arm] for arm in in_order(arms) if arm in TOLD_BY_SIDE})
     for arm, runs in paired.items():
         means = (statistics.mean(100 * run[group] for run in runs.values()) for group in (SIDE, OTHER))
         gains = (list(differences(runs, paired.get("none", {}), key).values()) for key in (SIDE, "accuracy"))
         gained = ("" if arm == "none" or not own else interval(own, 1) for own in gains)
         lines.append(line(arm, *(f"{mean:.1f}" for mean in means), *gained))
     return "\n".join(lines)
-
-
-def harm_table(groups: Groups) -> str:
-    """The classes that a fixed geometry harms, and what the learned policy does to them."""
-    lines = head("", "harmed by", "classes", "points that they lose", "with `learned`")
-    for setting, arms in groups.items():
-        for fixed in GEOMETRIC if "learned" in arms else ():
-            harms = harm_by_class(arms, fixed)
-            harmed = [place for place, harm in enumerate(harms) if harm >= HARM]
-            if harmed:
-                own = harm_by_class(arms, "learned")
-                means = (f"{statistics.mean(found[place] for place in harmed):.1f}" for found in (harms, own))
-                lines.append(line(setting.what, f"`{fixed}`", str(len(harmed)), *means))
-    return "\n".join(lines)
-
-
-def harm_by_class(arms: Arms, arm: str) -> list[float]:
-    """By how many points each class is worse than without augmentation, in the mean over shared seeds."""
-    base, runs = arms.get("none", {}), arms.get(arm, {})
-    pairs = [(base[seed]["by_class"], runs[seed]["by_class"]) for seed in sorted(set(base) & set(runs))]
-    losses = ([100 * (one - other) for one, other in zip(*pair, strict=True)] for pair in pairs)
-    return list(map(statistics.mean, zip(*losses, strict=True)))
 
 
 def draw(groups: Groups, path: Path) -> None:

@@ -82,6 +82,10 @@ def lowest_price(limits: AffineLimits) -> float:
     return max(CHEAPEST, WITHOUT_WARPS * (1 - spent))
 
 
+class TooFewCosts(Exception):
+    """Of a round; an exception of its own, since one of a user's callback is passed on."""
+
+
 class Fit:
     """A fit of a network to a judge's images, under way; ``budget`` is in nats, and ``seed`` that of the draws."""
 
@@ -120,8 +124,8 @@ class Fit:
             for _ in range(rounds):
                 self._round(self._affordable(images // rounds))
             self._settle()
-        except FitWarning as too_few_costs:
-            warn_caller(too_few_costs)
+        except TooFewCosts as error:
+            warn_caller(FitWarning("stopped-fit", str(error)))
         finally:
             self._end()
 
@@ -158,15 +162,14 @@ class Fit:
         self._finish(entry | {"loss": error, "discriminator_loss": discriminator_loss})
 
     def _good(self, judged: Judged) -> Tensor:
-        """Which costs are finite; where they are too few, their warning ends the fit."""
+        """Which costs are finite; where they are too few, the fit ends."""
         good = judged.cost.isfinite()
         bad = int((~good).sum())
         self.history.info["not_finite"] = self.history.info.get("not_finite", 0) + bad
         if bad > BAD_SHARE * len(good):
-            raise FitWarning(
-                "stopped-fit",
+            raise TooFewCosts(
                 f"the fit stopped in round {self.history.rounds + 1} since {bad} of {len(good)} costs were not finite; "
-                "the policy of the last good round is kept. Look at what the classifier gives for warped images.",
+                "the policy of the last good round is kept. Look at what the classifier gives for warped images."
             )
         return good
 

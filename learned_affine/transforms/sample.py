@@ -279,5 +279,5 @@ def cannot_assign(label: Any, count: int) -> ValueError:
     """The error of a label whose image is not known."""
     return ValueError(
         f"a batch of {count} images needs its {type(label).__name__} in a list of {count} targets, one per image, "
-        f"masks with {count} rows, or key points ({count}, n, 2): got {shown(label)}, of which the image is not known"
+        f"masks with {count} rows, or key points ({count}, n, 2): got {shown(label)}, which cannot be assigned"
     )

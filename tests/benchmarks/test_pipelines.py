@@ -88,11 +88,3 @@ def test_tables_by_hand():
     (gain,) = report.paired_table(groups, {"gain": ("learned", "none")}).splitlines()[2:]
     assert gain == "| icons, 3,700 images, small CNN | +1.33 ± 3.79 |"
     assert "| learned | 39.3 | 39.3 | +1.3 ± 3.8 | +1.3 ± 3.8 |" in report.side_table(groups[ICONS])
-
-
-def test_classes_that_a_flip_harms_and_what_the_policy_does_to_them():
-    by_class = {"none": [0.9, 0.5, 0.8], "flip": [0.4, 0.52, 0.79], "learned": [0.88, 0.6, 0.8]}
-    setting = Setting("cifar10", 1000, "resnet", 40)
-    found = [row(arm, seed, 0.5, setting, by_class=values) for arm, values in by_class.items() for seed in (1, 2)]
-    (line,) = report.harm_table(grouped(found)).splitlines()[2:]
-    assert line == "| CIFAR-10, 1,000 images, ResNet-8 | `flip` | 1 | 50.0 | 2.0 |"

@@ -13,7 +13,7 @@ from learned_affine import LearnedAffineAugment
 from learned_affine.label_map import MappedLabels
 from learned_affine.tasks import Binary
 from learned_affine.tasks.targets import LabelMap
-from tests.fits import IMAGES, LABELS, SHORT, quick
+from tests.fits import IMAGES, LABELS, SHORT, quick, silent
 from tests.geometry.matrices import symmetries_alone
 from tests.subjects import COMPASS, STILL, Compass, Halves, blobs, compass, flipping, seeded, symmetric
 
@@ -55,7 +55,7 @@ def test_the_fit_moves_what_only_the_labels_forbid():
     options = {"classifier": Compass(), "data": [compass()], "val_loader": [compass(120)], "limits": STILL}
     chances = []
     for label_map, codes in ((None, 4), (COMPASS, 8)):
-        fitted = quick(label_map=label_map, config=SHORT.replace(target=0.5), **options)
+        fitted = silent(label_map=label_map, config=SHORT.replace(target=0.5), **options)
         chances.append(fitted.policy(compass(120)[0]).chances.mean(0))
         right = [row["right"][:codes] for row in fitted.history.info["classes_moved"]]
         assert right == 4 * [[1.0] * 8 if label_map else [1.0, 0.0, 0.0, 0.0]]
