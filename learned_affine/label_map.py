@@ -102,5 +102,7 @@ def _like(labels: Any, numbers: Tensor) -> Any:
         return numbers
     if isinstance(labels, np.ndarray):
         return numbers.numpy().astype(labels.dtype)
+    if isinstance(labels, list | tuple):
+        return numbers.tolist() if isinstance(labels, list) else tuple(numbers.tolist())
     kind: Any = type(labels)
-    return numbers.tolist() if isinstance(labels, list | tuple) else kind(numbers.item())
+    return kind(numbers.item())

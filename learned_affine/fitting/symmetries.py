@@ -24,6 +24,7 @@ MOST_MORE = 2  # times as many held-out ones at most, where a class would have f
 FREE = 0.5  # of the budget: a symmetry that costs no more is taken as free
 TO_CLASS = 0.7  # how far an image's costs are shrunk towards its class's mean
 PRIOR_IMAGES, KNOWN = 2.0, 10  # of the mean of all in that of a class, fewer the more images of its own, none from 10
+SHOWN = 100.0  # nats at most, in the table: a class that is masked in a moved image costs 1e30
 FEWEST, FEWEST_RECOGNISED = 5, 3  # held-out images of a class for a row of the table; to see what they become
 
 
@@ -91,7 +92,7 @@ def judge_symmetries(judge: Judge, rows: Tensor, held_out: int, allowed: tuple[i
         judged = judge(rows, AffineParameters.symmetry(code, len(rows)))
         cost[:, code] = judged.cost + judge.resampling  # nothing is resampled, so nothing was to be taken off
         answer[:, code], sure[:, code], right[:, code] = judged.answer.long(), judged.sure, judged.right
-    cost = cost.nan_to_num(MOST, MOST, -MOST)
+    cost = cost.nan_to_num(MOST, MOST, -MOST).clamp(-SHOWN, SHOWN)
     corrected = cost.clamp(-MOST, MOST)
     if 0 < held_out < len(rows):  # the classifier memorised training images, but not their moved copies
         parts = slice(held_out, None), slice(held_out)

@@ -256,3 +256,9 @@ def test_images_are_one_a_batch_or_a_list(images):
     """Labels of a batch that is not seen as one were permuted by column, where there are as many as classes."""
     with pytest.raises(TypeError, match=r"images must be one image, a batch \(B, C, H, W\), or a list, got "):
         MappedLabels(everything(), SWAP)(images, torch.tensor([0, 0]))
+
+
+@pytest.mark.parametrize("container", [list, tuple])
+def test_labels_in_a_list_or_a_tuple_stay_in_one(container):
+    _, renamed = MappedLabels(everything(), COMPASS)(compass()[0][:4], container([0, 1, 2, 3]))
+    assert type(renamed) is container and len(renamed) == 4

@@ -42,6 +42,19 @@ LABELLED = {
     "weighted": (SingleLabel(weight=[1.0, 5.0, 0.0, 2.0], label_smoothing=0.1), 0.5 * SURE + 0.5 * OTHER),
     "several": (MultiLabel(), SURE),
 }
+
+
+def test_what_a_masked_class_costs_can_be_read_in_the_table():
+    """Of an image that is flipped this classifier masks the label, which would cost 1e30 nats."""
+
+    def alone(images):
+        found = Halves()(images)
+        return found.masked_fill(found < found.amax(1, keepdim=True), -math.inf)
+
+    fitted = quick(alone, [(IMAGES, LABELS)], val_loader=[(IMAGES, LABELS)])
+    assert {row["cost"][4] for row in fitted.history.info["classes_moved"]} == {100.0}
+
+
 CONFIGS = {"default": FitConfig(rounds=1, images=64), "paper": PAPER}
 
 
