@@ -69,9 +69,9 @@ def summary(
 
 def symmetry_text(info: Mapping[str, Any], symmetries: str) -> str:
     """The table of symmetries by class and the proposals, of a history's ``info``; limits may forbid some since."""
-    rows = info.get("classes_moved", [])
+    rows, which = info.get("classes_moved", []), info.get("held_on", "held-out")  # or training images
     if not rows and were_judged(info):
-        return "Symmetries were judged on too few held-out images of each class: give more, or FitConfig(images=)."
+        return f"Symmetries were judged on too few {which} images of each class: give more, or FitConfig(images=)."
     if not rows:
         return "Symmetries were not judged class by class."
     codes = [code for code in range(8) if any(row["chance"][code] or row["right"][code] for row in rows)]
@@ -81,7 +81,7 @@ def symmetry_text(info: Mapping[str, Any], symmetries: str) -> str:
         cells.append([class_name(info.get("class_names"), row["class"]), str(row["images"]), *pairs])
     since = "" if set(codes) <= set(CODES[symmetries]) else f" (as fitted; now limits.symmetries is {symmetries!r})"
     head = (
-        f"Chance of each symmetry{since}, and share of the moved held-out images that the classifier still gets right:"
+        f"Chance of each symmetry{since}, and share of the moved {which} images that the classifier still gets right:"
     )
     words = proposal_words(info)
     proposed = ["", "Labels that could follow a symmetry (proposed_label_map):", *words] if words else []

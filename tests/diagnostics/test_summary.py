@@ -99,6 +99,7 @@ def test_the_table_shows_the_symmetries_that_were_judged():
         "heart            9  0.50 100%  0.50 100%       -   0%",
     ]
     assert symmetry_text({}, "all") == "Symmetries were not judged class by class."
+    assert "moved training images that" in symmetry_text({**INFO, "held_on": "training"}, "all").splitlines()[0]
     assert "as fitted; now limits.symmetries is 'mirror'" in symmetry_text(INFO, "mirror")
     too_few = symmetry_text({"classes": 4, "classes_moved": []}, "all")
     assert too_few.startswith("Symmetries were judged on too few held-out images of each class")
