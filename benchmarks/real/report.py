@@ -63,7 +63,7 @@ signs, and the map by hand gains nothing sure either. [A pretrained net](#a-pret
 gains more: 1 to 5 points on each set, on four by interval, about as with the map by hand.
 
 - **Pipelines that are the same for all images do harm somewhere.** Flip + crop loses 9 to 14 points where sides have a
-  meaning. TrivialAugment, RandAugment and colour operations lose 8 or 9 on blood cells, where colour shows the class.
+  meaning. TrivialAugment, RandAugment and colour operations lose 8 to 10 on blood cells, where colour shows the class.
 - **Look at what varies first.** Where colour does not show the class, put colour operations beside it. On letters and
   hand signs *learned* adds to what they gain; on traffic signs they gain most alone.
 - **Classes that name a side** gain 1.4 points on letters, and nothing sure on signs. With colour operations they gain
@@ -85,7 +85,7 @@ EfficientNet-Lite0 with the weights that it has from ImageNet, on at most 600 tr
 until it knows 99 % of them without augmentation: for 20 epochs and three seeds, flowers and hand signs 8 epochs and
 five. **Learned gains over no augmentation in 21 of 22 runs**, by interval on all sets but letters and flowers.
 *Learned* is ahead of it in the mean by 1 to 2 points on aerial pictures and blood cells, and behind by less than one on
-the others, within chance everywhere. Signs are a hard case: a net that saw a few pictures of each recognises *turn
+the others, within chance everywhere. On signs a net that saw a few pictures of each recognises *turn
 right* as such when it is flipped, so the fit flips it. The fit takes a third of a training of 20 epochs, and about two
 thirds of one of 8."""
 ALLOWED = """## What may be done to each set
