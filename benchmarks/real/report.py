@@ -52,7 +52,7 @@ Sets = dict[str, dict[str, Runs]]  # rows by set, arm and seed
 
 INTRODUCTION = """# Real pictures
 
-A small net (SmallConvNet, width 24) is trained from scratch on six sets of real pictures at 40 pixels, with each arm as
+A small net (SmallConvNet) is trained from scratch on six sets of real pictures at 40 pixels, with each arm as
 long as it takes without augmentation to know its training pictures. Differences are in points of test accuracy, paired
 by seed, with 95 % intervals; bold where these leave out 0.
 
@@ -81,13 +81,12 @@ ARMS_TOLD = """*By hand*: ±10°, shifts of 10 %, ±15 % scale, ±10° shear, on
 sets an expert would choose flip + crop (flowers) or the map by hand."""
 PRETRAINED = """## A pretrained net, fine-tuned on few pictures
 
-EfficientNet-Lite0 with the weights that it has from ImageNet, on at most 600 training pictures of 96 pixels a set,
-until it knows 99 % of them without augmentation: for 20 epochs and three seeds, flowers and hand signs 8 epochs and
-five. **Learned gains over no augmentation in 21 of 22 runs**, by interval on all sets but letters and flowers.
-*Learned* is ahead of it in the mean by 1 to 2 points on aerial pictures and blood cells, and behind by less than one on
-the others, within chance everywhere. On signs a net that saw a few pictures of each recognises *turn
-right* as such when it is flipped, so the fit flips it. The fit takes a third of a training of 20 epochs, and about two
-thirds of one of 8."""
+EfficientNet-Lite0 with ImageNet weights, on at most 600 training pictures of 96 pixels a set, until it knows 99 % of
+them without augmentation: for 20 epochs and three seeds, flowers and hand signs 8 epochs and five. **Learned gains over
+no augmentation in 21 of 22 runs**, by interval on all sets but letters and flowers. Against the map by hand *learned*
+is 1 to 2 points ahead on aerial pictures and blood cells, and less than one behind elsewhere, within chance. On signs a
+net that saw a few pictures of each recognises *turn right* as such when it is flipped, so the fit flips it. The fit
+takes a third of 20 epochs, and about two thirds of 8."""
 ALLOWED = """## What may be done to each set
 
 ![For each set a line per class: its symmetries, as dark as they are probable](../images/real_allowed.png)
@@ -115,8 +114,8 @@ SAID = {  # by hand: what an expert would say, and what the picture shows
     ),
     "letters": (
         "left-right for A H I M O T U V W X Y 0 8, most others not",
-        "left-right the same but for Q and 4, H, W and 8 hardly, since the classifier does not recognise them "
-        "reliably; 0, O and Q both ways, E, D and C upside-down",
+        "left-right the same, but hardly H, W and 8, which the classifier does not recognise reliably; 0, O and Q "
+        "both ways, E, D and C upside-down; 4 at 12 %: no class looks like it then",
     ),
     "flowers": (
         "left-right flips, small rotations",

@@ -327,9 +327,9 @@ def _check_arguments(
 
 def _check_memory(**modules: Any) -> None:
     for name, module in modules.items():
-        if isinstance(module, nn.Module) and any(map(is_lazy, [*module.parameters(), *module.buffers()])):
-            raise ValueError(f"{name} must have its weights, got some of lazy modules: give it an image first")
         tensors = [*module.parameters(), *module.buffers()] if isinstance(module, nn.Module) else []
+        if any(map(is_lazy, tensors)):
+            raise ValueError(f"{name} must have its weights, got some of lazy modules: give it an image first")
         if any(tensor.is_inference() for tensor in tensors):
             raise ValueError(
                 f"{name} must not be made under torch.inference_mode, whose tensors pass no gradient; got one "

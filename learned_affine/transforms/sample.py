@@ -137,12 +137,17 @@ def indexable(images: Tensor) -> Tensor:
     return images.view(SIGNED[images.dtype]) if images.dtype in SIGNED else images
 
 
+def some_of(images: Tensor, rows: Tensor | None) -> Tensor:
+    """The ``rows`` of ``(B, C, H, W)`` images, None for all."""
+    if rows is None:
+        return images
+    some = indexable(images).index_select(0, rows.to(images.device, non_blocking=True))
+    return some.view(images.dtype) if images.dtype in SIGNED else some  # a view by dtype has no gradient
+
+
 def take(images: Tensor, rows: Tensor | None) -> Tensor:
-    """The ``rows`` of ``(B, C, H, W)`` images, None for all, in the dtype that they are warped in."""
-    if rows is not None:
-        some = indexable(images).index_select(0, rows.to(images.device, non_blocking=True))
-        images = some.view(images.dtype) if images.dtype in SIGNED else some  # a view by dtype has no gradient
-    return images.to(working_dtype(images))
+    """The same in the dtype that they are warped in."""
+    return some_of(images, rows).to(working_dtype(images))
 
 
 def plain(item: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ from learned_affine.transforms.sample import (
     check_sample,
     check_shape,
     first_image,
-    indexable,
+    some_of,
     take,
     which_are_still,
     without_odd_turns,
@@ -166,7 +166,7 @@ class PolicyTransform(v2.Transform):
         """What the network gets: integers with an alpha as they are, since their range says what is opaque."""
         if images.is_floating_point() or not has_alpha(images, self.localization.channels):
             return taken
-        return images if rows is None else indexable(images).index_select(0, rows.to(images.device)).view(images.dtype)
+        return some_of(images, rows)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Warp one item of the sample."""

@@ -110,7 +110,7 @@ def describe(source: Any, revision: str | None = None) -> dict[str, Any]:
 
 @contextmanager
 def _opened(source: Any, revision: str | None) -> Iterator[WeightsFile]:
-    """The file of a source; what is wrong with it is told with its name."""
+    """The file of a source, which errors name."""
     path = find_file(source, revision)
     try:
         yield read_file(path)

@@ -42,6 +42,7 @@ LABELLED = {
     "weighted": (SingleLabel(weight=[1.0, 5.0, 0.0, 2.0], label_smoothing=0.1), 0.5 * SURE + 0.5 * OTHER),
     "several": (MultiLabel(), SURE),
 }
+CONFIGS = {"default": FitConfig(rounds=1, images=64), "paper": PAPER}
 
 
 def test_what_a_masked_class_costs_can_be_read_in_the_table():
@@ -53,9 +54,6 @@ def test_what_a_masked_class_costs_can_be_read_in_the_table():
 
     fitted = quick(alone, [(IMAGES, LABELS)], val_loader=[(IMAGES, LABELS)])
     assert {row["cost"][4] for row in fitted.history.info["classes_moved"]} == {100.0}
-
-
-CONFIGS = {"default": FitConfig(rounds=1, images=64), "paper": PAPER}
 
 
 @pytest.mark.parametrize("value", MASKS)

@@ -204,10 +204,7 @@ def test_the_policy_of_an_image_with_an_alpha_is_that_of_its_floats(kind):
     else:
         rgba = PIL.Image.fromarray(pixels[0].permute(1, 2, 0).numpy(), "RGBA")
         image = PIL.Image.frombytes("RGBX", rgba.size, rgba.tobytes()) if kind == "RGBX" else rgba.convert(kind)
-        seen = F.to_dtype(
-            F.pil_to_tensor(image.convert("RGB" if kind == "RGBX" else "RGBA")), torch.float32, scale=True
-        )
-        seen = seen[None]
+        seen = F.pil_to_tensor(image.convert("RGB" if kind == "RGBX" else "RGBA"))[None] / 255
     augment = vivid(p=1.0)
     at_seed(augment, image)
     drawn = augment.last_parameters.stacked()
