@@ -40,7 +40,7 @@ class LearnedAffineAugment(PolicyTransform):
         strength: in [0, 1], moves every parameter toward the identity, and scales the chance of a flip.
         deterministic: use the mode of each image's distribution instead of a draw, and flip none.
         interpolation: ``"bilinear"``, ``"nearest"`` or ``"bicubic"``, torchvision's ``InterpolationMode`` of these, or
-            ``"sharp"``, which blurs least and costs half as much as bicubic; masks are always ``"nearest"``.
+            ``"sharp"``, which blurs least, in half the time of bicubic; masks are always ``"nearest"``.
         padding_mode: ``"reflection"``, ``"border"``, ``"zeros"`` or ``"fill"``; masks are always filled.
         fill: a value, one per channel, or a dict by type as in torchvision; other than 0 only with ``"fill"``.
         generator: a CPU generator to draw from instead of torch's global one.

@@ -29,9 +29,8 @@ class FitConfig:
             last rounds, which set the price. None: 4 for each image that the fit keeps, at least 3,000 and at most
             9,000. Fewer where they would take more than about 90 seconds.
         learning_rate: of the localization network, by Adam.
-        tolerance: of a measured target: the largest share of what the classifier knows about held-out images, ``log m``
-            minus its cross entropy, that transforms may cost it; they never cost more than what it gained by memorising
-            (:mod:`learned_affine.fitting.target`).
+        tolerance: of a measured target: the largest share of what the classifier knows, ``log m`` minus its held-out
+            cross entropy, that transforms may cost (:mod:`learned_affine.fitting.target`).
         target: mean cross entropy in nats at which augmented images are held. None: measured on held-out images.
         labels: ``"given"``, or ``"predicted"``: the classifier's own prediction on the untouched image.
         entropy_weight: weight of the max-entropy loss on the classifier's output.
@@ -46,7 +45,7 @@ class FitConfig:
     rounds: int = 8
     images: int | None = None
     learning_rate: float = 5e-3  # with a cosine to a fiftieth in each round
-    tolerance: float = 0.1  # of what it knows: 0.15 and 0.3 gain less, less than 0.1 as much
+    tolerance: float = 0.1  # of what it knows: 0.15 gains more on some sets and less on others
     target: float | None = None  # measured: the right strength depends on the data
     labels: Labels = "given"  # predicted ones cost 1.5 points on rotated images within wide limits
     entropy_weight: float = 1.0

@@ -49,7 +49,7 @@ def demo(rows: list[dict]) -> str:
 def paper(rows: list[dict]) -> str:
     """Where the paper's loss led, run by run."""
     lines = [
-        "| loss | data | images | epochs of stages 1 and 3 | mean displacement | clean % after stage 3 | of none |",
+        "| loss | data | images | epochs of stages 1 and 3 | mean displacement | clean % after stage 3 | without |",
         "|---|---|---|---|---|---|---|",
     ]
     rows = [row for row in rows if row["options"]["preset"].startswith("paper")]

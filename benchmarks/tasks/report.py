@@ -46,7 +46,8 @@ def by_arm(rows: list[dict[str, Any]]) -> Arms:
 def table(arms: Arms, columns: list[str], base: str) -> list[str]:
     """Each arm's measures, and their paired differences from the base, in points."""
     titles = [title for key in columns for title in (TITLES[key], f"minus {base}")]
-    lines = ["| trained with | " + " | ".join(titles) + " | chance of a symmetry |", "|---" * (len(titles) + 2) + "|"]
+    heads = ("trained with", *titles, "chance of another symmetry")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for arm, runs in arms.items():
         cells = []
         for key in columns:

@@ -23,6 +23,7 @@ SHORT = {  # what is compared: the section and kind, a method, and the one that 
     "a batch with sharp interpolation, over bilinear": ("batch", "float", "ours, sharp", "ours"),
     "one uint8 image with sharp interpolation, over bilinear": ("single", "uint8", "ours, sharp", "ours"),
     "one uint8 image, over `v2.RandomAffine`, both with zeros": ("single", "uint8", "ours, zeros", "v2.RandomAffine"),
+    "one PIL image, over `v2.RandomAffine` of PIL images": ("single", "uint8", "ours, PIL", "v2.RandomAffine, PIL"),
     "one PIL image, over the same as a uint8 tensor": ("single", "uint8", "ours, PIL", "ours"),
     "an epoch of a loader, over `v2.RandomAffine`": ("loader", "2", "ours, zeros", "v2.RandomAffine"),
 }

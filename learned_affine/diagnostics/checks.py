@@ -86,8 +86,8 @@ def _of_images(last: dict[str, float], info: dict[str, Any], is_paper: bool) -> 
         yield (
             "destroyed-images",
             f"mean displacement {moved:.0%} of the side, {visible:.0%} of the image visible, the classifier agrees "
-            f"with its clean prediction on {agreement:.0%}. Use the calibrated objective, narrower limits, or a "
-            "smaller target.",
+            f"with its clean prediction on {agreement:.0%}. Use {'the calibrated objective, ' * is_paper}narrower "
+            "limits, or a smaller target.",
         )
 
 

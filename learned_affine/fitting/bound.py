@@ -115,8 +115,8 @@ class BoundFit(Generic[T]):
             limits, localization, p, strength, deterministic, padding_mode, fill, generator: the arguments of
                 :class:`learned_affine.LearnedAffineAugment`, where ``fit`` is called on the class; None for its
                 default.
-            interpolation: likewise; None: ``"bilinear"``, or ``"sharp"`` where bilinear resampling alone costs the
-                classifier more than a tenth of what transforms may cost. ``history.info`` has both costs.
+            interpolation: likewise; None: ``"bilinear"`` if resampling by it costs at most a tenth of what transforms
+                may cost, else the one of it and ``"sharp"`` that costs less. ``history.info`` has both costs.
 
         Returns:
             The augmenter, with ``.history``.

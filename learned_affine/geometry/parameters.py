@@ -53,7 +53,7 @@ class AffineParameters:
         translate_x, translate_y: shift right and down, as fractions of width and height.
         mirror: whether the image is flipped left-right first; False for all if None.
         quarter_turns: by how many quarter turns, 0 to 3, clockwise as displayed, it is rotated next; 0 for all if
-            None. Odd ones keep the shape of square images alone. Without them each invertible map has one description.
+            None. Odd ones need square images.
 
     Raises:
         TypeError: if a field is no tensor, ``mirror`` is not bool or ``quarter_turns`` are no integers.

@@ -2,13 +2,13 @@
 
 A draw ``z`` of the six numbers (before the tanh) is taken to cost
 
-    c(z) = S(z - m) - S(-m),    S(d) = M (1 - exp(-q / M)),    q = 1/2 sum_k h_k d_k^2:
+    c(z) = S(z - a) - S(-a),    S(d) = M (1 - exp(-q / M)),    q = 1/2 sum_k h_k d_k^2:
 
-a quadratic about a centre ``m`` near the identity that levels off at ``M`` nats, 0 at the identity. The widest
+a quadratic about a centre ``a`` near the identity that levels off at ``M`` nats, 0 at the identity. The widest
 distribution (least divergence from the prior) at a price ``lam`` for each nat of the quadratic is a Gaussian; among the
 symmetries it is a softmax of their costs:
 
-    precision = lam h + 1 / 0.81,    mean = lam h m / precision,    chance of e ~ exp(-lam max(s_e - free, 0)).
+    precision = lam h + 1 / 0.81,    mean = lam h a / precision,    chance of e ~ exp(-lam max(s_e - free, 0)).
 
 A symmetry whose cost is within ``free`` is taken as one that costs nothing: costs are known to some hundredths of a
 nat alone.
