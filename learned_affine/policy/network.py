@@ -23,8 +23,8 @@ from learned_affine.policy.thumbnail import thumbnail
 CODES = {"all": EIGHT, "mirror": (0, 4), "none": (0,)}
 NUMBERS = 2 * DIMENSIONS  # outputs of the head before those of the symmetries: centres, and logarithms of curvatures
 START = math.log(1 / (0.1 * PRIOR_WIDTH) ** 2)  # of an unfitted network: a tenth of the prior's width
-FORBIDDEN = 1e3  # what a symmetry costs that is never drawn
 SYMMETRY_START = 4.0  # likewise: a chance of 2 % for each
+FORBIDDEN = 1e3  # what a symmetry costs that is never drawn
 DIFFERENT = 0.5  # mean difference from the moved image, in deviations of the pixels, from which on it counts whole
 
 
