@@ -136,8 +136,7 @@ class LocalizationNetwork(nn.Module):
         """Parameters within ``limits``: from the images' noise, or the mode without."""
         if is_one_on_cpu(images) and type(self) is LocalizationNetwork:  # a class of the user's may change any part
             return self._draw_of_one(images, noise, limits, strength)
-        policy: Policy = self(images, limits)
-        return policy.draw(noise, limits, strength)
+        return self(images, limits).draw(noise, limits, strength)
 
     def _draw_of_one(
         self, image: Tensor, noise: Tensor | None, limits: AffineLimits, strength: float
