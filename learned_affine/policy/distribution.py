@@ -89,6 +89,4 @@ class Policy:
 
     def symmetry_kl(self) -> Tensor:
         """The symmetries' part of it, ``(B,)``."""
-        if self.symmetries is None:
-            return torch.zeros_like(self.mean[:, 0])
-        return categorical_kl_nats(self.symmetries, len(self.allowed))
+        return categorical_kl_nats(self.chances, len(self.allowed))
