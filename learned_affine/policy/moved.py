@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from learned_affine.geometry.warp import rearrange
 
-QUARTER_TURN, BACK = 1, 3  # codes of symmetries that do not undo themselves
+QUARTER_TURN, BACK = 1, 3  # codes of symmetries that do not undo themselves: a network knows both or neither
 
 
 def pairs_of_pixels(codes: Sequence[int], size: int, channels: int) -> tuple[Tensor, Tensor]:
@@ -26,16 +26,15 @@ def pairs_of_pixels(codes: Sequence[int], size: int, channels: int) -> tuple[Ten
     pixels, length = torch.arange(size * size, device="cpu"), (size * size + 1) // 2
     parts, weights = [], []
     for code in codes:
-        if code == BACK and QUARTER_TURN in codes:
+        if code == BACK:  # has the pairs of the quarter turn
             continue
         pairs = torch.stack([pixels, rearrange(pixels.view(size, size), code).flatten()])
-        undoes_itself = code not in (QUARTER_TURN, BACK)
-        pairs = pairs[:, pairs[0] < pairs[1]] if undoes_itself else pairs
-        count = 1 if undoes_itself else 2
+        count, same = 2, {QUARTER_TURN, BACK}
+        if code != QUARTER_TURN:  # it undoes itself
+            pairs, count, same = pairs[:, pairs[0] < pairs[1]], 1, {code}
         pairs = F.pad(pairs, (0, count * length - pairs.shape[1]))  # the first pixel and itself do not differ
         parts += [*pairs.unflatten(1, (count, length)).unbind(1)]
-        own = [float(one == code or (code == QUARTER_TURN and one == BACK)) for one in codes]
-        weights += [[share * 2 / count for share in own]] * count
+        weights += [[2 / count * (one in same) for one in codes]] * count
     first = size * size * torch.arange(channels, device="cpu")[:, None]  # pixel of each channel
     pairs = torch.stack(parts, 1)[:, :, None] + first if parts else torch.zeros(2, 0, dtype=torch.long, device="cpu")
     shares = torch.tensor(weights, dtype=torch.float32, device="cpu")
