@@ -83,7 +83,5 @@ class AffineLimits:
         Factors are spread evenly in their logarithm. A symmetry is given as ``mirror`` and ``quarter_turns``, ``(B,)``.
         Differentiable.
         """
-        within = unit * constant(self.extent(), unit)
-        scale_x, scale_y = within[:, 1:3].exp().unbind(-1)
-        angle, _, _, shear, shift_x, shift_y = within.unbind(-1)
-        return AffineParameters(angle, scale_x, scale_y, shear, shift_x, shift_y, *symmetry)
+        angle, log_x, log_y, shear, shift_x, shift_y = (unit * constant(self.extent(), unit)).unbind(-1)
+        return AffineParameters(angle, log_x.exp(), log_y.exp(), shear, shift_x, shift_y, *symmetry)
