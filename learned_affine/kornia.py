@@ -12,7 +12,7 @@ from torch import Tensor
 
 from learned_affine._checks import check_type
 from learned_affine.augment import LearnedAffineAugment
-from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.geometry.parameters import FIELDS, AffineParameters
 from learned_affine.geometry.warp import warp_by_matrix, working_dtype
 
 
@@ -56,7 +56,7 @@ class LearnedAffine(GeometricAugmentationBase2D):
         drawn = 1 if self.same_on_batch else count
         noise = self.augment.noise(drawn)
         noise = torch.empty(drawn, 0) if noise is None else noise
-        room = torch.full((count, len(AffineParameters.identity(1).leaves())), torch.nan)
+        room = torch.full((count, len(FIELDS)), torch.nan)
         return {"noise": noise.expand(count, -1), "source": torch.arange(drawn).expand(count), "drawn": room}
 
     @torch.no_grad()
