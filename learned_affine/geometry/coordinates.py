@@ -70,10 +70,10 @@ def rearrange_boxes(boxes: tv_tensors.BoundingBoxes, code: int) -> tv_tensors.Bo
     return moved
 
 
-def visible_area(matrix: Tensor, height: int, width: int, grid: int = 16) -> Tensor:
-    """Share of the output of ``(B, 2, 3)`` that shows the input rather than padding, ``(B,)``, on a grid of probes."""
+def visible_area(matrix: Tensor, height: int, width: int) -> Tensor:
+    """Share of the output of ``(B, 2, 3)`` that shows the input rather than padding, ``(B,)``, on 16 x 16 probes."""
     (a, b, x), (c, d, y) = (row.unbind(-1) for row in continuous(matrix.float())[..., None, :].unbind(1))  # (B, 1)
-    steps = (torch.arange(grid, device=matrix.device) + 0.5) / grid
+    steps = (torch.arange(16, device=matrix.device) + 0.5) / 16
     down, right = torch.meshgrid(steps * height, steps * width, indexing="ij")
     determinant = a * d - b * c
     determinant = determinant.where(determinant != 0, 1e-12)
