@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 from torch import Tensor, nn
-from torchvision import tv_tensors
+from torchvision.tv_tensors import TVTensor
 
 from learned_affine._checks import check_type, shown
 from learned_affine.geometry.parameters import AffineParameters
@@ -66,7 +66,8 @@ class MappedLabels(nn.Module):
     def _renamed(self, labels: Any, drawn: AffineParameters, is_one: bool) -> Any:
         """The labels of a batch or of one image; arrays, lists and numbers keep their type."""
         moves, has_functions = (drawn.mirror, drawn.quarter_turns), self.label_map.has_functions
-        if holds_points(labels) or (has_functions and not _is_tensor(labels, Integral if is_one else Tensor)):
+        is_plain = isinstance(labels, Tensor | Integral if is_one else Tensor) and not isinstance(labels, TVTensor)
+        if holds_points(labels) or (has_functions and not is_plain):
             if not is_one:
                 return self.label_map(labels, *moves)
             for key, which in self.label_map.steps(*moves):
@@ -83,14 +84,10 @@ class MappedLabels(nn.Module):
         return _like(labels, self.label_map(numbers, *moves))
 
 
-def _is_tensor(labels: Any, more: type) -> bool:
-    return isinstance(labels, Tensor | more) and not isinstance(labels, tv_tensors.TVTensor)
-
-
 def _numbers(labels: Any) -> Tensor | None:
     """As a tensor, in the precision that they came in; None for anything else."""
     if isinstance(labels, Tensor):
-        return labels if _is_tensor(labels, Tensor) else None
+        return None if isinstance(labels, TVTensor) else labels
     try:
         return numbers_of(np.asarray(labels))
     except (TypeError, ValueError):  # rows of different lengths
