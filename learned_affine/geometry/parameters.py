@@ -15,10 +15,9 @@ number it is its *code*, ``quarter_turns + 4 * mirror``.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import cast
 
@@ -107,7 +106,7 @@ class AffineParameters:
         if code not in EIGHT:
             raise ValueError(f"code must be one of {', '.join(map(str, EIGHT))}, got {code}")
         mirror, turns = (torch.full((count,), value, device=device) for value in (code >= 4, code % 4))
-        return dataclasses.replace(cls.identity(count, device), mirror=mirror, quarter_turns=turns)
+        return replace(cls.identity(count, device), mirror=mirror, quarter_turns=turns)
 
     @classmethod
     def from_matrix(cls, matrix: Tensor, height: int, width: int) -> AffineParameters:
@@ -192,13 +191,13 @@ class AffineParameters:
         undone = AffineParameters.from_matrix(torch.linalg.inv(torch.cat([matrix, bottom], dim=1)), height, width)
         back = torch.where(self.mirror, self.quarter_turns, -self.quarter_turns % 4)
         exact = AffineParameters.identity(len(self), matrix.device).double()
-        still, exact = self.is_still(), dataclasses.replace(exact, mirror=self.mirror, quarter_turns=back)
+        still, exact = self.is_still(), replace(exact, mirror=self.mirror, quarter_turns=back)
         merged = exact.map_all(lambda one, other: torch.where(still, one, other), undone)
         return merged.map(lambda value: value.to(self.angle.dtype))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> AffineParameters:
         """The parameters with ``function`` applied to each of the six numbers; the symmetry stays."""
-        return dataclasses.replace(self, **{name: function(getattr(self, name)) for name in NAMES})
+        return replace(self, **{name: function(getattr(self, name)) for name in NAMES})
 
     def map_all(self, function: Callable[..., Tensor], *others: AffineParameters) -> AffineParameters:
         """The parameters with ``function`` applied to each of the eight tensors, and to those of others beside them."""
