@@ -27,7 +27,7 @@ from torch import Tensor
 from learned_affine._checks import check_type, shown
 
 NAMES = ("angle", "scale_x", "scale_y", "shear", "translate_x", "translate_y")
-INTEGERS = tuple(getattr(torch, f"{sign}int{bits}") for sign in ("", "u") for bits in (64, 32, 16, 8))
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint64, torch.uint32, torch.uint16, torch.uint8)
 # what each field is, and its dtypes, of which the first is the one that it is kept in; any for the numbers
 FIELDS = (
     *((name, "a", ()) for name in NAMES),
