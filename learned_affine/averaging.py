@@ -75,7 +75,7 @@ class AveragedClassifier(nn.Module):
         check_type("augment", augment, PolicyTransform, "a LearnedAffineAugment")
         check_type("classifier", classifier, Callable, "a module or a function")
         self.over = check_choice("over", over, ("draws", "symmetries"))
-        check_range("strength", strength, 0.0, 1.0, "in [0, 1]")
+        check_range("strength", strength, 0.0, 1.0)
         self.label_map, self.task = label_map_of(label_map, info_of(augment)), task_of(task)
         if isinstance(self.task, MultiLabel):
             raise ValueError(f"task must be one of classes, got {self.task.name!r}")
