@@ -61,7 +61,7 @@ class Costs:
             return Policy(mean, width)
         assert self.gate is not None
         logits = -price * self.gate * (self.symmetries - free).clamp_min(0)
-        if len(allowed) < logits.shape[1]:
-            forbidden = [code for code in range(logits.shape[1]) if code not in allowed]
+        forbidden = [code for code in EIGHT if code not in allowed]
+        if forbidden:
             logits = logits.index_fill(1, torch.tensor(forbidden, device=logits.device), -torch.inf)
         return Policy(mean, width, logits.softmax(-1), allowed)
