@@ -95,11 +95,11 @@ def match_channels(images: Tensor, channels: int) -> Tensor:
     Raises:
         ValueError: if the images have channels that this cannot match.
     """
+    if has_alpha(images, channels):
+        images = on_a_ground(images)
     count = images.shape[1]
     if count == channels:
         return images
-    if has_alpha(images, channels):
-        return match_channels(on_a_ground(images), channels)
     if count == 1:
         return images.expand(-1, channels, -1, -1)
     if count == 3 and channels == 1:
