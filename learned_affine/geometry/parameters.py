@@ -190,8 +190,8 @@ class AffineParameters:
         bottom = constant([0.0, 0.0, 1.0], matrix).expand(len(self), 1, 3)
         undone = AffineParameters.from_matrix(torch.linalg.inv(torch.cat([matrix, bottom], dim=1)), height, width)
         back = torch.where(self.mirror, self.quarter_turns, -self.quarter_turns % 4)
-        exact = AffineParameters.identity(len(self), matrix.device).double()
-        still, exact = self.is_still(), replace(exact, mirror=self.mirror, quarter_turns=back)
+        still, exact = self.is_still(), AffineParameters.identity(len(self), matrix.device)
+        exact = replace(exact, mirror=self.mirror, quarter_turns=back)
         merged = exact.map_all(lambda one, other: torch.where(still, one, other), undone)
         return merged.map(lambda value: value.to(self.angle.dtype))
 
