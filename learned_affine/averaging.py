@@ -118,9 +118,8 @@ class AveragedClassifier(nn.Module):
         if policy is None:
             return [None], images.new_zeros((1, 1), dtype=torch.float32)
         chances = policy.chances_at(self.augment.strength)
-        codes = list(self.augment.limits.allowed_symmetries(*images.shape[-2:]))
-        if not is_traced():
-            codes = [code for code in codes if code == 0 or bool((chances[:, code] > RAREST).any())]
+        allowed = self.augment.limits.allowed_symmetries(*images.shape[-2:])
+        codes = [code for code in allowed if code == 0 or is_traced() or bool((chances[:, code] > RAREST).any())]
         weights = chances[:, codes].T
         moved = [None if code == 0 else AffineParameters.symmetry(code, len(images), images.device) for code in codes]
         return moved, (weights / weights.sum(0)).log()
