@@ -101,5 +101,4 @@ def _like(labels: Any, numbers: Tensor) -> Any:
         return numbers.numpy().astype(labels.dtype)
     if isinstance(labels, list | tuple):
         return numbers.tolist() if isinstance(labels, list) else tuple(numbers.tolist())
-    kind: Any = type(labels)
-    return kind(numbers.item())
+    return type(labels)(numbers.item())
