@@ -84,7 +84,7 @@ def warp_pieces(
         parts = zip(images.split(step), x.split(step, 1), y.split(step, 1), strict=True)
     for number, (source, along_x, along_y) in enumerate(parts):
         sample = partial(_sample, along_x=along_x, along_y=along_y, interpolation=interpolation)
-        yield slice(step * number, step * (number + 1)), _around_fill(source, work, padding_mode, fill, sample)
+        yield slice(step * number, step * (number + 1)), _around_fill(source, padding_mode, fill, sample)
 
 
 def _sample(source: Tensor, mode: str, along_x: Tensor, along_y: Tensor, interpolation: str) -> Tensor:
@@ -98,10 +98,9 @@ def warp_by_matrix(
     images: Tensor, matrix: Tensor, interpolation: str = "bilinear", padding_mode: str = "reflection", fill: Fill = 0.0
 ) -> Tensor:
     """The same by a matrix of each image, ``(B, 2, 3)``, source to destination in pixel indices, through kornia."""
-    work = working_dtype(images)
 
     def sample(source: Tensor, mode: str) -> Tensor:
-        own, size, reading = matrix.to(work), source.shape[-2:], interpolation
+        own, size, reading = matrix.to(source.dtype), source.shape[-2:], interpolation
         if interpolation == "sharp":  # to where it took the source's pixel indices go those of the enlarged one
             source, reading = enlarged(source), "bilinear"
             finer = constant([source.shape[-1] / size[1], source.shape[-2] / size[0]], own)
@@ -109,19 +108,17 @@ def warp_by_matrix(
             own = torch.cat([linear / finer, shift + linear @ (0.5 / finer - 0.5).unsqueeze(-1)], -1)
         return warp_affine(source, own, size, reading, mode, align_corners=False)
 
-    return _around_fill(images, work, padding_mode, fill, sample)
+    return _around_fill(images, padding_mode, fill, sample)
 
 
-def _around_fill(
-    images: Tensor, work: torch.dtype, padding_mode: str, fill: Fill, sample: Callable[[Tensor, str], Tensor]
-) -> Tensor:
+def _around_fill(images: Tensor, padding_mode: str, fill: Fill, sample: Callable[[Tensor, str], Tensor]) -> Tensor:
     """Sample in the working dtype; a fill is zeros around pixels that it was subtracted from."""
     values, channels = [float(fill)] if isinstance(fill, int | float) else [*map(float, fill)], images.shape[1]
     if padding_mode == "fill" and len(values) not in (1, channels):
         raise ValueError(f"fill must have one value or one for each of {channels} channels, got {len(values)}")
     mode = "zeros" if padding_mode == "fill" else padding_mode
     with in_full_precision(images):
-        source = images.to(work)
+        source = images.to(working_dtype(images))
         if padding_mode != "fill" or not any(values):
             return sample(source, mode).to(images.dtype)
         # sample(x - fill) + fill with zeros outside is kornia's own "fill" at a third of its cost
