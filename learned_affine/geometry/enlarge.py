@@ -45,14 +45,12 @@ def enlarged(images: Tensor) -> Tensor:
     1 (``align_corners=False``) mean the same places there. A pixel that is not finite, or too large for sums, makes the
     samples NaN that are made of it, and no others.
     """
-    on_cpu = images.device.type == "cpu"
-    block = BLOCK if on_cpu else LARGE_BLOCK
     make = bands.__wrapped__ if is_traced() else bands  # what is made inside of a graph must not outlive it
-    rows, columns = (make(side, images.dtype, images.device, block) for side in map(int, images.shape[-2:]))
-    if on_cpu and not is_traced():
+    rows, columns = (make(side, images.dtype, images.device) for side in map(int, images.shape[-2:]))
+    if images.device.type == "cpu" and not is_traced():
         finer = _along_both_sides(images, rows, columns)
         # a zero in the matrix times NaN is NaN, so that one column of each block shows all pixels that it reads
-        if math.isfinite(finer.detach()[..., ::block].sum().item()):
+        if math.isfinite(finer.detach()[..., ::BLOCK].sum().item()):
             return finer
     bad = ~(images.abs() < torch.finfo(images.dtype).max / 64)  # a sum of larger ones might overflow
     touched = ([one._replace(weights=one.weights.ne(0).to(images.dtype)) for one in side] for side in (rows, columns))
@@ -81,8 +79,9 @@ def _along_both_sides(images: Tensor, rows: Sequence[Band], columns: Sequence[Ba
 
 
 @lru_cache(maxsize=64)
-def bands(side: int, dtype: torch.dtype, device: torch.device, block: int) -> tuple[Band, ...]:
+def bands(side: int, dtype: torch.dtype, device: torch.device) -> tuple[Band, ...]:
     """The matrix ``(round(5 / 4 * side), side)`` that enlarges a side, in blocks of rows without the zeros around."""
+    block = BLOCK if device.type == "cpu" else LARGE_BLOCK
     count, found = round(side * FINER), []
     with torch.inference_mode(False), torch.no_grad():
         for first in range(0, count, block):
