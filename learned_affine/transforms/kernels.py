@@ -21,23 +21,24 @@ from learned_affine.transforms.sampling import Sampling
 
 def apply_kernel(item: Any, drawn: SampleParameters, sampling: Sampling) -> Any:
     """An item of a sample after its kernel; what has none comes back as it is."""
+    if isinstance(item, PIL.Image.Image):
+        return pil_image(item, drawn.followed_by(item), sampling)
     kernel = next((KERNELS[kind] for kind in type(item).__mro__ if kind in KERNELS), None)
     if kernel is None:
         return item
     own = drawn.followed_by(item)
-    if isinstance(item, PIL.Image.Image):
-        return pil_image(item, own, sampling)
     check_real("a mask" if isinstance(item, tv_tensors.Mask) else "an image", item)
     return in_type_of(item, plain(item).clone() if own is None else plain(kernel(item, own, sampling)))
 
 
 def pil_image(image: PIL.Image.Image, own: SampleParameters | None, sampling: Sampling) -> PIL.Image.Image:
     """Warp a PIL image, or rearrange it."""
-    if own is not None and own.count != 1:
+    if own is None:
+        return rearrange_pil(image, 0)
+    if own.count != 1:
         raise ValueError(f"images of one sample must be as many as the first ({own.count}), got one PIL image")
-    code = 0 if own is None else own.symmetry_alone()
-    if own is None or code is not None:
-        return rearrange_pil(image, code or 0)
+    if (code := own.symmetry_alone()) is not None:
+        return rearrange_pil(image, code)
     planes = own.converted(image)
     planes = take(pil_to_tensor(image)[None], None) if planes is None else planes
     return warp_pil(image, planes, own.parameters, sampling.of(PIL.Image.Image))
@@ -146,7 +147,6 @@ def _matrix_of_labels(item: Any, own: SampleParameters) -> Tensor:
 
 
 KERNELS: dict[type, Callable[[Any, SampleParameters, Sampling], Any] | None] = {
-    PIL.Image.Image: pil_image,
     Tensor: tensor_images,
     tv_tensors.TVTensor: None,  # of somebody else's kind: comes back as it is, as from torchvision's own transforms
     tv_tensors.Image: tensor_images,
