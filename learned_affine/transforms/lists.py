@@ -24,7 +24,9 @@ def each_sample(sample: Any, run: Callable[[Any, int, int], Any]) -> Any:
     if any(isinstance(leaf, MutableMapping) for leaf in leaves):
         return _refilled(sample, each_sample(_as_dicts(sample), run))
     images = _list_of_images(sample, leaves)
-    count = 1 if images is None else len(images)
+    if images is None or len(images) == 1:
+        return run(sample, 0, 1)
+    count = len(images)
 
     def has_rows(node: Any) -> bool:
         if not isinstance(node, list | tuple) or hasattr(node, "_fields") or len(node) != count:
@@ -32,7 +34,7 @@ def each_sample(sample: Any, run: Callable[[Any, int, int], Any]) -> Any:
         return node is images or not any(part is images for part in pytree.tree_leaves(node, is_leaf=_holds_images))
 
     leaves, spec = pytree.tree_flatten(sample, is_leaf=has_rows)
-    if count == 1 or any(isinstance(leaf, PICTURES) for leaf in leaves):
+    if any(isinstance(leaf, PICTURES) for leaf in leaves):
         return run(sample, 0, 1)
     for label in leaves:
         if isinstance(label, LABELS) and label.numel():
