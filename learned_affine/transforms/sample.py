@@ -159,9 +159,8 @@ def in_type_of(item: Tensor, values: Tensor) -> Any:
     """Values in the type of an item, with what a subclass keeps beside them; a parameter becomes a tensor."""
     if plain(item) is item or isinstance(item, torch.nn.Parameter):
         return values
-    made = values.as_subclass(type(item))
-    if isinstance(item, tv_tensors.TVTensor):
-        made = tv_tensors.wrap(values, like=item)
+    is_known = isinstance(item, tv_tensors.TVTensor)
+    made = tv_tensors.wrap(values, like=item) if is_known else values.as_subclass(type(item))
     for name, value in item.__dict__.items():
         if name != OWNER:
             made.__dict__.setdefault(name, value)
