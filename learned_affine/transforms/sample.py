@@ -245,8 +245,8 @@ def assign_labels(inputs: Any, count: int | None = None) -> Any:
     leaves = pytree.tree_leaves(inputs)
     batch = first_image(leaves)
     if count is None:
-        followers = (leaf for leaf in leaves if leaf is not batch and isinstance(leaf, (*LABELS, *PICTURES)))
-        if batch is None or isinstance(batch, PIL.Image.Image) or next(followers, None) is None:
+        has_followers = any(leaf is not batch and isinstance(leaf, (*LABELS, *PICTURES)) for leaf in leaves)
+        if batch is None or isinstance(batch, PIL.Image.Image) or not has_followers:
             return inputs
         count = len(as_batch(batch))
     return inputs if count == 1 else _assign(inputs, count, batch, None)
