@@ -29,8 +29,8 @@ class Sampling(NamedTuple):
         """With the fill of one type of item: by its type or its name, then ``"others"``, then 0."""
         if not isinstance(self.fill, Mapping):
             return self._replace(fill=0.0) if kind is tv_tensors.Mask else self
-        keys = (key for key in (kind, kind.__name__, "others") if key in self.fill)
-        return self._replace(fill=self.fill.get(next(keys, None), 0.0))
+        fills = (self.fill[key] for key in (kind, kind.__name__, "others") if key in self.fill)
+        return self._replace(fill=next(fills, 0.0))
 
 
 def check_fill(fill: Any, padding_mode: str) -> Any:
@@ -50,7 +50,7 @@ def check_fill(fill: Any, padding_mode: str) -> Any:
         if len(numbers) == 0:
             raise ValueError("fill must have one value or one per channel, got an empty sequence")
         checked, image_fills = fill, [fill]
-    if padding_mode != "fill" and any(value not in (0, 0.0) for value in image_fills):
+    if padding_mode != "fill" and any(value != 0 for value in image_fills):
         raise ValueError(f"fill must be 0 unless padding_mode is 'fill', got fill={fill!r}, {padding_mode=}")
     return checked
 
