@@ -57,7 +57,7 @@ def check_fill(fill: Any, padding_mode: str) -> Any:
 
 def _check_padding_mode(augment: Any, mode: Any) -> str:
     checked = check_choice("padding_mode", mode, PADDING_MODES)
-    check_fill(getattr(augment, "fill", 0.0), checked)
+    check_fill(augment.fill, checked)
     return checked
 
 
@@ -79,6 +79,7 @@ CHECKS: dict[str, Callable[[Any, Any], Any]] = {
         "interpolation", value.value if isinstance(value, InterpolationMode) else value, INTERPOLATIONS
     ),
     "padding_mode": _check_padding_mode,
-    "fill": lambda augment, value: check_fill(value, augment.padding_mode),
+    # in the constructor the fill is set first, and the padding mode is checked against it
+    "fill": lambda augment, value: check_fill(value, getattr(augment, "padding_mode", "fill")),
     "generator": _check_generator,
 }

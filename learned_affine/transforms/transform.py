@@ -65,8 +65,7 @@ class PolicyTransform(v2.Transform):
         check_type("localization", network, LocalizationNetwork | RawHead, "a LocalizationNetwork or a RawHead")
         self.localization = network.eval().requires_grad_(False)
         self.p, self.strength, self.deterministic = p, strength, deterministic
-        self.padding_mode, self.fill, self.interpolation = "fill", fill, interpolation
-        self.padding_mode = padding_mode
+        self.fill, self.interpolation, self.padding_mode = fill, interpolation, padding_mode
         self.generator = generator
         self.history: Any = None
         self._last: list[SampleParameters] = []  # what was drawn in the last call, sample by sample
