@@ -58,7 +58,7 @@ def save(augment: PolicyTransform, path: str | Path) -> Path:
     network = copy.deepcopy(augment.localization)
     if isinstance(network, LocalizationNetwork):
         network.reprice(1.0)  # while a fit is under way it is another one
-    tensors = {key: value.detach().cpu().float().contiguous() for key, value in network.state_dict().items()}
+    tensors = {key: value.cpu().float().contiguous() for key, value in network.state_dict().items()}
     try:
         content = to_bytes(description, tensors)
     except TypeError as error:

@@ -163,4 +163,4 @@ def _network(described: Any, file: WeightsFile) -> LocalizationNetwork | RawHead
         if not bool(torch.isfinite(tensor).all()):
             raise WeightsError(f"weights must be finite, got NaN or infinity in {name}")
     network.to_empty(device="cpu").load_state_dict(tensors)
-    return network.eval()
+    return network
