@@ -82,13 +82,11 @@ def pil_to_tensor(image: PIL.Image.Image) -> Tensor:
 def _tensor_to_pil(planes: Tensor, like: PIL.Image.Image) -> PIL.Image.Image:
     """A PIL image of ``(C, H, W)`` planes; PIL joins bands in a tenth of the time of a tensor's permutation."""
     mode, size = like.mode, (planes.shape[2], planes.shape[1])
-    if mode == "1":
-        made = PIL.Image.fromarray(planes[0].bool().numpy())
-    elif mode in SIXTEEN_BIT:
-        made = PIL.Image.frombytes(mode, size, planes[0].numpy().astype(">u2" if mode == "I;16B" else "<u2").tobytes())
-    elif len(planes) == 1:
-        made = PIL.Image.fromarray(planes[0].numpy())
-        made = made if made.mode == mode else PIL.Image.frombytes(mode, made.size, made.tobytes())
+    if len(planes) == 1:
+        values = planes[0].numpy()
+        if mode in SIXTEEN_BIT:
+            values = values.astype(">u2" if mode == "I;16B" else "<u2")
+        made = PIL.Image.frombytes(mode, size, values.tobytes(), "raw", "1;8" if mode == "1" else mode)
     else:
         bands = [PIL.Image.frombuffer("L", size, plane, "raw", "L", 0, 1) for plane in planes.contiguous().numpy()]
         made = PIL.Image.merge(mode, bands)

@@ -39,20 +39,18 @@ def check_fill(fill: Any, padding_mode: str) -> Any:
         unknown = [kind for kind in fill if not isinstance(kind, type) and kind not in FILL_NAMES]
         if unknown:
             raise ValueError(f"fill must be by types, or by {', '.join(FILL_NAMES)}, got {unknown[0]!r}")
-        checked = {kind: check_fill(value, "fill") for kind, value in fill.items()}
-        image_fills = [value for kind, value in checked.items() if kind not in (tv_tensors.Mask, "Mask")]
-    else:
-        numbers = [fill] if isinstance(fill, int | float) else fill
+    fills = dict(fill) if isinstance(fill, Mapping) else {"others": fill}
+    for kind, value in fills.items():
+        numbers = [value] if isinstance(value, int | float) else value
         if not isinstance(numbers, Sequence) or not all(isinstance(number, int | float) for number in numbers):
             raise TypeError(f"fill must be a number, a sequence of numbers, or a dict of those by type, got {fill!r}")
         if not all(map(math.isfinite, numbers)):
-            raise ValueError(f"fill must be finite, got {fill!r}")
+            raise ValueError(f"fill must be finite, got {value!r}")
         if len(numbers) == 0:
             raise ValueError("fill must have one value or one per channel, got an empty sequence")
-        checked, image_fills = fill, [fill]
-    if padding_mode != "fill" and any(value != 0 for value in image_fills):
-        raise ValueError(f"fill must be 0 unless padding_mode is 'fill', got fill={fill!r}, {padding_mode=}")
-    return checked
+        if padding_mode != "fill" and any(numbers) and kind not in (tv_tensors.Mask, "Mask"):
+            raise ValueError(f"fill must be 0 unless padding_mode is 'fill', got {fill=!r}, {padding_mode=}")
+    return fills if isinstance(fill, Mapping) else fill
 
 
 def _check_padding_mode(augment: Any, mode: Any) -> str:

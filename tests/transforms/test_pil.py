@@ -65,6 +65,7 @@ def test_values_are_those_of_pil_without_its_rounding(mode, parameters):
     before = image.tobytes()
     out = AUGMENT.apply(image, floats(parameters))
     assert (out.mode, out.size) == (mode, (40, 30)) and image.tobytes() == before
+    out.load()[0, 0] = out.getpixel((0, 0))  # it can be written to, as one of PIL's own
     truth, got = pils_own_in_floats(image, parameters), bands(out)
     if mode in ("RGBA", "LA"):
         assert np.abs(got[..., -1] - truth[..., -1])[inside(image, parameters)].max() <= 0.51

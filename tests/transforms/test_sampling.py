@@ -74,8 +74,13 @@ BY_TYPES = "fill must be by types, or by Image, Video, Mask, Tensor, others, got
         ((1, 2), "one for each of 3 channels, got 2"),
         ({tv_tensors.Image: 1, "Imgae": 2}, BY_TYPES + "'Imgae'"),
         ({tv_tensors.Image: 1, 3: 2}, BY_TYPES + "3"),
+        ({"Image": {"Mask": 3.0}}, "fill must be a number, a sequence of numbers, or a dict of those by type"),
     ],
 )
 def test_a_fill_that_does_not_fit_is_refused(fill, said):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises((TypeError, ValueError), match=said):
         vivid(padding_mode="fill", fill=fill)(torch.rand(3, 8, 8))
+
+
+def test_zeros_for_each_channel_are_a_fill_of_0():
+    assert vivid(padding_mode="reflection", fill=(0, 0.0, 0)).fill == (0, 0.0, 0)
