@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.tv_tensors import TVTensor
 
 from learned_affine._checks import check_type, shown
-from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.geometry.parameters import AffineParameters, is_traced
 from learned_affine.tasks.targets import LabelMap, holds_points, numbers_of
 from learned_affine.transforms.sample import dimensions_of
 from learned_affine.transforms.transform import PolicyTransform
@@ -56,8 +57,9 @@ class MappedLabels(nn.Module):
         if not isinstance(both, tuple | list) or len(both) != 2:
             raise TypeError(f"the sample must be images and labels, got {shown(both)}")
         check_type("images", both[0], Tensor | PIL.Image.Image | list, "one image, a batch (B, C, H, W), or a list")
-        images, labels = self.augment(*both)
-        drawn = self.augment.last_parameters
+        own = self.augment if is_traced() else copy.copy(self.augment)  # whose last draw no other thread changes
+        images, labels = own(*both)
+        drawn, self.augment._last = own.last_parameters, own._last
         if drawn is None:
             raise ValueError(f"the sample must hold an image whose labels are renamed, got {shown(both[0])}")
         is_many = isinstance(images, list) or (isinstance(images, Tensor) and images.ndim > dimensions_of(images))

@@ -141,12 +141,14 @@ def test_wrong_arguments_are_named(classifier, augment, change, error, message):
         AveragedClassifier(**{"classifier": classifier, "augment": augment} | change)
 
 
-@pytest.mark.parametrize("options", [{}, {"deterministic": True}])
+@pytest.mark.parametrize(
+    ("options", "label_map"), [({}, None), ({"deterministic": True}, None), ({}, {"mirror": [1, 0, 2, 3]})]
+)
 @pytest.mark.parametrize("over", ["draws", "symmetries"])
 @pytest.mark.parametrize("strict", [False, True])
-def test_an_exported_one_gives_the_same_again_and_again(classifier, options, over, strict):
+def test_an_exported_one_gives_the_same_again_and_again(classifier, options, label_map, over, strict):
     augment = LearnedAffineAugment(AffineLimits.wide(), **options)
-    averaged = AveragedClassifier(classifier, augment, draws=3, over=over, strength=0.9)
+    averaged = AveragedClassifier(classifier, augment, draws=3, over=over, strength=0.9, label_map=label_map)
     exported = torch.export.export(averaged, (IMAGES,), strict=strict).module()
     for images in (IMAGES, IMAGES.flip(0), IMAGES):
         torch.testing.assert_close(exported(images), averaged(images))

@@ -87,6 +87,19 @@ def test_labels_follow_the_pixels_in_training(way):
     assert len(torch.unique(4 * labels + new)) == 16
 
 
+def test_labels_follow_their_own_draw_while_another_thread_draws():
+    (images, labels), mapped, others = compass(), MappedLabels(everything(), COMPASS), []
+
+    def meanwhile(*_):
+        if not others:
+            others.append(len(images))
+            mapped.augment(images)
+
+    mapped.augment.register_forward_hook(meanwhile)
+    moved, new = mapped(images, labels)
+    assert others and torch.equal(Compass()(moved).argmax(-1), new)
+
+
 def test_key_points_change_their_order_with_the_symmetry():
     """Of points at the four sides of a square, the first is always the one at the top."""
     around = torch.tensor([[8.0, 2], [14, 8], [8, 14], [2, 8]])
