@@ -76,10 +76,11 @@ class AveragedClassifier(nn.Module):
         check_type("classifier", classifier, Callable, "a module or a function")
         self.over = check_choice("over", over, ("draws", "symmetries"))
         check_range("strength", strength, 0.0, 1.0)
-        self.label_map, self.task, self.orders = label_map_of(label_map, info_of(augment)), task_of(task), []
+        label_rules, self.task = label_map_of(label_map, info_of(augment)), task_of(task)
+        self.label_map = label_rules if label_rules is not None and label_rules.rules else None
         if isinstance(self.task, MultiLabel):
             raise ValueError(f"task must be one of classes, got {self.task.name!r}")
-        if self.label_map is not None and self.label_map.rules:
+        if self.label_map is not None:
             self.label_map.check_permutations()
             classes = max(map(len, self.label_map.rules.values()))
             self.orders = self.label_map.orders(classes).tolist()  # numbers, which are constants in a graph
@@ -101,9 +102,7 @@ class AveragedClassifier(nn.Module):
             views = [images if one is None else self.augment.warp(images, one) for one in some]
             logits = model.answer(torch.cat(views)).log_softmax(-1).unflatten(0, (len(views), len(images)))
             for answer, own in zip(logits, some, strict=True):
-                if (
-                    self.label_map is not None and self.orders and own is not None
-                ):  # its labels are those of moved images
+                if self.label_map is not None and own is not None:  # its labels are those of moved images
                     self.label_map.check(answer.shape[1])
                     answer = answer.gather(1, torch.tensor(self.orders, device=answer.device)[own.codes()])
                 answers.append(answer)

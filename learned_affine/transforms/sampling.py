@@ -42,7 +42,8 @@ def check_fill(fill: Any, padding_mode: str) -> Any:
     fills = dict(fill) if isinstance(fill, Mapping) else {"others": fill}
     for kind, value in fills.items():
         numbers = [value] if isinstance(value, int | float) else value
-        if not isinstance(numbers, Sequence) or not all(isinstance(number, int | float) for number in numbers):
+        is_numbers = isinstance(numbers, Sequence) and all(isinstance(number, int | float) for number in numbers)
+        if not is_numbers or any(isinstance(number, bool) for number in numbers):
             raise TypeError(f"fill must be a number, a sequence of numbers, or a dict of those by type, got {fill!r}")
         if not all(map(math.isfinite, numbers)):
             raise ValueError(f"fill must be finite, got {value!r}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from learned_affine._checks import warn_caller
+from learned_affine._checks import check_type, warn_caller
 from learned_affine._files import write_atomically
 from learned_affine.policy.network import LocalizationNetwork
 from learned_affine.transforms.transform import PolicyTransform
@@ -47,7 +48,7 @@ def save(augment: PolicyTransform, path: str | Path) -> Path:
     Warns:
         UserWarning: if the augmenter is not fitted.
     """
-    path = Path(path)
+    path = Path(check_type("path", path, str | os.PathLike, "a path"))
     if path.suffix.lower() in OTHER_FILES and not path.is_dir():
         raise ValueError(f"path must end in .safetensors, or be a folder, got {str(path)!r}")
     if shipped(str(path)) is not None:
@@ -71,16 +72,19 @@ def save(augment: PolicyTransform, path: str | Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         return write_atomically(path, content)
     _refuse_others(path)
+    # all is made before anything is written; a class whose name is not UTF-8 is no obstacle
+    config, card = json.dumps(description, indent=1), model_card(description).encode(errors="replace")
     path.mkdir(parents=True, exist_ok=True)
-    write_atomically(path / "config.json", json.dumps(description, indent=1).encode())
-    card = path / CARD
-    if not card.exists() or MARK in card.read_text(encoding="utf-8", errors="replace"):
-        write_atomically(card, model_card(description).encode())
+    write_atomically(path / "config.json", config.encode())
+    if not (path / CARD).exists() or MARK in (path / CARD).read_text(encoding="utf-8", errors="replace"):
+        write_atomically(path / CARD, card)
     return write_atomically(path / FILE, content)
 
 
 def _refuse_others(folder: Path) -> None:
     """Another model's files in a folder are not to be lost; each of ours says what wrote it."""
+    if folder.is_file():
+        raise FileExistsError(f"path must end in .safetensors, or be a folder, got the file {str(folder)!r}")
     for name in (FILE, "config.json"):
         if (folder / name).exists() and not _is_ours(folder / name):
             raise FileExistsError(f"path must be a folder without another model's {name}, got {str(folder)!r}")

@@ -97,6 +97,22 @@ def test_loading_draws_no_random_number(path):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_a_path_that_is_none_or_another_file_is_named(path):
+    (path.parent / "notes").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"path must end in \.safetensors, or be a folder, got the .*notes'"):
+        vivid().save_pretrained(path.parent / "notes")
+    with pytest.raises(TypeError, match="path must be a path, got NoneType"):
+        vivid().save_pretrained(None)
+
+
+def test_a_class_whose_name_is_not_utf_8_is_no_obstacle(tmp_path):
+    """As those of folders from an old archive; a folder was left half-written."""
+    augment = quick()
+    augment.history.info["class_names"] = ["caf\udce9", "tea"]
+    assert load(augment.save_pretrained(tmp_path)).history.info["class_names"] == ["caf\udce9", "tea"]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_the_same_fit_gives_the_same_bytes(tmp_path):
     files = [quick().save_pretrained(tmp_path / f"{number}.safetensors") for number in range(2)]
     assert len({path.read_bytes() for path in files}) == 1
