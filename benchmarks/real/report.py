@@ -147,23 +147,19 @@ def page(rows: list[dict[str, Any]]) -> str:
         return f"{INTRODUCTION}\n\nNot measured yet.\n"
     parts = [INTRODUCTION, versions, *(f"## {title}\n\n{text}" for title, text in sections(sets).items())]
     if pretrained := grouped(rows, "backbone")[0]:
-        shown = ("none", "affine_by_hand", "learned")  # of colour operations not all sets have rows
-        pretrained = {name: {arm: arms[arm] for arm in shown if arm in arms} for name, arms in pretrained.items()}
+        shared = set.intersection(*map(set, pretrained.values()))
+        pretrained = {name: {arm: arms[arm] for arm in ARMS if arm in shared} for name, arms in pretrained.items()}
         *_, last = minus(pretrained, ("affine_by_hand",)).splitlines()
-        parts += [PRETRAINED, f"{gain_table(pretrained)}\n{last.replace('| ', '| learned minus ', 1)}"]
+        gains_of_all = f"{gain_table(pretrained)}\n{last.replace('| ', '| learned minus ', 1)}"
+        parts += [PRETRAINED, gains_of_all, ranking(pretrained)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def sections(sets: Sets) -> dict[str, str]:
     """Of the small net: tables by their titles."""
     known = {name: sets[name] for name in SIDES if name in sets}
-    ranks = mean_ranks(sets)
-    ranked = ", ".join(
-        f"{TITLES.get(arm, arm)} {ranks[arm]:.1f}" for arm in sorted(ranks, key=lambda arm: (ranks[arm], arm))
-    )
-    ranked = textwrap.fill(f"Mean rank over the sets: {ranked}.", 120)
     return {
-        "Gains over no augmentation": f"{ARMS_TOLD}\n\n{gain_table(sets)}\n\n{ranked}",
+        "Gains over no augmentation": f"{ARMS_TOLD}\n\n{gain_table(sets)}\n\n{ranking(sets)}",
         "Learned, minus": minus(sets, (*RIVALS, *PARTS)),
         "Classes that a left-right flip changes, minus none": table(
             (*TOLD_BY_CLASS, "symmetries_alone", *MAPS),
@@ -232,6 +228,14 @@ def table(arms: Iterable[str], sets: Sets, cell: Callable[[str, str], str]) -> s
         if own:
             lines.append(line(TITLES.get(arm, arm), *(cell(name, arm) if name in own else "" for name in sets)))
     return "\n".join([*head("", *sets), *lines])
+
+
+def ranking(sets: Sets) -> str:
+    """The mean ranks in words, the best first."""
+    ranks = mean_ranks(sets)
+    order = sorted(ranks, key=lambda arm: (ranks[arm], arm))
+    told_of = ", ".join(f"{TITLES.get(arm, arm)} {ranks[arm]:.1f}" for arm in order)
+    return textwrap.fill(f"Mean rank over the sets: {told_of}.", 120)
 
 
 def mean_ranks(sets: Sets) -> dict[str, float]:
