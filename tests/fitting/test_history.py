@@ -20,6 +20,15 @@ def test_history_has_every_key_and_is_json(tmp_path):
         assert again[key] == pytest.approx(history[key], nan_ok=True)
 
 
+def test_curves_are_its_numbers():
+    history = quick(val_loader=loader()).history
+    costs, _, moved, _ = history.plot().axes
+    rounds = list(range(1, history.rounds + 1))
+    assert list(costs.lines[0].get_ydata()) == history["cost"] and list(costs.lines[0].get_xdata()) == rounds
+    assert list(costs.lines[1].get_ydata()) == history["budget"]
+    assert list(moved.lines[0].get_ydata()) == pytest.approx([100 * value for value in history["displacement"]])
+
+
 def test_infinite_numbers_are_no_json():
     history = FitHistory(info={"target": math.nan, "seen": [math.inf]}).add(loss=math.inf, entropy=1.0)
     assert history.to_dict()["rounds"]["loss"] == [None]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from learned_affine import AffineLimits, plots
+from learned_affine import AffineLimits, FitHistory, plots
 from tests.fits import loader, quick
 from tests.subjects import blobs, seeded, symmetric, vivid
 
@@ -22,6 +22,15 @@ def row_titles(figure):
     return [label.get_text() for axis in figure.axes for label in axis.get_yticklabels()]
 
 
+def cells(figure, xs=None, height=16, width=16):
+    """The pixels round the ticks of a sheet, ``(rows, columns, H, W, 3)``, in columns of one's own where given."""
+    axis = figure.axes[0]
+    pixels, xs = torch.tensor(axis.images[0].get_array()), axis.get_xticks() if xs is None else xs
+    tops, lefts = ([int(one - side / 2) for one in of] for of, side in ((axis.get_yticks(), height), (xs, width)))
+    rows = [torch.stack([pixels[top : top + height, left : left + width] for left in lefts]) for top in tops]
+    return torch.stack(rows)
+
+
 def pictures():
     images, labels = blobs(40, classes=10)
     yield plots.plot_before_after(vivid(), images[:10])
@@ -31,7 +40,7 @@ def pictures():
         yield plots.plot_symmetries(symmetric(), blobs(count)[0], names=["a long name of a class"] * count)
     for size in ((32, 96), (96, 32), (64, 64)):  # wide and upright ones were too narrow for their texts
         yield plots.plot_summary(vivid(AffineLimits.wide()), [(torch.rand(4, 3, *size), torch.arange(4))])
-    yield quick(val_loader=loader()).history.plot()
+    yield from (quick(val_loader=loader()).history.plot(), FitHistory().plot())  # of no rounds, too
 
 
 def texts_of(axis):
@@ -92,6 +101,7 @@ REFUSED = {
         partial(plots.plot_summary, vivid(), [(torch.rand(121, 1, 8, 8), torch.arange(121))]),
         "loader must give images of 1 to 120 classes to fit a picture, got 121",
     ),
+    "no history": (partial(plots.plot_history, vivid().history), "that of a fitted augmenter, a FitHistory, got None"),
     "no draws": (partial(plots.plot_policies, {"": vivid()}, IMAGES, draws=0), "draws must be at least 1, got 0"),
 }
 

@@ -8,7 +8,7 @@ from learned_affine import AffineLimits, plots
 from learned_affine.fitting.history import FitHistory
 from learned_affine.plots.canvas import GREEN
 from learned_affine.policy.distribution import Policy
-from tests.plots.test_canvas import row_titles
+from tests.plots.test_canvas import cells, row_titles
 from tests.subjects import flipping, vivid
 
 IMAGES = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -23,23 +23,13 @@ def texts(figure):
     return [written[start : start + 11] for start in range(0, len(written), 11)]
 
 
-def cells(figure, side=16):
-    """The pixels of each cell, ``(rows, 10, side, side, 3)``: those of a frame's outer line left in."""
-    axis = figure.axes[0]
-    pixels = torch.tensor(axis.images[0].get_array())
-    lefts = [text.get_position()[0] - side / 2 for text in axis.texts[:10]]
-    tops = [y - side / 2 for y in axis.get_yticks()]
-    rows = [[pixels[int(top) : int(top) + side, int(left) : int(left) + side] for left in lefts] for top in tops]
-    return torch.stack([torch.stack(row) for row in rows])
-
-
 def test_each_class_has_a_row_with_its_first_image_and_what_is_tolerated_is_strong_and_framed(tmp_path):
     figure = plots.plot_summary(flipping(), LOADER, ["cat", "dog"], tmp_path / "page.png")
     assert row_titles(figure) == ["cat", "dog"] and (tmp_path / "page.png").stat().st_size > 1000
     for row, first in enumerate((1, 0)):
         image = IMAGES[first]
         plain = ((image - image.min()) / (image.max() - image.min())).permute(1, 2, 0)
-        shown = cells(figure)[row]
+        shown = cells(figure, [text.get_position()[0] for text in figure.axes[0].texts[:10]])[row]
         for column in (0, 1, 2):  # it is never rotated
             torch.testing.assert_close(shown[column], plain)
         torch.testing.assert_close(shown[FLIP], plain.flip(1))

@@ -5,25 +5,11 @@ import torch
 
 from learned_affine import AffineLimits, plots
 from learned_affine.policy.raw_head import RawHead
-from tests.plots.test_canvas import row_titles
+from tests.plots.test_canvas import cells, row_titles
 from tests.subjects import blobs, flipping, vivid
 
 IMAGES = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([1, 0, 1, 1])
-
-
-def sheet(figure, height=16, width=16):
-    """The positions of each row, ``(rows, 8, H, W, 3)``, by the figure's own ticks."""
-    axis = figure.axes[0]
-    pixels = torch.tensor(axis.images[0].get_array())
-    rows = [
-        [
-            pixels[int(y - height / 2) : int(y + height / 2), int(x - width / 2) : int(x + width / 2)]
-            for x in axis.get_xticks()
-        ]
-        for y in axis.get_yticks()
-    ]
-    return torch.stack([torch.stack(row) for row in rows])
 
 
 def texts(figure):
@@ -31,7 +17,7 @@ def texts(figure):
 
 
 def test_positions_are_the_rotated_and_mirrored_images_and_half_of_them_are_strong():
-    shown = sheet(plots.plot_symmetries(flipping(), IMAGES))
+    shown = cells(plots.plot_symmetries(flipping(), IMAGES))
     low, high = IMAGES.min(), IMAGES.max()
     plain = ((IMAGES - low) / (high - low)).permute(0, 2, 3, 1)
     torch.testing.assert_close(shown[:, 0], plain)
@@ -59,20 +45,20 @@ def test_what_has_no_symmetries_leaves_images_as_they_are(augment):
 def test_of_each_class_the_first_images_are_shown_and_the_class_is_named_once(tmp_path):
     figure = plots.plot_symmetries(flipping(), IMAGES, LABELS, ["cat", "dog"], 2, tmp_path / "a.png")
     assert row_titles(figure) == ["cat", "dog", ""]
-    torch.testing.assert_close(sheet(figure)[:, 0], sheet(plots.plot_symmetries(flipping(), IMAGES))[[1, 0, 2], 0])
+    torch.testing.assert_close(cells(figure)[:, 0], cells(plots.plot_symmetries(flipping(), IMAGES))[[1, 0, 2], 0])
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
 def test_positions_that_would_not_keep_the_shape_are_not_drawn():
-    shown = sheet(plots.plot_symmetries(flipping(), IMAGES[..., :10]), width=10)
+    shown = cells(plots.plot_symmetries(flipping(), IMAGES[..., :10]), width=10)
     assert [bool((shown[:, code] == 1).all()) for code in range(8)] == [False, True] * 4
 
 
 def test_bytes_and_grey_images_are_shown():
     grey = blobs(3)[0]
     one, other = (
-        sheet(plots.plot_symmetries(vivid(), images)) for images in (grey, (255 * grey).round().to(torch.uint8))
+        cells(plots.plot_symmetries(vivid(), images)) for images in (grey, (255 * grey).round().to(torch.uint8))
     )
     assert (one - other).abs().max() < 0.02
-    wide = sheet(plots.plot_symmetries(vivid(), (60_000 * grey).round().to(torch.uint16)))
+    wide = cells(plots.plot_symmetries(vivid(), (60_000 * grey).round().to(torch.uint16)))
     assert (one - wide).abs().max() < 0.02

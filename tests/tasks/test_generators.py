@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, TensorDataset
 
 from tests.fits import IMAGES, LABELS, PAPER, quick
-from tests.subjects import Halves, blobs, seeded, vivid
+from tests.subjects import Halves, seeded, vivid
 
 DATA = TensorDataset(IMAGES, LABELS)
 
@@ -37,9 +37,9 @@ def broken_evaluation(augment, loader):
 
 
 class Drawn(Dataset):
-    """Images to which noise is added, by a generator of the dataset's own."""
+    """Images to which noise is added, by a generator of the dataset's own, or by the worker's."""
 
-    def __init__(self, generator):
+    def __init__(self, generator=None):
         self.generator = generator
 
     def __len__(self):
@@ -75,24 +75,12 @@ def test_generators_of_torch_of_the_loader_and_of_the_augmenter_are_left_alone(u
     assert all(torch.equal(one.get_state(), state) for one, state in zip(generators, states, strict=True))
 
 
-class Noisy(Dataset):
-    """Noise that the worker draws, on images of two classes."""
-
-    images, labels = blobs(8)
-
-    def __len__(self) -> int:
-        return 8
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        return self.images[index] + 0.1 * torch.rand(1, 16, 16), int(self.labels[index])
-
-
 def epoch(loader: DataLoader) -> torch.Tensor:
     return torch.cat([images for images, _ in loader])
 
 
 def persistent() -> DataLoader:
-    return DataLoader(Noisy(), 4, num_workers=1, persistent_workers=True)
+    return DataLoader(Drawn(), 16, num_workers=1, persistent_workers=True)
 
 
 @pytest.mark.parametrize("use", [fit, interrupted_fit, evaluate])

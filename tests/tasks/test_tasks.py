@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from learned_affine.tasks import Binary, MultiLabel, SingleLabel
 from learned_affine.tasks.model import TASKS, task_of, temperature_of
-from tests.fits import IMAGES, LABELS, SHORT, quick, same_weights
+from tests.fits import IMAGES, LABELS, SHORT, assert_same_fit, quick
 from tests.subjects import Halves
 
 DRAW = torch.Generator().manual_seed(0)
@@ -153,9 +153,7 @@ def test_a_binary_task_gives_the_policy_of_two_classes_in_every_form(name):
 
 def test_one_hot_soft_labels_give_the_same_bits_as_class_indices():
     one, other = fitted("soft labels"), fitted("two classes")
-    assert same_weights(one, other)
-    for key in set(one.history) - {"seconds"}:
-        torch.testing.assert_close(one.history[key], other.history[key], rtol=0, atol=0, equal_nan=True)
+    assert_same_fit(one, other)
     assert one.history.info["classes_moved"] == other.history.info["classes_moved"]
 
 

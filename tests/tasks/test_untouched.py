@@ -4,7 +4,7 @@ import contextlib
 import functools
 import math
 import signal
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,7 +22,6 @@ from tests.subjects import Halves, small_net, vivid
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated")  # kinds that are still in use
 DATA = [(IMAGES[:32], LABELS[:32])] * 3
-CPU = torch.device("cpu")
 
 
 def eager(training: bool = True) -> nn.Module:
@@ -174,7 +173,7 @@ def test_it_comes_back_as_it_was(make, use, error):
 def test_inside_it_is_frozen():
     classifier = eager()
     before = snapshot(classifier)
-    with frozen(classifier, CPU):
+    with frozen(classifier, torch.device("cpu")):
         assert not any(module.training for module in classifier.modules())
         assert not any(parameter.requires_grad for parameter in classifier.parameters())
         classifier.train()(IMAGES)  # would change the statistics of BatchNorm
@@ -187,6 +186,7 @@ def test_a_preprocess_that_is_a_module_is_left_as_a_classifier_is():
     learned = quick(data=DATA, val_loader=DATA, preprocess=preprocess)
     assert learned.history.info["held_out_accuracy"] == 1  # nothing is dropped
     assert learned.evaluate(Halves(), DATA)["clean_accuracy"] == 1
+    assert evaluate_classifier(Halves(), DATA, preprocess=preprocess, progress=False)["accuracy"] == 1
     assert_same(before, preprocess)
 
 
@@ -261,21 +261,24 @@ def test_a_model_that_writes_into_its_input_changes_no_image_and_no_number(use):
 
 def test_fits_in_threads_follow_each_other():
     """They share torch's generator, and here a classifier."""
-    classifier, alone, found = small_net().train(), silent(config=SHORT, classifier=small_net()), []
-    run = lambda: found.append(silent(config=SHORT, classifier=classifier))  # noqa: E731
-    threads = [threading.Thread(target=run) for _ in range(2)]
+    classifier, alone = small_net().train(), silent(config=SHORT, classifier=small_net())
     before = snapshot(classifier)
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    with ThreadPoolExecutor(2) as pool:
+        found = [*pool.map(lambda _: silent(config=SHORT, classifier=classifier), range(2))]
     assert_same(before, classifier)
-    assert len(found) == 2 and all(same_weights(one.localization, alone.localization) for one in found)
+    assert all(same_weights(one, alone) for one in found)
 
 
-def test_a_classifier_without_values_is_refused():
-    with pytest.raises(ValueError, match="classifier must have its weights in memory, got some on the device meta"):
-        quick(small_net().to("meta"))
+@pytest.mark.parametrize(
+    ("classifier", "said"),
+    [
+        (small_net().to("meta"), " in memory, got some on the device meta"),
+        (nn.Sequential(nn.Flatten(), nn.LazyLinear(2)), ", got some of lazy modules"),
+    ],
+)
+def test_a_classifier_without_weights_is_refused(classifier, said):
+    with pytest.raises(ValueError, match=f"classifier must have its weights{said}"):
+        quick(classifier)
 
 
 def test_a_classifier_with_a_sparse_buffer_comes_back_as_it_was():
@@ -284,15 +287,3 @@ def test_a_classifier_with_a_sparse_buffer_comes_back_as_it_was():
     classifier.register_forward_hook(lambda module, *_: setattr(module, "mixing", 2 * module.mixing))
     quick(classifier)
     assert torch.equal(classifier.mixing.to_dense(), torch.eye(2))
-
-
-def test_a_preprocess_in_training_mode_is_evaluated_and_comes_back_as_it_was():
-    normalize = nn.BatchNorm2d(1)
-    before = snapshot(normalize)
-    evaluate_classifier(Halves(), DATA, preprocess=normalize, progress=False)
-    assert_same(before, normalize)
-
-
-def test_a_classifier_whose_lazy_modules_have_no_weights_yet_is_refused():
-    with pytest.raises(ValueError, match="classifier must have its weights, got some of lazy modules"):
-        quick(nn.Sequential(nn.Flatten(), nn.LazyLinear(2)))

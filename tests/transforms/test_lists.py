@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils import _pytree as pytree
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
@@ -82,7 +83,9 @@ ONE_SAMPLE = {
 @pytest.mark.parametrize("put", ONE_SAMPLE.values(), ids=ONE_SAMPLE)
 def test_images_of_one_sample_share_a_draw_as_in_torchvision(put):
     augment, image = vivid(LIMITS), pictures("PIL", 1)[0]
-    out = torch.utils._pytree.tree_leaves(augment(put(image, image.copy())))
+    sample = put(image, image.copy())
+    out, structure = pytree.tree_flatten(augment(sample))
+    assert structure == pytree.tree_structure(sample)
     assert len(augment.last_parameters) == 1
     for other in out[1:]:
         assert_equal(other, out[0])

@@ -83,11 +83,11 @@ targets_of_any_form = st.recursive(
 )
 pools = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 4)), min_size=4, max_size=4)
 SAMPLES = {
-    "pair": lambda images, targets, mask: (images, targets),
-    "reversed": lambda images, targets, mask: [targets, images],
-    "dict": lambda images, targets, mask: {"x": images, "y": targets},
-    "nested": lambda images, targets, mask: {"y": {"z": targets}, "x": (images, "id")},
-    "beside": lambda images, targets, mask: (images, targets, mask),
+    "pair": lambda images, targets, rows: (images, targets),
+    "reversed": lambda images, targets, rows: [targets, images],
+    "dict": lambda images, targets, rows: {"x": images, "y": targets},
+    "nested": lambda images, targets, rows: {"y": {"z": targets}, "x": (images, "id")},
+    "beside": lambda images, targets, rows: (images, targets, *rows),
 }
 
 
@@ -109,8 +109,10 @@ def batches(draw):
     values = torch.rand(shape, generator=generator)
     images = values if kind is torch.Tensor else kind(values)
     targets = draw(st.sampled_from([list, tuple]))(targets)
-    mask = tv_tensors.Mask(torch.rand(count, *size, generator=generator) > 0.5)
-    return SAMPLES[draw(st.sampled_from(list(SAMPLES)))](images, targets, mask), images, targets
+    masks, points = label("masks", count, generator, size), label("groups", count, generator, size)
+    stacks, firsts = tv_tensors.Mask(masks[:, None].expand(-1, 2, -1, -1)), tv_tensors.wrap(points[:, :1], like=points)
+    rows = masks, stacks, points, firsts  # what follows the images row by row
+    return SAMPLES[draw(st.sampled_from(list(SAMPLES)))](images, targets, rows), images, targets
 
 
 @given(batches(), augments, seeds)

@@ -3,22 +3,12 @@
 import pytest
 import torch
 from kornia.augmentation import RandomAffine
-from torch import nn
 
 from benchmarks.common.counting import counted
-from learned_affine import AffineLimits, LearnedAffineAugment
-from tests.subjects import STILL, symmetric
+from learned_affine import AffineLimits
+from tests.subjects import STILL, symmetric, vivid
 
 SAMPLING = "grid_sampler_2d"
-
-
-def wide(limits: AffineLimits | None = None, **options: object) -> LearnedAffineAugment:
-    """An augmenter that moves everything; one image in three is mirrored."""
-    torch.manual_seed(0)
-    augment = LearnedAffineAugment(limits, **{"p": 1.0, **options})
-    nn.init.normal_(augment.localization.head.weight, std=0.3)
-    nn.init.constant_(augment.localization.head.bias[6:], 0.0)
-    return augment
 
 
 @pytest.fixture(autouse=True)
@@ -33,14 +23,14 @@ def _meta_knows_no_autocast(monkeypatch):
 )
 def test_a_batch_takes_half_of_the_operators_of_kornias_random_affine(device, symmetries, share, p):
     """Which has no network. On meta as on a GPU: bad pixels are found by masks, since to ask would be to wait."""
-    augment, images = wide(AffineLimits(symmetries=symmetries), p=p), torch.rand(64, 3, 32, 32)
+    augment, images = vivid(AffineLimits(symmetries=symmetries), p=p), torch.rand(64, 3, 32, 32)
     kornias = counted(RandomAffine(30, (0.15, 0.15), (0.8, 1.3), 15, p=p), images)
     found = counted(augment, images.to(device))
     assert found.operators[SAMPLING] == 1 and found.total <= share * kornias.total
 
 
 def test_the_number_of_operators_does_not_grow_with_the_batch():
-    few, many = (counted(wide(), torch.rand(count, 3, 16, 16)).total for count in (2, 200))
+    few, many = (counted(vivid(), torch.rand(count, 3, 16, 16)).total for count in (2, 200))
     assert few == many
 
 
@@ -63,7 +53,7 @@ OPTIONS = [
 def test_a_gpu_is_never_waited_for(options, dtype):
     """On the meta device a tensor has no data, so that an operator that needs some, such as ``item``, raises."""
     images = torch.empty(16, 3, 64, 64, device="meta", dtype=dtype)
-    found = counted(wide(**options), images)
+    found = counted(vivid(**options), images)
     assert "meta" not in found.waiting  # of the CPU's own numbers anything may be asked: they are there
     assert found.copies and all(way == ("cpu", "meta", False) for way in found.copies)
 
@@ -84,7 +74,7 @@ def test_a_call_holds_at_most_2_3_times_the_batch(count, size, threads):
     torch.set_num_threads(threads)
     try:
         for p in (1.0, 0.5):
-            found = counted(wide(p=p), images)
+            found = counted(vivid(p=p), images)
             assert found.most >= images.nbytes  # the result alone is as large
             assert found.most <= 2.3 * images.nbytes, p
     finally:

@@ -1,7 +1,5 @@
 """What a sample holds: which item is the image, and which label belongs to which image."""
 
-from collections import namedtuple
-
 import numpy as np
 import PIL.Image
 import pytest
@@ -14,17 +12,7 @@ from tests.geometry.matrices import symmetries_alone
 from tests.subjects import vivid
 from tests.transforms.pictures import Photo, Scan
 
-Pair = namedtuple("Pair", ["image", "label"])
 IMAGES = tv_tensors.Image(torch.rand(3, 1, 16, 16))
-
-
-def test_labels_and_strings_are_the_same_objects():
-    label, text, array = torch.tensor(3), "cat", np.zeros(3)
-    sample = {"image": tv_tensors.Image(torch.rand(3, 8, 8)), "more": (label, text, [array, None])}
-    out = vivid()(sample)
-    assert out["more"][0] is label and out["more"][1] is text and out["more"][2][0] is array
-    pair = vivid()(Pair(torch.rand(3, 8, 8), 7))
-    assert isinstance(pair, Pair) and pair.label == 7
 
 
 def test_the_image_is_found_behind_other_tensors():

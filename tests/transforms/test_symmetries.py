@@ -23,10 +23,6 @@ def moved(code: int) -> AffineParameters:
     return AffineParameters(*MOVED.tensors(), *symmetry([code]))
 
 
-def rearranged_each(images: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-    return torch.stack([rearranged(image, code) for image, code in zip(images, codes.tolist(), strict=True)])
-
-
 def rearranged_pil(image: PIL.Image.Image, code: int) -> PIL.Image.Image:
     """By PIL's own flip and rotation: 270 degrees counterclockwise are a quarter turn."""
     image = image.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT) if code >= 4 else image
@@ -71,7 +67,7 @@ def test_symmetries_are_exact_in_a_batch_with_moved_images(dtype, padding_mode):
     images = pixels(dtype, len(MIXED), 3, 12, 12)
     augment = LearnedAffineAugment(padding_mode=padding_mode)
     masks = tv_tensors.Mask(pixels(dtype, len(MIXED), 12, 12))
-    expected = rearranged_each(images, MIXED.codes())
+    expected = [rearranged(image, code) for image, code in zip(images, MIXED.codes().tolist(), strict=True)]
     for out in (augment.apply(images, MIXED), augment.warp(images, MIXED)):
         assert all(torch.equal(out[row], expected[row]) for row in EXACT)
         for row in (8, 9, 10):

@@ -43,21 +43,6 @@ def assert_same(one, other):
         assert torch.equal(left, right) if isinstance(left, torch.Tensor) else left is right
 
 
-@pytest.mark.parametrize("p", [0.5, 1.0])
-@pytest.mark.parametrize(
-    "make", [lambda: mask(0, 6), lambda: mask(0, 6, 3), lambda: points(0, 6, 4), lambda: points(0, 6, 1)]
-)
-def test_masks_and_key_points_with_a_row_an_image_follow_row_by_row(make, p):
-    """One validity mask for the whole batch, and key points of a collated batch."""
-    augment, images, label = vivid(LIMITS, p=p), batch(6), make()
-    _, out = augment(images, label)
-    assert type(out) is type(label) and out.shape == label.shape
-    for row, parameters in enumerate(augment.last_parameters):
-        before, after = (tv_tensors.wrap(item.as_subclass(torch.Tensor)[row], like=label) for item in (label, out))
-        moves = bool(parameters.displacement() > 0)
-        assert_same(after, augment.apply(before, parameters) if moves else before)
-
-
 def test_a_batch_of_one_takes_labels_in_any_form():
     augment, images = vivid(LIMITS), batch(1)
     for label in (box(), [box()], {"masks": mask(0, 3), "boxes": box(1)}, mask(0, 1), [[mask(), points(0, 2)]]):

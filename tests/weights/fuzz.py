@@ -13,7 +13,6 @@ import random
 import resource
 import signal
 import sys
-from collections import Counter
 from pathlib import Path
 
 import PIL.Image
@@ -243,28 +242,20 @@ def run(count, folder, seed=0):
     torch.set_num_threads(1)
     draw, sources, path = random.Random(seed), originals(folder), folder / "model.safetensors"
     limit_memory()
-    loaded, kinds = Counter(), Counter()
+    loaded, kinds = 0, set()
     for number in range(count):
         content, kind, is_damage = mutated(draw.choice(sources), draw)
         path.write_bytes(content)
         augment = attempt(path)
-        kinds[kind] += 1
+        kinds.add(kind)
         if augment is None:
             continue
-        loaded[kind] += 1
+        loaded += 1
         assert is_sound(augment, path), (number, kind)
         signed = b'"sha256"' in content
-        assert not (is_damage and signed) or any(same_meaning(content, source) for source in sources), (number, kind)
+        assert not (is_damage and signed) or unpack(content) in map(unpack, sources), (number, kind)  # blanks at most
     assert sorted(entry.name for entry in folder.iterdir()) == ["again.safetensors", "model.safetensors"]
-    return {"loaded": sum(loaded.values()), "loaded_by_kind": dict(loaded), "kinds": dict(kinds)}
-
-
-def same_meaning(content, source):
-    """Whether damage left everything as it was, as in the blanks after a header."""
-    try:
-        return unpack(content) == unpack(source)
-    except ValueError:
-        return False
+    return {"loaded": loaded, "kinds": sorted(kinds)}
 
 
 if __name__ == "__main__":

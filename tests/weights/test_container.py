@@ -10,7 +10,6 @@ from safetensors.torch import load_file, save_file
 from learned_affine import LearnedAffineAugment
 from learned_affine.weights import WeightsError
 from learned_affine.weights.container import MAX_FILE
-from tests.subjects import vivid
 from tests.weights.fuzz import pack, unpack
 
 pytestmark = pytest.mark.filterwarnings("ignore:augment is not fitted")  # saved without a fit
@@ -30,9 +29,6 @@ def test_damage_is_found_that_leaves_a_sound_looking_file(path):
 def test_foreign_files_are_refused(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
     with pytest.raises(WeightsError, match="not one of learned_affine"):
-        load(tmp_path / "x.safetensors")
-    torch.save(vivid().state_dict(), tmp_path / "x.safetensors")
-    with pytest.raises(WeightsError, match="no safetensors file"):
         load(tmp_path / "x.safetensors")
 
 

@@ -3,7 +3,6 @@
 import pytest
 
 from learned_affine import LearnedAffineAugment
-from learned_affine.weights import WeightsError
 from learned_affine.weights.locate import FILE
 from tests.fits import same_weights
 from tests.subjects import vivid
@@ -69,9 +68,3 @@ def test_a_folder_here_goes_before_the_hub(hub, tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="taken for a path"):
         load("someone/other")
     assert hub == []
-
-
-def test_what_comes_from_the_hub_is_judged_like_any_file(hub, folder):
-    (folder / FILE).write_bytes(b"<!DOCTYPE html> not what was asked for")
-    with pytest.raises(WeightsError, match="no safetensors file"):
-        load("someone/policy")
