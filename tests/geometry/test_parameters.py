@@ -120,10 +120,10 @@ def test_which_symmetries_an_image_may_get(word, square, other):
 
 def test_unit_cube_reaches_the_limits_and_no_further():
     limits = AffineLimits(30, 1.3, 15, 0.15)
-    top = limits.parameters(torch.ones(1, 6)).stacked()[0]
-    torch.testing.assert_close(top, torch.tensor([30, 1.3, 1.3, 15, 0.15, 0.15]))
-    bottom = limits.parameters(-torch.ones(1, 6)).stacked()[0]
-    torch.testing.assert_close(bottom, torch.tensor([-30, 1 / 1.3, 1 / 1.3, -15, -0.15, -0.15]))
+    corner = torch.tensor([[1.0, 1, -1, 1, 1, -1]])
+    one, other = limits.parameters(torch.cat([corner, -corner])).stacked()
+    torch.testing.assert_close(one, torch.tensor([30, 1.3, 1 / 1.3, 15, 0.15, -0.15]))
+    torch.testing.assert_close(other, torch.tensor([-30, 1 / 1.3, 1.3, -15, -0.15, 0.15]))
     assert torch.equal(limits.parameters(torch.zeros(1, 6)).stacked(), AffineParameters.identity(1).stacked())
 
 
