@@ -62,6 +62,12 @@ def test_one_bad_pixel_changes_only_its_cell(size, value):
         assert ((got[1, 2] - expected[1, 2]).abs() > 0.1).sum() <= 4
 
 
+@pytest.mark.parametrize("size", [32, 48, 96, 100, 112, 224])
+def test_the_thumbnail_of_a_rotated_image_is_rotated(size):
+    images = torch.rand(2, 3, size, size)
+    torch.testing.assert_close(thumbnail(images.rot90(1, (2, 3)), 16, 3), thumbnail(images, 16, 3).rot90(1, (2, 3)))
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e-3, 1e6, 1e17])
 def test_large_and_small_values_are_content(scale):
     images = scale * torch.rand(2, 3, 32, 32)
