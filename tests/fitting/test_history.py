@@ -10,7 +10,7 @@ from learned_affine.fitting.history import KEYS
 from tests.fits import SETTLED, SHORT, loader, quick
 
 
-def test_history_has_every_key_and_is_json(tmp_path):
+def test_history_has_every_key_comes_back_from_json_and_is_drawn(tmp_path):
     history = quick(val_loader=loader(), config=SHORT.replace(target=None)).history
     assert history.rounds == SHORT.rounds + SETTLED and set(history) == set(KEYS)
     assert all(len(values) == history.rounds for values in history.values())
@@ -18,10 +18,6 @@ def test_history_has_every_key_and_is_json(tmp_path):
     assert again.info == history.info
     for key in KEYS:
         assert again[key] == pytest.approx(history[key], nan_ok=True)
-
-
-def test_curves_are_its_numbers():
-    history = quick(val_loader=loader()).history
     costs, _, moved, _ = history.plot().axes
     rounds = list(range(1, history.rounds + 1))
     assert list(costs.lines[0].get_ydata()) == history["cost"] and list(costs.lines[0].get_xdata()) == rounds

@@ -38,8 +38,6 @@ def stripes(count: int = COUNT) -> tuple[torch.Tensor, torch.Tensor]:
 
 IMAGES, LABELS = stripes()
 NOISY = torch.where(torch.arange(COUNT) // 2 % 10 == 0, 1 - LABELS, LABELS)  # so that there is something to lose
-
-
 POOL = Pool(kept((IMAGES, LABELS)), None)
 
 

@@ -93,21 +93,19 @@ def with_no_data(value: float) -> torch.Tensor:
     return images
 
 
-class Masks(nn.Module):
+def masking(images: torch.Tensor) -> torch.Tensor:
     """A classifier that knows of no-data pixels."""
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return Halves()(torch.where(images < -1, 0.0, images))
+    return Halves()(torch.where(images < -1, 0.0, images))
 
 
 @pytest.mark.parametrize("value", [LOWEST, -3.4e38, -9999.0])
 def test_finite_no_data_values_are_allowed(value):
     images = with_no_data(value)
     data = [(images, LABELS)]
-    augment = quick(Masks(), data, val_loader=data)
+    augment = quick(masking, data, val_loader=data)
     assert augment.history.rounds == ROUNDS
     assert all(bool(torch.isfinite(weight).all()) for weight in augment.localization.parameters())
-    found = augment.evaluate(Masks(), data)
+    found = augment.evaluate(masking, data)
     assert found["clean_accuracy"] == 1 and all(number == number for number in found.values())
 
 

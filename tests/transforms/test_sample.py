@@ -79,6 +79,12 @@ def test_images_of_a_subclass_keep_their_metadata(kind, p):
     assert set(out.__dict__) == {"affine", "meta"}
 
 
+def test_the_policy_of_a_clip_is_that_of_its_first_frame():
+    augment, clip = vivid(deterministic=True), torch.rand(2, 4, 3, 9, 9)
+    augment(tv_tensors.Video(clip))
+    assert augment.last_parameters.to_dict() == augment.sample_parameters(clip[:, 0]).to_dict()
+
+
 def test_images_that_do_not_fit_the_first_are_named_with_their_type_and_shape():
     said = r"images of one sample must be as many as the first \(3\), got Video of shape \(2, 1, 1, 16, 16\)"
     with pytest.raises(ValueError, match=said):

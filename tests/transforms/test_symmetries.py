@@ -122,8 +122,8 @@ def test_lists_of_images_of_any_shape_draw_what_keeps_it(limits):
 
 def test_images_of_two_sizes_in_a_sample_draw_what_keeps_both():
     """A square one beside an oblong one, whichever comes first: no odd quarter turn in 40 calls."""
-    augment = symmetric(STILL)
-    for sample in ([picture(8), picture(6)], [picture(6), picture(8)]):
+    augment, mask = symmetric(STILL), tv_tensors.Mask(torch.zeros(6, 8))
+    for sample in ([picture(8), picture(6)], [picture(6), picture(8)], [picture(8), mask]):
         codes = [(augment(tuple(sample)), int(augment.last_parameters.codes()[0]))[1] for _ in range(40)]
         assert set(codes) == {0, 2, 4, 6}
 

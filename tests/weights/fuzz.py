@@ -32,6 +32,7 @@ ODD = [
     *([0] * 2000, {"a": 1}, [[[[1]]]], "../../etc/passwd", "/dev/zero", "a\0b", "bounded", "raw", "fill", "\ud800"),
     *("F64", "BF16", "I64", "F8_E4M3", "f32", [2**31, 2**31], [10**18], [-1], [1.5], ["a"], [1] * 5000, [64, 0], 256),
 ]
+FILLED = {"padding_mode": "fill", "fill": {tv_tensors.Image: 7, PIL.Image.Image: 2, "others": 1}}
 NAMES = ["../../../tmp/x", "/etc/passwd", "..", "a\0b", "C:\\x", "x" * 3000, "", "__metadata__", "head.bias", "é"]
 LENGTHS = [0, 1, 7, 2**20, 2**20 + 1, 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 100_000_001]
 
@@ -210,10 +211,7 @@ def originals(folder):
     for number, network in enumerate(networks):
         torch.nn.init.normal_(network.head.weight)
         limits = AffineLimits(symmetries=getattr(network, "symmetries", "all"))
-        fill = (
-            {"padding_mode": "fill", "fill": {tv_tensors.Image: 7, PIL.Image.Image: 2, "others": 1}} if number else {}
-        )
-        augment = LearnedAffineAugment(limits, localization=network, **fill)
+        augment = LearnedAffineAugment(limits, localization=network, **(FILLED if number else {}))
         if number % 2 == 0:
             augment.history = FitHistory(info={"steps": 3, "data": "x"}).add(cost=1.0, kl=2.0)
         found.append(augment.save_pretrained(folder / "again.safetensors").read_bytes())
