@@ -59,9 +59,9 @@ def test_a_symmetry_that_harms_a_class_or_a_label(task, target):
     assert "more than the budget of " in text and "label_map" in text
 
 
-@pytest.mark.parametrize(("factor", "why"), [(255.0, "normalised already"), (1 / 255, "twice")])
-def test_a_pixel_range_that_does_not_fit_preprocess(factor, why):
-    data = [(IMAGES * factor, LABELS)]
+@pytest.mark.parametrize(("factor", "shift", "why"), [(255, 0, "already"), (2, -1, "already"), (1 / 255, 0, "twice")])
+def test_a_pixel_range_that_does_not_fit_preprocess(factor, shift, why):
+    data = [(factor * IMAGES + shift, LABELS)]
     found = alarms(data=data, preprocess=v2.Normalize([0.5], [0.5]), config=SHORT)
     assert why in found["pixel-range"] and "[0, 1]" in found["pixel-range"]
 
