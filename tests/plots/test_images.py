@@ -35,6 +35,14 @@ def test_policies_stand_in_rows_under_the_originals():
     assert torch.allclose(first, weak, atol=1e-4) and not torch.allclose(first, strong, atol=0.1)
 
 
+def test_parameters_have_a_bar_at_the_median_of_each_class():
+    augment = vivid(deterministic=True)
+    drawn = augment.sample_parameters(IMAGES).stacked()
+    for values, axis in zip(drawn.T, plots.plot_parameters(augment, IMAGES, LABELS).axes, strict=True):
+        bars = [bar.get_segments()[0][0, 0] for bar in axis.collections]
+        assert bars == pytest.approx([float(values[one == LABELS].median()) for one in (0, 1)], abs=1e-5)
+
+
 def test_nan_is_drawn_black_and_infinity_white():
     images = IMAGES.clone()
     images[0, 0, 0, 0], images[1, 0, 3, 3] = float("nan"), float("inf")

@@ -80,7 +80,4 @@ BY_TYPES = "fill must be by types, or by Image, Video, Mask, Tensor, others, got
 def test_a_fill_that_does_not_fit_is_refused(fill, said):
     with pytest.raises((TypeError, ValueError), match=said):
         vivid(padding_mode="fill", fill=fill)(torch.rand(3, 8, 8))
-
-
-def test_zeros_for_each_channel_are_a_fill_of_0():
-    assert vivid(padding_mode="reflection", fill=(0, 0.0, 0)).fill == (0, 0.0, 0)
+    assert vivid(padding_mode="reflection", fill=(0, 0.0, 0)).fill == (0, 0.0, 0)  # zeros for each channel are 0

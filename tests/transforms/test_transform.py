@@ -27,7 +27,6 @@ def test_p_leaves_the_others_bit_identical_and_says_so():
     same = (out == images).flatten(1).all(1)
     assert 36 < same.sum() < 60 and not out.requires_grad
     assert torch.equal(augment.last_parameters.displacement() == 0, same)
-    assert augment(images[:0]).shape == (0, 1, 13, 13)
     augment.p = 0
     assert augment(images) is images
     assert torch.equal(augment.last_parameters.stacked(), AffineParameters.identity(64).stacked())
