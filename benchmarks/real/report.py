@@ -87,9 +87,9 @@ flowers and hand signs. **Learned gains over no augmentation in 21 of 22 runs**,
 flowers. Against *affine by hand* it is 1 to 2 points ahead on aerial pictures and blood cells, and less than one behind
 elsewhere, within chance. **Learned + colour and RandAugment share the best mean rank.** *Learned + colour* gains 2 to
 9 points; RandAugment about one more on traffic signs, letters and flowers, and about one less elsewhere. On aerial
-pictures and blood cells, where colour shows the class, *learned* gains 1.5 more. Flip + crop was not run. On traffic signs
-a net that saw few pictures still recognises a flipped *turn right*, so the fit flips it. The fit takes a third of
-20 epochs, and about two thirds of 8."""
+pictures and blood cells, where colour shows the class, *learned* gains 1.5 more. Flip + crop was not run. On traffic
+signs a net that saw few pictures still recognises a flipped *turn right*, so the fit flips it. The fit takes a third
+of 20 epochs, and about two thirds of 8."""
 ALLOWED = """## What may be done to each set
 
 ![For each set a line per class: its symmetries, as dark as they are probable](../images/real_allowed.png)
