@@ -62,7 +62,7 @@ def test_one_bad_pixel_changes_only_its_cell(size, value):
         assert ((got[1, 2] - expected[1, 2]).abs() > 0.1).sum() <= 4
 
 
-@pytest.mark.parametrize("size", [32, 48, 96, 100, 112, 224])
+@pytest.mark.parametrize("size", [32, 48, 96, 100, 112, 128, 160, 224, 256])
 def test_the_thumbnail_of_a_rotated_image_is_rotated(size):
     images = torch.rand(2, 3, size, size)
     torch.testing.assert_close(thumbnail(images.rot90(1, (2, 3)), 16, 3), thumbnail(images, 16, 3).rot90(1, (2, 3)))
