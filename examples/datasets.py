@@ -1,5 +1,6 @@
 """Images and labels for the examples, in memory: embedded ones (a part of Fashion-MNIST, icons), or torchvision's."""
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,13 @@ def load(name: str, root: str, download: bool, size: int = 32) -> tuple[Images, 
     except RuntimeError as error:
         raise SystemExit(f"--root {root!r} holds no {name}: add --download, or name its folder ({error})") from None
     return tuple(_from_arrays(np.asarray(part.data), np.asarray(part.targets), part.classes) for part in parts)
+
+
+def count(text: str) -> int:
+    """Of a command-line option that must be 1 or more."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return int(text)
 
 
 def names_a_side(name: str) -> bool:

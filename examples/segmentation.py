@@ -25,9 +25,9 @@ from torchvision.transforms import v2
 from learned_affine import LearnedAffineAugment
 
 try:
-    from examples.datasets import DATA, load
+    from examples.datasets import DATA, count, load
 except ModuleNotFoundError:  # run as a script, which finds what is beside it
-    from datasets import DATA, load
+    from datasets import DATA, count, load
 
 SIDE, ICON, BATCH = 48, 32, 16
 Augment = Callable[[Tensor, tv_tensors.Mask], tuple[Tensor, tv_tensors.Mask]]
@@ -37,8 +37,8 @@ def main() -> None:
     """Train without augmentation, fit to that, then train with each pipeline."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--scenes", type=int, default=100, help="to train on; 100 more are held out for the fit")
-    parser.add_argument("--epochs", type=int, default=80)
+    parser.add_argument("--scenes", type=count, default=100, help="to train on; 100 more are held out for the fit")
+    parser.add_argument("--epochs", type=count, default=80)
     parser.add_argument("--out", type=Path, help="a file to add a row a run to")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -26,9 +26,9 @@ from learned_affine.fitting.target import LEAST_IMAGES  # held-out ones, that a 
 from learned_affine.plots import plot_before_after, plot_history, plot_summary
 
 try:
-    from examples.datasets import CHOICES, Images, load
+    from examples.datasets import CHOICES, Images, count, load
 except ModuleNotFoundError:  # run as a script, which finds what is beside it
-    from datasets import CHOICES, Images, load
+    from datasets import CHOICES, Images, count, load
 
 ARMS = ("no augmentation", "every image mirrored and warped", "learned")
 COLUMNS = {"clean": "all classes", "sides": "naming a side", "others": "the others"}
@@ -101,13 +101,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--fit-rounds", type=count, help="of stage 2, those of the preset by default")
     parser.add_argument("--finetune-epochs", type=count, default=12, help="of stage 3")
     return parser.parse_args()
-
-
-def count(text: str) -> int:
-    """Of an option, before anything is trained."""
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return int(text)
 
 
 def split(options: argparse.Namespace) -> tuple[Images, Images, Images]:

@@ -41,3 +41,11 @@ def test_a_run_gives_a_row_for_each_pipeline(tmp_path, monkeypatch, capsys):
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert [row["arm"] for row in rows] == ["none", "v2.RandomAffine(30)", "learned"]
     assert all(0 <= row["iou"] <= 1 for row in rows) and rows[-1]["target"] > 1
+
+
+@pytest.mark.parametrize("option", ["--scenes", "--epochs"])
+def test_an_option_below_one_is_refused_before_any_training(monkeypatch, capsys, option):
+    monkeypatch.setattr(sys, "argv", ["segmentation.py", option, "0"])
+    with pytest.raises(SystemExit):
+        segmentation.main()
+    assert f"argument {option}: must be at least 1, got 0" in capsys.readouterr().err
