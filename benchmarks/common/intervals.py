@@ -18,8 +18,13 @@ def half_width(gains: list[float]) -> float:
 
 def interval(gains: list[float], digits: int = 2) -> str:
     """Mean of paired differences, and the half-width of its 95 % interval where there are several."""
-    mean = f"{statistics.mean(gains):+.{digits}f}"
+    mean = signed(statistics.mean(gains), digits)
     return mean if len(gains) == 1 else f"{mean} ± {half_width(gains):.{digits}f}"
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """With its sign; +0.0 also for what rounds to 0 from below."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}"
 
 
 def differences(runs: Runs, base: Runs, key: str = "clean") -> dict[int, float]:
