@@ -19,7 +19,9 @@ def write_atomically(path: str | Path, content: bytes) -> Path:
             file.flush()
             os.fsync(file.fileno())
         part.replace(target)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None  # not the other file, of which the user knows nothing
         part.unlink(missing_ok=True)
         raise
     return Path(path)

@@ -111,9 +111,14 @@ def class_name(names: Sequence[str] | None, index: int) -> str:
 
 
 def known_names(loader: Any, info: Mapping[str, Any], least: int, count: int | None = None) -> Sequence[str] | None:
-    """The names of at least so many classes, ``count`` if it is known: the loader's dataset's own, else the fit's."""
+    """The names of at least so many classes, ``count`` if it is known: the loader's dataset's own, else the fit's.
+
+    Names of neither as many classes as the fit knows, nor as the labels have, may be of other classes.
+    """
+    numbers = (info.get("classes"), least) if count is None else (count,)
     found = (class_names(loader, count), info.get("class_names"))
-    return next((names for names in found if names and len(names) >= least and count in (None, len(names))), None)
+    good = (names for names in found if names and len(names) >= least)
+    return next((names for names in good if len(names) in numbers or not numbers[0]), None)
 
 
 def class_titles(

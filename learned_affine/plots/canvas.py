@@ -45,6 +45,8 @@ def finish(figure: Figure, path: str | Path | None) -> Figure:
         known = figure.canvas.get_supported_filetypes()
         if Path(path).is_dir() or Path(path).suffix.lower().removeprefix(".") not in known:
             raise ValueError(f"path must be a file that ends in .png, .svg or .pdf, got {str(path)!r}")
+        if not Path(path).parent.is_dir():
+            raise FileNotFoundError(f"path must be in a folder that exists, got {str(path)!r}")
         figure.savefig(str(path), dpi=DPI)
     return figure
 

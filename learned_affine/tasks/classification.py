@@ -50,7 +50,7 @@ class SingleLabel:
         if logits.ndim != 2 or logits.shape[0] != count or logits.shape[1] < least:
             text = f"classifier must return logits of shape ({count}, m) with m >= {least}, got {tuple(logits.shape)}"
             one = logits.shape in ((count,), (count, 1)) and least == 2
-            raise ValueError(f"{text}: one logit is task={Binary.name!r}" if one else text)
+            raise ValueError(f"{text}: one logit is task={Binary.name!r}, and numbers need a loss=" if one else text)
         return logits
 
     def output(self, answer: Any, labels: Any) -> Tensor:

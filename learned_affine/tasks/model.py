@@ -19,8 +19,8 @@ from learned_affine.tasks.batches import Batch, check_allowed, check_finite, unp
 from learned_affine.tasks.classification import Binary, MultiLabel, OwnLoss, SingleLabel
 from learned_affine.tasks.targets import LabelMap, moved, on_device, permuted, permuted_points, take
 
+TO_DTYPE = "v2.ToDtype({}, scale=True)"
 PRIOR_SPREAD = 0.5  # of the logarithm of a temperature
-TO_FLOAT = "v2.ToDtype(torch.float32, scale=True)"
 PROBED = 16  # images that show whether the logits depend on them
 TASKS = {kind.name: kind for kind in (SingleLabel, Binary, MultiLabel)}
 
@@ -58,6 +58,7 @@ class Model:
         self.temperature = 1.0
         self.autocast: AbstractContextManager[Any] = nullcontext()  # around the model alone
         self.channels_last = False  # whether the model is given images in that memory format
+        self.channels = 0  # of the images that the model took
         self.classes = 0  # as soon as an answer has shown them
 
     def read(
@@ -85,7 +86,7 @@ class Model:
             if images.is_floating_point():
                 raise
             text = f"preprocess must take images of the loader's dtype, {images.dtype}, got an error ({error})"
-            raise TypeError(f"{text}: put {TO_FLOAT} before it, by v2.Compose") from error
+            raise TypeError(f"{text}: put {TO_DTYPE.format(torch.float32)} before it, by v2.Compose") from error
         if not isinstance(seen, Tensor):
             text = f"preprocess must return a tensor, got {type(seen).__name__}: of an image processor give "
             raise TypeError(text + "v2.Normalize(processor.image_mean, processor.image_std)")
@@ -93,13 +94,20 @@ class Model:
 
     def _asked(self, seen: Tensor) -> Any:
         try:
-            return self.model(seen)
+            answer = self.model(seen)
         except RuntimeError as error:
+            if self.channels not in (0, seen.shape[1]):
+                text = f"images must have as many channels as those of the first batch, {self.channels}, got"
+                raise ValueError(f"{text} {seen.shape[1]}: v2.RGB() and v2.Grayscale() make them alike") from error
             first = next(self.model.parameters(), seen) if isinstance(self.model, nn.Module) else seen
             if first.dtype == seen.dtype or torch.is_autocast_enabled(seen.device.type):
                 raise
             text = f"classifier must be given images of its dtype, {first.dtype}, got {seen.dtype} ({error})"
-            raise TypeError(f"{text}: as preprocess give {TO_FLOAT}, or convert them in the loader") from error
+            raise TypeError(
+                f"{text}: as preprocess give {TO_DTYPE.format(first.dtype)}, or convert them in the loader"
+            ) from error
+        self.channels = seen.shape[1]
+        return answer
 
     def output(self, answer: Any, labels: Any = None) -> Tensor:
         """The logits at the temperature at which the model is calibrated; of a user's loss what it is, in its unit."""

@@ -148,6 +148,16 @@ def test_another_data_set_keeps_its_own_names(classes, own):
         assert list(augment.evaluate(classifier, loader).chances) == expected
 
 
+def test_names_of_other_classes_than_the_labels_are_not_used():
+    """As of a dataset with a target_transform that joins its seven classes to four."""
+    dataset = TensorDataset(torch.rand(10, 3, 8, 8), torch.arange(10) % 3)
+    dataset.classes = [f"fine {one}" for one in range(7)]
+    info = {key: value for key, value in INFO.items() if key != "class_names"}
+    augment = fitted({**info, "classes": 4, "classes_moved": []})
+    lines = augment.summary(DataLoader(dataset, 5)).split("drawn:\n")[1].splitlines()[1:]
+    assert [line[: line.index("  ")] for line in lines] == ["class 0", "class 1", "class 2"]
+
+
 @pytest.mark.parametrize("ignored", [-1, -100, 255])
 def test_images_without_a_label_are_left_out(ignored):
     """As by the fit, which says what stands for no label; an augmenter of no fit takes negative ones for it."""

@@ -142,6 +142,8 @@ def test_a_path_that_is_no_picture_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match=r"path must be a file that ends in \.png, \.svg or \.pdf, got "):
         plots.plot_symmetries(vivid(), torch.rand(1, 3, 8, 8), path=tmp_path / name)
     assert not list(tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError, match=r"path must be in a folder that exists, got .*nowhere"):
+        plots.plot_symmetries(vivid(), torch.rand(1, 3, 8, 8), path=tmp_path / "nowhere" / "page.png")
 
 
 @pytest.mark.parametrize("opaque", [1.0, 255])

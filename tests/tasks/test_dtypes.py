@@ -64,6 +64,20 @@ def test_a_dtype_that_the_classifier_does_not_take_is_named(use, dtype):
         use(small_net(), [((IMAGES * WHITE[dtype]).to(dtype), LABELS)])
 
 
+def test_the_advice_is_the_dtype_of_the_classifier():
+    with pytest.raises(
+        TypeError, match=r"of its dtype, torch.float16, got torch.float32 .*v2.ToDtype\(torch.float16, "
+    ):
+        fit(small_net().half(), [(IMAGES, LABELS)])
+
+
+@pytest.mark.parametrize("use", [fit, evaluate])
+def test_batches_of_other_channels_than_the_first_are_named(use):
+    mixed = [(IMAGES[:32], LABELS[:32]), (IMAGES[32:].expand(-1, 3, -1, -1), LABELS[32:])]
+    with pytest.raises(ValueError, match=r"as many channels as those of the first batch, 1, got 3: v2.RGB\(\)"):
+        use(small_net(), mixed)
+
+
 PREPROCESS = {
     "weights.transforms()": models.ResNet18_Weights.DEFAULT.transforms(
         crop_size=16, resize_size=16, mean=[0.0], std=[1.0], antialias=False
