@@ -42,6 +42,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a file to add a row a run to")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.out is not None:
+        options.out.open("a").close()  # fails before the training, not after
     for seed in options.seeds:
         for row in run(seed, options.scenes, options.epochs):
             print({name: round(one, 4) if isinstance(one, float) else one for name, one in row.items()}, flush=True)

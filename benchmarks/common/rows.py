@@ -1,7 +1,9 @@
 """Result rows of the benchmarks: one JSON object a line."""
 
+import argparse
 import json
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,23 @@ RESULTS = Path(__file__).parents[1] / "results"
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """All rows, oldest first; none where there is no file. A line that a killed run left half-written is left out."""
+    """All rows, oldest first; none where there is no file. A line that is no row, or half of one, is left out."""
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
+    for line in path.read_bytes().decode(errors="replace").splitlines() if path.exists() else []:
+        with suppress(json.JSONDecodeError):
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return rows
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def rows_file(text: str) -> Path:
+    """Of a command-line option: a file that rows can be added to, which is tried before anything is trained."""
+    path = Path(text)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"must be a file that can be written, got {error}") from None
+    return path
 
 
 def has(path: Path, key: dict[str, Any]) -> bool:

@@ -14,7 +14,6 @@ import copy
 import time
 import warnings
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,9 +22,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from tqdm.auto import tqdm
 
 from benchmarks.common.digests import digest
-from benchmarks.common.rows import append, has
+from benchmarks.common.rows import append, has, rows_file
 from benchmarks.invariances.glyphs import TASKS, Glyphs, Task, draw
 from benchmarks.invariances.report import ROWS, SETTINGS
+from examples.datasets import count
 from learned_affine import AffineLimits, AffineParameters, FitConfig, LearnedAffineAugment
 from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier
 from learned_affine.diagnostics import FitWarning
@@ -51,14 +51,14 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--size", type=int, default=1500, help="training images")
-    parser.add_argument("--epochs", type=int, default=40, help="of stage 1, and of stage 3")
-    parser.add_argument("--width", type=int, default=12, help="of the classifier")
-    parser.add_argument("--rounds", type=int, default=FitConfig().rounds, help="of the fit")
-    parser.add_argument("--images", type=int, help="judged in the fit; by default as many as the data ask for")
-    parser.add_argument("--thumbnail", type=int, default=16, help="side in pixels that the network sees")
-    parser.add_argument("--hidden", type=int, default=64, help="features of the network")
-    parser.add_argument("--out", type=Path, default=ROWS)
+    parser.add_argument("--size", type=count, default=1500, help="training images")
+    parser.add_argument("--epochs", type=count, default=40, help="of stage 1, and of stage 3")
+    parser.add_argument("--width", type=count, default=12, help="of the classifier")
+    parser.add_argument("--rounds", type=count, default=FitConfig().rounds, help="of the fit")
+    parser.add_argument("--images", type=count, help="judged in the fit; by default as many as the data ask for")
+    parser.add_argument("--thumbnail", type=count, default=16, help="side in pixels that the network sees")
+    parser.add_argument("--hidden", type=count, default=64, help="features of the network")
+    parser.add_argument("--out", type=rows_file, default=ROWS)
     return parser.parse_args()
 
 

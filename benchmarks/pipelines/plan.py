@@ -10,13 +10,14 @@ import argparse
 import multiprocessing
 import os
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from tqdm.auto import tqdm
 
+from benchmarks.common.rows import rows_file
 from benchmarks.pipelines import run
+from examples.datasets import count
 
 OURS = ["none", "learned", "learned + colour"]
 FIXED = [
@@ -88,9 +89,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cifar10", default="cifar10", help="cifar10 under --root, or folder:DIR")
     parser.add_argument("--root", default="data", help="where torchvision's datasets are")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--workers", type=count, default=os.cpu_count())
     parser.add_argument("--minutes", type=float, default=1e6)
-    parser.add_argument("--out", type=Path, default=run.ROWS)
+    parser.add_argument("--out", type=rows_file, default=run.ROWS)
     return parser.parse_args()
 
 

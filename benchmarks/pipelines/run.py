@@ -17,7 +17,6 @@ import functools
 import time
 import warnings
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,11 +24,11 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from benchmarks.common.digests import digest
-from benchmarks.common.rows import RESULTS, append, has
+from benchmarks.common.rows import RESULTS, append, has, rows_file
 from benchmarks.pipelines.arms import ARMS, DEFAULT, FITS, Setting
 from benchmarks.pipelines.measures import measure
 from benchmarks.pipelines.resnet import SmallResNet
-from examples.datasets import Images, load
+from examples.datasets import Images, count, load
 from learned_affine import LearnedAffineAugment
 from learned_affine.classifier import SmallConvNet, train_classifier
 from learned_affine.diagnostics import FitWarning
@@ -90,13 +89,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--root", default="data", help="where torchvision's datasets are")
     parser.add_argument("--download", action="store_true", help="fetch them if they are not there")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS), metavar="ARM")
-    parser.add_argument("--size", type=int, help="training images, all but the held-out ones by default")
+    parser.add_argument("--size", type=count, help="training images, all but the held-out ones by default")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
     parser.add_argument("--model", default="small", choices=tuple(MODELS), help="resnet has 8 layers")
-    parser.add_argument("--epochs", type=int, default=40, help="of the classifier that the fit needs; half of an arm's")
+    parser.add_argument("--epochs", type=count, default=40, help="of the classifier to fit to; half of an arm's")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=ROWS)
+    parser.add_argument("--threads", type=count, default=1)
+    parser.add_argument("--out", type=rows_file, default=ROWS)
     return parser.parse_args(arguments)
 
 

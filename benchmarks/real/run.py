@@ -22,11 +22,12 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from benchmarks.common.digests import digest
-from benchmarks.common.rows import RESULTS, append, has
+from benchmarks.common.rows import RESULTS, append, has, rows_file
 from benchmarks.pipelines.measures import quality
 from benchmarks.real.arms import ARMS, Arm, Setting, fits, suits
 from benchmarks.real.data import SETS, Batches, Pictures, RealSet, read_set
 from benchmarks.real.nets import NETS, Net
+from examples.datasets import count
 from learned_affine import LearnedAffineAugment
 from learned_affine.classifier import train_classifier
 from learned_affine.diagnostics import FitWarning
@@ -57,8 +58,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS), metavar="SET")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS), metavar="ARM")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
-    parser.add_argument("--epochs", type=int, help="of each training; by default what a set needs to converge")
-    parser.add_argument("--out", type=Path, default=ROWS)
+    parser.add_argument("--epochs", type=count, help="of each training; by default what a set needs to converge")
+    parser.add_argument("--out", type=rows_file, default=ROWS)
     return parser.parse_args(arguments)
 
 

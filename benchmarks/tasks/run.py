@@ -14,7 +14,6 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,10 +24,10 @@ from torchvision.transforms.v2.functional import horizontal_flip
 from tqdm.auto import tqdm
 
 from benchmarks.common.digests import digest
-from benchmarks.common.rows import append, has
+from benchmarks.common.rows import append, has, rows_file
 from benchmarks.tasks.attributes import class_mirror, label_mirror, several_labels, sided
 from benchmarks.tasks.report import ROWS, SETTINGS
-from examples.datasets import Images, load
+from examples.datasets import Images, count, load
 from learned_affine import LearnedAffineAugment
 from learned_affine.classifier import SmallConvNet
 from learned_affine.diagnostics import FitWarning
@@ -132,10 +131,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--questions", nargs="+", default=names, choices=names, metavar="QUESTION")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--size", type=int, default=750, help="icons to train on, at most")
-    parser.add_argument("--width", type=int, default=16, help="of the net")
-    parser.add_argument("--out", type=Path, default=ROWS)
+    parser.add_argument("--epochs", type=count, default=30)
+    parser.add_argument("--size", type=count, default=750, help="icons to train on, at most")
+    parser.add_argument("--width", type=count, default=16, help="of the net")
+    parser.add_argument("--out", type=rows_file, default=ROWS)
     return parser.parse_args()
 
 

@@ -18,14 +18,14 @@ import time
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 
 from benchmarks.common.counting import counted
-from benchmarks.common.rows import read, rounded
+from benchmarks.common.rows import read, rounded, rows_file
 from benchmarks.throughput.cases import BATCHES, EPOCH, ON_GPU, SECTIONS, Cases, ours
 from benchmarks.throughput.report import ROWS
+from examples.datasets import count
 
 CHANCE = 8  # calls that a time is the mean of at least, where chance decides how many images are warped
 
@@ -106,10 +106,10 @@ def counts() -> list[dict]:
     """Operators and bytes of a call; on the meta device, which has no data, it is what a GPU would be asked for."""
     rows = []
     torch.is_autocast_enabled = lambda kind: False  # which does not know the meta device
-    for (size, count), device, p in itertools.product(BATCHES.items(), ("cpu", "meta"), (1.0, 0.5)):
-        images = torch.rand(count, 3, size, size).to(device)
+    for (size, batch), device, p in itertools.product(BATCHES.items(), ("cpu", "meta"), (1.0, 0.5)):
+        images = torch.rand(batch, 3, size, size).to(device)
         found = counted(ours(p=p), images)
-        row = {"method": f"ours, p={p:g}", "size": size, "kind": device, "batch": count, "operators": found.total}
+        row = {"method": f"ours, p={p:g}", "size": size, "kind": device, "batch": batch, "operators": found.total}
         rows.append({**row, "waits": sum(found.waiting.values()), "times": found.most / images.nbytes})
     return rows
 
@@ -118,9 +118,9 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("section", choices=("batch", "single", "parts", "loader", "counts"))
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=count, default=1)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--rows", type=Path, default=ROWS, help="the file that rows are put into")
+    parser.add_argument("--rows", type=rows_file, default=ROWS, help="the file that rows are put into")
     return parser.parse_args()
 
 

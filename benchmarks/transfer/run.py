@@ -20,7 +20,7 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from benchmarks.common.rows import RESULTS, append, has
-from examples.datasets import Images, load
+from examples.datasets import Images, count, load
 from examples.three_stages import UniformAffine
 from learned_affine import LearnedAffineAugment, LearnedAffineAugment_Weights
 from learned_affine.classifier import SmallConvNet, evaluate_classifier, train_classifier
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--home-seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--data", nargs="+", default=list(HOMES.values()), help="only runs on these")
     parser.add_argument("--arms", nargs="+", default=["none", "uniform", "policy"], help="only these")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=count, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     todo = [key for key in runs(options.seeds, options.home_seeds) if not has(ROWS, key)]

@@ -13,7 +13,6 @@ import argparse
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,9 +22,9 @@ from tqdm.auto import tqdm
 
 from benchmarks.common.digests import digest
 from benchmarks.common.rotated import each_rotated
-from benchmarks.common.rows import RESULTS, append, has
+from benchmarks.common.rows import RESULTS, append, has, rows_file
 from benchmarks.pipelines.run import BATCH, HELD_OUT_ICONS, Batches, trained
-from examples.datasets import Images, load
+from examples.datasets import Images, count, load
 from learned_affine import AffineLimits, FitConfig, LearnedAffineAugment
 from learned_affine.classifier import evaluate_classifier
 from learned_affine.diagnostics import FitWarning
@@ -56,8 +55,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
     parser.add_argument("--teachers", nargs="+", default=list(TEACHERS), choices=TEACHERS)
     parser.add_argument("--fits", nargs="+", default=list(FITS), choices=list(FITS))
-    parser.add_argument("--epochs", type=int, default=28, help="of each classifier")
-    parser.add_argument("--out", type=Path, default=ROWS)
+    parser.add_argument("--epochs", type=count, default=28, help="of each classifier")
+    parser.add_argument("--out", type=rows_file, default=ROWS)
     parser.set_defaults(model="small", device="cpu")  # as ``trained`` asks for them
     return parser.parse_args()
 
