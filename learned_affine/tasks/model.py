@@ -58,7 +58,7 @@ class Model:
         self.temperature = 1.0
         self.autocast: AbstractContextManager[Any] = nullcontext()  # around the model alone
         self.channels_last = False  # whether the model is given images in that memory format
-        self.channels = 0  # of the images that the model took
+        self.shape = torch.Size()  # of the images that the model took last
         self.classes = 0  # as soon as an answer has shown them
 
     def read(
@@ -96,9 +96,9 @@ class Model:
         try:
             answer = self.model(seen)
         except RuntimeError as error:
-            if self.channels not in (0, seen.shape[1]):
-                text = f"images must have as many channels as those of the first batch, {self.channels}, got"
-                raise ValueError(f"{text} {seen.shape[1]}: v2.RGB() and v2.Grayscale() make them alike") from error
+            if self.shape and seen.shape[1:2] != self.shape[1:2]:
+                text = f"images must all have the same channels, got {tuple(self.shape)} and {tuple(seen.shape)}"
+                raise ValueError(f"{text}: v2.RGB() and v2.Grayscale() make them alike") from error
             first = next(self.model.parameters(), seen) if isinstance(self.model, nn.Module) else seen
             if first.dtype == seen.dtype or torch.is_autocast_enabled(seen.device.type):
                 raise
@@ -106,7 +106,7 @@ class Model:
             raise TypeError(
                 f"{text}: as preprocess give {TO_DTYPE.format(first.dtype)}, or convert them in the loader"
             ) from error
-        self.channels = seen.shape[1]
+        self.shape = seen.shape
         return answer
 
     def output(self, answer: Any, labels: Any = None) -> Tensor:
