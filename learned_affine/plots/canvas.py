@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from learned_affine._checks import check_count
+from learned_affine._files import write_atomically
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.policy.thumbnail import has_alpha, on_a_ground
 from learned_affine.transforms.transform import PolicyTransform
@@ -42,12 +44,11 @@ def finish(figure: Figure, path: str | Path | None) -> Figure:
     for text in figure.findobj(Text):
         text.set_parse_math(False)
     if path is not None:
-        known = figure.canvas.get_supported_filetypes()
-        if Path(path).is_dir() or Path(path).suffix.lower().removeprefix(".") not in known:
+        ending, content = Path(path).suffix.lower().removeprefix("."), io.BytesIO()
+        if Path(path).is_dir() or ending not in figure.canvas.get_supported_filetypes():
             raise ValueError(f"path must be a file that ends in .png, .svg or .pdf, got {str(path)!r}")
-        if not Path(path).parent.is_dir():
-            raise FileNotFoundError(f"path must be in a folder that exists, got {str(path)!r}")
-        figure.savefig(str(path), dpi=DPI)
+        figure.savefig(content, dpi=DPI, format=ending)
+        write_atomically(path, content.getvalue())
     return figure
 
 
