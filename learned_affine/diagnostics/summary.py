@@ -115,10 +115,10 @@ def known_names(loader: Any, info: Mapping[str, Any], least: int, count: int | N
 
     Names of neither as many classes as the fit knows, nor as the labels have, may be of other classes.
     """
-    numbers = (info.get("classes"), least) if count is None else (count,)
-    found = (class_names(loader, count), info.get("class_names"))
-    good = (names for names in found if names and len(names) >= least)
-    return next((names for names in good if len(names) in numbers or not numbers[0]), None)
+    known = info.get("classes") if count is None else count
+    found = (class_names(loader), info.get("class_names"))
+    enough = (names for names in found if names and len(names) >= least)
+    return next((names for names in enough if not known or len(names) in (known, least)), None)
 
 
 def class_titles(

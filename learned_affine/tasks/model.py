@@ -98,7 +98,7 @@ class Model:
         except RuntimeError as error:
             if self.shape and seen.shape[1:2] != self.shape[1:2]:
                 text = f"images must all have the same channels, got {tuple(self.shape)} and {tuple(seen.shape)}"
-                raise ValueError(f"{text}: v2.RGB() and v2.Grayscale() make them alike") from error
+                raise ValueError(f"{text}: put v2.RGB() or v2.Grayscale() into the loader") from error
             first = next(self.model.parameters(), seen) if isinstance(self.model, nn.Module) else seen
             if first.dtype == seen.dtype or torch.is_autocast_enabled(seen.device.type):
                 raise

@@ -74,7 +74,7 @@ def test_the_advice_is_the_dtype_of_the_classifier():
 @pytest.mark.parametrize("use", [fit, evaluate])
 def test_batches_of_other_channels_than_the_first_are_named(use):
     mixed = [(IMAGES[:32], LABELS[:32]), (IMAGES[32:].expand(-1, 3, -1, -1), LABELS[32:])]
-    with pytest.raises(ValueError, match=r"have the same channels, got \(\d+, 1, .*and \(\d+, 3, .*: v2.RGB\(\)"):
+    with pytest.raises(ValueError, match=r"have the same channels, got \(\d+, 1, .*and \(\d+, 3, .*: put v2.RGB\(\)"):
         use(small_net(), mixed)
 
 
