@@ -27,8 +27,8 @@ docs: $(DOCS_READY)  ## the site, with the gallery run and every page's code run
 docs-check: docs  ## every page of it in a browser without a window (Debian's chromium and chromium-driver)
 	$(BIN)/python docs/check_site.py
 
-new-user: $(READY)  ## the wheel in a fresh environment, then README, quick start and photographs as they stand
-	$(BIN)/python docs/new_user.py
+new-user:  ## the wheel in a fresh environment, then README, quick start and photographs as they stand
+	$(PYTHON) docs/new_user.py
 
 format: $(READY)
 	$(BIN)/ruff format .

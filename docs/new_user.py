@@ -30,20 +30,21 @@ def main() -> None:
     parser.add_argument("--reuse", action="store_true", help="take the dependencies of the running Python")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        wheel = build(Path(folder))
-        python = environment(Path(folder), wheel, options.reuse)
+        venv.create(Path(folder) / "venv", with_pip=True)
+        python = Path(folder) / "venv" / "bin" / "python"
+        install(python, build(python, Path(folder)), options.reuse)
         call(python, "-I", "-c", "import learned_affine, sys; sys.exit(sys.prefix not in learned_affine.__file__)")
         call(python, "-I", ROOT / "docs" / "run_blocks.py", *PAGES)
 
 
-def build(folder: Path) -> Path:
+def build(python: Path, folder: Path) -> Path:
     """The wheel, from a copy of the sources, so that nothing of an earlier build gets in."""
     source = folder / "source"
     source.mkdir()
     for part in PARTS:
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         copy(ROOT / part, source / part)
-    call(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source)
+    call(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source)
     (wheel,) = folder.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     missing = [name for name in WANTED if name not in names]
@@ -54,20 +55,17 @@ def build(folder: Path) -> Path:
     return wheel
 
 
-def environment(folder: Path, wheel: Path, reuse: bool) -> Path:
-    """The Python of a fresh environment with the wheel installed, and its dependencies."""
-    venv.create(folder / "venv", with_pip=True)
-    python = folder / "venv" / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+def install(python: Path, wheel: Path, reuse: bool) -> None:
+    """The wheel and its dependencies, or only the wheel beside those of the running Python."""
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if not reuse:
-        call(*install, f"learned_affine[plot] @ {wheel.as_uri()}", *OF_PAGES)
-        return python
-    call(*install, "--no-deps", wheel)
+        call(*pip, f"learned_affine[plot] @ {wheel.as_uri()}", *OF_PAGES)
+        return
+    call(*pip, "--no-deps", wheel)
     show = "import sysconfig; print(sysconfig.get_path('purelib'))"
     packages = Path(subprocess.run([python, "-c", show], capture_output=True, text=True, check=True).stdout.strip())
     running = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True).stdout
     (packages / "dependencies.pth").write_text(running)  # of which editable installs are not followed
-    return python
 
 
 def call(*command: object) -> None:
