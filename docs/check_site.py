@@ -31,7 +31,7 @@ SHOWN = (
     "how_it_works",
     "dials",
     "my_data",
-    "evidence/pipelines",
+    "evidence/accuracy",
     "api/index",
     "auto_examples/index",
     "auto_examples/plot_03_fit_on_your_classifier",

@@ -6,6 +6,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 EVIDENCE = DOCS / "evidence"
+ACCURACY = EVIDENCE / "accuracy.md"  # of which two benchmarks fill the tables
 IMAGES = DOCS / "images"
 
 

@@ -1,4 +1,4 @@
-"""docs/evidence/pipelines.md and its picture, from the rows alone.
+"""The tables of pipelines in docs/evidence/accuracy.md and their picture, from the rows alone.
 
 Run it as ``python -m benchmarks.pipelines.report``.
 """
@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.intervals import differences, half_width, interval
-from benchmarks.common.pages import EVIDENCE, IMAGES, fill
+from benchmarks.common.pages import ACCURACY, IMAGES, fill
 from benchmarks.common.rows import RESULTS, newest_version, read
 from benchmarks.pipelines.arms import ARMS
 from benchmarks.pipelines.groups import OTHER, SIDE, Arms, Row, Setting, comparable, grouped
 from benchmarks.pipelines.run import code_of, fits
 
 ROWS = RESULTS / "pipelines.jsonl"
-PAGE = EVIDENCE / "pipelines.md"
 PICTURE = IMAGES / "pipelines.png"
 PIPELINES = (
     "none",
@@ -52,12 +51,12 @@ def main() -> None:
     rows, version = valid(read(ROWS))
     groups = grouped(rows)
     drawn = {setting: groups[setting] for setting in SHOWN if setting in groups}
-    fill(PAGE, "short", "\n\n".join(filter(None, (results(groups), version))))
-    fill(PAGE, "rivals", paired_table(drawn, {" minus ".join(pair): pair for pair in RIVALS}))
-    fill(PAGE, "sides", side_table(groups.get(ICONS, {})))
+    fill(ACCURACY, "pipelines", "\n\n".join(filter(None, (results(groups), version))))
+    fill(ACCURACY, "rivals", paired_table(drawn, {" minus ".join(pair): pair for pair in RIVALS}))
+    fill(ACCURACY, "icons", side_table(groups.get(ICONS, {})))
     if rows:
         draw(drawn, PICTURE)
-    print(f"written: {PAGE}")
+    print(f"written: {ACCURACY}")
 
 
 def valid(rows: list[Row]) -> tuple[list[Row], str]:

@@ -1,5 +1,6 @@
-"""docs/evidence/real.md, from the rows alone: paired differences with 95 % intervals, mean ranks, harm to classes.
+"""The tables of real pictures in docs/evidence/accuracy.md, from the rows alone.
 
+Paired differences with 95 % intervals, mean ranks, harm to classes.
 Run it as ``python -m benchmarks.real.report``.
 """
 
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from benchmarks.common.intervals import Runs, about, half_width, interval, signed
-from benchmarks.common.pages import EVIDENCE, IMAGES
+from benchmarks.common.pages import ACCURACY, IMAGES, fill
 from benchmarks.common.rows import newest_version, read
 from benchmarks.pipelines.report import head, line
 from benchmarks.real import allowed
@@ -18,7 +19,6 @@ from benchmarks.real.data import SETS, SIDES
 from benchmarks.real.nets import NETS
 from benchmarks.real.run import ROWS, code_of
 
-PAGE = EVIDENCE / "real.md"
 RIVALS = ("affine_by_hand", "flip_crop", "trivial_augment", "colour")
 PARTS = ("learned_shuffled", "learned_no_entropy", "learned_no_adversary")
 MAPS = ("learned_map", "learned_map_colour")
@@ -51,131 +51,54 @@ FEWEST = 10  # test pictures of a class that is looked at alone
 MOST_LOST = 5  # points, of such a class
 Sets = dict[str, dict[str, Runs]]  # rows by set, arm and seed
 
-INTRODUCTION = """# Real pictures
-
-A small net (SmallConvNet) is trained from scratch on six sets of real pictures at 40 pixels, with each arm for
-the epochs that it takes without augmentation to know them. Differences are in points of test accuracy, over
-the seeds that both arms have (3, 5 or 10), with 95 % intervals; bold where these leave out 0.
-
-**The answer.** From scratch, *learned* gains over no augmentation by interval on flowers (3 points), letters (2) and
-aerial pictures (1), and loses by interval on no set. Over *affine by hand* it gains by interval on flowers, aerial
-pictures and blood cells. On traffic signs (-0.8) and hand signs (0) nothing is sure: what varies there is light and who
-signs, and *affine by hand* gains nothing sure either. [A pretrained net](#a-pretrained-net-fine-tuned-on-few-pictures)
-gains more: 1 to 5 points on each set, on four by interval, about as *affine by hand*; with colour operations 2 to 9.
-
-- **Pipelines that are the same for all images do harm somewhere.** Flip + crop loses 9 to 14 points where sides have a
-  meaning. TrivialAugment, RandAugment and colour operations lose 8 to 10 on blood cells, where colour shows the class.
-- **Look at what varies first.** Where colour does not show the class, put colour operations beside it. On hand
-  signs *learned* adds 8 points to what they gain; on traffic signs they gain most alone.
-- **Classes that name a side** gain 1.4 points on letters, and nothing sure on signs. With colour operations they gain
-  14.1 on traffic signs, 17.5 with a label map by hand, and 17.5 by colour operations alone.
-- **Which part does it?** Each of the paper's two losses changes 0.3 points at most when it is switched off, within
-  noise. Ranges of another image (*shuffled*) cost 3.8 points on traffic signs and 0.7 on letters, by interval;
-  elsewhere nothing is sure. Symmetries alone gain 1.0 ± 1.0 points on blood cells, and do no harm on signs and
-  letters; on aerial pictures they gain 1.2, and all eight at equal chances 1.5.
-- **Strength is not what is missing on traffic signs.** On two more seeds, in no table, `p=1` changes accuracy by +0.2
-  and -4.3 points, half of the tolerance changes it by 0.5 at most.
-- **A fit takes 8 to 25 % of the training** that it is for. It ends within 25 % of its budget
-  on all sets but aerial pictures, where the limits keep it below."""
-ARMS_TOLD = """*By hand*: ±10°, shifts of 10 %, ±15 % scale, ±10° shear, on half of the images.
-*Colour*: TrivialAugment without its geometry. *Expert*: all eight symmetries and rotations by up to 45°; on the other
-sets an expert would choose flip + crop (flowers) or *affine by hand*."""
-PRETRAINED = """## A pretrained net, fine-tuned on few pictures
-
-EfficientNet-Lite0 with ImageNet weights, on at most 600 training pictures of 96 pixels a set, until it knows 99 % of
-them without augmentation: for 20 epochs, flowers and hand signs for 8. Three seeds; of *none*, *learned* and *affine
-by hand* five on flowers and hand signs. **Learned gains over no augmentation in 21 of 22 runs**, by interval on all
-sets but letters and flowers. It is 1 to 2 points ahead of *affine by hand* on aerial pictures and blood cells, and
-elsewhere less than one behind, within chance. What an expert would choose is level with it, and behind on flowers.
-**Learned + colour has the best mean rank, RandAugment the next.** *Learned + colour* gains 2 to 9 points, RandAugment
-1 to 10. On aerial pictures and blood cells, where colour shows the class, *learned* gains 1.5 more. On traffic signs
-a net that saw few pictures still recognises a flipped *turn right*, so the fit flips it. The fit takes a third of 20
-epochs, and about two thirds of 8."""
-ALLOWED = """## What may be done to each set
-
-![For each set a line per class: its symmetries, as dark as they are probable](../images/real_allowed.png)
-
-From one fit per set, measured on test pictures: one row per class, each symmetry from white (0 %) to dark (50 %), and
-the standard deviations of rotation, scale, shear and shift.
-
-| set | an expert would say | the fit says |
-|---|---|---|"""
-SAID = {  # by hand: what an expert would say, and what the picture shows
-    "blood-cells": (
-        "all eight symmetries, any rotation",
-        "the same: each symmetry at 7 to 16 %, and rotations nearly up to the default limits",
-    ),
-    "aerial": (
-        "all eight symmetries, any rotation",
-        "the same: each symmetry at 12 or 13 %, and all ranges at the default limits",
-    ),
-    "traffic-signs": (
-        "no flips where a sign names a side; small rotations",
-        "left-right flips of *no entry* (17), yield (13), ahead (35), signals (26), stop (14), general warning (18) "
-        "and right of way (11), at 10 to 23 %; no entry and stop also upside-down and by 180 degrees; all eight of "
-        "priority (12); no arrow left-right (33, 34, 36 to 39), the curves (19, 20) at 4 %. Keep right (38) is "
-        "mirrored about both diagonals and rotated by 180 degrees: no class shows what comes out",
-    ),
-    "letters": (
-        "left-right for A H I M O T U V W X Y 0 8, most others not",
-        "left-right the same, but hardly H, W and 8, which the classifier does not recognise reliably; 0, O and Q "
-        "both ways, E, D and C upside-down; 4 at 12 %: no class looks like it then",
-    ),
-    "flowers": (
-        "left-right flips, small rotations",
-        "left-right nearly as often as not; the other six at 1 to 6 % each: many flowers are seen from above",
-    ),
-    "hands": (
-        "small rotations, no flips",
-        "the same. l and j are mirrored about a diagonal at 20 and 11 %, y and b left-right at 7 and 6 %, from five "
-        "held-out pictures each: too few",
-    ),
-}
-
 
 def main() -> None:
-    """Write the page."""
-    found = read(allowed.ROWS)
-    if found:
+    """Fill the page between its markers; draw what may be done."""
+    if found := read(allowed.ROWS):
         allowed.draw(found, IMAGES / "real_allowed.png")
-    rows = read(ROWS)
-    lines = [line(name, *SAID[name]) for name in SETS if any(row["set"] == name for row in found)]
-    letters = flips_of_letters(grouped(rows)[0].get("letters", {}))
-    PAGE.write_text(page(rows) + ("\n" + "\n".join([ALLOWED, *lines, "", letters]) + "\n" if found else ""))
+    for name, text in parts(read(ROWS)).items():
+        fill(ACCURACY, name, text)
+    print(f"written: {ACCURACY}")
 
 
-def page(rows: list[dict[str, Any]]) -> str:
-    """All that is measured of trainings."""
-    sets, versions = grouped(rows)
-    if not sets:
-        return f"{INTRODUCTION}\n\nNot measured yet.\n"
-    parts = [INTRODUCTION, versions, *(f"## {title}\n\n{text}" for title, text in sections(sets).items())]
-    if pretrained := grouped(rows, "backbone")[0]:
-        shared = set.intersection(*map(set, pretrained.values()))
-        pretrained = {name: {arm: arms[arm] for arm in ARMS if arm in shared} for name, arms in pretrained.items()}
-        _, _, *lines = minus(pretrained, ("affine_by_hand", "expert")).splitlines()
-        against = [one.replace("| ", "| learned minus ", 1) for one in lines]
-        parts += [PRETRAINED, "\n".join([gain_table(pretrained), *against]), ranking(pretrained), harmed(pretrained)]
-    return "\n\n".join(filter(None, parts)) + "\n"
+def parts(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """What stands between the markers of the page, by their names."""
+    small, version = grouped(rows)
+    pretrained, other = grouped(rows, "backbone")
+    return of_small(small, version) | ({"pretrained": of_pretrained(pretrained, other)} if pretrained else {})
 
 
-def sections(sets: Sets) -> dict[str, str]:
-    """Of the small net: tables by their titles."""
+def of_small(sets: Sets, version: str) -> dict[str, str]:
+    """Of the net that is trained from scratch."""
     known = {name: sets[name] for name in SIDES if name in sets}
+    of_sides = table(
+        (*TOLD_BY_CLASS, "symmetries_alone", *MAPS),
+        known,
+        lambda name, arm: told(gains(sets[name], arm, "none", SIDES[name])),
+    )
+    of_classes = table(TOLD_BY_CLASS, sets, lambda name, arm: worst_class(sets[name], arm))
     return {
-        "Gains over no augmentation": f"{ARMS_TOLD}\n\n{gain_table(sets)}\n\n{ranking(sets)}",
-        "Learned, minus": minus(sets, (*RIVALS, *PARTS)),
-        "Classes that a left-right flip changes, minus none": table(
-            (*TOLD_BY_CLASS, "symmetries_alone", *MAPS),
-            known,
-            lambda name, arm: told(gains(sets[name], arm, "none", SIDES[name])),
-        ),
-        f"The class of {FEWEST} test pictures or more that loses most against none": table(
-            TOLD_BY_CLASS, sets, lambda name, arm: worst_class(sets[name], arm)
-        )
-        + f"\n\n{harmed(sets)}",
-        "What the default fit came to": fit_table(sets),
+        "gains": paragraphs(version, gain_table(sets), ranking(sets)),
+        "minus": minus(sets, (*RIVALS, *PARTS)),
+        "sides": of_sides,
+        "classes": paragraphs(of_classes, harmed(sets)),
+        "fits": fit_table(sets),
+        "letters": flips_of_letters(sets.get("letters", {})),
     }
+
+
+def of_pretrained(sets: Sets, version: str) -> str:
+    """Of the arms that were run on all sets."""
+    shared = set.intersection(*map(set, sets.values()))
+    sets = {name: {arm: arms[arm] for arm in ARMS if arm in shared} for name, arms in sets.items()}
+    _, _, *lines = minus(sets, ("affine_by_hand", "expert")).splitlines()
+    against = [one.replace("| ", "| learned minus ", 1) for one in lines]
+    return paragraphs(version, "\n".join([gain_table(sets), *against]), ranking(sets), harmed(sets))
+
+
+def paragraphs(*texts: str) -> str:
+    """Those that say something, with a line between."""
+    return "\n\n".join(filter(None, texts))
 
 
 def gain_table(sets: Sets) -> str:

@@ -64,8 +64,8 @@ def test_a_run_leaves_rows_that_the_report_reads_and_is_not_run_again(folder, mo
     assert found[1]["fit"]["interpolation"] in ("bilinear", "sharp")
     run.main()
     assert read(folder / "rows.jsonl") == found
-    page = report.page(found)
-    assert f"| none: accuracy in % | {100 * found[0]['accuracy']:.1f} |" in page and "\n| learned + colour | " in page
+    table = report.parts(found)["gains"]
+    assert f"| none: accuracy in % | {100 * found[0]['accuracy']:.1f} |" in table and "\n| learned + colour | " in table
 
 
 def test_few_training_pictures_are_shared_evenly_by_the_classes(folder):
@@ -117,11 +117,10 @@ def test_the_report_by_hand(monkeypatch):
     sets, told = report.grouped(rows)
     assert list(sets) == ["aerial", "traffic-signs"] and "an earlier version (c)" in told
     assert sets["traffic-signs"]["expert"] is sets["traffic-signs"]["affine_by_hand"] and "expert" not in sets["aerial"]
-    page = report.page(rows).split("## ")
+    parts = report.parts(rows)
     # gains on signs: 0.75 seed - 2.5 points: mean -1, deviation 0.75, 4.303 * 0.75 / sqrt(3) = 1.9
-    assert "| affine by hand | -10.0 | -1.0 ± 1.9 |" in page[1]
-    assert "| affine by hand | +2.0 ± 2.5 |" in page[3]  # on 19 alone
-    assert "| affine by hand | a -10.0 | 1 -10.0 |" in page[4]
+    assert "| affine by hand | -10.0 | -1.0 ± 1.9 |" in parts["gains"]
+    assert "| affine by hand | +2.0 ± 2.5 |" in parts["sides"]  # on 19 alone
+    assert "| affine by hand | a -10.0 | 1 -10.0 |" in parts["classes"]
     assert report.mean_ranks(sets) == {"none": 1.0, "affine_by_hand": 2.0}
     assert report.told([1.0, 1.1, 1.2]) == "**+1.1 ± 0.2**"
-    assert "Not measured yet." in report.page([])
