@@ -10,8 +10,8 @@ is known to some hundredths of a nat alone, and can be below 0, a small share is
 
 What resampling alone costs comes on top (:mod:`learned_affine.fitting.resampling`).
 
-``log m`` is what a guess costs; each task says what that is for it. For a loss of the user's own it is not known, and
-``K = u``: the budget is a share of the held-out loss itself.
+``log m`` is what a guess costs among the ``m`` classes that labels name; each task says what that is for it. For a
+loss of the user's own it is not known, and ``K = u``: the budget is a share of the held-out loss itself.
 """
 
 from __future__ import annotations
@@ -115,10 +115,11 @@ def _measured(model: Model, config: FitConfig, held_out: Batch, training: Batch,
     u = float(plain.mean())
     if config.target is not None:
         return _given(model, config.target, u, "FitConfig.target, on held-out images (val_loader)", measures)
-    memorised = model.task.loss(training[0], _used(model, *training))
+    used_in_training = _used(model, *training)
+    memorised = model.task.loss(training[0], used_in_training)
     t = float(memorised.mean())
     gap, error = u - t, float((plain.var() / len(plain) + memorised.var() / len(memorised)).sqrt())
-    known = max(model.task.guess(output, used) - u, 0.0)
+    known = max(model.task.guess(output, used, used_in_training) - u, 0.0)
     extra = max(budget(known, gap, config.tolerance), LEAST)
     digests = [hash(image.contiguous().view(torch.uint8).numpy().tobytes()) for image in pool.images]
     kept, looked_at = set(digests[: len(pool.held_out)]), digests[len(pool.held_out) :]

@@ -114,11 +114,18 @@ class SingleLabel:
             labels = given.float().lerp(allowed / allowed.sum(-1, keepdim=True), self.label_smoothing)
         return F.cross_entropy(output.float(), labels, on_device(self.weight, output.device), reduction="none")
 
-    def guess(self, output: Tensor, labels: Any) -> float:
-        """What a guess that does not depend on the image costs, in nats: here the same logit for all classes."""
+    def guess(self, output: Tensor, *labels: Any) -> float:
+        """What a guess that does not depend on the image costs, in nats; ``output`` is of the first ``labels``.
+
+        Here the same logit for all classes that any of the ``labels`` name: a classifier of a thousand classes may be
+        used for ten.
+        """
+        classes = output.shape[1]
+        counts = [torch.bincount(one, minlength=classes) if one.ndim == 1 else one.sum(0) for one in labels]
+        count = max(int((torch.stack(counts) > 0).any(0).sum()), 2)
         if self.weight is None:
-            return math.log(output.shape[1])
-        return float(self.loss(torch.zeros_like(output), labels).mean())
+            return math.log(count)
+        return float(self.loss(torch.zeros_like(output), labels[0]).mean()) * math.log(count) / math.log(classes)
 
     def predicted(self, output: Tensor) -> Tensor:
         """The model's own labels."""
@@ -221,7 +228,7 @@ class MultiLabel(SingleLabel):
         every = F.binary_cross_entropy_with_logits(output.float(), labels, weight, None, None, "none", positive)
         return (every * self._there(labels)).sum(-1)
 
-    def guess(self, output: Tensor, labels: Any) -> float:
+    def guess(self, output: Tensor, labels: Any, *_: Any) -> float:
         """The best output that is the same for all images."""
         there = self._there(labels)
         ones = (labels * there).sum(0) * (1.0 if self.pos_weight is None else self.pos_weight)
@@ -293,7 +300,7 @@ class OwnLoss(SingleLabel):
     def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
         return labels
 
-    def guess(self, output: Tensor, labels: Any) -> float:
+    def guess(self, output: Tensor, *labels: Any) -> float:
         """Twice the mean: what a guess costs is not known, so that the budget is a share of the loss itself."""
         return 2 * float(output.mean())
 

@@ -11,6 +11,7 @@ from learned_affine import FitConfig
 from learned_affine.diagnostics import FitWarning
 from learned_affine.fitting import target
 from learned_affine.fitting.target import HELD_OUT_IMAGES, TRAINING_IMAGES, Target, measure_target
+from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.model import Model, task_of, temperature_of
 from learned_affine.tasks.pool import Pool
 from tests.fits import quick
@@ -89,6 +90,36 @@ def test_the_target_is_what_held_out_images_cost_and_a_budget(one_in, tolerance,
     trained = float((logits(OWN).argmax(-1) == own_labels).double().mean())
     measured |= {"held_out_accuracy": right, "training_accuracy": trained}
     assert found.measures == pytest.approx(measured, rel=1e-4)
+
+
+class Unused(nn.Module):
+    """``Halves`` with outputs beside it that no label names."""
+
+    def __init__(self, logit: float) -> None:
+        super().__init__()
+        self.logit = logit
+
+    def forward(self, images):
+        return nn.functional.pad(Halves()(images), (0, 998), value=self.logit)
+
+
+@pytest.mark.parametrize("logit", [-1000.0, -math.inf])
+@pytest.mark.parametrize("weight", [None, [1.0] * 1000])
+def test_outputs_that_no_label_names_change_nothing(logit, weight):
+    """As of a classifier of a thousand classes, of which the user's images show two."""
+    own = FitConfig(tolerance=0.01)
+    found = measure(own, model=Model(Unused(logit), task=SingleLabel(weight)))
+    assert found.budget == pytest.approx(measure(own).budget, rel=1e-4)
+    soft = [(IMAGES, nn.functional.pad(nn.functional.one_hot(NOISY), (0, 998)).float())]
+    assert measure(own, model=Model(Unused(logit)), held_out=soft).budget == pytest.approx(found.budget, rel=1e-4)
+
+
+def test_a_class_that_training_images_alone_show_counts():
+    own = FitConfig(tolerance=0.01)
+    trained = [(OWN, OWN_LABELS.index_fill(0, torch.tensor([0]), 7))]
+    u = measure(own, model=Model(Unused(-9.0))).measures["held_out_cost"]
+    found = measure(own, model=Model(Unused(-9.0)), training=trained)
+    assert found.budget == pytest.approx(0.01 * (math.log(3) - u), rel=1e-4)
 
 
 # -- its warnings -----------------------------------------------------------------------------------------------------
