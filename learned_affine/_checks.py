@@ -67,7 +67,7 @@ def check_weights(name: str, weights: Any) -> Tensor | None:
     """Weights as a floating tensor ``(m,)``; None stays None."""
     if weights is None:
         return None
-    found = torch.as_tensor(weights, dtype=torch.float32)
+    found = torch.as_tensor(weights, dtype=torch.float32, device="cpu")
     if found.ndim != 1 or not bool((found.isfinite() & (found >= 0)).all() and found.any()):
         raise ValueError(f"{name} must be finite numbers of at least 0, one per class and not all 0, got {weights!r}")
     return found

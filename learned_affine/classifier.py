@@ -165,5 +165,5 @@ def calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
     confidence = logits.softmax(-1).amax(-1)
     right = RIGHT(logits, labels)
     place = (confidence * bins).long().clamp_max(bins - 1)
-    gaps = torch.zeros(bins).index_add_(0, place, right - confidence)
+    gaps = confidence.new_zeros(bins).index_add_(0, place, right - confidence)
     return float(gaps.abs().sum() / len(labels))

@@ -55,9 +55,9 @@ class LearnedAffine(GeometricAugmentationBase2D):
         count = batch_shape[0]
         drawn = 1 if self.same_on_batch else count
         noise = self.augment.noise(drawn)
-        noise = torch.empty(drawn, 0) if noise is None else noise
-        room = torch.full((count, len(FIELDS)), torch.nan)
-        return {"noise": noise.expand(count, -1), "source": torch.arange(drawn).expand(count), "drawn": room}
+        noise = torch.empty(drawn, 0, device="cpu") if noise is None else noise
+        room, source = noise.new_full((count, len(FIELDS)), torch.nan), torch.arange(drawn, device="cpu")
+        return {"noise": noise.expand(count, -1), "source": source.expand(count), "drawn": room}
 
     @torch.no_grad()
     def compute_transformation(self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any]) -> Tensor:

@@ -1,10 +1,11 @@
-"""How the house stands: imports point one way, and folders, files and functions stay small enough to be read."""
+"""How the house stands: imports point one way, folders and functions are small, tensors are made on a named device."""
 
 import ast
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from torch.utils._device import _device_constructors
 
 import learned_affine
 
@@ -96,3 +97,14 @@ def test_functions_are_not_too_long(path):
             body = node.body[1:] if ast.get_docstring(node) is not None else node.body
             lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
             assert lines <= MOST_LINES_OF_A_FUNCTION, f"{node.name} has {lines} lines"
+
+
+MAKERS = {f"torch.{maker.__name__}" for maker in _device_constructors()}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_tensor_is_made_on_whatever_device_is_the_default(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in MAKERS:
+            given = {word.arg for word in node.keywords}  # None is that of **arguments
+            assert given & {"device", None}, f"line {node.lineno}: {ast.unparse(node)}"

@@ -184,9 +184,9 @@ def _own_gain(
     The others are chosen from all images, since those nearby are often of the same class. Images that are square are
     left among themselves: an odd quarter turn does not keep the shape of the rest.
     """
-    pool, numbers = Pool(kept, None), torch.tensor(kept.numbers)
-    order = torch.randperm(len(numbers), generator=torch.Generator().manual_seed(0))
-    square = torch.tensor([image.shape[-2] == image.shape[-1] for image in kept.images])[order]
+    pool, numbers = Pool(kept, None), torch.tensor(kept.numbers, device=CPU)
+    order = torch.randperm(len(numbers), generator=torch.Generator().manual_seed(0), device=CPU)
+    square = torch.tensor([image.shape[-2] == image.shape[-1] for image in kept.images], device=CPU)[order]
     other = torch.empty_like(order)
     for group in (order[square], order[~square]):
         other[group] = numbers[group.roll(1)]

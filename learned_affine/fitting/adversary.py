@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from learned_affine import losses
 from learned_affine.policy.thumbnail import match_channels, without_bad_cells
+from learned_affine.tasks.pool import CPU
 
 WIDTH = 16  # channels of the first convolution
 USUAL, FLAT = (0.05, 2.0), 1e-6  # deviations of pixels within [0, 1] or standardised; of images that show nothing
@@ -27,9 +28,10 @@ class Adversary:
         self.channels, self.size = channels, size
         self.scale: float | None = None  # of pixels, as soon as images have shown their range
         layers: list[nn.Module] = []
-        for inner, outer in pairwise((channels, WIDTH, 2 * WIDTH, 4 * WIDTH)):
-            layers += [nn.Conv2d(inner, outer, 3, stride=2, padding=1), nn.LeakyReLU(0.2)]
-        layers += [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16 * WIDTH, 1)]
+        with CPU:  # the same weights on every device
+            for inner, outer in pairwise((channels, WIDTH, 2 * WIDTH, 4 * WIDTH)):
+                layers += [nn.Conv2d(inner, outer, 3, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            layers += [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16 * WIDTH, 1)]
         self.layers = nn.Sequential(*layers).to(device, torch.float32)
         self.layers.to(memory_format=torch.channels_last)  # in which its convolutions are fastest
         self.optimizer: torch.optim.Optimizer = torch.optim.Adam(self.layers.parameters())

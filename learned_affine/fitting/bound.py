@@ -33,6 +33,7 @@ from learned_affine.tasks.batches import Batch, Read, class_names, counting_in, 
 from learned_affine.tasks.classification import MultiLabel, SingleLabel
 from learned_affine.tasks.frozen import ALONE, frozen
 from learned_affine.tasks.model import Model, probe, task_of
+from learned_affine.tasks.pool import CPU
 from learned_affine.tasks.targets import GONE as RENAMED
 from learned_affine.tasks.targets import LabelMap, label_map_of
 from learned_affine.transforms.transform import PolicyTransform
@@ -289,7 +290,8 @@ def _augmenter(augment: T | type[T], images: Tensor, config: FitConfig, argument
         made, own = augment, augment.localization
         if type(own) is LocalizationNetwork and not {*CODES[made.limits.symmetries]} <= {*own.codes}:
             # that of an earlier fit, within narrower limits, has no place for what these allow
-            wider = LocalizationNetwork(**{**own.arguments(), "symmetries": made.limits.symmetries})
+            with CPU:
+                wider = LocalizationNetwork(**{**own.arguments(), "symmetries": made.limits.symmetries})
             made.localization = wider.to(own.head.weight).eval()
     if isinstance(made.localization, RawHead) != (config.objective == "paper"):
         if "localization" in arguments:
@@ -303,8 +305,9 @@ def _augmenter(augment: T | type[T], images: Tensor, config: FitConfig, argument
 
 
 def _network(channels: int, limits: AffineLimits, config: FitConfig) -> LocalizationNetwork | RawHead:
-    paper = config.objective == "paper"
-    return RawHead(channels) if paper else LocalizationNetwork(channels, symmetries=limits.symmetries)
+    with CPU:  # the same weights on every device
+        paper = config.objective == "paper"
+        return RawHead(channels) if paper else LocalizationNetwork(channels, symmetries=limits.symmetries)
 
 
 def _check_arguments(

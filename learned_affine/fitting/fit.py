@@ -27,6 +27,7 @@ from learned_affine.policy.costs import MOST
 from learned_affine.policy.distribution import DIMENSIONS, Policy
 from learned_affine.policy.network import NUMBERS, LocalizationNetwork
 from learned_affine.tasks.model import Model
+from learned_affine.tasks.pool import CPU
 from learned_affine.transforms.transform import PolicyTransform
 
 LEAST_IMAGES, MOST_IMAGES, FOR_EACH = 3000, 9000, 4  # judged ones, in all
@@ -108,7 +109,7 @@ class Fit:
     @torch.no_grad()
     def _observe(self) -> Tensor:
         """What the network uses of each image of the pool."""
-        batches = self.pool.batches(torch.arange(len(self.pool.images)))
+        batches = self.pool.batches(torch.arange(len(self.pool.images), device=CPU))
         seen = [(places, self.network.observe(images.to(self.device))) for places, images, _ in batches]
         places, observed = zip(*seen, strict=True)
         return torch.cat(observed)[torch.cat(places).argsort()]
@@ -145,7 +146,7 @@ class Fit:
         shares = ((pool.held_out, held), (pool.training, count - held))
         rows = torch.cat([pool.some(some, share, self.generator) for some, share in shares])
         noise = Policy.noise(len(rows), generator=self.generator)
-        narrow = torch.rand(len(rows), generator=self.generator) >= WIDER_SHARE
+        narrow = torch.rand(len(rows), generator=self.generator, device=CPU) >= WIDER_SHARE
         noise[~narrow] *= WIDER
         z = self.learner.policy(self.learner.costs(rows)).before_tanh(noise.to(self.device)).cpu()
         drawn = self.limits.parameters(torch.tanh(z))

@@ -13,7 +13,7 @@ from learned_affine.fitting.processes import Processes
 from learned_affine.geometry.parameters import AffineParameters
 from learned_affine.tasks.classification import SingleLabel
 from learned_affine.tasks.model import Model
-from learned_affine.tasks.pool import Pool
+from learned_affine.tasks.pool import CPU, Pool
 from learned_affine.tasks.targets import join, on_device
 from learned_affine.transforms.transform import PolicyTransform
 
@@ -56,7 +56,7 @@ class Judge:
         """Warp the images of some rows, ``(N,)``, by ``N`` parameters, and judge each; all processes together."""
         own = self.processes.own(len(rows))
         mine, drawn = rows[own], parameters[own]
-        found = Judged(*torch.zeros(len(Judged._fields), len(mine), dtype=torch.float32).unbind())
+        found = Judged(*torch.zeros(len(Judged._fields), len(mine), dtype=torch.float32, device=CPU).unbind())
         for places, images, labels in self.pool.batches(mine):
             judged = self._batch(mine[places], images, labels, drawn[places], adversary)
             for column, values in zip(found, judged, strict=True):
@@ -86,7 +86,7 @@ class Judge:
         loss, device = math.nan, self.processes.device
         if adversary is None:
             return loss
-        chosen = torch.randperm(len(rows), generator=generator)[: ADVERSARY_STEPS * ADVERSARY_BATCH]
+        chosen = torch.randperm(len(rows), generator=generator, device=CPU)[: ADVERSARY_STEPS * ADVERSARY_BATCH]
         for some in chosen.split(ADVERSARY_BATCH):
             for places, images, _ in self.pool.batches(rows[some]):
                 images = images.to(device)
@@ -98,5 +98,5 @@ def answers(task: SingleLabel, output: Tensor) -> tuple[Tensor, Tensor]:
     """The class that each output gives and its probability, ``(N,)`` each; -1 and 0 where a task has no one class."""
     predicted = task.predicted(output)
     if predicted.ndim != 1 or predicted.is_floating_point():
-        return torch.full((len(output),), -1), torch.zeros(len(output))
+        return torch.full((len(output),), -1, device=CPU), torch.zeros(len(output), device=CPU)
     return predicted, output.float().softmax(-1).amax(-1).nan_to_num()

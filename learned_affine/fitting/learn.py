@@ -14,6 +14,7 @@ from learned_affine.fitting.symmetries import SymmetryCosts
 from learned_affine.policy.costs import MOST, Costs
 from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
+from learned_affine.tasks.pool import CPU
 
 STEPS, BATCH = 80, 512  # a round
 AGED = 0.7  # the weight of a draw falls by this a round: old ones were made by a policy that is left
@@ -59,7 +60,7 @@ class Learner:
             self.gates = torch.cat([network.gate(some) for some in observations.split(BATCH)])
         self.outputs = None if outputs is None or not network.per_image else _standardised(outputs.to(observations))
         count = 1 if self.outputs is None else self.outputs.shape[1]
-        self.known = nn.Linear(network.head.in_features, count).to(observations)
+        self.known = nn.Linear(network.head.in_features, count, device=CPU).to(observations)
         self.optimizer = torch.optim.Adam([*network.parameters(), *self.known.parameters()], lr=learning_rate)
 
     def learn(self, rounds: list[Draws]) -> float:

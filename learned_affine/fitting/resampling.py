@@ -17,6 +17,7 @@ from learned_affine.diagnostics.checks import FitWarning
 from learned_affine.fitting.judge import Judge
 from learned_affine.fitting.target import Target
 from learned_affine.geometry.parameters import AffineParameters
+from learned_affine.tasks.pool import CPU
 
 CANDIDATES = ("bilinear", "sharp")  # the one that takes least time first; bicubic costs as much as sharp, and is slower
 IMAGES = 400  # held-out images that the cost is measured on
@@ -25,8 +26,8 @@ ENOUGH = 0.1  # of the budget: a resampling that costs no more is sharp enough
 
 def sub_pixel_shifts(sizes: Sequence[tuple[int, int]], generator: torch.Generator) -> AffineParameters:
     """Random shifts by at most half a pixel each way, of images of these heights and widths."""
-    height, width = torch.tensor(sizes).float().unbind(1)
-    right, down = torch.rand(2, len(sizes), generator=generator) - 0.5
+    height, width = torch.tensor(sizes, device=CPU).float().unbind(1)
+    right, down = torch.rand(2, len(sizes), generator=generator, device=CPU) - 0.5
     return replace(AffineParameters.identity(len(sizes)), translate_x=right / width, translate_y=down / height)
 
 

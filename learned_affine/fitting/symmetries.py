@@ -18,6 +18,7 @@ from learned_affine.geometry.parameters import EIGHT, AffineParameters
 from learned_affine.policy.costs import MOST, Costs
 from learned_affine.policy.distribution import Policy
 from learned_affine.policy.network import LocalizationNetwork
+from learned_affine.tasks.pool import CPU
 
 HELD_MOVED, FEWEST_MOVED = 2 / 3, 64  # held-out images among those that are moved; images
 MOST_MORE = 2  # times as many held-out ones at most, where a class would have fewer than FEWEST
@@ -55,7 +56,7 @@ class SymmetryCosts:
 
 def evenly(rows: Tensor, classes: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """``count`` of the rows at random, as evenly over their classes as there are images: rare ones are needed, too."""
-    shuffled = rows[torch.randperm(len(rows), generator=generator)]
+    shuffled = rows[torch.randperm(len(rows), generator=generator, device=CPU)]
     own = classes[shuffled]
     same = own[:, None] == own  # (N, N)
     earlier = same.tril(-1).sum(1)  # of the same class
@@ -82,7 +83,8 @@ def try_symmetries(
 
 def judge_symmetries(judge: Judge, rows: Tensor, held_out: int, allowed: tuple[int, ...]) -> SymmetryCosts:
     """Judge each image of some rows, ``(N,)``, in each allowed symmetry; the first ``held_out`` are held-out images."""
-    cost, answer = torch.zeros(len(rows), len(EIGHT)), torch.full((len(rows), len(EIGHT)), -1)
+    cost = torch.zeros(len(rows), len(EIGHT), device=CPU)
+    answer = torch.full_like(cost, -1, dtype=torch.long)
     right, sure, classes = torch.zeros_like(cost), torch.zeros_like(cost), judge.classes[rows]
     task, output = judge.model.task, judge.outputs[rows]
     labels = judge.labels[rows]
@@ -99,7 +101,7 @@ def judge_symmetries(judge: Judge, rows: Tensor, held_out: int, allowed: tuple[i
         old, new = (mean_cost(corrected[part], counted(right[part, 0])) for part in parts)
         corrected[held_out:] -= (old - new).clamp_min(0)
     means = class_means(corrected, classes, held_out, right[:, 0])
-    unknown = torch.full((len(EIGHT),), torch.nan)
+    unknown = torch.full((len(EIGHT),), torch.nan, device=CPU)
     target = torch.stack([means.get(one, unknown) for one in judge.classes.tolist()])
     target[rows] = shrunk(corrected, classes, means, right[:, 0])
     members = task.members(labels, output.shape[-1])

@@ -121,11 +121,11 @@ def plot_parameters(
 
 def _ridges(axis: Any, groups: Sequence[Tensor], neutral: float) -> None:
     """One histogram a row, from the top down, on a common scale, with a bar at the median."""
-    every = torch.cat([*groups, torch.tensor([neutral - 1e-3, neutral + 1e-3])])
+    every = torch.cat([*groups, torch.tensor([neutral - 1e-3, neutral + 1e-3], device="cpu")])
     low, high = float(every.min()), float(every.max())
     counts = [torch.histc(group, BINS, low, high) / len(group) for group in groups]
     top = max(float(count.max()) for count in counts)
-    places = torch.linspace(low, high, BINS + 1)
+    places = torch.linspace(low, high, BINS + 1, device="cpu")
     axis.axvline(neutral, color=GREY, linewidth=0.8, linestyle=":")
     for row, (group, count) in enumerate(zip(groups, counts, strict=True)):
         axis.stairs(row - 0.9 * count / top, places, baseline=row, fill=True, color=SKY)

@@ -196,7 +196,7 @@ def _titles(augment: PolicyTransform, loader: Any, names: Sequence[str] | None, 
 def _row(augment: PolicyTransform, one: Moments, size: tuple[int, int]) -> _Row:
     (least, *low), (largest, *high) = usual_ranges(augment, one.mean, one.deviation, REACH)
     example = F.interpolate(one.first[None].float(), size=size, mode="bilinear", antialias=True)
-    rotations = dataclasses.replace(AffineParameters.identity(2), angle=torch.tensor((least, largest)))
+    rotations = dataclasses.replace(AffineParameters.identity(2), angle=torch.tensor((least, largest), device="cpu"))
     rotated = augment.warp(example.expand(2, -1, -1, -1), rotations)
     seen = as_seen(augment, torch.cat([rotated, example]), one.first.dtype)
     first, last, plain = as_pixels(seen, pixel_range(seen[2:]))
@@ -247,7 +247,7 @@ def _draw_sheet(
 ) -> None:
     """Rows of RGB images ``(3, H, W)`` of one size on white, ``across`` wide, by tops and left edges, with titles."""
     (tops, lefts), (height, width) = places, rows[0][0].shape[1:]
-    sheet = torch.ones(3, tops.stop, across)
+    sheet = torch.ones(3, tops.stop, across, device="cpu")
     for top, images in zip(tops, rows, strict=False):
         for left, image in zip(lefts, images, strict=True):
             sheet[:, top : top + height, left : left + width] = image

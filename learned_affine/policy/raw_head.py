@@ -30,7 +30,7 @@ class RawHead(nn.Module):
         self.head = nn.Linear(64, 6)
         nn.init.zeros_(self.head.weight)
         with torch.no_grad():
-            self.head.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]))
+            self.head.bias.copy_(self.head.bias.new_tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]))
 
     def arguments(self) -> dict[str, Any]:
         """What the constructor needs to build it again."""

@@ -314,4 +314,4 @@ class OwnLoss(SingleLabel):
         return torch.zeros_like(output)  # there is no max-entropy term
 
     def class_of(self, labels: Any) -> Tensor:
-        return torch.full((count_of(labels),), -1)
+        return torch.full((count_of(labels),), -1, device="cpu")

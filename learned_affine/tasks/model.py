@@ -141,7 +141,7 @@ class Model:
             permute = permuted_points if self.task.is_loss else permuted
             labels = self.label_map(labels, parameters.mirror, parameters.quarter_turns, permute)
             if self.classes and self.label_map.has_functions:
-                self.task.check(labels, torch.empty(0, self.classes), "label_map")
+                self.task.check(labels, torch.empty(0, self.classes, device="cpu"), "label_map")
         return moved(labels, lambda movable: apply(movable, parameters=parameters))
 
     def expected(self, output: Tensor, labels: Any, parameters: AffineParameters, apply: Callable[..., Any]) -> Tensor:
@@ -164,7 +164,8 @@ def temperature_of(
     It is the one of 300 within [0.1, 100] with the least mean loss, and a weak prior at 1: where all of few images are
     right, none would be sharp enough. Source: Guo et al., "On calibration of modern neural networks" (2017), 4.2.
     """
-    scales = torch.cat([torch.logspace(-1, 1, 200), torch.logspace(1, 2, 101)[1:]]).tolist()
+    parts = torch.logspace(-1, 1, 200, device="cpu"), torch.logspace(1, 2, 101, device="cpu")[1:]
+    scales = torch.cat(parts).tolist()
 
     def cost(place: int) -> float:
         prior = math.log(scales[place]) ** 2 / (2 * PRIOR_SPREAD**2) / len(labels)
@@ -207,7 +208,8 @@ def _probe_outputs(model: Model, images: Tensor, labels: Any) -> Tensor:
     """The outputs, once they were seen to change with the images: with one's pixels put elsewhere, at least."""
     images = images[:PROBED]
     targets = on_device(take(labels, list(range(len(images)))), images.device)  # which a user's loss needs
-    order = torch.randperm(images[0].numel(), generator=torch.Generator().manual_seed(0)).to(images.device)
+    draw = torch.Generator().manual_seed(0)
+    order = torch.randperm(images[0].numel(), generator=draw, device="cpu").to(images.device)
     elsewhere = images.flatten(1)[:, order].view_as(images)
     others = [one for one in (elsewhere, images.roll(1, 0)) if not torch.equal(one, images)]  # blank ones are the same
     output, *again = [model.output(model.answer(one), targets) for one in (images, *others)]

@@ -28,7 +28,7 @@ class Reservoir:
         self.images: list[Tensor] = []
         self.labels: list[Any] = []  # batches of one
         self.numbers: list[int] = []  # of each among those that passed
-        self.outputs = torch.empty(0)  # the classifier's for each, as soon as whoever watches has set them
+        self.outputs = torch.empty(0, device=CPU)  # the classifier's for each, as soon as whoever watches has set them
         self.most, self.passed = most, 0
         self.generator = torch.Generator().manual_seed(seed % 2**63)
 
@@ -39,7 +39,7 @@ class Reservoir:
                 room = max(64, min(self.most, MOST_NUMBERS // image.numel()))
                 place = len(self.images)
                 if place >= room:
-                    place = int(torch.randint(self.passed + 1, (), generator=self.generator))
+                    place = int(torch.randint(self.passed + 1, (), generator=self.generator, device=CPU))
                 if place < room:
                     # a row of a batch would hold all of the batch in memory
                     self.images[place : place + 1] = [image.detach().cpu().clone()]
@@ -60,7 +60,7 @@ class Pool:
         self.images = [image for part in parts for image in part.images]
         self.labels = [label for part in parts for label in part.labels]
         self.outputs = torch.cat([part.outputs for part in parts])
-        every = torch.arange(len(self.images))
+        every = torch.arange(len(self.images), device=CPU)
         self.held_out, self.training = (
             (every, every) if held_out is None else every.tensor_split([len(held_out.images)])
         )
@@ -77,10 +77,10 @@ class Pool:
             for start in range(0, len(places), size):
                 some = places[start : start + size]
                 images = torch.stack([self.images[order[place]] for place in some])
-                yield torch.tensor(some), images, join([self.labels[order[place]] for place in some])
+                yield torch.tensor(some, device=CPU), images, join([self.labels[order[place]] for place in some])
 
     def some(self, rows: Tensor, count: int, generator: torch.Generator, again: bool = True) -> Tensor:
         """``count`` of the rows in random order; from the start again where there are fewer, if ``again``."""
         rounds = -(-count // max(1, len(rows))) if again else 1
-        orders = [torch.randperm(len(rows), generator=generator) for _ in range(rounds)]
+        orders = [torch.randperm(len(rows), generator=generator, device=CPU) for _ in range(rounds)]
         return rows[torch.cat(orders)[:count]] if orders else rows[:0]

@@ -269,6 +269,18 @@ def test_another_default_dtype_harms_nothing(config):
         torch.set_default_dtype(torch.float32)
 
 
+@pytest.mark.parametrize("config", [SHORT, PAPER])
+def test_another_default_device_changes_nothing(config):
+    """As after ``torch.set_default_device("cuda")``; tensors on "meta" have no values at all."""
+    given = list(loader())  # whose own tensors would be on the other device
+    plain = quick(HALVES, given, val_loader=given, config=config)
+    with torch.device("meta"):
+        other = quick(HALVES, given, val_loader=given, config=config)
+        judged = other.evaluate(HALVES, given)
+    assert_same_fit(other, plain)
+    assert judged == plain.evaluate(HALVES, given)
+
+
 class Spoils(Halves):
     """Gives no numbers for a share of the images that it sees, from a round on."""
 
