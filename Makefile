@@ -1,4 +1,4 @@
-# Each command makes the virtual environment first, once; a second call starts at once.
+# Each command but new-user makes the virtual environment first, once; a second call starts at once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

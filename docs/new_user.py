@@ -2,8 +2,8 @@
 
 README, the quick start and the page on photographs; the last one needs timm and scikit-image besides.
 
-    python docs/new_user.py            # everything from the package index: minutes
-    python docs/new_user.py --reuse    # dependencies of the running Python, the package still from the wheel: seconds
+    python3 docs/new_user.py                 # everything from the package index: minutes
+    .venv/bin/python docs/new_user.py --reuse    # dependencies of that Python, the package still from the wheel
 
 Needs nothing but the standard library and pip.
 """

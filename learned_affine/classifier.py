@@ -163,7 +163,7 @@ def evaluate_classifier(
 def calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
     """Expected calibration error: mean gap between confidence and accuracy over bins of confidence."""
     confidence = logits.softmax(-1).amax(-1)
-    right = RIGHT(logits, labels)
     place = (confidence * bins).long().clamp_max(bins - 1)
-    gaps = confidence.new_zeros(bins).index_add_(0, place, right - confidence)
+    gap = RIGHT(logits, labels) - confidence
+    gaps = gap.new_zeros(bins).index_add_(0, place, gap)
     return float(gaps.abs().sum() / len(labels))

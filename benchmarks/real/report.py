@@ -65,7 +65,8 @@ def parts(rows: list[dict[str, Any]]) -> dict[str, str]:
     """What stands between the markers of the page, by their names."""
     small, version = grouped(rows)
     pretrained, other = grouped(rows, "backbone")
-    return of_small(small, version) | ({"pretrained": of_pretrained(pretrained, other)} if pretrained else {})
+    found = of_small(small, version) if small else {}
+    return found | ({"pretrained": of_pretrained(pretrained, other)} if pretrained else {})
 
 
 def of_small(sets: Sets, version: str) -> dict[str, str]:

@@ -100,7 +100,7 @@ def _guessed(model: Model, config: FitConfig, output: Tensor, labels: Any) -> Ta
     cost = float(task.loss(output, used).mean())
     if config.target is not None:
         return _given(model, config.target, cost, "FitConfig.target", measures)
-    extra = max(0.25 * max(task.guess(output, used) - cost, 0.0), LEAST)
+    extra = max(0.25 * _known(model, output, used), LEAST)
     _warn(
         f"without val_loader the target is a guess ({cost + extra:.3g}: a quarter of the way from the training images' "
         "value to that of chance). Give images that the classifier was not trained on as val_loader."
@@ -119,7 +119,7 @@ def _measured(model: Model, config: FitConfig, held_out: Batch, training: Batch,
     memorised = model.task.loss(training[0], used_in_training)
     t = float(memorised.mean())
     gap, error = u - t, float((plain.var() / len(plain) + memorised.var() / len(memorised)).sqrt())
-    known = max(model.task.guess(output, used, used_in_training) - u, 0.0)
+    known = _known(model, output, used, used_in_training)
     extra = max(budget(known, gap, config.tolerance), LEAST)
     digests = [hash(image.contiguous().view(torch.uint8).numpy().tobytes()) for image in pool.images]
     kept, looked_at = set(digests[: len(pool.held_out)]), digests[len(pool.held_out) :]
@@ -139,6 +139,14 @@ def _measured(model: Model, config: FitConfig, held_out: Batch, training: Batch,
     source = f"held-out images (val_loader): {u:.3g}, and {extra:.3g} for warps (known {known:.3g}, gap {gap:.3g})"
     measures |= {"held_out_cost": u, "training_cost": t, "gap_error": error}
     return Target(u + extra, source, extra, measures)
+
+
+def _known(model: Model, output: Tensor, used: Any, *others: Any) -> float:
+    """How far outputs are better than a guess among the classes that labels, theirs or ``others``, name; in nats."""
+    task, narrow = model.task, model.task.narrowed(output, used, *others)
+    if narrow is not output and others and model.labels == "given":
+        narrow = narrow / temperature_of(narrow, used, task.loss)  # what the other outputs got says nothing of these
+    return max(task.guess(narrow, used) - float(task.loss(narrow, used).mean()), 0.0)
 
 
 def _given(model: Model, value: float, cost: float, source: str, measures: dict[str, float]) -> Target:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from learned_affine._checks import check_range, check_weights, shown
 from learned_affine.losses import relative_entropy, shannon_entropy_bits
-from learned_affine.tasks.batches import Batch, class_indices, logits_in, masked
+from learned_affine.tasks.batches import MASKED, Batch, class_indices, logits_in, masked
 from learned_affine.tasks.targets import count_of, each_tensor, numbers_of, on_device
 
 RAREST = 1e-6  # the least chance that a guess gives a label
@@ -114,18 +114,20 @@ class SingleLabel:
             labels = given.float().lerp(allowed / allowed.sum(-1, keepdim=True), self.label_smoothing)
         return F.cross_entropy(output.float(), labels, on_device(self.weight, output.device), reduction="none")
 
-    def guess(self, output: Tensor, *labels: Any) -> float:
-        """What a guess that does not depend on the image costs, in nats; ``output`` is of the first ``labels``.
-
-        Here the same logit for all classes that any of the ``labels`` name: a classifier of a thousand classes may be
-        used for ten.
-        """
+    def narrowed(self, output: Tensor, *labels: Any) -> Tensor:
+        """The output with those classes masked that no labels name: of a thousand a user may need ten."""
         classes = output.shape[1]
         counts = [torch.bincount(one, minlength=classes) if one.ndim == 1 else one.sum(0) for one in labels]
-        count = max(int((torch.stack(counts) > 0).any(0).sum()), 2)
+        named = (torch.stack(counts) > 0).any(0)
+        # of a single class nobody knows what else there is
+        return output if bool(named.all()) or int(named.sum()) == 1 else output.masked_fill(~named, MASKED)
+
+    def guess(self, output: Tensor, labels: Any) -> float:
+        """What a guess that does not depend on the image costs, in nats: here the same logit for all classes."""
+        hidden = masked(output)
         if self.weight is None:
-            return math.log(count)
-        return float(self.loss(torch.zeros_like(output), labels[0]).mean()) * math.log(count) / math.log(classes)
+            return math.log(int((~hidden).any(0).sum()))
+        return float(self.loss(torch.zeros_like(output).masked_fill(hidden, MASKED), labels).mean())
 
     def predicted(self, output: Tensor) -> Tensor:
         """The model's own labels."""
@@ -228,7 +230,11 @@ class MultiLabel(SingleLabel):
         every = F.binary_cross_entropy_with_logits(output.float(), labels, weight, None, None, "none", positive)
         return (every * self._there(labels)).sum(-1)
 
-    def guess(self, output: Tensor, labels: Any, *_: Any) -> float:
+    def narrowed(self, output: Tensor, *labels: Any) -> Tensor:
+        """Labels are independent of each other: those that no image has are known, too."""
+        return output
+
+    def guess(self, output: Tensor, labels: Any) -> float:
         """The best output that is the same for all images."""
         there = self._there(labels)
         ones = (labels * there).sum(0) * (1.0 if self.pos_weight is None else self.pos_weight)
@@ -300,7 +306,10 @@ class OwnLoss(SingleLabel):
     def check(self, labels: Any, output: Any, name: str = "loader") -> Any:
         return labels
 
-    def guess(self, output: Tensor, *labels: Any) -> float:
+    def narrowed(self, output: Tensor, *labels: Any) -> Tensor:
+        return output
+
+    def guess(self, output: Tensor, labels: Any) -> float:
         """Twice the mean: what a guess costs is not known, so that the budget is a share of the loss itself."""
         return 2 * float(output.mean())
 
