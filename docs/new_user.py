@@ -2,7 +2,7 @@
 
 README, the quick start and the page on photographs; the last one needs timm and scikit-image besides.
 
-    python3 docs/new_user.py                 # everything from the package index: minutes
+    python3 docs/new_user.py                     # everything from the package index: minutes
     .venv/bin/python docs/new_user.py --reuse    # dependencies of that Python, the package still from the wheel
 
 Needs nothing but the standard library and pip.

@@ -10,6 +10,11 @@ ACCURACY = EVIDENCE / "accuracy.md"  # of which two benchmarks fill the tables
 IMAGES = DOCS / "images"
 
 
+def paragraphs(*texts: str) -> str:
+    """Those that say something, with an empty line between."""
+    return "\n\n".join(filter(None, texts))
+
+
 def fill(path: Path, name: str, text: str) -> None:
     """Put ``text`` between the markers ``<!-- name -->`` and ``<!-- /name -->`` of a file."""
     content = path.read_text()

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.common.digests import digest
 from benchmarks.common.intervals import interval
-from benchmarks.common.pages import EVIDENCE, IMAGES, fill
+from benchmarks.common.pages import EVIDENCE, IMAGES, fill, paragraphs
 from benchmarks.common.rows import RESULTS, newest_version, read
 
 ROWS = RESULTS / "invariances.jsonl"
@@ -29,7 +29,7 @@ def main() -> None:
     text = "Not run at full size yet."
     if groups:
         picture = "![Fitted ranges over true ones](../images/invariances.png)"
-        text = "\n\n".join(filter(None, [table(groups), told, picture]))
+        text = paragraphs(table(groups), told, picture)
         draw(groups, IMAGES / "invariances.png")
     fill(PAGE, "invariances", text)
     print(f"written: {PAGE}")

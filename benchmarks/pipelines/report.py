@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.intervals import differences, half_width, interval
-from benchmarks.common.pages import ACCURACY, IMAGES, fill
+from benchmarks.common.pages import ACCURACY, IMAGES, fill, paragraphs
 from benchmarks.common.rows import RESULTS, newest_version, read
 from benchmarks.pipelines.arms import ARMS
 from benchmarks.pipelines.groups import OTHER, SIDE, Arms, Row, Setting, comparable, grouped
@@ -51,7 +51,7 @@ def main() -> None:
     rows, version = valid(read(ROWS))
     groups = grouped(rows)
     drawn = {setting: groups[setting] for setting in SHOWN if setting in groups}
-    fill(ACCURACY, "pipelines", "\n\n".join(filter(None, (results(groups), version))))
+    fill(ACCURACY, "pipelines", paragraphs(results(groups), version))
     fill(ACCURACY, "rivals", paired_table(drawn, {" minus ".join(pair): pair for pair in RIVALS}))
     fill(ACCURACY, "icons", side_table(groups.get(ICONS, {})))
     if rows:

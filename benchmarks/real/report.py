@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from benchmarks.common.intervals import Runs, about, half_width, interval, signed
-from benchmarks.common.pages import ACCURACY, IMAGES, fill
+from benchmarks.common.pages import ACCURACY, IMAGES, fill, paragraphs
 from benchmarks.common.rows import newest_version, read
 from benchmarks.pipelines.report import head, line
 from benchmarks.real import allowed
@@ -63,10 +63,11 @@ def main() -> None:
 
 def parts(rows: list[dict[str, Any]]) -> dict[str, str]:
     """What stands between the markers of the page, by their names."""
-    small, version = grouped(rows)
-    pretrained, other = grouped(rows, "backbone")
-    found = of_small(small, version) if small else {}
-    return found | ({"pretrained": of_pretrained(pretrained, other)} if pretrained else {})
+    found = {}
+    for net, texts in (("small", of_small), ("backbone", of_pretrained)):
+        sets, version = grouped(rows, net)
+        found |= texts(sets, version) if sets else {}
+    return found
 
 
 def of_small(sets: Sets, version: str) -> dict[str, str]:
@@ -88,18 +89,14 @@ def of_small(sets: Sets, version: str) -> dict[str, str]:
     }
 
 
-def of_pretrained(sets: Sets, version: str) -> str:
+def of_pretrained(sets: Sets, version: str) -> dict[str, str]:
     """Of the arms that were run on all sets."""
     shared = set.intersection(*map(set, sets.values()))
     sets = {name: {arm: arms[arm] for arm in ARMS if arm in shared} for name, arms in sets.items()}
     _, _, *lines = minus(sets, ("affine_by_hand", "expert")).splitlines()
     against = [one.replace("| ", "| learned minus ", 1) for one in lines]
-    return paragraphs(version, "\n".join([gain_table(sets), *against]), ranking(sets), harmed(sets))
-
-
-def paragraphs(*texts: str) -> str:
-    """Those that say something, with a line between."""
-    return "\n\n".join(filter(None, texts))
+    gained = "\n".join([gain_table(sets), *against])
+    return {"pretrained": paragraphs(version, gained, ranking(sets), harmed(sets))}
 
 
 def gain_table(sets: Sets) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.common.digests import digest
 from benchmarks.common.intervals import about, interval
-from benchmarks.common.pages import DOCS, fill
+from benchmarks.common.pages import DOCS, fill, paragraphs
 from benchmarks.common.rows import RESULTS, newest_version, read
 from examples.datasets import load
 
@@ -26,7 +26,7 @@ final model, % |
 def main() -> None:
     """Fill the page between its markers."""
     rows, told = newest_version(read(ROWS), digest("what to fit to"))
-    fill(PAGE, "measured", "\n\n".join(filter(None, [table(rows), told])) if rows else "Not measured yet.")
+    fill(PAGE, "measured", paragraphs(table(rows), told) if rows else "Not measured yet.")
     print(f"written: {PAGE}")
 
 

@@ -164,7 +164,8 @@ class BoundFit(Generic[T]):
         ):
             torch.default_generator.manual_seed(seed % 2**63)  # torch.manual_seed would also seed the user's GPUs
             opened, first = peek(loader, read)
-            augment = _augmenter(self.augment, first[0], config, arguments)
+            with CPU:  # the same weights whatever the default device
+                augment = _augmenter(self.augment, first[0], config, arguments)
             if preprocess is not None:
                 check_pixel_range(first[0])
                 history.preprocess = preprocess  # its name goes into files, where it cannot go itself
@@ -290,8 +291,7 @@ def _augmenter(augment: T | type[T], images: Tensor, config: FitConfig, argument
         made, own = augment, augment.localization
         if type(own) is LocalizationNetwork and not {*CODES[made.limits.symmetries]} <= {*own.codes}:
             # that of an earlier fit, within narrower limits, has no place for what these allow
-            with CPU:
-                wider = LocalizationNetwork(**{**own.arguments(), "symmetries": made.limits.symmetries})
+            wider = LocalizationNetwork(**{**own.arguments(), "symmetries": made.limits.symmetries})
             made.localization = wider.to(own.head.weight).eval()
     if isinstance(made.localization, RawHead) != (config.objective == "paper"):
         if "localization" in arguments:
@@ -305,9 +305,8 @@ def _augmenter(augment: T | type[T], images: Tensor, config: FitConfig, argument
 
 
 def _network(channels: int, limits: AffineLimits, config: FitConfig) -> LocalizationNetwork | RawHead:
-    with CPU:  # the same weights on every device
-        paper = config.objective == "paper"
-        return RawHead(channels) if paper else LocalizationNetwork(channels, symmetries=limits.symmetries)
+    paper = config.objective == "paper"
+    return RawHead(channels) if paper else LocalizationNetwork(channels, symmetries=limits.symmetries)
 
 
 def _check_arguments(

@@ -123,7 +123,7 @@ class SingleLabel:
         return output if bool(named.all()) or int(named.sum()) == 1 else output.masked_fill(~named, MASKED)
 
     def guess(self, output: Tensor, labels: Any) -> float:
-        """What a guess that does not depend on the image costs, in nats: here the same logit for all classes."""
+        """What a guess that does not depend on the image costs, in nats: the same logit for all but masked classes."""
         hidden = masked(output)
         if self.weight is None:
             return math.log(int((~hidden).any(0).sum()))

@@ -124,3 +124,4 @@ def test_the_report_by_hand(monkeypatch):
     assert "| affine by hand | a -10.0 | 1 -10.0 |" in parts["classes"]
     assert report.mean_ranks(sets) == {"none": 1.0, "affine_by_hand": 2.0}
     assert report.told([1.0, 1.1, 1.2]) == "**+1.1 ± 0.2**"
+    assert report.parts([]) == {}
